@@ -1,2 +1,6 @@
 //! reapify retrofits container images with a static reaper as PID 1.
 #![forbid(unsafe_code)]
+#![warn(missing_docs)]
+
+pub mod error;
+pub mod image;

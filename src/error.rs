@@ -1,0 +1,174 @@
+//! The one error type: what went wrong, what to do about it, and which exit code it means.
+
+use std::fmt;
+
+/// The class of an error. Each class is one exit code of the program.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum Kind {
+    /// Anything not named below.
+    Other,
+    /// The command line cannot be understood, or asks for what cannot be.
+    Usage,
+    /// The image, or something it is made of, is not there.
+    NotFound,
+    /// The registry refused the credentials, or the lack of them.
+    Denied,
+    /// The image is malformed, ambiguous, or of a kind that is not handled.
+    Unsupported,
+    /// A digest or a size does not match what was promised.
+    Verification,
+    /// The registry or the network failed, after retries.
+    Network,
+    /// `--check` found a problem.
+    Check,
+    /// Some images of a mirror failed.
+    Partial,
+    /// Ctrl-C, or SIGTERM.
+    Interrupted,
+}
+
+impl Kind {
+    /// The exit code of the process; the table stands in `--help` too.
+    pub fn exit_code(self) -> u8 {
+        match self {
+            Kind::Other => 1,
+            Kind::Usage => 2,
+            Kind::NotFound => 3,
+            Kind::Denied => 4,
+            Kind::Unsupported => 5,
+            Kind::Verification => 6,
+            Kind::Network => 7,
+            Kind::Check => 8,
+            Kind::Partial => 9,
+            Kind::Interrupted => 130,
+        }
+    }
+}
+
+/// An error reads as a chain, outermost first: `what was being done: what went wrong`.
+#[derive(Debug)]
+pub struct Error(Box<Inner>);
+
+#[derive(Debug)]
+struct Inner {
+    kind: Kind,
+    message: String,
+    hint: Option<String>,
+    transient: bool,
+}
+
+/// The result of anything that can fail in this crate.
+pub type Result<T, E = Error> = std::result::Result<T, E>;
+
+impl Error {
+    /// An error of the given class.
+    pub fn new(kind: Kind, message: impl Into<String>) -> Self {
+        Error(Box::new(Inner { kind, message: message.into(), hint: None, transient: false }))
+    }
+
+    /// [`Kind::Other`].
+    pub fn other(message: impl Into<String>) -> Self {
+        Self::new(Kind::Other, message)
+    }
+
+    /// [`Kind::Usage`].
+    pub fn usage(message: impl Into<String>) -> Self {
+        Self::new(Kind::Usage, message)
+    }
+
+    /// [`Kind::NotFound`].
+    pub fn not_found(message: impl Into<String>) -> Self {
+        Self::new(Kind::NotFound, message)
+    }
+
+    /// [`Kind::Denied`].
+    pub fn denied(message: impl Into<String>) -> Self {
+        Self::new(Kind::Denied, message)
+    }
+
+    /// [`Kind::Unsupported`].
+    pub fn unsupported(message: impl Into<String>) -> Self {
+        Self::new(Kind::Unsupported, message)
+    }
+
+    /// [`Kind::Verification`].
+    pub fn verification(message: impl Into<String>) -> Self {
+        Self::new(Kind::Verification, message)
+    }
+
+    /// [`Kind::Network`].
+    pub fn network(message: impl Into<String>) -> Self {
+        Self::new(Kind::Network, message)
+    }
+
+    /// Says what the person can do about it.
+    #[must_use]
+    pub fn hint(mut self, hint: impl Into<String>) -> Self {
+        self.0.hint = Some(hint.into());
+        self
+    }
+
+    /// Marks an error that may be gone when the same thing is tried again.
+    #[must_use]
+    pub fn transient(mut self) -> Self {
+        self.0.transient = true;
+        self
+    }
+
+    /// Puts what was being done in front: `what: message`.
+    #[must_use]
+    pub fn context(mut self, what: impl fmt::Display) -> Self {
+        self.0.message = format!("{what}: {}", self.0.message);
+        self
+    }
+
+    /// The class of the error.
+    pub fn kind(&self) -> Kind {
+        self.0.kind
+    }
+
+    /// What the person can do about it, where there is something.
+    pub fn hint_text(&self) -> Option<&str> {
+        self.0.hint.as_deref()
+    }
+
+    /// Whether the same thing may work when tried again.
+    pub fn is_transient(&self) -> bool {
+        self.0.transient
+    }
+}
+
+impl fmt::Display for Error {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0.message)
+    }
+}
+
+impl std::error::Error for Error {}
+
+/// Adds what was being done to a failure.
+pub trait Context<T> {
+    /// Puts `what` in front of the message.
+    fn context<D: fmt::Display>(self, what: impl FnOnce() -> D) -> Result<T>;
+}
+
+impl<T, E: Into<Error>> Context<T> for std::result::Result<T, E> {
+    fn context<D: fmt::Display>(self, what: impl FnOnce() -> D) -> Result<T> {
+        self.map_err(|error| error.into().context(what()))
+    }
+}
+
+impl From<std::io::Error> for Error {
+    fn from(error: std::io::Error) -> Self {
+        let kind = match error.kind() {
+            std::io::ErrorKind::NotFound => Kind::NotFound,
+            std::io::ErrorKind::PermissionDenied => Kind::Denied,
+            _ => Kind::Other,
+        };
+        // An error of ours that travelled through an `io::Read` comes back as it was.
+        match error.downcast::<Error>() {
+            Ok(ours) => ours,
+            Err(error) => Error::new(kind, error.to_string()),
+        }
+    }
+}

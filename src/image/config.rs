@@ -1,0 +1,202 @@
+//! The image config, as far as the rewrite has to know it.
+
+use super::json::Members;
+use super::platform::Platform;
+use crate::error::{Error, Result};
+use bytes::Bytes;
+use serde::Deserialize;
+use serde_json::value::RawValue;
+use std::collections::BTreeMap;
+
+/// A view of an image config (OCI image specification, "Image Configuration"; Docker's is the same where
+/// it matters). The bytes are what is edited.
+#[derive(Debug, Clone)]
+pub struct ImageConfig {
+    /// The text, untouched.
+    pub bytes: Bytes,
+    /// `os`, `architecture` and `variant` as they are written.
+    pub platform: Platform,
+    /// `config.Entrypoint`; empty for absent, `null` and `[]`.
+    pub entrypoint: Vec<String>,
+    /// `config.Cmd`; empty for absent, `null` and `[]`.
+    pub cmd: Vec<String>,
+    /// `config.User`.
+    pub user: String,
+    /// `config.StopSignal`.
+    pub stop_signal: Option<String>,
+    /// `config.Env`.
+    pub env: Vec<String>,
+    /// `config.WorkingDir`.
+    pub working_dir: String,
+    /// `config.Labels`.
+    pub labels: BTreeMap<String, String>,
+    /// `rootfs.diff_ids`, as they are written.
+    pub diff_ids: Vec<String>,
+    /// For each history entry, whether it has a layer; `None` where there is no history.
+    pub history: Option<Vec<bool>>,
+    /// The JSON text of `created`.
+    pub created: Option<String>,
+}
+
+#[derive(Deserialize)]
+struct View<'a> {
+    #[serde(default)]
+    os: String,
+    #[serde(default)]
+    architecture: String,
+    variant: Option<String>,
+    #[serde(borrow)]
+    created: Option<&'a RawValue>,
+    config: Option<Inner<'a>>,
+    rootfs: Option<RootFs>,
+    history: Option<Vec<HistoryEntry>>,
+}
+
+#[derive(Deserialize, Default)]
+#[serde(rename_all = "PascalCase", default)]
+struct Inner<'a> {
+    #[serde(borrow)]
+    entrypoint: Option<&'a RawValue>,
+    #[serde(borrow)]
+    cmd: Option<&'a RawValue>,
+    user: Option<String>,
+    stop_signal: Option<String>,
+    env: Option<Vec<String>>,
+    working_dir: Option<String>,
+    labels: Option<BTreeMap<String, String>>,
+}
+
+#[derive(Deserialize)]
+struct RootFs {
+    diff_ids: Option<Vec<String>>,
+}
+
+#[derive(Deserialize)]
+struct HistoryEntry {
+    empty_layer: Option<bool>,
+}
+
+impl ImageConfig {
+    /// Reads a config. Fails with [`Kind::Unsupported`](crate::error::Kind) where an engine could read
+    /// it otherwise than we do; the message of a config that is none at all says so.
+    pub fn parse(bytes: impl Into<Bytes>) -> Result<Self> {
+        let bytes = bytes.into();
+        let malformed =
+            |e: serde_json::Error| Error::unsupported(format!("the image config is malformed: {e}"));
+        let view: View = serde_json::from_slice(&bytes).map_err(malformed)?;
+        check_spelling(&bytes)?;
+        let rootfs = view.rootfs.ok_or_else(|| Error::unsupported("the image config has no rootfs"))?;
+        let inner = view.config.unwrap_or_default();
+        let config = ImageConfig {
+            platform: Platform { os: view.os, architecture: view.architecture, variant: view.variant },
+            entrypoint: strings("Entrypoint", inner.entrypoint)?,
+            cmd: strings("Cmd", inner.cmd)?,
+            user: inner.user.unwrap_or_default(),
+            stop_signal: inner.stop_signal,
+            env: inner.env.unwrap_or_default(),
+            working_dir: inner.working_dir.unwrap_or_default(),
+            labels: inner.labels.unwrap_or_default(),
+            diff_ids: rootfs.diff_ids.unwrap_or_default(),
+            history: view.history.map(|h| h.iter().map(|e| e.empty_layer != Some(true)).collect()),
+            created: view.created.map(|c| c.get().to_string()).filter(|c| c.starts_with('"')),
+            bytes: Bytes::new(),
+        };
+        Ok(ImageConfig { bytes, ..config })
+    }
+
+    /// The platform; fails where the config does not name one.
+    pub fn platform(&self) -> Result<&Platform> {
+        if self.platform.os.is_empty() || self.platform.architecture.is_empty() {
+            return Err(Error::unsupported(
+                "the image config does not say for which os and architecture it is",
+            )
+            .hint("rebuild the image with a platform, or set os and architecture in its config"));
+        }
+        Ok(&self.platform)
+    }
+
+    /// Whether there is an entrypoint. `[""]` counts as none, as it does in Docker.
+    pub fn has_entrypoint(&self) -> bool {
+        !self.entrypoint.is_empty() && self.entrypoint != [""]
+    }
+}
+
+/// Engines read keys without regard to case (Go's `encoding/json`); we do not. A config where that
+/// makes a difference is ambiguous.
+fn check_spelling(bytes: &[u8]) -> Result<()> {
+    const ROOT: [&str; 7] = ["os", "architecture", "variant", "created", "config", "rootfs", "history"];
+    const CONFIG: [&str; 7] = ["Entrypoint", "Cmd", "User", "StopSignal", "Env", "WorkingDir", "Labels"];
+    const ROOTFS: [&str; 2] = ["type", "diff_ids"];
+    let check = |text: &str, known: &[&str]| -> Result<()> {
+        let Ok(Members(members)) = serde_json::from_str(text) else { return Ok(()) };
+        for (key, _) in &members {
+            if let Some(meant) = known.iter().find(|k| key != *k && key.eq_ignore_ascii_case(k)) {
+                return Err(Error::unsupported(format!(
+                    "the image config has the key {key:?}, which engines read as {meant:?}"
+                ))
+                .hint("rebuild the image with a tool that spells the keys as the OCI specification does"));
+            }
+        }
+        Ok(())
+    };
+    let text = std::str::from_utf8(bytes).unwrap_or_default();
+    check(text, &ROOT)?;
+    let Ok(Members(members)) = serde_json::from_str(text) else { return Ok(()) };
+    for (key, value) in &members {
+        match key.as_ref() {
+            "config" => check(value.get(), &CONFIG)?,
+            "rootfs" => check(value.get(), &ROOTFS)?,
+            _ => {}
+        }
+    }
+    Ok(())
+}
+
+fn strings(name: &str, raw: Option<&RawValue>) -> Result<Vec<String>> {
+    let Some(raw) = raw else { return Ok(Vec::new()) };
+    serde_json::from_str::<Option<Vec<String>>>(raw.get()).map(Option::unwrap_or_default).map_err(|_| {
+        let shape = if raw.get().starts_with('"') { "a string" } else { "of another shape" };
+        Error::unsupported(format!("the image config's {name} is {shape}, not a list of strings"))
+            .hint("no engine would start this image; write the command as a JSON list and rebuild it")
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn all_ways_to_say_no_entrypoint_are_the_same() {
+        for inner in [
+            "",
+            r#""config":null,"#,
+            r#""config":{},"#,
+            r#""config":{"Entrypoint":null},"#,
+            r#""config":{"Entrypoint":[]},"#,
+            r#""config":{"Entrypoint":[""]},"#,
+        ] {
+            let text = format!(r#"{{{inner}"rootfs":{{"type":"layers","diff_ids":null}}}}"#);
+            let config = ImageConfig::parse(text.clone()).unwrap();
+            assert!(!config.has_entrypoint(), "{text}");
+            assert!(config.platform().is_err());
+        }
+    }
+
+    #[test]
+    fn shapes_that_engines_read_otherwise_are_refused() {
+        for (text, why) in [
+            (r#"{"config":{"Cmd":"sleep 1"},"rootfs":{}}"#, "Cmd is a string"),
+            (r#"{"config":{"Entrypoint":[1]},"rootfs":{}}"#, "Entrypoint"),
+            (r#"{"config":{"entrypoint":["x"]},"rootfs":{}}"#, "engines read as \"Entrypoint\""),
+            (r#"{"Config":{},"rootfs":{}}"#, "engines read as \"config\""),
+            (r#"{"config":{"Cmd":["x"],"Cmd":["y"]},"rootfs":{}}"#, "duplicate"),
+            (r#"{"rootfs":{"diff_ids":{}}}"#, "malformed"),
+            (r#"{}"#, "no rootfs"),
+            (r#"[]"#, "malformed"),
+            ("", "malformed"),
+        ] {
+            let error = ImageConfig::parse(text).unwrap_err();
+            assert!(error.to_string().contains(why), "{text}: {error}");
+        }
+    }
+}

@@ -1,0 +1,290 @@
+//! Manifests and indexes: the bytes, the media type, and what they point to.
+
+use super::digest::Digest;
+use super::media_type::{self, Family};
+use super::platform::Platform;
+use crate::error::{Error, Result};
+use bytes::Bytes;
+use serde::Deserialize;
+use std::collections::BTreeMap;
+
+/// A pointer to content, as the OCI image specification ("Descriptors") defines it. A view: fields that
+/// nobody here reads stay in the manifest's bytes.
+#[derive(Debug, Clone, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Descriptor {
+    /// The content's media type; empty where it was left out.
+    #[serde(default)]
+    pub media_type: String,
+    /// The content's digest.
+    pub digest: Digest,
+    /// The content's size in bytes.
+    pub size: u64,
+    /// What a manifest is for.
+    pub platform: Option<Platform>,
+    /// Where else the content is (foreign layers).
+    pub urls: Option<Vec<String>>,
+    /// The content itself, in base64.
+    pub data: Option<String>,
+    /// The kind of artifact a manifest is.
+    pub artifact_type: Option<String>,
+    /// Notes on the content.
+    pub annotations: Option<BTreeMap<String, String>>,
+}
+
+impl Descriptor {
+    /// A descriptor of bytes that are at hand.
+    pub fn of(media_type: &str, bytes: &[u8]) -> Self {
+        Self::new(media_type, Digest::sha256(bytes), bytes.len() as u64)
+    }
+
+    /// A descriptor with nothing but the three fields all have.
+    pub fn new(media_type: &str, digest: Digest, size: u64) -> Self {
+        Descriptor {
+            media_type: media_type.into(),
+            digest,
+            size,
+            platform: None,
+            urls: None,
+            data: None,
+            artifact_type: None,
+            annotations: None,
+        }
+    }
+
+    /// The value of an annotation.
+    pub fn annotation(&self, key: &str) -> Option<&str> {
+        self.annotations.as_ref()?.get(key).map(String::as_str)
+    }
+
+    /// Whether this is a statement about another child of its index, as BuildKit adds them.
+    pub fn is_attestation(&self) -> bool {
+        self.annotation("vnd.docker.reference.type").is_some()
+    }
+
+    /// Whether the content is an index by its media type.
+    pub fn is_index(&self) -> bool {
+        matches!(self.media_type.as_str(), media_type::OCI_INDEX | media_type::DOCKER_LIST)
+    }
+
+    /// Whether the content is an image manifest by its media type.
+    pub fn is_image(&self) -> bool {
+        matches!(self.media_type.as_str(), media_type::OCI_MANIFEST | media_type::DOCKER_MANIFEST)
+    }
+
+    /// Whether engines fetch this layer from elsewhere than the image's registry.
+    pub fn is_foreign(&self) -> bool {
+        media_type::is_nondistributable(&self.media_type)
+    }
+}
+
+/// What a manifest points to.
+#[derive(Debug, Clone)]
+pub enum Content {
+    /// One image (or an artifact in the shape of one: only the config tells).
+    Image {
+        /// The config.
+        config: Descriptor,
+        /// The layers, lowest first.
+        layers: Vec<Descriptor>,
+    },
+    /// Several manifests.
+    Index {
+        /// The children, in their order.
+        children: Vec<Descriptor>,
+    },
+}
+
+/// A manifest or an index, as it was read.
+#[derive(Debug, Clone)]
+pub struct Manifest {
+    /// The text, untouched.
+    pub bytes: Bytes,
+    /// Its media type: from the text, else from the transport, else from the shape.
+    pub media_type: String,
+    /// The SHA-256 of the text.
+    pub digest: Digest,
+    /// What it points to.
+    pub content: Content,
+    /// Its annotations.
+    pub annotations: BTreeMap<String, String>,
+}
+
+#[derive(Deserialize)]
+#[serde(rename_all = "camelCase")]
+struct View {
+    schema_version: Option<u64>,
+    media_type: Option<String>,
+    artifact_type: Option<String>,
+    config: Option<Descriptor>,
+    layers: Option<Vec<Descriptor>>,
+    blobs: Option<serde::de::IgnoredAny>,
+    manifests: Option<Vec<Descriptor>>,
+    annotations: Option<BTreeMap<String, String>>,
+}
+
+impl Manifest {
+    /// Reads a manifest. `declared` is the media type the transport gave with it.
+    ///
+    /// Fails with [`Kind::Unsupported`](crate::error::Kind) for anything that is not clearly one image
+    /// or one index.
+    pub fn parse(bytes: impl Into<Bytes>, declared: Option<&str>) -> Result<Self> {
+        let bytes = bytes.into();
+        let declared = declared.map(media_type::essence).filter(|t| is_manifest_type(t));
+        let view: View = match serde_json::from_slice(&bytes) {
+            Ok(view) => view,
+            Err(_) if looks_like_schema1(&bytes) => return Err(schema1()),
+            Err(e) => return Err(Error::unsupported(format!("the manifest is malformed: {e}"))),
+        };
+        let stated = view.media_type.filter(|t| !t.is_empty());
+        let known = stated.as_deref().or(declared.as_deref());
+        if view.schema_version == Some(1) || known.is_some_and(|t| media_type::DOCKER_SCHEMA1.contains(&t)) {
+            return Err(schema1());
+        }
+        if view.schema_version != Some(2) {
+            return Err(Error::unsupported("the manifest has no schemaVersion 2")
+                .hint("this is not a Docker or OCI manifest; check the reference"));
+        }
+        let config_type = view.config.as_ref().map(|c| c.media_type.clone());
+        let (content, by_shape) = match (view.config, view.layers, view.manifests) {
+            (None, None, Some(children)) => (Content::Index { children }, media_type::OCI_INDEX),
+            (Some(config), layers, None) if view.blobs.is_none() => {
+                if let Some(kind) = view.artifact_type.filter(|t| !t.is_empty()) {
+                    return Err(artifact(&kind));
+                }
+                let by_shape = match config_type.as_deref() {
+                    Some(media_type::DOCKER_CONFIG) => media_type::DOCKER_MANIFEST,
+                    _ => media_type::OCI_MANIFEST,
+                };
+                (Content::Image { config, layers: layers.unwrap_or_default() }, by_shape)
+            }
+            (None, None, None) => {
+                return Err(artifact(known.unwrap_or("no media type, no config, no layers, no manifests")));
+            }
+            _ => {
+                return Err(Error::unsupported("the manifest is ambiguous: image and index at once").hint(
+                    "one of `manifests` or `config` and `layers` is expected, as the OCI specification says",
+                ));
+            }
+        };
+        let media_type = known.unwrap_or(by_shape).to_string();
+        let is_index = matches!(content, Content::Index { .. });
+        let says_index = matches!(media_type.as_str(), media_type::OCI_INDEX | media_type::DOCKER_LIST);
+        let agrees = declared.as_deref().is_none_or(|d| is_index == is_index_type(d));
+        if !is_manifest_type(&media_type) || is_index != says_index || !agrees {
+            return Err(Error::unsupported(format!(
+                "the manifest is ambiguous: its media type {media_type:?} and its fields disagree"
+            )));
+        }
+        let digest = Digest::sha256(&bytes);
+        Ok(Manifest { bytes, media_type, digest, content, annotations: view.annotations.unwrap_or_default() })
+    }
+
+    /// The family of media types it belongs to.
+    pub fn family(&self) -> Family {
+        match self.media_type.as_str() {
+            media_type::DOCKER_LIST | media_type::DOCKER_MANIFEST => Family::Docker,
+            _ => Family::Oci,
+        }
+    }
+
+    /// The children of an index; none for an image.
+    pub fn children(&self) -> &[Descriptor] {
+        match &self.content {
+            Content::Index { children } => children,
+            Content::Image { .. } => &[],
+        }
+    }
+
+    /// The blobs of an image, config first; none for an index.
+    pub fn blobs(&self) -> Vec<&Descriptor> {
+        match &self.content {
+            Content::Image { config, layers } => std::iter::once(config).chain(layers).collect(),
+            Content::Index { .. } => Vec::new(),
+        }
+    }
+
+    /// A descriptor of this manifest.
+    pub fn descriptor(&self) -> Descriptor {
+        Descriptor::new(&self.media_type, self.digest.clone(), self.bytes.len() as u64)
+    }
+}
+
+fn is_index_type(media_type: &str) -> bool {
+    matches!(media_type, media_type::OCI_INDEX | media_type::DOCKER_LIST)
+}
+
+fn is_manifest_type(media_type: &str) -> bool {
+    is_index_type(media_type)
+        || matches!(media_type, media_type::OCI_MANIFEST | media_type::DOCKER_MANIFEST)
+        || media_type::DOCKER_SCHEMA1.contains(&media_type)
+}
+
+/// Schema 1 has fields of other types under the same names; its version tells it apart.
+fn looks_like_schema1(bytes: &[u8]) -> bool {
+    #[derive(Deserialize)]
+    #[serde(rename_all = "camelCase")]
+    struct Version {
+        schema_version: u64,
+    }
+    serde_json::from_slice::<Version>(bytes).is_ok_and(|v| v.schema_version == 1)
+}
+
+fn schema1() -> Error {
+    Error::unsupported("the image has a Docker schema 1 manifest, which has no config to rewrite")
+        .hint("pull and push it once with a current engine, which converts it")
+}
+
+/// The error for what has a manifest and is no container image.
+pub fn artifact(kind: &str) -> Error {
+    Error::unsupported(format!("this is not a container image but an artifact ({kind})"))
+        .hint("only images have an entrypoint to wrap")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const D: &str = "sha256:ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad";
+
+    fn image(extra: &str) -> String {
+        format!(
+            r#"{{"schemaVersion":2,"config":{{"mediaType":"","digest":"{D}","size":2}},"layers":[]{extra}}}"#
+        )
+    }
+
+    #[test]
+    fn media_type_comes_from_the_text_then_the_transport_then_the_shape() {
+        let m = Manifest::parse(image(""), None).unwrap();
+        assert_eq!(m.media_type, media_type::OCI_MANIFEST);
+        let m = Manifest::parse(image(""), Some(media_type::DOCKER_MANIFEST)).unwrap();
+        assert_eq!((m.media_type.as_str(), m.family()), (media_type::DOCKER_MANIFEST, Family::Docker));
+        let m = Manifest::parse(image(""), Some("application/json; charset=utf-8")).unwrap();
+        assert_eq!(m.media_type, media_type::OCI_MANIFEST);
+        let stated = format!(r#","mediaType":"{}""#, media_type::OCI_MANIFEST);
+        let m = Manifest::parse(image(&stated), Some(media_type::DOCKER_MANIFEST)).unwrap();
+        assert_eq!(m.media_type, media_type::OCI_MANIFEST);
+    }
+
+    #[test]
+    fn what_is_not_clearly_an_image_or_an_index_is_refused() {
+        let index_type = format!(r#","mediaType":"{}""#, media_type::OCI_INDEX);
+        for (text, declared, why) in [
+            (image(r#","manifests":[]"#), None, "ambiguous"),
+            (image(&index_type), None, "disagree"),
+            (image(""), Some(media_type::OCI_INDEX), "disagree"),
+            (image(r#","artifactType":"application/vnd.x""#), None, "artifact"),
+            (image(r#","mediaType":"application/vnd.oci.artifact.manifest.v1+json""#), None, "disagree"),
+            (r#"{"schemaVersion":1,"name":"x","history":[{}]}"#.into(), None, "schema 1"),
+            (r#"{"schemaVersion":2}"#.into(), None, "artifact"),
+            (r#"{"manifests":[]}"#.into(), None, "schemaVersion"),
+            ("<html>".into(), None, "malformed"),
+            (image("").replace(D, "sha256:12"), None, "invalid digest"),
+            (image("").replace("\"size\":2", "\"size\":-2"), None, "malformed"),
+        ] {
+            let error = Manifest::parse(text.clone(), declared).unwrap_err();
+            assert!(error.to_string().contains(why), "{text}: {error}");
+            assert_eq!(error.kind(), crate::error::Kind::Unsupported);
+        }
+    }
+}

@@ -1,0 +1,22 @@
+//! What an image is: names, digests, platforms, manifests and configs. Nothing here does I/O.
+//!
+//! Manifests and configs are kept as the bytes they came as; views read only what is needed.
+
+pub mod config;
+pub mod digest;
+pub mod json;
+pub mod manifest;
+pub mod media_type;
+pub mod platform;
+pub mod reference;
+
+pub use config::ImageConfig;
+pub use digest::Digest;
+pub use manifest::{Content, Descriptor, Manifest};
+pub use platform::Platform;
+pub use reference::Location;
+
+/// The largest manifest that is read, as the OCI distribution specification recommends.
+pub const MAX_MANIFEST: u64 = 4 << 20;
+/// The largest config that is read.
+pub const MAX_CONFIG: u64 = 8 << 20;

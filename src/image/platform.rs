@@ -1,0 +1,129 @@
+//! Platforms: `os/architecture[/variant]`, in Go's names, as the OCI image specification has them.
+
+use crate::error::{Error, Result};
+use serde::Deserialize;
+use std::fmt;
+use std::str::FromStr;
+
+/// What a manifest is for. Empty `os` and `architecture` stand for fields that were absent.
+#[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord, Deserialize)]
+pub struct Platform {
+    /// `linux`, `windows`, …
+    #[serde(default)]
+    pub os: String,
+    /// `amd64`, `arm64`, `arm`, …
+    #[serde(default)]
+    pub architecture: String,
+    /// `v7`, `v8`, …
+    #[serde(default)]
+    pub variant: Option<String>,
+}
+
+impl Platform {
+    /// A platform from its parts, in canonical names.
+    pub fn new(os: &str, architecture: &str, variant: Option<&str>) -> Self {
+        let (architecture, implied) = match architecture {
+            "x86_64" | "x86-64" => ("amd64", None),
+            "aarch64" => ("arm64", None),
+            "i386" | "i686" => ("386", None),
+            "armhf" => ("arm", Some("v7")),
+            "armel" => ("arm", Some("v6")),
+            other => (other, None),
+        };
+        let variant = match (architecture, variant.filter(|v| !v.is_empty()).or(implied)) {
+            // arm64/v8 and amd64/v1 are the plain architecture.
+            ("arm64", Some("v8" | "8")) | ("amd64", Some("v1")) => None,
+            ("arm", None) => Some("v7"),
+            ("arm", Some("5")) => Some("v5"),
+            ("arm", Some("6")) => Some("v6"),
+            ("arm", Some("7")) => Some("v7"),
+            (_, variant) => variant,
+        };
+        Platform { os: os.into(), architecture: architecture.into(), variant: variant.map(Into::into) }
+    }
+
+    /// The same platform in canonical names: `arm64/v8` is `arm64`, `arm` is `arm/v7`.
+    #[must_use]
+    pub fn canonical(&self) -> Self {
+        Self::new(&self.os, &self.architecture, self.variant.as_deref())
+    }
+
+    /// Whether this platform is what `wanted` asks for: equal in canonical names, or equal but for a
+    /// variant that `wanted` leaves open (`linux/arm` does not: it means `linux/arm/v7`).
+    pub fn satisfies(&self, wanted: &Platform) -> bool {
+        let (own, wanted) = (self.canonical(), wanted.canonical());
+        own.os == wanted.os
+            && own.architecture == wanted.architecture
+            && (wanted.variant.is_none() || own.variant == wanted.variant)
+    }
+
+    /// The placeholder BuildKit gives to attestations.
+    pub fn is_unknown(&self) -> bool {
+        self.os == "unknown" || self.architecture == "unknown"
+    }
+}
+
+impl fmt::Display for Platform {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let or_unknown = |s: &str| if s.is_empty() { "unknown".to_string() } else { s.to_string() };
+        write!(f, "{}/{}", or_unknown(&self.os), or_unknown(&self.architecture))?;
+        match &self.variant {
+            Some(variant) if !variant.is_empty() => write!(f, "/{variant}"),
+            _ => Ok(()),
+        }
+    }
+}
+
+impl FromStr for Platform {
+    type Err = Error;
+
+    fn from_str(text: &str) -> Result<Self> {
+        let bad = || {
+            Error::usage(format!("invalid platform {text:?}"))
+                .hint("write os/architecture[/variant], as in linux/amd64 or linux/arm/v7")
+        };
+        let parts: Vec<&str> = text.split('/').collect();
+        let plain = |s: &&str| {
+            !s.is_empty() && s.bytes().all(|b| b.is_ascii_alphanumeric() || matches!(b, b'.' | b'_' | b'-'))
+        };
+        if !parts.iter().all(plain) {
+            return Err(bad());
+        }
+        match parts[..] {
+            [os, architecture] => Ok(Platform::new(os, architecture, None)),
+            [os, architecture, variant] => Ok(Platform::new(os, architecture, Some(variant))),
+            _ => Err(bad()),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn names_are_canonical() {
+        for (text, canonical) in [
+            ("linux/amd64", "linux/amd64"),
+            ("linux/x86_64", "linux/amd64"),
+            ("linux/aarch64", "linux/arm64"),
+            ("linux/arm64/v8", "linux/arm64"),
+            ("linux/arm", "linux/arm/v7"),
+            ("linux/arm/6", "linux/arm/v6"),
+            ("windows/amd64", "windows/amd64"),
+        ] {
+            assert_eq!(text.parse::<Platform>().unwrap().to_string(), canonical);
+        }
+        for bad in ["", "linux", "linux/", "/amd64", "a/b/c/d", "linux/amd 64"] {
+            assert!(bad.parse::<Platform>().is_err(), "{bad}");
+        }
+    }
+
+    #[test]
+    fn a_wanted_platform_without_variant_takes_any_variant() {
+        let p = |s: &str| s.parse::<Platform>().unwrap();
+        assert!(p("linux/amd64/v3").satisfies(&p("linux/amd64")));
+        assert!(!p("linux/amd64").satisfies(&p("linux/amd64/v3")));
+        assert!(!p("linux/arm/v6").satisfies(&p("linux/arm")));
+    }
+}

@@ -4,3 +4,5 @@
 
 pub mod error;
 pub mod image;
+pub mod reapers;
+pub mod rewrite;

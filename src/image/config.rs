@@ -1,6 +1,6 @@
 //! The image config, as far as the rewrite has to know it.
 
-use super::json::Members;
+use super::json::{Members, Object};
 use super::platform::Platform;
 use crate::error::{Error, Result};
 use bytes::Bytes;
@@ -47,9 +47,10 @@ struct View<'a> {
     variant: Option<String>,
     #[serde(borrow)]
     created: Option<&'a RawValue>,
-    config: Option<Inner<'a>>,
-    rootfs: Option<RootFs>,
-    history: Option<Vec<HistoryEntry>>,
+    #[serde(borrow)]
+    config: Option<Object<Inner<'a>>>,
+    rootfs: Option<Object<RootFs>>,
+    history: Option<Vec<Object<HistoryEntry>>>,
 }
 
 #[derive(Deserialize, Default)]
@@ -83,10 +84,11 @@ impl ImageConfig {
         let bytes = bytes.into();
         let malformed =
             |e: serde_json::Error| Error::unsupported(format!("the image config is malformed: {e}"));
-        let view: View = serde_json::from_slice(&bytes).map_err(malformed)?;
+        let Object(view): Object<View> = serde_json::from_slice(&bytes).map_err(malformed)?;
         check_spelling(&bytes)?;
-        let rootfs = view.rootfs.ok_or_else(|| Error::unsupported("the image config has no rootfs"))?;
-        let inner = view.config.unwrap_or_default();
+        let Object(rootfs) =
+            view.rootfs.ok_or_else(|| Error::unsupported("the image config has no rootfs"))?;
+        let inner = view.config.map(|o| o.0).unwrap_or_default();
         let config = ImageConfig {
             platform: Platform { os: view.os, architecture: view.architecture, variant: view.variant },
             entrypoint: strings("Entrypoint", inner.entrypoint)?,
@@ -97,7 +99,7 @@ impl ImageConfig {
             working_dir: inner.working_dir.unwrap_or_default(),
             labels: inner.labels.unwrap_or_default(),
             diff_ids: rootfs.diff_ids.unwrap_or_default(),
-            history: view.history.map(|h| h.iter().map(|e| e.empty_layer != Some(true)).collect()),
+            history: view.history.map(|h| h.iter().map(|e| e.0.empty_layer != Some(true)).collect()),
             created: view.created.map(|c| c.get().to_string()).filter(|c| c.starts_with('"')),
             bytes: Bytes::new(),
         };
@@ -193,6 +195,8 @@ mod tests {
             (r#"{"rootfs":{"diff_ids":{}}}"#, "malformed"),
             (r#"{}"#, "no rootfs"),
             (r#"[]"#, "malformed"),
+            (r#"{"config":[],"rootfs":{}}"#, "malformed"),
+            (r#"{"rootfs":[[]]}"#, "malformed"),
             ("", "malformed"),
         ] {
             let error = ImageConfig::parse(text).unwrap_err();

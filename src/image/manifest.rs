@@ -1,6 +1,7 @@
 //! Manifests and indexes: the bytes, the media type, and what they point to.
 
 use super::digest::Digest;
+use super::json::{Object, optional_object};
 use super::media_type::{self, Family};
 use super::platform::Platform;
 use crate::error::{Error, Result};
@@ -21,6 +22,7 @@ pub struct Descriptor {
     /// The content's size in bytes.
     pub size: u64,
     /// What a manifest is for.
+    #[serde(default, deserialize_with = "optional_object")]
     pub platform: Option<Platform>,
     /// Where else the content is (foreign layers).
     pub urls: Option<Vec<String>>,
@@ -116,10 +118,10 @@ struct View {
     schema_version: Option<u64>,
     media_type: Option<String>,
     artifact_type: Option<String>,
-    config: Option<Descriptor>,
-    layers: Option<Vec<Descriptor>>,
+    config: Option<Object<Descriptor>>,
+    layers: Option<Vec<Object<Descriptor>>>,
     blobs: Option<serde::de::IgnoredAny>,
-    manifests: Option<Vec<Descriptor>>,
+    manifests: Option<Vec<Object<Descriptor>>>,
     annotations: Option<BTreeMap<String, String>>,
 }
 
@@ -131,7 +133,7 @@ impl Manifest {
     pub fn parse(bytes: impl Into<Bytes>, declared: Option<&str>) -> Result<Self> {
         let bytes = bytes.into();
         let declared = declared.map(media_type::essence).filter(|t| is_manifest_type(t));
-        let view: View = match serde_json::from_slice(&bytes) {
+        let Object(view): Object<View> = match serde_json::from_slice(&bytes) {
             Ok(view) => view,
             Err(_) if looks_like_schema1(&bytes) => return Err(schema1()),
             Err(e) => return Err(Error::unsupported(format!("the manifest is malformed: {e}"))),
@@ -145,10 +147,12 @@ impl Manifest {
             return Err(Error::unsupported("the manifest has no schemaVersion 2")
                 .hint("this is not a Docker or OCI manifest; check the reference"));
         }
-        let config_type = view.config.as_ref().map(|c| c.media_type.clone());
+        let config_type = view.config.as_ref().map(|c| c.0.media_type.clone());
         let (content, by_shape) = match (view.config, view.layers, view.manifests) {
-            (None, None, Some(children)) => (Content::Index { children }, media_type::OCI_INDEX),
-            (Some(config), layers, None) if view.blobs.is_none() => {
+            (None, None, Some(children)) => {
+                (Content::Index { children: plain(children) }, media_type::OCI_INDEX)
+            }
+            (Some(Object(config)), layers, None) if view.blobs.is_none() => {
                 if let Some(kind) = view.artifact_type.filter(|t| !t.is_empty()) {
                     return Err(artifact(&kind));
                 }
@@ -156,7 +160,7 @@ impl Manifest {
                     Some(media_type::DOCKER_CONFIG) => media_type::DOCKER_MANIFEST,
                     _ => media_type::OCI_MANIFEST,
                 };
-                (Content::Image { config, layers: layers.unwrap_or_default() }, by_shape)
+                (Content::Image { config, layers: plain(layers.unwrap_or_default()) }, by_shape)
             }
             (None, None, None) => {
                 return Err(artifact(known.unwrap_or("no media type, no config, no layers, no manifests")));
@@ -208,6 +212,10 @@ impl Manifest {
     pub fn descriptor(&self) -> Descriptor {
         Descriptor::new(&self.media_type, self.digest.clone(), self.bytes.len() as u64)
     }
+}
+
+fn plain(objects: Vec<Object<Descriptor>>) -> Vec<Descriptor> {
+    objects.into_iter().map(|o| o.0).collect()
 }
 
 fn is_index_type(media_type: &str) -> bool {
@@ -279,6 +287,7 @@ mod tests {
             (r#"{"schemaVersion":2}"#.into(), None, "artifact"),
             (r#"{"manifests":[]}"#.into(), None, "schemaVersion"),
             ("<html>".into(), None, "malformed"),
+            (format!(r#"{{"schemaVersion":2,"config":["","{D}",2]}}"#), None, "malformed"),
             (image("").replace(D, "sha256:12"), None, "invalid digest"),
             (image("").replace("\"size\":2", "\"size\":-2"), None, "malformed"),
         ] {

@@ -1,0 +1,121 @@
+//! The reapers at hand: those built into the tool, and those given with `--reaper`.
+
+use crate::error::{Error, Result};
+use crate::image::{Digest, Platform};
+use crate::rewrite::elf::Program;
+use bytes::Bytes;
+
+macro_rules! embedded {
+    ($($name:literal => ($architecture:literal, $variant:expr)),* $(,)?) => {
+        &[$((
+            $architecture,
+            $variant,
+            include_bytes!(concat!(env!("CARGO_MANIFEST_DIR"), "/reaper/prebuilt/", $name)),
+        )),*]
+    };
+}
+
+/// Architecture, variant, program: built by `scripts/build-reapers`. Variants in rising order.
+const EMBEDDED: &[(&str, Option<&str>, &[u8])] = embedded! {
+    "linux-amd64" => ("amd64", None),
+    "linux-arm64" => ("arm64", None),
+};
+
+/// A reaper for one platform.
+#[derive(Debug, Clone)]
+pub struct Reaper {
+    /// What it runs on. No variant: on all variants of its architecture.
+    pub platform: Platform,
+    /// The program.
+    pub program: Bytes,
+    /// The program's digest.
+    pub digest: Digest,
+}
+
+impl Reaper {
+    fn new(architecture: &str, variant: Option<&str>, program: Bytes) -> Self {
+        let platform = Platform {
+            os: "linux".into(),
+            architecture: architecture.into(),
+            variant: variant.map(Into::into),
+        };
+        Reaper { platform, digest: Digest::sha256(&program), program }
+    }
+
+    /// A variant runs on its own and on higher ones; an image of arm that does not say which may be
+    /// for the lowest.
+    fn runs_on(&self, image: &Platform) -> bool {
+        let image = Platform { variant: image.variant.clone(), ..image.canonical() };
+        self.platform.os == image.os
+            && self.platform.architecture == image.architecture
+            && match (&self.platform.variant, &image.variant) {
+                (None, _) => true,
+                (reaper, Some(image)) => level(reaper.as_deref()) <= level(Some(image)),
+                (reaper, None) => level(reaper.as_deref()) <= 5,
+            }
+    }
+}
+
+/// All reapers at hand.
+#[derive(Debug, Clone)]
+pub struct Reapers {
+    embedded: Vec<Reaper>,
+    given: Vec<Reaper>,
+}
+
+impl Default for Reapers {
+    fn default() -> Self {
+        let embedded = EMBEDDED.iter().map(|(a, v, program)| Reaper::new(a, *v, Bytes::from_static(program)));
+        Reapers { embedded: embedded.collect(), given: Vec::new() }
+    }
+}
+
+impl Reapers {
+    /// Adds a program given with `--reaper [PLATFORM=]FILE`. Without a platform it serves the machine it
+    /// was built for. Fails unless it is a static Linux program for that platform.
+    pub fn give(&mut self, platform: Option<&Platform>, program: Bytes) -> Result<()> {
+        let found = Program::parse(&program)?;
+        found.check_static()?;
+        let reaper = match platform {
+            Some(platform) => {
+                Program::check_reaper(&program, platform)?;
+                Reaper::new(&platform.architecture, platform.variant.as_deref(), program)
+            }
+            None => Reaper::new(found.architecture, None, program),
+        };
+        if self.given.iter().any(|g| g.platform == reaper.platform) {
+            return Err(Error::usage(format!("two reapers were given for {}", reaper.platform)));
+        }
+        self.given.push(reaper);
+        Ok(())
+    }
+
+    /// The reaper for images of `platform`; one given beats one embedded.
+    pub fn select(&self, platform: &Platform) -> Result<&Reaper> {
+        let best = |list: &'_ [Reaper]| {
+            let fitting = list.iter().enumerate().filter(|(_, r)| r.runs_on(platform));
+            fitting.max_by_key(|(_, r)| level(r.platform.variant.as_deref())).map(|(i, _)| i)
+        };
+        match (best(&self.given), best(&self.embedded)) {
+            (Some(i), _) => Ok(&self.given[i]),
+            (None, Some(i)) => Ok(&self.embedded[i]),
+            (None, None) => Err(Error::unsupported(format!("there is no reaper for {platform}"))
+                .hint("give one with --reaper PLATFORM=FILE: a static Linux program for that machine")),
+        }
+    }
+
+    /// Every reaper: those given first.
+    pub fn all(&self) -> impl Iterator<Item = &Reaper> {
+        self.given.iter().chain(&self.embedded)
+    }
+
+    /// Those that are built in.
+    pub fn embedded(&self) -> &[Reaper] {
+        &self.embedded
+    }
+}
+
+/// `v7` is 7; no variant is 0.
+fn level(variant: Option<&str>) -> u32 {
+    variant.and_then(|v| v.trim_start_matches('v').parse().ok()).unwrap_or(0)
+}

@@ -1,0 +1,145 @@
+//! Is this file a static Linux program, and for which machine? (System V ABI, "Object Files"; elf(5))
+
+use crate::error::{Error, Result};
+use crate::image::Platform;
+
+/// `e_machine`, 64-bit, little-endian → Go's name of the architecture.
+const MACHINES: [(u16, bool, bool, &str); 14] = [
+    (3, false, true, "386"),
+    (8, false, true, "mipsle"),
+    (8, false, false, "mips"),
+    (8, true, true, "mips64le"),
+    (8, true, false, "mips64"),
+    (21, true, true, "ppc64le"),
+    (21, true, false, "ppc64"),
+    (22, true, false, "s390x"),
+    (40, false, true, "arm"),
+    (62, true, true, "amd64"),
+    (183, true, true, "arm64"),
+    (243, true, true, "riscv64"),
+    (258, true, true, "loong64"),
+    (2, false, false, "sparc"),
+];
+
+const PT_DYNAMIC: u64 = 2;
+const PT_INTERP: u64 = 3;
+const DT_NEEDED: u64 = 1;
+
+/// What the header of a program says.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Program {
+    /// Go's name of the architecture.
+    pub architecture: &'static str,
+    /// Needs no loader and no shared library.
+    pub is_static: bool,
+}
+
+impl Program {
+    /// Reads the header of an ELF executable. The error says why it is none.
+    pub fn parse(file: &[u8]) -> Result<Self> {
+        let bad = |why: &str| Error::unsupported(format!("not a Linux executable: {why}"));
+        if file.get(..4) != Some(b"\x7fELF") {
+            return Err(bad("it does not start as an ELF file does"));
+        }
+        let truncated = || bad("the ELF file is truncated");
+        let (class, data) = (*file.get(4).ok_or_else(truncated)?, *file.get(5).ok_or_else(truncated)?);
+        if !matches!((class, data), (1 | 2, 1 | 2)) {
+            return Err(bad("unknown ELF class or byte order"));
+        }
+        let elf = Elf { file, wide: class == 2, little: data == 1 };
+        let word = |at| elf.number(at, 2).ok_or_else(truncated);
+        if !matches!(word(16)?, 2 | 3) {
+            return Err(bad("an ELF file, but an object or a core dump"));
+        }
+        let machine = word(18)?;
+        let architecture = MACHINES
+            .iter()
+            .find(|m| u64::from(m.0) == machine && m.1 == elf.wide && m.2 == elf.little)
+            .map(|m| m.3)
+            .ok_or_else(|| bad(&format!("unknown machine {machine}")))?;
+        let is_static = elf.is_static().ok_or_else(truncated)?;
+        Ok(Program { architecture, is_static })
+    }
+
+    /// Fails unless `file` can be a reaper on `platform`.
+    pub fn check_reaper(file: &[u8], platform: &Platform) -> Result<()> {
+        let program = Self::parse(file)?;
+        if program.architecture != platform.architecture || platform.os != "linux" {
+            return Err(Error::unsupported(format!(
+                "it is for linux/{}, not for {platform}",
+                program.architecture
+            )));
+        }
+        program.check_static()
+    }
+
+    /// Fails unless the program is static.
+    pub fn check_static(&self) -> Result<()> {
+        if self.is_static {
+            return Ok(());
+        }
+        Err(Error::unsupported(
+            "it is dynamically linked and would not start in images without its libraries",
+        )
+        .hint("use a static build, as tini-static"))
+    }
+}
+
+struct Elf<'a> {
+    file: &'a [u8],
+    wide: bool,
+    little: bool,
+}
+
+impl Elf<'_> {
+    fn number(&self, at: u64, bytes: u64) -> Option<u64> {
+        let at = usize::try_from(at).ok()?;
+        let slice = self.file.get(at..at.checked_add(usize::try_from(bytes).ok()?)?)?;
+        let push = |n: u64, byte: &u8| n << 8 | u64::from(*byte);
+        Some(if self.little { slice.iter().rev().fold(0, push) } else { slice.iter().fold(0, push) })
+    }
+
+    fn is_static(&self) -> Option<bool> {
+        let pick = |narrow, wide| if self.wide { wide } else { narrow };
+        let word = pick(4, 8);
+        let table = self.number(pick(28, 32), word)?;
+        let entry = self.number(pick(42, 54), 2)?;
+        let count = self.number(pick(44, 56), 2)?;
+        for i in 0..count {
+            let header = table.checked_add(i.checked_mul(entry)?)?;
+            match self.number(header, 4)? {
+                PT_INTERP => return Some(false),
+                PT_DYNAMIC => {
+                    let start = self.number(header.checked_add(pick(4, 8))?, word)?;
+                    let size = self.number(header.checked_add(pick(16, 32))?, word)?;
+                    for j in 0..size / (2 * word) {
+                        match self.number(start.checked_add(j * 2 * word)?, word)? {
+                            DT_NEEDED => return Some(false),
+                            0 => break,
+                            _ => {}
+                        }
+                    }
+                }
+                _ => {}
+            }
+        }
+        Some(true)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn our_own_test_binary_is_a_dynamic_program_of_this_machine() {
+        let file = std::fs::read(std::env::current_exe().unwrap()).unwrap();
+        let program = Program::parse(&file).unwrap();
+        assert!(!program.is_static);
+        assert_eq!(program.architecture, if cfg!(target_arch = "x86_64") { "amd64" } else { "arm64" });
+        for cut in [0, 3, 5, 17, 40, 63] {
+            assert!(Program::parse(&file[..cut]).is_err(), "{cut}");
+        }
+        assert!(Program::parse(b"#!/bin/sh\n").is_err());
+    }
+}

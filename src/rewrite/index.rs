@@ -1,0 +1,129 @@
+//! The same for an index: its children's descriptors follow their new manifests, and all else stays.
+
+use super::record::{self, PREFIX, Record};
+use super::{Policy, init};
+use crate::error::{Error, Result};
+use crate::image::json::{Document, Undo, child, quote, to_json};
+use crate::image::media_type::Family;
+use crate::image::{Digest, Manifest};
+use crate::reapers::Reapers;
+use serde::{Deserialize, Serialize};
+
+/// A child that has a new manifest.
+#[derive(Debug, Clone)]
+pub struct Replaced {
+    /// Its position among the children.
+    pub position: usize,
+    /// Its manifest as it shall be.
+    pub manifest: Manifest,
+}
+
+/// What an OCI index records besides source and recipe.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+struct Undos {
+    /// How the annotations are restored.
+    index: Vec<Undo>,
+    /// How many children were left out, so that the source's digest cannot come back.
+    dropped: usize,
+}
+
+/// An index before it was wrapped.
+#[derive(Debug, Clone)]
+pub struct Base {
+    /// The index.
+    pub manifest: Manifest,
+    /// The digest of the index that was wrapped first.
+    pub source: Digest,
+    /// How many children it had more.
+    pub dropped: usize,
+}
+
+/// The recipe of an index: as that of an image, but over all reapers, and over which children are kept.
+pub fn recipe(reapers: &Reapers, policy: &Policy, selection: &str) -> Digest {
+    let digests: Vec<String> = reapers.all().map(|r| format!("{} {}", r.platform, r.digest)).collect();
+    Digest::sha256(format!(
+        "reapify index recipe\n1\n{}\n{}\n{}\n{selection}",
+        init::VERSION,
+        digests.join("\n"),
+        policy.fingerprint()
+    ))
+}
+
+/// Puts the new children into an index and leaves out those at `dropped` (positions). Comes back
+/// unchanged if there is nothing to do.
+pub fn wrap(base: &Base, children: &[Replaced], dropped: &[usize], recipe: &Digest) -> Result<Manifest> {
+    if children.is_empty() && dropped.is_empty() && base.dropped == 0 {
+        return Ok(base.manifest.clone());
+    }
+    let mut text = Document::new(&base.manifest.bytes)?;
+    replace(&mut text, &base.manifest, children)?;
+    if base.manifest.family() == Family::Oci {
+        let mut undo = Record::write_annotations(&base.source, recipe, &mut text)?;
+        undo.push(text.set(&undo_pointer(), "\"\"")?);
+        let undos = Undos { index: record::condense(&undo), dropped: base.dropped + dropped.len() };
+        text.set(&undo_pointer(), &quote(&to_json(&undos)?))?;
+    }
+    let mut positions = dropped.to_vec();
+    positions.sort_unstable();
+    for position in positions.iter().rev() {
+        text.remove_element("/manifests", *position)?;
+    }
+    let wrapped = Manifest::parse(text.into_bytes(), Some(&base.manifest.media_type))?;
+    if dropped.is_empty() {
+        let originals: Vec<Replaced> = Vec::new();
+        let mut back = Document::new(&unwrap(&wrapped, &originals)?.manifest.bytes)?;
+        for Replaced { position, .. } in children {
+            let was = &base.manifest.children()[*position];
+            back.set(&at(*position, "digest"), &quote(&was.digest.to_string()))?;
+            back.set(&at(*position, "size"), &was.size.to_string())?;
+            if let Some(data) = &was.data {
+                back.set(&at(*position, "data"), &quote(data))?;
+            }
+        }
+        if back.as_str().as_bytes() != base.manifest.bytes {
+            return Err(Error::unsupported(
+                "wrapping this index could not be undone exactly; nothing was written",
+            )
+            .hint("it is written in a way that cannot be restored; please report it"));
+        }
+    }
+    Ok(wrapped)
+}
+
+/// Takes the record out of an index and puts the children back that wrap had replaced.
+pub fn unwrap(index: &Manifest, children: &[Replaced]) -> Result<Base> {
+    let mut text = Document::new(&index.bytes)?;
+    replace(&mut text, index, children)?;
+    let undos: Option<Undos> = index.annotations.get(&undo_key()).and_then(|u| serde_json::from_str(u).ok());
+    let recorded = record::annotated(index).map(|(source, _)| source);
+    let dropped = undos.as_ref().map_or(0, |u| u.dropped);
+    if let Some(undos) = &undos {
+        record::apply(&mut text, &undos.index)?;
+    }
+    let manifest = Manifest::parse(text.into_bytes(), Some(&index.media_type))?;
+    let source = recorded.filter(|_| dropped > 0).unwrap_or_else(|| manifest.digest.clone());
+    Ok(Base { source, dropped, manifest })
+}
+
+fn replace(text: &mut Document, index: &Manifest, children: &[Replaced]) -> Result<()> {
+    for Replaced { position, manifest } in children {
+        text.set(&at(*position, "digest"), &quote(&manifest.digest.to_string()))?;
+        text.set(&at(*position, "size"), &manifest.bytes.len().to_string())?;
+        if index.children().get(*position).is_some_and(|c| c.data.is_some()) {
+            record::embed(text, &format!("/manifests/{position}"), &manifest.bytes)?;
+        }
+    }
+    Ok(())
+}
+
+fn at(position: usize, field: &str) -> String {
+    format!("/manifests/{position}/{field}")
+}
+
+fn undo_key() -> String {
+    format!("{PREFIX}undo")
+}
+
+fn undo_pointer() -> String {
+    child("/annotations", &undo_key())
+}

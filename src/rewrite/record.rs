@@ -1,0 +1,290 @@
+//! The record: what wrap writes into an image so that it can be recognised, upgraded, verified and undone.
+//!
+//! It lives in the config's labels, because the config travels everywhere; OCI manifests carry source
+//! and recipe as annotations too, so that "nothing to do" is known without the config.
+
+use super::Policy;
+use crate::error::{Error, Result};
+use crate::image::json::{Document, Undo, child, quote, to_json};
+use crate::image::{Content, Digest, ImageConfig, Manifest};
+use base64::Engine as _;
+use serde::{Deserialize, Serialize};
+use std::collections::BTreeMap;
+
+/// What all keys of the record start with.
+pub const PREFIX: &str = "io.reapify.";
+/// The format of the record; another one is not ours to read.
+const FORMAT: &str = "1";
+/// The keys, in the order they are written.
+mod key {
+    pub const FORMAT: &str = "io.reapify.record";
+    pub const REAPER: &str = "io.reapify.reaper";
+    pub const PATH: &str = "io.reapify.path";
+    pub const ARGS: &str = "io.reapify.args";
+    pub const SOURCE: &str = "io.reapify.source";
+    pub const RECIPE: &str = "io.reapify.recipe";
+    pub const LAYER: &str = "io.reapify.layer";
+    pub const DIFF_ID: &str = "io.reapify.diff-id";
+    pub const UNDO: &str = "io.reapify.undo";
+}
+
+/// What one wrap did to an image.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Record {
+    /// The digest of the reaper's program.
+    pub reaper: Digest,
+    /// Where the reaper is in the image.
+    pub path: String,
+    /// The reaper's options.
+    pub args: Vec<String>,
+    /// The digest of the manifest that was wrapped.
+    pub source: Digest,
+    /// The digest of everything that shapes the result besides the source.
+    pub recipe: Digest,
+    /// The digest of the added layer.
+    pub layer: Digest,
+    /// The diff_id of the added layer.
+    pub diff_id: Digest,
+    /// How the texts are restored.
+    pub undo: Undos,
+}
+
+/// How config and manifest are restored: applied from last to first.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Undos {
+    /// For the config.
+    pub config: Vec<Undo>,
+    /// For the manifest.
+    pub manifest: Vec<Undo>,
+}
+
+/// The recipe: equal recipes give equal results from equal sources.
+pub fn recipe(reaper: &Digest, policy: &Policy) -> Digest {
+    Digest::sha256(format!("reapify image recipe\n{FORMAT}\n{reaper}\n{}", policy.fingerprint()))
+}
+
+impl Record {
+    /// The words in front of the original entrypoint.
+    pub fn prefix(&self) -> Vec<String> {
+        prefix(&self.path, &self.args)
+    }
+
+    /// Writes everything but the undo into the config's labels; the undo's place is kept.
+    pub fn write_labels(&self, config: &mut Document) -> Result<Vec<Undo>> {
+        let args = to_json(&self.args)?;
+        let digests =
+            [&self.reaper, &self.source, &self.recipe, &self.layer, &self.diff_id].map(Digest::to_string);
+        let [reaper, source, recipe, layer, diff_id] = &digests;
+        let labels: [(&str, &str); 9] = [
+            (key::FORMAT, FORMAT),
+            (key::REAPER, reaper),
+            (key::PATH, &self.path),
+            (key::ARGS, &args),
+            (key::SOURCE, source),
+            (key::RECIPE, recipe),
+            (key::LAYER, layer),
+            (key::DIFF_ID, diff_id),
+            (key::UNDO, ""),
+        ];
+        labels.iter().map(|(key, value)| config.set(&child("/config/Labels", key), &quote(value))).collect()
+    }
+
+    /// Fills in the place that [`Record::write_labels`] kept.
+    pub fn write_undo(&self, config: &mut Document) -> Result<()> {
+        let undo = Undos { config: condense(&self.undo.config), manifest: condense(&self.undo.manifest) };
+        config.set(&child("/config/Labels", key::UNDO), &quote(&to_json(&undo)?)).map(drop)
+    }
+
+    /// Writes what OCI manifests and indexes carry.
+    pub fn write_annotations(source: &Digest, recipe: &Digest, manifest: &mut Document) -> Result<Vec<Undo>> {
+        let pairs = [(key::SOURCE, source), (key::RECIPE, recipe)];
+        pairs
+            .iter()
+            .map(|(key, value)| manifest.set(&child("/annotations", key), &quote(&value.to_string())))
+            .collect()
+    }
+
+    /// Reads the labels of a config; `None` where they hold no whole record.
+    pub fn read(labels: &BTreeMap<String, String>) -> Option<Self> {
+        let get = |key: &str| labels.get(key);
+        let digest = |key: &str| get(key)?.parse::<Digest>().ok();
+        if get(key::FORMAT)? != FORMAT {
+            return None;
+        }
+        Some(Record {
+            reaper: digest(key::REAPER)?,
+            path: get(key::PATH)?.clone(),
+            args: serde_json::from_str(get(key::ARGS)?).ok()?,
+            source: digest(key::SOURCE)?,
+            recipe: digest(key::RECIPE)?,
+            layer: digest(key::LAYER)?,
+            diff_id: digest(key::DIFF_ID)?,
+            undo: serde_json::from_str(get(key::UNDO)?).ok()?,
+        })
+    }
+}
+
+/// Source and recipe as a manifest's annotations give them.
+pub fn annotated(manifest: &Manifest) -> Option<(Digest, Digest)> {
+    let digest = |key: &str| manifest.annotations.get(key)?.parse().ok();
+    Some((digest(key::SOURCE)?, digest(key::RECIPE)?))
+}
+
+/// Whether labels or annotations hold anything of a record, whole or not.
+pub fn any_trace(map: &BTreeMap<String, String>) -> bool {
+    map.keys().any(|key| key.starts_with(PREFIX))
+}
+
+/// The path that a record names, whole or not.
+pub fn recorded_path(labels: &BTreeMap<String, String>) -> Option<&str> {
+    labels.get(key::PATH).map(String::as_str)
+}
+
+/// `path`, the reaper's options, and the `--` that ends them.
+pub fn prefix(path: &str, args: &[String]) -> Vec<String> {
+    let mut words = vec![path.to_string()];
+    words.extend(args.iter().cloned());
+    words.push("--".into());
+    words
+}
+
+/// Leaves out what an earlier undo of the list restores anyway (it is applied after).
+pub fn condense(undos: &[Undo]) -> Vec<Undo> {
+    let pointer = |undo: &Undo| match undo {
+        Undo::Set(p, _) | Undo::Del(p) | Undo::Pop(p) => p.clone(),
+    };
+    let mut kept: Vec<Undo> = Vec::new();
+    for undo in undos {
+        let at = pointer(undo);
+        let covered = kept.iter().any(|k| {
+            let whole = pointer(k);
+            !matches!(k, Undo::Pop(_)) && (at == whole || at.starts_with(&format!("{whole}/")))
+        });
+        if !covered {
+            kept.push(undo.clone());
+        }
+    }
+    kept
+}
+
+/// What is known about an image's record.
+#[derive(Debug)]
+pub enum Found {
+    /// There is none.
+    Nothing,
+    /// There is one, and it counts.
+    Valid(Box<Original>),
+    /// There is one that says nothing about this image: an image built `FROM` a wrapped one.
+    Stale {
+        /// Whether the reaper it names is still what the image starts with.
+        reaper_first: bool,
+    },
+}
+
+/// An image as it was before it was wrapped.
+#[derive(Debug, Clone)]
+pub struct Original {
+    /// The record that was undone.
+    pub record: Record,
+    /// The manifest.
+    pub manifest: Manifest,
+    /// The config.
+    pub config: ImageConfig,
+    /// Whether the manifest is the one that was wrapped, digest for digest. Not so where an archive
+    /// does not keep manifests: then config and diff_ids are.
+    pub exact: bool,
+}
+
+/// Looks for a record, and whether it counts: last layer and diff_id are the recorded ones, the
+/// entrypoint has the recorded prefix, and undoing gives the recorded source.
+pub fn find(manifest: &Manifest, config: &ImageConfig) -> Found {
+    if !any_trace(&config.labels) {
+        return Found::Nothing;
+    }
+    let original = Record::read(&config.labels).and_then(|record| undo(manifest, config, record).ok());
+    match original {
+        Some(original) => Found::Valid(Box::new(original)),
+        None => Found::Stale {
+            reaper_first: recorded_path(&config.labels)
+                .is_some_and(|p| config.entrypoint.first().is_some_and(|e| e == p)),
+        },
+    }
+}
+
+fn undo(manifest: &Manifest, config: &ImageConfig, record: Record) -> Result<Original> {
+    let stale = || Error::unsupported("the record does not describe this image");
+    let Content::Image { config: config_descriptor, layers } = &manifest.content else { return Err(stale()) };
+    if config.diff_ids.last() != Some(&record.diff_id.to_string())
+        || !config.entrypoint.starts_with(&record.prefix())
+    {
+        return Err(stale());
+    }
+    let mut text = Document::new(&config.bytes)?;
+    apply(&mut text, &record.undo.config)?;
+    let original = ImageConfig::parse(text.into_bytes())?;
+    let last_is_ours = layers.last().is_some_and(|l| l.digest == record.layer);
+    let mut text = Document::new(&manifest.bytes)?;
+    if last_is_ours {
+        apply(&mut text, &record.undo.manifest)?;
+        if config_descriptor.data.is_some() {
+            embed(&mut text, "/config", &original.bytes)?;
+        }
+        let undone = Manifest::parse(text.into_bytes(), Some(&manifest.media_type))?;
+        let Content::Image { config: restored, .. } = &undone.content else { return Err(stale()) };
+        if undone.digest == record.source && restored.digest.matches(&original.bytes) {
+            return Ok(Original { record, manifest: undone, config: original, exact: true });
+        }
+    }
+    Err(stale())
+}
+
+/// Undoes a wrap whose manifest did not survive the way here (`docker-archive:` has none of its own):
+/// the config is restored digest for digest, and the manifest loses its last layer.
+pub fn find_without_manifest(manifest: &Manifest, config: &ImageConfig) -> Found {
+    match find(manifest, config) {
+        Found::Stale { reaper_first } => {
+            match Record::read(&config.labels).map(|r| undo_config(manifest, config, r)) {
+                Some(Ok(original)) => Found::Valid(Box::new(original)),
+                _ => Found::Stale { reaper_first },
+            }
+        }
+        found => found,
+    }
+}
+
+fn undo_config(manifest: &Manifest, config: &ImageConfig, record: Record) -> Result<Original> {
+    let stale = || Error::unsupported("the record does not describe this image");
+    if config.diff_ids.last() != Some(&record.diff_id.to_string())
+        || !config.entrypoint.starts_with(&record.prefix())
+    {
+        return Err(stale());
+    }
+    let mut text = Document::new(&config.bytes)?;
+    apply(&mut text, &record.undo.config)?;
+    let original = ImageConfig::parse(text.into_bytes())?;
+    let digest = Digest::sha256(&original.bytes);
+    let recorded = record.undo.manifest.iter().find_map(|undo| match undo {
+        Undo::Set(pointer, raw) if pointer == "/config/digest" => Some(raw.clone()),
+        _ => None,
+    });
+    if recorded != Some(quote(&digest.to_string())) {
+        return Err(stale());
+    }
+    let mut text = Document::new(&manifest.bytes)?;
+    text.set("/config/digest", &quote(&digest.to_string()))?;
+    text.set("/config/size", &original.bytes.len().to_string())?;
+    text.remove_element("/layers", config.diff_ids.len() - 1)?;
+    let manifest = Manifest::parse(text.into_bytes(), Some(&manifest.media_type))?;
+    Ok(Original { record, manifest, config: original, exact: false })
+}
+
+/// Applies undos, last first.
+pub fn apply(text: &mut Document, undos: &[Undo]) -> Result<()> {
+    undos.iter().rev().try_for_each(|undo| text.undo(undo))
+}
+
+/// Rewrites the `data` of the descriptor at `pointer`: its target was edited.
+pub fn embed(text: &mut Document, pointer: &str, content: &[u8]) -> Result<()> {
+    let data = base64::engine::general_purpose::STANDARD.encode(content);
+    text.set(&child(pointer, "data"), &quote(&data)).map(drop)
+}

@@ -1,0 +1,382 @@
+use super::*;
+use crate::error::Kind;
+use crate::image::media_type::{
+    DOCKER_CONFIG, DOCKER_LAYER_GZIP, DOCKER_MANIFEST, OCI_CONFIG, OCI_LAYER_GZIP, OCI_MANIFEST,
+};
+use proptest::prelude::*;
+
+fn digest(n: usize) -> String {
+    Digest::sha256(n.to_string()).to_string()
+}
+
+fn manifest_text(config: &str, layers: usize, extra: &str) -> String {
+    let layers: Vec<String> = (0..layers)
+        .map(|n| format!(r#"{{"mediaType":"{OCI_LAYER_GZIP}","digest":"{}","size":{n}}}"#, digest(n)))
+        .collect();
+    format!(
+        r#"{{"schemaVersion":2,"mediaType":"{OCI_MANIFEST}","config":{{"mediaType":"{OCI_CONFIG}","digest":"{}","size":{}}},"layers":[{}]{extra}}}"#,
+        Digest::sha256(config),
+        config.len(),
+        layers.join(",")
+    )
+}
+
+fn image(config: &str, layers: usize) -> Image {
+    image_of(&manifest_text(config, layers, ""), config).unwrap()
+}
+
+fn image_of(manifest: &str, config: &str) -> Result<Image> {
+    Image::new(Manifest::parse(manifest.to_string(), None)?, config.to_string().into(), true)
+}
+
+fn config(inner: &str, layers: usize, rest: &str) -> String {
+    let ids: Vec<String> = (0..layers).map(|n| quote(&digest(n + 1000))).collect();
+    format!(
+        r#"{{"os":"linux","architecture":"amd64","config":{inner},"rootfs":{{"type":"layers","diff_ids":[{}]}}{rest}}}"#,
+        ids.join(",")
+    )
+}
+
+fn reapers(program: &'static [u8]) -> Reapers {
+    let mut elf = vec![0; 64];
+    elf[..20].copy_from_slice(b"\x7fELF\x02\x01\x01\0\0\0\0\0\0\0\0\0\x02\0\x3e\0");
+    elf.extend_from_slice(program);
+    let mut reapers = Reapers::default();
+    reapers.give(None, elf.into()).unwrap();
+    reapers
+}
+
+fn after(result: &Rewritten) -> Image {
+    Image::new(result.manifest.clone(), result.config.clone().unwrap(), true).unwrap()
+}
+
+fn entrypoint(result: &Rewritten) -> Vec<String> {
+    after(result).config.entrypoint
+}
+
+#[test]
+fn the_reaper_goes_in_front_and_cmd_stays() {
+    let cases: [(&str, &[&str]); 9] = [
+        (r#"{"Entrypoint":["/app","-x"],"Cmd":["y"]}"#, &["/.reaper", "--", "/app", "-x"]),
+        (r#"{"Entrypoint": [ "a\u0062" ] }"#, &["/.reaper", "--", "ab"]),
+        (r#"{"Cmd":["y"]}"#, &["/.reaper", "--"]),
+        (r#"{"Entrypoint":null,"Cmd":["y"]}"#, &["/.reaper", "--"]),
+        (r#"{"Entrypoint":[],"Cmd":["y"]}"#, &["/.reaper", "--"]),
+        (r#"{"Entrypoint":[""],"Cmd":["y"]}"#, &["/.reaper", "--"]),
+        (r#"{"Entrypoint":["/bin/sh","-c","run it"]}"#, &["/.reaper", "--", "/bin/sh", "-c", "run it"]),
+        ("{}", &["/.reaper", "--"]),
+        ("null", &["/.reaper", "--"]),
+    ];
+    for (inner, expected) in cases {
+        let image = image(&config(inner, 1, ""), 1);
+        let result = wrap(&image, &reapers(b""), &Policy::default()).unwrap();
+        assert_eq!(entrypoint(&result), expected, "{inner}");
+        assert_eq!(after(&result).config.cmd, image.config.cmd);
+        assert_eq!(result.notes.is_empty(), inner.len() > 4, "{inner}: {:?}", result.notes);
+        let back = unwrap(&after(&result)).unwrap();
+        assert_eq!(back.manifest.bytes, image.manifest.bytes);
+        assert_eq!(back.config.unwrap(), image.config.bytes);
+    }
+}
+
+#[test]
+fn only_the_intended_bytes_change() {
+    let inner = "{ \"Healthcheck\":{\"StartInterval\":1e3},\n \"OnBuild\":[\"\\u003c\"] , \"Entrypoint\" : [ \"/a\" ],\"Labels\":{\"x\" :\"y\" } }";
+    let rest = r#", "moby.buildkit.buildinfo.v1" : 12345678901234567890123 ,"created":"2020-01-01T00:00:00Z","history":[{"created_by":"x"}]"#;
+    let source = image(&config(inner, 1, rest), 1);
+    let result = wrap(&source, &reapers(b""), &Policy::default()).unwrap();
+    let text = String::from_utf8(result.config.clone().unwrap().to_vec()).unwrap();
+    let layer = result.layer.as_ref().unwrap();
+    let labels_at = text.find(",\"io.reapify.record\"").unwrap();
+    let labels_end = labels_at + text[labels_at..].find(" } }").unwrap();
+    let without_labels = format!("{}{}", &text[..labels_at], &text[labels_end..]);
+    let expected = String::from_utf8(source.config.bytes.to_vec())
+        .unwrap()
+        .replace("[ \"/a\" ]", "[\"/.reaper\",\"--\", \"/a\" ]")
+        .replace(&quote(&digest(1000)), &format!("{},{}", quote(&digest(1000)), quote(&layer.diff_id.to_string())))
+        .replace(
+            r#"[{"created_by":"x"}]"#,
+            r#"[{"created_by":"x"},{"created":"2020-01-01T00:00:00Z","created_by":"reapify: add /.reaper, a reaper for PID 1","comment":"reapify"}]"#,
+        );
+    assert_eq!(without_labels, expected);
+}
+
+#[test]
+fn history_grows_only_where_it_matches_the_layers() {
+    for (history, grows) in [
+        (r#","history":[{"created_by":"a"},{"empty_layer":true}]"#, true),
+        (r#","history":[]"#, false),
+        (r#","history":[{},{}]"#, false),
+        (r#","history":null"#, false),
+        ("", false),
+    ] {
+        let source = image(&config("{}", 1, history), 1);
+        let result = wrap(&source, &reapers(b""), &Policy::default()).unwrap();
+        let count = |i: &Image| i.config.history.as_ref().map(Vec::len);
+        assert_eq!(count(&after(&result)) != count(&source), grows, "{history}");
+    }
+}
+
+#[test]
+fn wrapping_again_changes_nothing_and_another_reaper_replaces_the_first() {
+    let source = image(&config(r#"{"Cmd":["x"]}"#, 2, ""), 2);
+    let (old, new) = (reapers(b"old"), reapers(b"new"));
+    let first = wrap(&source, &old, &Policy::default()).unwrap();
+    let again = wrap(&after(&first), &old, &Policy::default()).unwrap();
+    assert_eq!((again.action, &again.manifest.bytes), (Action::Unchanged, &first.manifest.bytes));
+
+    let upgraded = wrap(&after(&first), &new, &Policy::default()).unwrap();
+    assert_eq!(upgraded.action, Action::Upgraded);
+    assert_eq!(upgraded.manifest.bytes, wrap(&source, &new, &Policy::default()).unwrap().manifest.bytes);
+    assert_eq!(after(&upgraded).config.diff_ids.len(), 3);
+
+    let other = Policy { args: vec!["-g".into()], ..Policy::default() };
+    let regrouped = wrap(&after(&first), &old, &other).unwrap();
+    assert_eq!(
+        (regrouped.action, entrypoint(&regrouped)),
+        (Action::Upgraded, ["/.reaper", "-g", "--"].map(String::from).to_vec())
+    );
+}
+
+/// An image built `FROM` a wrapped one: one layer more, the labels inherited.
+fn built_from(wrapped: &Image, entrypoint: &str) -> Image {
+    let mut text = Document::new(&wrapped.config.bytes).unwrap();
+    text.push("/rootfs/diff_ids", &quote(&digest(77))).unwrap();
+    if !entrypoint.is_empty() {
+        text.set("/config/Entrypoint", entrypoint).unwrap();
+    }
+    let config = String::from_utf8(text.into_bytes()).unwrap();
+    let n = wrapped.config.diff_ids.len() + 1;
+    image_of(&manifest_text(&config, n, ""), &config).unwrap()
+}
+
+#[test]
+fn an_image_built_from_a_wrapped_one_has_a_stale_record() {
+    let source = image(&config(r#"{"Entrypoint":["a"]}"#, 1, ""), 1);
+    let wrapped = after(&wrap(&source, &reapers(b""), &Policy::default()).unwrap());
+
+    let heir = built_from(&wrapped, "");
+    assert_eq!(wrap(&heir, &reapers(b""), &Policy::default()).unwrap().action, Action::Skipped);
+    assert_eq!(unwrap(&heir).unwrap_err().kind(), Kind::Unsupported);
+
+    let replaced = built_from(&wrapped, r#"["b"]"#);
+    let result = wrap(&replaced, &reapers(b""), &Policy::default()).unwrap();
+    assert_eq!(
+        (result.action, entrypoint(&result)),
+        (Action::Wrapped, ["/.reaper", "--", "b"].map(String::from).to_vec())
+    );
+    assert_eq!(unwrap(&after(&result)).unwrap().manifest.bytes, replaced.manifest.bytes);
+}
+
+#[test]
+fn images_with_an_init_are_left_alone_unless_asked() {
+    let source = image(&config(r#"{"Entrypoint":["/sbin/tini","--"],"Cmd":["x"]}"#, 1, ""), 1);
+    let skipped = wrap(&source, &reapers(b""), &Policy::default()).unwrap();
+    assert_eq!((skipped.action, &skipped.manifest.bytes), (Action::Skipped, &source.manifest.bytes));
+    assert!(skipped.reason.unwrap().contains("tini"));
+    let insist = Policy { if_init: IfInit::Wrap, ..Policy::default() };
+    assert_eq!(wrap(&source, &reapers(b""), &insist).unwrap().action, Action::Wrapped);
+    let cmd = image(&config(r#"{"Cmd":["/init"]}"#, 1, ""), 1);
+    assert_eq!(wrap(&cmd, &reapers(b""), &Policy::default()).unwrap().action, Action::Skipped);
+}
+
+#[test]
+fn the_added_layer_follows_the_family_of_the_manifest() {
+    let text = config("{}", 1, "");
+    let docker = manifest_text(&text, 1, "")
+        .replace(OCI_MANIFEST, DOCKER_MANIFEST)
+        .replace(OCI_CONFIG, DOCKER_CONFIG)
+        .replace(OCI_LAYER_GZIP, DOCKER_LAYER_GZIP);
+    let source = image_of(&docker, &text).unwrap();
+    let result = wrap(&source, &reapers(b""), &Policy::default()).unwrap();
+    assert!(result.manifest.annotations.is_empty());
+    assert!(result.manifest.blobs().iter().all(|b| b.media_type.contains("docker")));
+    assert_eq!(unwrap(&after(&result)).unwrap().manifest.bytes, source.manifest.bytes);
+}
+
+#[test]
+fn a_descriptors_data_follows_its_target() {
+    use base64::Engine as _;
+    let encode = |b: &[u8]| base64::engine::general_purpose::STANDARD.encode(b);
+    let text = config("{}", 0, "");
+    let with = |data: &str| {
+        manifest_text(&text, 0, "").replacen("},\"layers\"", &format!(",\"data\":\"{data}\"}},\"layers\""), 1)
+    };
+    let source = image_of(&with(&encode(text.as_bytes())), &text).unwrap();
+    let result = wrap(&source, &reapers(b""), &Policy::default()).unwrap();
+    let Content::Image { config, .. } = &result.manifest.content else { panic!() };
+    assert_eq!(config.data.as_deref(), Some(encode(&result.config.clone().unwrap()).as_str()));
+    assert_eq!(unwrap(&after(&result)).unwrap().manifest.bytes, source.manifest.bytes);
+    // Data that is not its target could not be restored.
+    let liar = image_of(&with("AAAA"), &text).unwrap();
+    assert_eq!(wrap(&liar, &reapers(b""), &Policy::default()).unwrap_err().kind(), Kind::Unsupported);
+}
+
+#[test]
+fn what_is_not_understood_is_refused() {
+    let error = |image: Result<Image>| match image {
+        Ok(image) => wrap(&image, &reapers(b""), &Policy::default()).unwrap_err(),
+        Err(error) => error,
+    };
+    let plain = config("{}", 1, "");
+    let windows = plain.replace("linux", "windows");
+    let nowhere = plain.replace("amd64", "vax");
+    for (result, why) in [
+        (image_of(&manifest_text(&plain, 2, ""), &plain), "2 layers, but the config has 1"),
+        (image_of(&manifest_text(&windows, 1, ""), &windows), "no reaper for windows/amd64"),
+        (image_of(&manifest_text(&nowhere, 1, ""), &nowhere), "no reaper for linux/vax"),
+        (image_of(&manifest_text(&config("{}", 127, ""), 127, ""), &config("{}", 127, "")), "127 layers"),
+        (
+            image_of(&manifest_text(&plain, 1, "").replace("tar+gzip", "tar+gzip+encrypted"), &plain),
+            "encrypted",
+        ),
+        (
+            image_of(
+                &manifest_text(&plain, 1, "").replace(OCI_LAYER_GZIP, "application/vnd.in-toto+json"),
+                &plain,
+            ),
+            "artifact",
+        ),
+        (
+            image_of(
+                &manifest_text("{}", 0, "").replace(OCI_CONFIG, "application/vnd.cncf.helm.config.v1+json"),
+                "{}",
+            ),
+            "helm",
+        ),
+        (image_of(&manifest_text(&config("[]", 1, ""), 1, ""), &config("[]", 1, "")), "malformed"),
+        (
+            image_of(
+                &manifest_text(&config(r#"{"Labels":{"a":"1","a":"2"}}"#, 1, ""), 1, ""),
+                &config(r#"{"Labels":{"a":"1","a":"2"}}"#, 1, ""),
+            ),
+            "twice",
+        ),
+    ] {
+        let error = error(result);
+        assert!(error.to_string().contains(why), "{error} / {why}");
+        assert_eq!(error.kind(), Kind::Unsupported);
+    }
+    // One layer fewer is the most that fits.
+    assert!(wrap(&image(&config("{}", 126, ""), 126), &reapers(b""), &Policy::default()).is_ok());
+}
+
+#[test]
+fn an_index_comes_back_as_it_was() {
+    let child = image(&config("{}", 1, ""), 1);
+    let wrapped = wrap(&child, &reapers(b""), &Policy::default()).unwrap();
+    for annotations in
+        ["", r#","annotations":null"#, r#","annotations":{ }"#, r#", "annotations" : {"a":"b"}"#]
+    {
+        let text = format!(
+            r#"{{"schemaVersion":2, "manifests":[ {{"digest":"{}","size":{} ,"mediaType":"{OCI_MANIFEST}"}}, {{"mediaType":"x/y","digest":"{}","size":1}}]{annotations}}}"#,
+            child.manifest.digest,
+            child.manifest.bytes.len(),
+            digest(5)
+        );
+        let source = Manifest::parse(text, None).unwrap();
+        let recipe = index::recipe(&reapers(b""), &Policy::default(), "");
+        let base = index::unwrap(&source, &[]).unwrap();
+        let new = index::Replaced { position: 0, manifest: wrapped.manifest.clone() };
+        let result = index::wrap(&base, &[new.clone()], &[], &recipe).unwrap();
+        assert_eq!(record::annotated(&result), Some((source.digest.clone(), recipe.clone())));
+        let old = index::Replaced { position: 0, manifest: child.manifest.clone() };
+        let back = index::unwrap(&result, &[old.clone()]).unwrap();
+        assert_eq!((&back.manifest.bytes, back.dropped), (&source.bytes, 0));
+
+        let narrowed = index::wrap(&base, &[new.clone()], &[1], &recipe).unwrap();
+        assert_eq!(narrowed.children().len(), 1);
+        let kept = index::unwrap(&narrowed, &[old]).unwrap();
+        assert_eq!(
+            (kept.manifest.children()[0].digest.clone(), kept.dropped, kept.source.clone()),
+            (child.manifest.digest.clone(), 1, source.digest.clone())
+        );
+        assert_eq!(index::wrap(&kept, &[new], &[], &recipe).unwrap().bytes, narrowed.bytes);
+    }
+}
+
+fn white() -> impl Strategy<Value = String> {
+    prop::sample::select(vec!["", " ", "\n  ", "\t"]).prop_map(String::from)
+}
+
+fn json_value() -> impl Strategy<Value = String> {
+    let leaf = prop_oneof![
+        Just("null".to_string()),
+        Just("true".to_string()),
+        Just("1e3".to_string()),
+        Just("-0.10".to_string()),
+        Just("12345678901234567890123".to_string()),
+        Just(r#""\u003c\/ü""#.to_string()),
+        "[ -~]{0,8}".prop_map(|s| quote(&s)),
+    ];
+    leaf.prop_recursive(3, 12, 3, |inner| {
+        prop_oneof![
+            (prop::collection::vec(inner.clone(), 0..3), white())
+                .prop_map(|(v, w)| format!("[{w}{}]", v.join(&format!("{w},")))),
+            (prop::collection::btree_map("[a-z]{1,4}", inner, 0..3), white()).prop_map(|(m, w)| {
+                let members: Vec<String> = m.iter().map(|(k, v)| format!("{w}\"{k}\" :{v}")).collect();
+                format!("{{{}{w}}}", members.join(","))
+            }),
+        ]
+    })
+}
+
+prop_compose! {
+    /// Configs in any order of keys, with any white space and unknown fields.
+    fn any_config(layers: usize)(
+        entrypoint in prop::option::of(prop::sample::select(vec!["null", "[]", "[\"\"]", "[ \"/a\" ,\"b\"]"])),
+        cmd in prop::option::of(prop::sample::select(vec!["null", "[]", "[\"c\"]"])),
+        labels in prop::option::of(prop::sample::select(vec!["null", "{}", "{ }", r#"{"a":"b"}"#, r#"{"a":"b", "io.reapify.path":"/x" }"#, r#"{"io.reapify.undo":"?"}"#])),
+        history in prop::option::of(prop::sample::select(vec!["null", "[]", r#"[{"empty_layer":true} ]"#, r#"[ {"x":1},{"x":2} ]"#])),
+        inner_shape in 0..4,
+        unknown in prop::collection::btree_map("x[a-z]{1,5}", json_value(), 0..4),
+        space in white(),
+        order in Just(()).prop_perturb(|(), mut rng| rng.random::<u64>()),
+    ) -> String {
+        let ids: Vec<String> = (0..layers).map(|n| quote(&digest(n + 1000))).collect();
+        let join = |mut members: Vec<(String, String)>| {
+            members.sort_by_key(|(k, _)| Digest::sha256(format!("{order}{k}")).to_string());
+            let members: Vec<String> = members.iter().map(|(k, v)| format!("{space}\"{k}\"{space}:{space}{v}")).collect();
+            format!("{{{}{space}}}", members.join(","))
+        };
+        let option = |key: &str, value: Option<&str>| value.map(|v| (key.to_string(), v.to_string()));
+        let mut inner: Vec<(String, String)> = vec![];
+        inner.extend(option("Entrypoint", entrypoint));
+        inner.extend(option("Cmd", cmd));
+        inner.extend(option("Labels", labels));
+        inner.extend(unknown.iter().map(|(k, v)| (k.clone(), v.clone())));
+        let mut root = vec![
+            ("os".to_string(), "\"linux\"".to_string()),
+            ("architecture".to_string(), "\"amd64\"".to_string()),
+            ("rootfs".to_string(), format!("{{\"type\":\"layers\",{space}\"diff_ids\":[{space}{}]}}", ids.join(","))),
+        ];
+        root.extend(option("history", history));
+        root.extend(unknown);
+        match inner_shape {
+            0 => {}
+            1 => root.push(("config".into(), "null".into())),
+            _ => root.push(("config".into(), join(inner))),
+        }
+        join(root)
+    }
+}
+
+proptest! {
+    #[test]
+    fn unwrap_is_the_inverse_of_wrap(
+        (layers, text) in (0usize..4).prop_flat_map(|n| (Just(n), any_config(n))),
+        annotations in prop::sample::select(vec!["", r#", "annotations" : null"#, r#","annotations":{ }"#, r#","annotations":{"a":"b"},"x":1"#]),
+        trailing in white(),
+    ) {
+        let manifest = manifest_text(&text, layers, annotations) + &trailing;
+        let source = image_of(&manifest, &text).unwrap();
+        let result = wrap(&source, &reapers(b""), &Policy::default()).unwrap();
+        if result.action == Action::Wrapped {
+            let wrapped = after(&result);
+            let back = unwrap(&wrapped).unwrap();
+            prop_assert_eq!(&back.manifest.bytes, &source.manifest.bytes);
+            prop_assert_eq!(back.config.unwrap(), &source.config.bytes);
+            prop_assert_eq!(wrap(&wrapped, &reapers(b""), &Policy::default()).unwrap().action, Action::Unchanged);
+        }
+    }
+}

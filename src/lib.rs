@@ -6,3 +6,4 @@ pub mod error;
 pub mod image;
 pub mod reapers;
 pub mod rewrite;
+pub mod transport;

@@ -1,0 +1,334 @@
+//! Tar files that hold images: found once by their headers, then read by position; written under another
+//! name and renamed when whole.
+
+use super::BlobStream;
+use super::layout::{file_stream, persist};
+use crate::error::{Context, Error, Result};
+use crate::image::reference::File as FileName;
+use bytes::Bytes;
+use futures_util::StreamExt;
+use std::collections::HashMap;
+use std::fs::File;
+use std::io::{Read, Seek, SeekFrom, Write};
+use std::os::unix::fs::FileExt;
+use std::path::PathBuf;
+use std::sync::Arc;
+
+/// A member of an archive.
+#[derive(Debug, Clone)]
+enum Member {
+    File {
+        start: u64,
+        size: u64,
+    },
+    /// `docker save` of old engines links layers that it has already written.
+    Link(String),
+    /// Two members of this name: which one counts depends on the reader.
+    Twice,
+    /// Nothing that holds bytes of an image: a device, a sparse file.
+    Other,
+}
+
+/// An archive whose members are known.
+#[derive(Debug)]
+pub struct Archive {
+    file: Arc<File>,
+    members: HashMap<String, Member>,
+    place: String,
+}
+
+impl Archive {
+    /// Opens an archive and reads its headers. Pipes and compressed archives are written to a temporary
+    /// file first: members are read in the order the image needs them.
+    pub fn open(name: &FileName, place: String) -> Result<Self> {
+        let file = match name {
+            FileName::Path(path) => {
+                let mut file = File::open(path).map_err(|e| match e.kind() {
+                    std::io::ErrorKind::NotFound => {
+                        Error::not_found(format!("{place}: there is no such file"))
+                    }
+                    _ => Error::from(e).context(&place),
+                })?;
+                let mut magic = [0; 6];
+                let n = read_up_to(&mut file, &mut magic)?;
+                file.seek(SeekFrom::Start(0)).context(|| &place)?;
+                match plain(&magic[..n], &place)? {
+                    true => file,
+                    false => spool(flate2::read::MultiGzDecoder::new(file), &place)?,
+                }
+            }
+            FileName::Pipe => {
+                let mut input = std::io::stdin().lock();
+                let mut magic = [0; 6];
+                let n = read_up_to(&mut input, &mut magic).context(|| &place)?;
+                let whole = magic[..n].chain(input);
+                match plain(&magic[..n], &place)? {
+                    true => spool(whole, &place)?,
+                    false => spool(flate2::read::MultiGzDecoder::new(whole), &place)?,
+                }
+            }
+        };
+        let members = members(&file).context(|| &place)?;
+        Ok(Archive { file: Arc::new(file), members, place })
+    }
+
+    /// Whether there is a member of this name.
+    pub fn has(&self, name: &str) -> bool {
+        self.members.contains_key(name)
+    }
+
+    /// The place of a member's bytes.
+    fn find(&self, name: &str) -> Result<(u64, u64)> {
+        let bad = |why: &str| Err(Error::unsupported(format!("{}: the member {name:?} {why}", self.place)));
+        let mut at = name.to_string();
+        for _ in 0..8 {
+            match self.members.get(&at) {
+                Some(Member::File { start, size }) => return Ok((*start, *size)),
+                Some(Member::Link(target)) => at = target.clone(),
+                Some(Member::Twice) => return bad("stands in the archive twice"),
+                Some(Member::Other) => return bad("is not a plain file"),
+                None => {
+                    return Err(Error::unsupported(format!(
+                        "{}: the archive has no member {at:?}",
+                        self.place
+                    ))
+                    .hint("it is truncated, or not what its transport says it is"));
+                }
+            }
+        }
+        bad("is a link that goes round in circles")
+    }
+
+    /// The size of a member.
+    pub fn size(&self, name: &str) -> Result<u64> {
+        self.find(name).map(|found| found.1)
+    }
+
+    /// A member, whole, if it is no larger than `limit`.
+    pub fn read(&self, name: &str, limit: u64) -> Result<Vec<u8>> {
+        let (start, size) = self.find(name)?;
+        if size > limit {
+            return Err(Error::unsupported(format!(
+                "{}: the member {name:?} has {size} bytes, too many",
+                self.place
+            )));
+        }
+        let mut bytes = vec![0; usize::try_from(size).unwrap_or(0)];
+        self.file.read_exact_at(&mut bytes, start).context(|| format!("{}: {name:?}", self.place))?;
+        Ok(bytes)
+    }
+
+    /// A member, to be read from its start.
+    pub fn reader(&self, name: &str) -> Result<Section> {
+        let (at, left) = self.find(name)?;
+        Ok(Section { file: self.file.clone(), at, left })
+    }
+
+    /// A member, in pieces.
+    pub fn stream(&self, name: &str) -> Result<BlobStream> {
+        Ok(file_stream(self.reader(name)?))
+    }
+}
+
+/// A part of a file.
+pub struct Section {
+    file: Arc<File>,
+    at: u64,
+    left: u64,
+}
+
+impl Read for Section {
+    fn read(&mut self, buffer: &mut [u8]) -> std::io::Result<usize> {
+        let want = buffer.len().min(usize::try_from(self.left).unwrap_or(usize::MAX));
+        let n = self.file.read_at(&mut buffer[..want], self.at)?;
+        self.at += n as u64;
+        self.left -= n as u64;
+        Ok(n)
+    }
+}
+
+fn read_up_to(input: &mut impl Read, buffer: &mut [u8]) -> Result<usize> {
+    let mut n = 0;
+    while n < buffer.len() {
+        match input.read(&mut buffer[n..])? {
+            0 => break,
+            more => n += more,
+        }
+    }
+    Ok(n)
+}
+
+/// Whether bytes are not compressed; fails for a compression that is not known here.
+fn plain(magic: &[u8], place: &str) -> Result<bool> {
+    const OTHERS: [(&[u8], &str); 3] =
+        [(b"\x28\xb5\x2f\xfd", "zstd"), (b"\xfd7zXZ\0", "xz"), (b"BZh", "bzip2")];
+    if let Some((_, name)) = OTHERS.iter().find(|(m, _)| magic.starts_with(m)) {
+        return Err(Error::unsupported(format!("{place}: the archive is compressed with {name}"))
+            .hint(format!("decompress it on the way: {name} -dc FILE | reapify wrap …:- …")));
+    }
+    Ok(!magic.starts_with(b"\x1f\x8b"))
+}
+
+fn spool(mut input: impl Read, place: &str) -> Result<File> {
+    let mut file = tempfile::tempfile().context(|| "a temporary file")?;
+    std::io::copy(&mut input, &mut file).context(|| place)?;
+    file.seek(SeekFrom::Start(0))?;
+    Ok(file)
+}
+
+fn members(file: &File) -> Result<HashMap<String, Member>> {
+    let malformed =
+        |e: std::io::Error| Error::unsupported(format!("the archive is malformed or truncated: {e}"));
+    let len = file.metadata()?.len();
+    let mut reader = file;
+    reader.seek(SeekFrom::Start(0))?;
+    let mut members = HashMap::new();
+    let mut archive = tar::Archive::new(file);
+    for entry in archive.entries_with_seek().map_err(malformed)? {
+        let entry = entry.map_err(malformed)?;
+        let name = String::from_utf8(entry.path_bytes().into_owned())
+            .map_err(|_| Error::unsupported("the archive has a member whose name is not UTF-8"))?;
+        let name = normal(&name, "")?;
+        let kind = entry.header().entry_type();
+        let member = match kind {
+            tar::EntryType::Regular | tar::EntryType::Continuous => {
+                let (start, size) = (entry.raw_file_position(), entry.size());
+                if start.checked_add(size).is_none_or(|end| end > len) {
+                    return Err(Error::unsupported(format!("the archive is truncated within {name:?}")));
+                }
+                Member::File { start, size }
+            }
+            tar::EntryType::Symlink | tar::EntryType::Link => {
+                let target = entry.link_name_bytes().unwrap_or_default().into_owned();
+                let target = String::from_utf8(target)
+                    .map_err(|_| Error::unsupported(format!("the archive's link {name:?} is not UTF-8")))?;
+                let from =
+                    if kind == tar::EntryType::Link { "" } else { name.rsplit_once('/').map_or("", |p| p.0) };
+                Member::Link(normal(&target, from)?)
+            }
+            tar::EntryType::Directory => continue,
+            _ => Member::Other,
+        };
+        members.entry(name).and_modify(|m| *m = Member::Twice).or_insert(member);
+    }
+    if members.is_empty() {
+        return Err(Error::unsupported("the archive is empty"));
+    }
+    Ok(members)
+}
+
+/// A member's name in one form, refused if it leads out of the archive.
+fn normal(name: &str, from: &str) -> Result<String> {
+    let outside = || {
+        Error::unsupported(format!("the archive is hostile: {name:?} leads out of it"))
+            .hint("nothing was written; do not unpack this archive with other tools either")
+    };
+    if name.starts_with('/') {
+        return Err(outside());
+    }
+    let mut parts: Vec<&str> = from.split('/').filter(|p| !p.is_empty()).collect();
+    for part in name.split('/') {
+        match part {
+            "" | "." => {}
+            // Only links may climb, and not out.
+            ".." if !from.is_empty() => drop(parts.pop().ok_or_else(outside)?),
+            ".." => return Err(outside()),
+            part => parts.push(part),
+        }
+    }
+    Ok(parts.join("/"))
+}
+
+/// An archive being written.
+pub struct Writer {
+    builder: tar::Builder<Output>,
+    path: Option<PathBuf>,
+}
+
+enum Output {
+    File(tempfile::NamedTempFile),
+    Pipe(std::io::Stdout),
+}
+
+impl Write for Output {
+    fn write(&mut self, bytes: &[u8]) -> std::io::Result<usize> {
+        match self {
+            Output::File(file) => file.write(bytes),
+            Output::Pipe(pipe) => pipe.write(bytes),
+        }
+    }
+
+    fn flush(&mut self) -> std::io::Result<()> {
+        match self {
+            Output::File(file) => file.flush(),
+            Output::Pipe(pipe) => pipe.flush(),
+        }
+    }
+}
+
+impl Writer {
+    /// Begins an archive. Fails if there is a file of that name, without `force`.
+    pub fn create(name: &FileName, force: bool) -> Result<Self> {
+        let (output, path) = match name {
+            FileName::Pipe => (Output::Pipe(std::io::stdout()), None),
+            FileName::Path(path) => {
+                if path.exists() && !force {
+                    return Err(Error::usage(format!("{} exists", path.display()))
+                        .hint("give another name, or --force to replace it"));
+                }
+                let dir = path
+                    .parent()
+                    .filter(|d| !d.as_os_str().is_empty())
+                    .unwrap_or_else(|| std::path::Path::new("."));
+                let file = tempfile::NamedTempFile::new_in(dir).context(|| path.display().to_string())?;
+                (Output::File(file), Some(path.clone()))
+            }
+        };
+        Ok(Writer { builder: tar::Builder::new(output), path })
+    }
+
+    /// Adds a file of bytes at hand.
+    pub fn add(&mut self, name: &str, content: &[u8]) -> Result<()> {
+        let mut header = header(content.len() as u64);
+        self.builder.append_data(&mut header, name, content).context(|| format!("writing {name}"))
+    }
+
+    /// Adds a file from a stream of `size` bytes.
+    pub async fn add_stream(&mut self, name: &str, size: u64, mut stream: BlobStream) -> Result<()> {
+        // A header is written by appending an empty body: the pieces follow it as they come.
+        let mut header = header(size);
+        self.builder
+            .append_data(&mut header, name, std::io::empty())
+            .context(|| format!("writing {name}"))?;
+        let output = self.builder.get_mut();
+        let mut written = 0u64;
+        while let Some(piece) = stream.next().await {
+            let piece: Bytes = piece?;
+            written += piece.len() as u64;
+            output.write_all(&piece).context(|| format!("writing {name}"))?;
+        }
+        let padding = [0; 512];
+        let rest = usize::try_from(written.next_multiple_of(512) - written).unwrap_or(0);
+        output.write_all(&padding[..rest]).context(|| format!("writing {name}"))
+    }
+
+    /// Ends the archive and gives it its name.
+    pub fn finish(self) -> Result<()> {
+        let mut output = self.builder.into_inner()?;
+        output.flush()?;
+        match (output, self.path) {
+            (Output::File(file), Some(path)) => persist(file, &path),
+            _ => Ok(()),
+        }
+    }
+}
+
+fn header(size: u64) -> tar::Header {
+    let mut header = tar::Header::new_ustar();
+    header.set_mode(0o644);
+    header.set_uid(0);
+    header.set_gid(0);
+    header.set_mtime(0);
+    header.set_size(size);
+    header
+}

@@ -1,0 +1,153 @@
+//! Kinds of places an image lives in, behind two traits. Nothing here knows of reapers.
+
+pub mod archive;
+pub mod docker_archive;
+pub mod layout;
+pub mod oci_archive;
+pub mod verify;
+
+use crate::error::Result;
+use crate::image::{Descriptor, Digest, Manifest};
+use async_trait::async_trait;
+use bytes::Bytes;
+use futures_util::stream::BoxStream;
+use std::sync::atomic::{AtomicU64, Ordering};
+
+/// The bytes of a blob, in pieces.
+pub type BlobStream = BoxStream<'static, Result<Bytes>>;
+
+/// Where blobs are. Two places with the same store can hand blobs to each other; with the same
+/// repository too they share them.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Origin {
+    /// A registry's host, or a directory.
+    pub store: String,
+    /// The repository in it.
+    pub repository: String,
+}
+
+/// A place an image is read from.
+#[async_trait]
+pub trait Source: Send + Sync {
+    /// The manifest of the image that was named.
+    async fn manifest(&self) -> Result<Manifest>;
+
+    /// The manifest of a child; verified.
+    async fn child(&self, descriptor: &Descriptor) -> Result<Manifest>;
+
+    /// A blob as the place gives it: not verified. See [`Payload::open`].
+    async fn blob(&self, descriptor: &Descriptor) -> Result<BlobStream>;
+
+    /// Where blobs are, if they can be shared.
+    fn origin(&self) -> Option<Origin>;
+
+    /// Whether the manifests are those the image was made with.
+    fn keeps_manifests(&self) -> bool {
+        true
+    }
+}
+
+/// Whether a destination has a blob.
+#[derive(Debug)]
+pub enum Offer {
+    /// It has it now.
+    Present,
+    /// It wants it, into this upload if one was opened on the way.
+    Wanted(Option<Slot>),
+}
+
+/// An upload that is open: the transport's name for it.
+#[derive(Debug)]
+pub struct Slot(pub String);
+
+/// A place an image is written to.
+#[async_trait]
+pub trait Sink: Send + Sync {
+    /// What the destination's name stands for now.
+    async fn current(&self) -> Result<Option<Manifest>>;
+
+    /// Asks whether a blob has to be sent; `from` is a repository of the same store that has it.
+    async fn offer(&self, descriptor: &Descriptor, from: Option<&str>) -> Result<Offer>;
+
+    /// Opens an upload before it is needed.
+    async fn open(&self) -> Result<Option<Slot>> {
+        Ok(None)
+    }
+
+    /// Gives up an upload that is not needed after all.
+    async fn close(&self, _slot: Slot) {}
+
+    /// Sends a blob.
+    async fn put(&self, slot: Option<Slot>, descriptor: &Descriptor, payload: Payload<'_>) -> Result<()>;
+
+    /// Writes a manifest: under `digest` for a child, under the destination's name for `None`, which
+    /// comes last. Returns the digest it has there.
+    async fn put_manifest(&self, manifest: &Manifest, digest: Option<&Digest>) -> Result<Digest>;
+
+    /// Gives up: what was begun and can be taken back is.
+    async fn abort(&self) {}
+
+    /// Where blobs go, if they can be shared.
+    fn origin(&self) -> Option<Origin>;
+
+    /// Whether an index can be written here.
+    fn takes_indexes(&self) -> bool {
+        true
+    }
+}
+
+/// What is sent: bytes at hand, or a blob of a source.
+#[derive(Clone)]
+pub enum Payload<'a> {
+    /// Bytes at hand.
+    Bytes(Bytes),
+    /// A blob of a source.
+    Blob(&'a dyn Source, &'a Descriptor),
+}
+
+impl Payload<'_> {
+    /// Opens the bytes from the start, verified as they pass: a stream that is not what the descriptor
+    /// says ends with an error, before its last piece.
+    pub async fn open(&self) -> Result<BlobStream> {
+        match self {
+            Payload::Bytes(bytes) => {
+                let bytes = bytes.clone();
+                Ok(Box::pin(futures_util::stream::once(async move { Ok(bytes) })))
+            }
+            Payload::Blob(source, descriptor) => {
+                Ok(verify::verified(source.blob(descriptor).await?, descriptor))
+            }
+        }
+    }
+}
+
+/// What was done, counted where it is done.
+#[derive(Debug, Default)]
+pub struct Stats {
+    /// HTTP requests, those for tokens and those that were repeated included.
+    pub requests: AtomicU64,
+    /// Bytes of manifests and blobs read.
+    pub bytes_pulled: AtomicU64,
+    /// Bytes of manifests and blobs written.
+    pub bytes_pushed: AtomicU64,
+    /// Blobs that the destination took over from another repository.
+    pub blobs_mounted: AtomicU64,
+    /// Blobs that the destination had.
+    pub blobs_existing: AtomicU64,
+    /// Blobs that were sent.
+    pub blobs_copied: AtomicU64,
+    /// Requests that were repeated.
+    pub retries: AtomicU64,
+}
+
+impl Stats {
+    /// Adds to a counter.
+    pub fn add(counter: &AtomicU64, n: u64) {
+        counter.fetch_add(n, Ordering::Relaxed);
+    }
+
+    /// Reads a counter.
+    pub fn get(counter: &AtomicU64) -> u64 {
+        counter.load(Ordering::Relaxed)
+    }
+}

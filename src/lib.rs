@@ -6,5 +6,6 @@ pub mod credentials;
 pub mod error;
 pub mod image;
 pub mod reapers;
+pub mod registry;
 pub mod rewrite;
 pub mod transport;

@@ -1,0 +1,193 @@
+//! Who asks: challenges, Basic, and Bearer tokens (RFC 9110, 11.6.1; distribution "Token Authentication").
+
+use crate::credentials::Credentials;
+use serde::Deserialize;
+use std::collections::BTreeMap;
+use std::time::{Duration, Instant};
+
+/// One way in which a server wants to be told who asks.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Challenge {
+    /// A name and a password with every request.
+    Basic,
+    /// A token from `realm`.
+    Bearer {
+        /// The URL of the token server.
+        realm: String,
+        /// The registry's name for itself.
+        service: Option<String>,
+    },
+}
+
+/// Reads the `WWW-Authenticate` headers of one answer. Bearer is preferred where both are offered.
+pub fn challenge<'a>(headers: impl IntoIterator<Item = &'a str>) -> Option<Challenge> {
+    let mut basic = None;
+    for header in headers {
+        for (scheme, params) in schemes(header) {
+            match scheme.to_ascii_lowercase().as_str() {
+                "bearer" => {
+                    if let Some(realm) = params.get("realm") {
+                        return Some(Challenge::Bearer {
+                            realm: realm.clone(),
+                            service: params.get("service").cloned(),
+                        });
+                    }
+                }
+                "basic" => basic = Some(Challenge::Basic),
+                _ => {}
+            }
+        }
+    }
+    basic
+}
+
+/// Splits `Scheme key="value, with commas", key=value, Scheme2 …`.
+fn schemes(header: &str) -> Vec<(String, BTreeMap<String, String>)> {
+    let mut found: Vec<(String, BTreeMap<String, String>)> = Vec::new();
+    let mut rest = header.trim_start_matches([' ', ',', '\t']);
+    while !rest.is_empty() {
+        let end = rest.find([' ', '=', ',', '\t']).unwrap_or(rest.len());
+        let (word, after) = rest.split_at(end);
+        let after = after.trim_start_matches([' ', '\t']);
+        match after.strip_prefix('=') {
+            Some(value) => {
+                let (value, after) = value_of(value.trim_start_matches([' ', '\t']));
+                if let Some((_, params)) = found.last_mut() {
+                    params.insert(word.to_ascii_lowercase(), value);
+                }
+                rest = after;
+            }
+            None => {
+                if !word.is_empty() {
+                    found.push((word.to_string(), BTreeMap::new()));
+                }
+                rest = after;
+            }
+        }
+        rest = rest.trim_start_matches([' ', ',', '\t']);
+    }
+    found
+}
+
+/// A token or a quoted string, and what follows it.
+fn value_of(text: &str) -> (String, &str) {
+    let Some(quoted) = text.strip_prefix('"') else {
+        let end = text.find([',', ' ', '\t']).unwrap_or(text.len());
+        return (text[..end].to_string(), &text[end..]);
+    };
+    let mut value = String::new();
+    let mut chars = quoted.char_indices();
+    while let Some((i, c)) = chars.next() {
+        match c {
+            '"' => return (value, &quoted[i + 1..]),
+            '\\' => value.extend(chars.next().map(|c| c.1)),
+            c => value.push(c),
+        }
+    }
+    (value, "")
+}
+
+/// What is asked for: `repository:name:actions`.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct Scope {
+    /// The repository.
+    pub repository: String,
+    /// Whether blobs and manifests are written.
+    pub push: bool,
+}
+
+impl Scope {
+    /// The text of the scope.
+    pub fn text(&self) -> String {
+        format!("repository:{}:{}", self.repository, if self.push { "pull,push" } else { "pull" })
+    }
+}
+
+/// A token, and how long it is good.
+#[derive(Clone)]
+pub struct Token {
+    text: String,
+    until: Instant,
+}
+
+/// The answer of a token server.
+#[derive(Deserialize)]
+struct Answer {
+    token: Option<String>,
+    access_token: Option<String>,
+    expires_in: Option<f64>,
+}
+
+impl Token {
+    /// Reads a token server's answer, received `now`. `None` if there is no token in it.
+    pub fn read(answer: &[u8], now: Instant) -> Option<Self> {
+        let answer: Answer = serde_json::from_slice(answer).ok()?;
+        let text = answer.token.or(answer.access_token).filter(|t| !t.is_empty())?;
+        // 60 s where nothing is said; a fifth is kept back for clocks and the way.
+        let seconds = answer.expires_in.filter(|s| s.is_finite() && *s > 0.0).unwrap_or(60.0).min(86_400.0);
+        Some(Token { text, until: now + Duration::from_secs_f64(seconds * 0.8) })
+    }
+
+    /// Whether it is still good.
+    pub fn is_fresh(&self, now: Instant) -> bool {
+        now < self.until
+    }
+
+    /// The header's value.
+    pub fn header(&self) -> String {
+        format!("Bearer {}", self.text)
+    }
+}
+
+/// The header's value for a name and a password.
+pub fn basic_header(credentials: &Credentials) -> Option<String> {
+    use base64::Engine as _;
+    match credentials {
+        Credentials::Basic { user, password } => Some(format!(
+            "Basic {}",
+            base64::engine::general_purpose::STANDARD.encode(format!("{user}:{password}"))
+        )),
+        _ => None,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn challenges_of_all_shapes_are_read() {
+        let bearer = |realm: &str, service: Option<&str>| {
+            Some(Challenge::Bearer { realm: realm.into(), service: service.map(Into::into) })
+        };
+        for (headers, expected) in [
+            (
+                vec![r#"Bearer realm="https://a/t",service="s",scope="repository:x:pull,push""#],
+                bearer("https://a/t", Some("s")),
+            ),
+            (vec![r#"bearer Realm=https://a/t , service = "s""#], bearer("https://a/t", Some("s"))),
+            (vec![r#"Basic realm="x", Bearer realm="https://a/t""#], bearer("https://a/t", None)),
+            (vec!["Basic realm=\"x\"", "Bearer realm=\"https://a/t\""], bearer("https://a/t", None)),
+            (vec![r#"Basic realm="a, Bearer realm=""#], Some(Challenge::Basic)),
+            (vec!["Basic"], Some(Challenge::Basic)),
+            (vec![r#"Bearer realm="quo\"ted""#], bearer("quo\"ted", None)),
+            (vec!["Negotiate abc=="], None),
+            (vec!["", ",,,", "= = =", "Bearer realm"], None),
+        ] {
+            assert_eq!(challenge(headers.clone()), expected, "{headers:?}");
+        }
+    }
+
+    #[test]
+    fn tokens_are_read_under_both_names() {
+        let now = Instant::now();
+        for text in [r#"{"token":"t"}"#, r#"{"access_token":"t"}"#, r#"{"token":"t","expires_in":60}"#] {
+            let token = Token::read(text.as_bytes(), now).unwrap();
+            assert_eq!(token.header(), "Bearer t");
+            assert!(token.is_fresh(now) && !token.is_fresh(now + Duration::from_secs(60)));
+        }
+        for text in ["{}", "", r#"{"token":""}"#, "<html>"] {
+            assert!(Token::read(text.as_bytes(), now).is_none());
+        }
+    }
+}

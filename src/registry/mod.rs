@@ -1,0 +1,206 @@
+//! The registry transport: a thin client of the OCI distribution specification, on reqwest.
+
+pub mod auth;
+mod client;
+mod download;
+mod error;
+mod tls;
+mod upload;
+
+pub use client::{Client, Options, Trace};
+pub use tls::{HostOptions, is_loopback};
+
+use crate::error::{Context, Error, Result};
+use crate::image::reference::Name;
+use crate::image::{Descriptor, Digest, MAX_MANIFEST, Manifest, media_type};
+use crate::transport::layout::checked_manifest;
+use crate::transport::{BlobStream, Offer, Origin, Payload, Sink, Slot, Source, Stats};
+use async_trait::async_trait;
+use auth::Scope;
+use bytes::Bytes;
+use client::{Request, headers};
+use reqwest::header::{self, HeaderMap};
+use reqwest::{Method, Response, StatusCode};
+use std::sync::Arc;
+use upload::{Mount, Uploads};
+
+/// A repository in a registry: read from, or written to.
+pub struct Repository {
+    client: Arc<Client>,
+    name: Name,
+    scopes: [Scope; 1],
+    uploads: Uploads,
+}
+
+impl Repository {
+    /// A repository to read from.
+    pub fn source(client: Arc<Client>, name: Name) -> Self {
+        Self::new(client, name, false)
+    }
+
+    /// A repository to write to.
+    pub fn sink(client: Arc<Client>, name: Name) -> Self {
+        Self::new(client, name, true)
+    }
+
+    fn new(client: Arc<Client>, name: Name, push: bool) -> Self {
+        let scope = Scope { repository: name.repository().into(), push };
+        client.announce(scope.clone());
+        let uploads = Uploads::new(client.clone(), name.repository());
+        Repository { client, name, scopes: [scope], uploads }
+    }
+
+    fn manifest_request(&self, method: Method, target: &str, what: String) -> Result<Request<'_>> {
+        let url = self.client.url(self.name.repository(), &format!("manifests/{target}"))?;
+        Ok(Request { method, url, headers: HeaderMap::new(), body: Bytes::new(), scopes: &self.scopes, what })
+    }
+
+    async fn get(&self, target: &str) -> Result<Response> {
+        let what = format!("reading {}", self.described(target));
+        let mut request = self.manifest_request(Method::GET, target, what)?;
+        request.headers = headers([(header::ACCEPT, media_type::ACCEPT)])?;
+        self.client.expect(&request, &[StatusCode::OK]).await
+    }
+
+    fn described(&self, target: &str) -> String {
+        let separator = if target.contains(':') { '@' } else { ':' };
+        format!("{}{separator}{target}", self.name.repository_name())
+    }
+
+    /// The body of an answer, with the type and the digest its headers give.
+    async fn read(&self, answer: Response, target: &str) -> Result<(Bytes, Option<String>, Option<String>)> {
+        let text = |name: &str| answer.headers().get(name).and_then(|v| v.to_str().ok()).map(String::from);
+        let (kind, digest) = (text("content-type"), text("docker-content-digest"));
+        let limit = usize::try_from(MAX_MANIFEST).unwrap_or(usize::MAX) + 1;
+        let bytes = self
+            .client
+            .body(answer, limit)
+            .await
+            .context(|| format!("reading {}", self.described(target)))?;
+        Stats::add(&self.client.options.stats.bytes_pulled, bytes.len() as u64);
+        Ok((bytes, kind, digest))
+    }
+
+    async fn fetch(&self) -> Result<Manifest> {
+        let target = self.name.target();
+        let (bytes, kind, claimed) = self.read(self.get(&target).await?, &target).await?;
+        let place = self.described(&target);
+        if bytes.len() as u64 > MAX_MANIFEST {
+            return Err(Error::unsupported(format!("{place}: the manifest is larger than 4 MiB")));
+        }
+        if let Some(digest) = self.name.digest() {
+            digest.check(&bytes, &place)?;
+        }
+        if kind.as_deref().is_some_and(|k| k.starts_with("text/html")) {
+            return Err(Error::network(format!("{place}: the answer is a web page, not a manifest"))
+                .hint("check that the host is a registry, and that no proxy answers for it"));
+        }
+        if let Some(Ok(claimed)) = claimed.map(|c| c.parse::<Digest>()) {
+            claimed.check(&bytes, &place)?;
+        }
+        Manifest::parse(bytes, kind.as_deref()).context(|| place)
+    }
+}
+
+#[async_trait]
+impl Source for Repository {
+    async fn manifest(&self) -> Result<Manifest> {
+        self.fetch().await
+    }
+
+    async fn child(&self, descriptor: &Descriptor) -> Result<Manifest> {
+        let target = descriptor.digest.to_string();
+        let (bytes, _, _) = self.read(self.get(&target).await?, &target).await?;
+        checked_manifest(bytes, descriptor).context(|| self.name.repository_name())
+    }
+
+    async fn blob(&self, descriptor: &Descriptor) -> Result<BlobStream> {
+        download::open(self.client.clone(), self.name.repository(), descriptor).await
+    }
+
+    fn origin(&self) -> Option<Origin> {
+        Some(Origin { store: self.name.host().into(), repository: self.name.repository().into() })
+    }
+}
+
+#[async_trait]
+impl Sink for Repository {
+    async fn current(&self) -> Result<Option<Manifest>> {
+        let target = self.name.target();
+        let what = format!("reading {}", self.described(&target));
+        let mut request = self.manifest_request(Method::GET, &target, what)?;
+        request.headers = headers([(header::ACCEPT, media_type::ACCEPT)])?;
+        let answer = self.client.send(&request).await?;
+        match answer.status() {
+            StatusCode::OK => {
+                let (bytes, kind, _) = self.read(answer, &target).await?;
+                // What is of another kind is replaced like anything else.
+                Ok(Manifest::parse(bytes, kind.as_deref()).ok())
+            }
+            // A repository that is not there yet is 401 or 403 to some.
+            StatusCode::NOT_FOUND | StatusCode::UNAUTHORIZED | StatusCode::FORBIDDEN => Ok(None),
+            _ => Err(self.client.refusal(&request.what, answer).await),
+        }
+    }
+
+    async fn offer(&self, descriptor: &Descriptor, from: Option<&str>) -> Result<Offer> {
+        let stats = &self.client.options.stats;
+        let slot = match from {
+            Some(from) => match self.uploads.mount(descriptor, from).await? {
+                Mount::Done => {
+                    Stats::add(&stats.blobs_mounted, 1);
+                    return Ok(Offer::Present);
+                }
+                Mount::Refused(slot) => slot,
+            },
+            None => None,
+        };
+        if !self.uploads.exists(descriptor).await? {
+            return Ok(Offer::Wanted(slot));
+        }
+        Stats::add(&stats.blobs_existing, 1);
+        if let Some(slot) = slot {
+            self.uploads.close(slot).await;
+        }
+        Ok(Offer::Present)
+    }
+
+    async fn open(&self) -> Result<Option<Slot>> {
+        self.uploads.open().await.map(Some)
+    }
+
+    async fn close(&self, slot: Slot) {
+        self.uploads.close(slot).await;
+    }
+
+    async fn put(&self, slot: Option<Slot>, descriptor: &Descriptor, payload: Payload<'_>) -> Result<()> {
+        self.uploads.put(slot, descriptor, payload).await
+    }
+
+    async fn put_manifest(&self, manifest: &Manifest, digest: Option<&Digest>) -> Result<Digest> {
+        let target = digest.map_or_else(|| self.name.target(), Digest::to_string);
+        let what = format!("writing {}", self.described(&target));
+        let mut request = self.manifest_request(Method::PUT, &target, what)?;
+        request.headers = headers([(header::CONTENT_TYPE, &manifest.media_type)])?;
+        request.body = manifest.bytes.clone();
+        let statuses = [StatusCode::CREATED, StatusCode::OK, StatusCode::ACCEPTED];
+        let answer = self.client.expect(&request, &statuses).await?;
+        let stored = answer
+            .headers()
+            .get("docker-content-digest")
+            .and_then(|v| v.to_str().ok()?.parse::<Digest>().ok());
+        if let Some(stored) = stored {
+            stored.check(&manifest.bytes, format!("{}: the registry stored something else", request.what))?;
+        }
+        Stats::add(&self.client.options.stats.bytes_pushed, manifest.bytes.len() as u64);
+        Ok(digest.unwrap_or(&manifest.digest).clone())
+    }
+
+    async fn abort(&self) {
+        self.uploads.abort().await;
+    }
+
+    fn origin(&self) -> Option<Origin> {
+        Source::origin(self)
+    }
+}

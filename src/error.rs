@@ -46,10 +46,10 @@ impl Kind {
 }
 
 /// An error reads as a chain, outermost first: `what was being done: what went wrong`.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub struct Error(Box<Inner>);
 
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 struct Inner {
     kind: Kind,
     message: String,

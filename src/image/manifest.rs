@@ -86,7 +86,7 @@ pub enum Content {
     /// One image (or an artifact in the shape of one: only the config tells).
     Image {
         /// The config.
-        config: Descriptor,
+        config: Box<Descriptor>,
         /// The layers, lowest first.
         layers: Vec<Descriptor>,
     },
@@ -94,6 +94,13 @@ pub enum Content {
     Index {
         /// The children, in their order.
         children: Vec<Descriptor>,
+    },
+    /// Something else that has a manifest: a chart, a signature.
+    Artifact {
+        /// What it calls itself.
+        kind: String,
+        /// What it is made of.
+        blobs: Vec<Descriptor>,
     },
 }
 
@@ -120,7 +127,7 @@ struct View {
     artifact_type: Option<String>,
     config: Option<Object<Descriptor>>,
     layers: Option<Vec<Object<Descriptor>>>,
-    blobs: Option<serde::de::IgnoredAny>,
+    blobs: Option<Vec<Object<Descriptor>>>,
     manifests: Option<Vec<Object<Descriptor>>>,
     annotations: Option<BTreeMap<String, String>>,
 }
@@ -148,22 +155,35 @@ impl Manifest {
                 .hint("this is not a Docker or OCI manifest; check the reference"));
         }
         let config_type = view.config.as_ref().map(|c| c.0.media_type.clone());
+        let is_artifact =
+            view.artifact_type.as_deref().is_some_and(|t| !t.is_empty()) || view.blobs.is_some();
         let (content, by_shape) = match (view.config, view.layers, view.manifests) {
-            (None, None, Some(children)) => {
+            (None, None, Some(children)) if view.blobs.is_none() => {
                 (Content::Index { children: plain(children) }, media_type::OCI_INDEX)
             }
-            (Some(Object(config)), layers, None) if view.blobs.is_none() => {
-                if let Some(kind) = view.artifact_type.filter(|t| !t.is_empty()) {
-                    return Err(artifact(&kind));
-                }
+            (config, layers, None) if is_artifact => {
+                let kind = view.artifact_type.or(known.map(String::from)).unwrap_or_default();
+                let blobs = [
+                    config.into_iter().collect(),
+                    layers.unwrap_or_default(),
+                    view.blobs.unwrap_or_default(),
+                ];
+                (
+                    Content::Artifact { kind, blobs: plain(blobs.into_iter().flatten()) },
+                    media_type::OCI_MANIFEST,
+                )
+            }
+            (Some(Object(config)), layers, None) => {
                 let by_shape = match config_type.as_deref() {
                     Some(media_type::DOCKER_CONFIG) => media_type::DOCKER_MANIFEST,
                     _ => media_type::OCI_MANIFEST,
                 };
-                (Content::Image { config, layers: plain(layers.unwrap_or_default()) }, by_shape)
+                let layers = plain(layers.unwrap_or_default());
+                (Content::Image { config: Box::new(config), layers }, by_shape)
             }
             (None, None, None) => {
-                return Err(artifact(known.unwrap_or("no media type, no config, no layers, no manifests")));
+                return Err(Error::unsupported("the manifest has neither config and layers nor manifests")
+                    .hint("this is not a Docker or OCI manifest; check the reference"));
             }
             _ => {
                 return Err(Error::unsupported("the manifest is ambiguous: image and index at once").hint(
@@ -175,7 +195,8 @@ impl Manifest {
         let is_index = matches!(content, Content::Index { .. });
         let says_index = matches!(media_type.as_str(), media_type::OCI_INDEX | media_type::DOCKER_LIST);
         let agrees = declared.as_deref().is_none_or(|d| is_index == is_index_type(d));
-        if !is_manifest_type(&media_type) || is_index != says_index || !agrees {
+        let has_own_type = matches!(content, Content::Artifact { .. });
+        if !(is_manifest_type(&media_type) || has_own_type) || is_index != says_index || !agrees {
             return Err(Error::unsupported(format!(
                 "the manifest is ambiguous: its media type {media_type:?} and its fields disagree"
             )));
@@ -196,14 +217,15 @@ impl Manifest {
     pub fn children(&self) -> &[Descriptor] {
         match &self.content {
             Content::Index { children } => children,
-            Content::Image { .. } => &[],
+            _ => &[],
         }
     }
 
     /// The blobs of an image, config first; none for an index.
     pub fn blobs(&self) -> Vec<&Descriptor> {
         match &self.content {
-            Content::Image { config, layers } => std::iter::once(config).chain(layers).collect(),
+            Content::Image { config, layers } => std::iter::once(config.as_ref()).chain(layers).collect(),
+            Content::Artifact { blobs, .. } => blobs.iter().collect(),
             Content::Index { .. } => Vec::new(),
         }
     }
@@ -214,7 +236,7 @@ impl Manifest {
     }
 }
 
-fn plain(objects: Vec<Object<Descriptor>>) -> Vec<Descriptor> {
+fn plain(objects: impl IntoIterator<Item = Object<Descriptor>>) -> Vec<Descriptor> {
     objects.into_iter().map(|o| o.0).collect()
 }
 
@@ -243,12 +265,6 @@ fn schema1() -> Error {
         .hint("pull and push it once with a current engine, which converts it")
 }
 
-/// The error for what has a manifest and is no container image.
-pub fn artifact(kind: &str) -> Error {
-    Error::unsupported(format!("this is not a container image but an artifact ({kind})"))
-        .hint("only images have an entrypoint to wrap")
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -275,16 +291,24 @@ mod tests {
     }
 
     #[test]
+    fn artifacts_are_told_from_images() {
+        for extra in [r#","artifactType":"application/vnd.x""#, r#","blobs":[]"#] {
+            let manifest = Manifest::parse(image(extra), None).unwrap();
+            assert!(matches!(manifest.content, Content::Artifact { .. }), "{extra}");
+            assert_eq!(manifest.blobs().len(), 1);
+        }
+    }
+
+    #[test]
     fn what_is_not_clearly_an_image_or_an_index_is_refused() {
         let index_type = format!(r#","mediaType":"{}""#, media_type::OCI_INDEX);
         for (text, declared, why) in [
             (image(r#","manifests":[]"#), None, "ambiguous"),
             (image(&index_type), None, "disagree"),
             (image(""), Some(media_type::OCI_INDEX), "disagree"),
-            (image(r#","artifactType":"application/vnd.x""#), None, "artifact"),
             (image(r#","mediaType":"application/vnd.oci.artifact.manifest.v1+json""#), None, "disagree"),
             (r#"{"schemaVersion":1,"name":"x","history":[{}]}"#.into(), None, "schema 1"),
-            (r#"{"schemaVersion":2}"#.into(), None, "artifact"),
+            (r#"{"schemaVersion":2}"#.into(), None, "neither"),
             (r#"{"manifests":[]}"#.into(), None, "schemaVersion"),
             ("<html>".into(), None, "malformed"),
             (format!(r#"{{"schemaVersion":2,"config":["","{D}",2]}}"#), None, "malformed"),

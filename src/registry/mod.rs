@@ -144,13 +144,9 @@ impl Sink for Repository {
     }
 
     async fn offer(&self, descriptor: &Descriptor, from: Option<&str>) -> Result<Offer> {
-        let stats = &self.client.options.stats;
         let slot = match from {
             Some(from) => match self.uploads.mount(descriptor, from).await? {
-                Mount::Done => {
-                    Stats::add(&stats.blobs_mounted, 1);
-                    return Ok(Offer::Present);
-                }
+                Mount::Done => return Ok(Offer::Mounted),
                 Mount::Refused(slot) => slot,
             },
             None => None,
@@ -158,11 +154,10 @@ impl Sink for Repository {
         if !self.uploads.exists(descriptor).await? {
             return Ok(Offer::Wanted(slot));
         }
-        Stats::add(&stats.blobs_existing, 1);
         if let Some(slot) = slot {
             self.uploads.close(slot).await;
         }
-        Ok(Offer::Present)
+        Ok(Offer::Existing)
     }
 
     async fn open(&self) -> Result<Option<Slot>> {

@@ -11,8 +11,8 @@ pub mod record;
 
 use crate::error::{Error, Result};
 use crate::image::json::{Document, quote, to_json};
-use crate::image::media_type::Family;
-use crate::image::{Content, Digest, ImageConfig, Manifest, manifest};
+use crate::image::media_type::{self, Family};
+use crate::image::{Content, Digest, ImageConfig, Manifest};
 use crate::reapers::{Reaper, Reapers};
 use bytes::Bytes;
 use layer::Layer;
@@ -147,6 +147,21 @@ impl Rewritten {
     }
 }
 
+/// What a manifest and its config turn out to be.
+#[derive(Debug)]
+pub enum Read {
+    /// A container image.
+    Image(Box<Image>),
+    /// Something else, by its own name for itself.
+    Artifact(String),
+}
+
+/// The error for an artifact where an image is needed.
+pub fn artifact(kind: &str) -> Error {
+    Error::unsupported(format!("this is not a container image but an artifact ({kind})"))
+        .hint("only images have an entrypoint to wrap")
+}
+
 /// An image to be rewritten.
 #[derive(Debug, Clone)]
 pub struct Image {
@@ -159,22 +174,26 @@ pub struct Image {
 }
 
 impl Image {
-    /// Takes a manifest and its config, and checks that together they are a container image.
-    pub fn new(manifest: Manifest, config: Bytes, keeps_manifest: bool) -> Result<Self> {
-        let Content::Image { config: descriptor, layers } = &manifest.content else {
-            return Err(Error::other("an index was taken for an image"));
+    /// Takes a manifest and its config, and checks that together they are a container image. What is
+    /// clearly something else is [`Read::Artifact`]; what is an image but not a sound one is an error.
+    pub fn read(manifest: Manifest, config: Bytes, keeps_manifest: bool) -> Result<Read> {
+        let (descriptor, layers) = match &manifest.content {
+            Content::Image { config, layers } => (config, layers),
+            Content::Artifact { kind, .. } => return Ok(Read::Artifact(kind.clone())),
+            Content::Index { .. } => return Err(Error::other("an index was taken for an image")),
         };
         if let Some(layer) = layers.iter().find(|l| !is_layer_type(&l.media_type)) {
-            return Err(match layer.media_type.contains("encrypted") {
-                true => Error::unsupported("the image has encrypted layers")
-                    .hint("wrap it before it is encrypted"),
-                false => manifest::artifact(&layer.media_type),
-            });
+            return match layer.media_type.contains("encrypted") {
+                true => Err(Error::unsupported("the image has encrypted layers")
+                    .hint("wrap it before it is encrypted")),
+                false => Ok(Read::Artifact(layer.media_type.clone())),
+            };
         }
-        let config = ImageConfig::parse(config).map_err(|error| match descriptor.media_type.as_str() {
-            "" | crate::image::media_type::OCI_CONFIG | crate::image::media_type::DOCKER_CONFIG => error,
-            other => manifest::artifact(other),
-        })?;
+        let config = match (ImageConfig::parse(config), descriptor.media_type.as_str()) {
+            (Ok(config), _) => config,
+            (Err(error), "" | media_type::OCI_CONFIG | media_type::DOCKER_CONFIG) => return Err(error),
+            (Err(_), other) => return Ok(Read::Artifact(other.to_string())),
+        };
         if layers.len() != config.diff_ids.len() {
             return Err(Error::unsupported(format!(
                 "the manifest has {} layers, but the config has {} diff_ids",
@@ -183,7 +202,15 @@ impl Image {
             ))
             .hint("the image is damaged; rebuild it"));
         }
-        Ok(Image { manifest, config, keeps_manifest })
+        Ok(Read::Image(Box::new(Image { manifest, config, keeps_manifest })))
+    }
+
+    /// As [`Image::read`], where nothing but an image will do.
+    pub fn new(manifest: Manifest, config: Bytes, keeps_manifest: bool) -> Result<Self> {
+        match Self::read(manifest, config, keeps_manifest)? {
+            Read::Image(image) => Ok(*image),
+            Read::Artifact(kind) => Err(artifact(&kind)),
+        }
     }
 
     fn record(&self) -> Found {

@@ -278,13 +278,13 @@ fn an_index_comes_back_as_it_was() {
         let recipe = index::recipe(&reapers(b""), &Policy::default(), "");
         let base = index::unwrap(&source, &[]).unwrap();
         let new = index::Replaced { position: 0, manifest: wrapped.manifest.clone() };
-        let result = index::wrap(&base, &[new.clone()], &[], &recipe).unwrap();
+        let result = index::wrap(&base, std::slice::from_ref(&new), &[], &recipe).unwrap();
         assert_eq!(record::annotated(&result), Some((source.digest.clone(), recipe.clone())));
         let old = index::Replaced { position: 0, manifest: child.manifest.clone() };
-        let back = index::unwrap(&result, &[old.clone()]).unwrap();
+        let back = index::unwrap(&result, std::slice::from_ref(&old)).unwrap();
         assert_eq!((&back.manifest.bytes, back.dropped), (&source.bytes, 0));
 
-        let narrowed = index::wrap(&base, &[new.clone()], &[1], &recipe).unwrap();
+        let narrowed = index::wrap(&base, std::slice::from_ref(&new), &[1], &recipe).unwrap();
         assert_eq!(narrowed.children().len(), 1);
         let kept = index::unwrap(&narrowed, &[old]).unwrap();
         assert_eq!(

@@ -233,7 +233,7 @@ impl Sink for DockerArchiveSink {
 
     async fn offer(&self, descriptor: &Descriptor, _from: Option<&str>) -> Result<Offer> {
         match self.state.lock().await.written.contains_key(&descriptor.digest) {
-            true => Ok(Offer::Present),
+            true => Ok(Offer::Existing),
             false => Ok(Offer::Wanted(None)),
         }
     }

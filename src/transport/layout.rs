@@ -216,7 +216,7 @@ impl Sink for Layout {
     async fn offer(&self, descriptor: &Descriptor, _from: Option<&str>) -> Result<Offer> {
         let there = fs::metadata(self.blob_path(&descriptor.digest));
         Ok(match there {
-            Ok(file) if file.len() == descriptor.size => Offer::Present,
+            Ok(file) if file.len() == descriptor.size => Offer::Existing,
             _ => Offer::Wanted(None),
         })
     }

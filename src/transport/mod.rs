@@ -50,8 +50,10 @@ pub trait Source: Send + Sync {
 /// Whether a destination has a blob.
 #[derive(Debug)]
 pub enum Offer {
-    /// It has it now.
-    Present,
+    /// It has it now, taken over from another repository.
+    Mounted,
+    /// It had it.
+    Existing,
     /// It wants it, into this upload if one was opened on the way.
     Wanted(Option<Slot>),
 }
@@ -93,6 +95,32 @@ pub trait Sink: Send + Sync {
     /// Whether an index can be written here.
     fn takes_indexes(&self) -> bool {
         true
+    }
+}
+
+/// A destination that takes nothing: what would be sent is only asked for.
+pub struct Nowhere;
+
+#[async_trait]
+impl Sink for Nowhere {
+    async fn current(&self) -> Result<Option<Manifest>> {
+        Ok(None)
+    }
+
+    async fn offer(&self, _descriptor: &Descriptor, _from: Option<&str>) -> Result<Offer> {
+        Ok(Offer::Wanted(None))
+    }
+
+    async fn put(&self, _slot: Option<Slot>, _descriptor: &Descriptor, _payload: Payload<'_>) -> Result<()> {
+        Ok(())
+    }
+
+    async fn put_manifest(&self, manifest: &Manifest, digest: Option<&Digest>) -> Result<Digest> {
+        Ok(digest.unwrap_or(&manifest.digest).clone())
+    }
+
+    fn origin(&self) -> Option<Origin> {
+        None
     }
 }
 

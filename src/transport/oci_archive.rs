@@ -97,7 +97,7 @@ impl Sink for OciArchiveSink {
 
     async fn offer(&self, descriptor: &Descriptor, _from: Option<&str>) -> Result<Offer> {
         match self.state.lock().await.written.contains(&descriptor.digest) {
-            true => Ok(Offer::Present),
+            true => Ok(Offer::Existing),
             false => Ok(Offer::Wanted(None)),
         }
     }

@@ -1,0 +1,16 @@
+core::arch::global_asm!(
+    ".arm",
+    ".globl _start",
+    "_start:",
+    "mov r0, sp",
+    "bic sp, sp, #7",
+    "bl start",
+    ".globl syscall",
+    ".type syscall, %function",
+    "syscall:",
+    "push {{r7}}",
+    "ldr r7, [sp, #4]",
+    "svc #0",
+    "pop {{r7}}",
+    "bx lr",
+);

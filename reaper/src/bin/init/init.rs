@@ -1,0 +1,221 @@
+//! The life of the init: one blocking wait for signals and children alike.
+
+use reaper::options::Options;
+use reaper::signal::Signal;
+use reaper::status::Change;
+use reaper::stop::{Step, Stop};
+
+use crate::rest;
+use crate::say::Line;
+use crate::sys::{self, Received};
+use crate::tty::Tty;
+
+/// How often PID 1 looks for processes that are not its children, while it stops and only then:
+/// what entered the container from outside (`docker exec`) tells its end to somebody else.
+const FOREIGN_POLL_MS: u64 = 20;
+
+pub struct Init<'a> {
+    options: &'a Options,
+    pid: i32,
+    main: i32,
+    /// How the main process ended.
+    code: Option<u8>,
+    /// The main process is stopped, as far as we were told.
+    stopped: bool,
+    /// We have said that a signal could not be sent.
+    complained: bool,
+    reaped: u32,
+    left_over: u32,
+    killed: u32,
+}
+
+impl<'a> Init<'a> {
+    pub fn new(options: &'a Options, pid: i32, main: i32) -> Init<'a> {
+        Init {
+            options,
+            pid,
+            main,
+            code: None,
+            stopped: false,
+            complained: false,
+            reaped: 0,
+            left_over: 0,
+            killed: 0,
+        }
+    }
+
+    /// Waits until the main process has exited, stops the rest, and exits as it did.
+    pub fn run(mut self) -> ! {
+        let code = loop {
+            if let Some(code) = self.code {
+                break code;
+            }
+            if let Some(received) = sys::wait_signal(None) {
+                self.receive(&received);
+            }
+        };
+        self.stop();
+        let say = self.options.verbosity;
+        if say > 1 {
+            Line::new()
+                .number(self.reaped)
+                .text(" orphans reaped, ")
+                .number(self.left_over)
+                .text(" of them left over, ")
+                .number(self.killed)
+                .text(" killed; exit code ")
+                .number(u32::from(code))
+                .warn();
+        }
+        sys::exit(if self.options.expected.contains(code) { 0 } else { code })
+    }
+
+    fn receive(&mut self, received: &Received) {
+        let signal = received.signal();
+        if signal == Some(Signal::CHLD) {
+            // Whoever sent it: a signal of the kernel's may have been merged into it.
+            self.reap(false);
+        }
+        match signal {
+            Some(signal) if received.is_for_main(self.pid) && self.code.is_none() => {
+                self.forward(signal, received);
+            }
+            _ => {}
+        }
+    }
+
+    /// Passes a signal on to the main process, or to its group.
+    fn forward(&mut self, signal: Signal, received: &Received) {
+        let Some(signal) = self.options.rewrites.get(signal) else { return };
+        if self.options.verbosity > 2 {
+            Line::new().text("forwarding signal ").number(u32::from(signal.number())).warn();
+        }
+        if signal == Signal::TERM {
+            // Its stop may be news that waits behind this signal.
+            self.reap(false);
+        }
+        let sent = if self.options.group {
+            match sys::send_group(self.main, signal, received) {
+                // It has left the group that it led.
+                Err(sys::ESRCH) => sys::send(self.main, signal, received),
+                sent => sent,
+            }
+        } else {
+            sys::send(self.main, signal, received)
+        };
+        if sent == Err(sys::EPERM) && !self.complained && self.options.verbosity > 0 {
+            self.complained = true;
+            Line::new()
+                .text("not permitted to send signal ")
+                .number(u32::from(signal.number()))
+                .text(" to process ")
+                .number(self.main as u32)
+                .warn();
+        }
+        if signal == Signal::TERM && self.stopped {
+            // It would otherwise not hear it before somebody else lets it go on.
+            let _ = sys::kill(self.main, Signal::CONT);
+        }
+    }
+
+    /// Reaps all that have exited. Returns whether any child is left.
+    fn reap(&mut self, killing: bool) -> bool {
+        loop {
+            match sys::wait() {
+                Ok((0, _)) => return true,
+                Ok((pid, status)) => self.changed(pid, Change::decode(status), killing),
+                Err(_) => return false,
+            }
+        }
+    }
+
+    fn changed(&mut self, pid: i32, change: Change, killing: bool) {
+        if pid == self.main && self.code.is_none() {
+            self.code = change.exit_code();
+            self.stopped = false;
+            if let Change::Stopped(signal) = change {
+                self.stopped = true;
+                self.job_control(signal);
+            }
+            return;
+        }
+        let Some(code) = change.exit_code() else { return };
+        self.reaped += 1;
+        self.left_over += u32::from(self.code.is_some());
+        self.killed += u32::from(killing && change == Change::Killed(Signal::KILL.number()));
+        if self.options.warn_reaped {
+            Line::new()
+                .text("reaped orphan ")
+                .number(pid as u32)
+                .text(", exit code ")
+                .number(u32::from(code))
+                .warn();
+        }
+    }
+
+    /// The terminal stopped the main process, which can only be heard by a shell that started us:
+    /// so stop as well. Where nobody could let us go on, the kernel does not let us stop (PID 1,
+    /// an orphaned process group), and the main process goes on, as it would without us.
+    fn job_control(&mut self, signal: u8) {
+        let by_terminal = [Signal::TSTP, Signal::TTIN, Signal::TTOU];
+        if !by_terminal.iter().any(|stop| stop.number() == signal) {
+            return;
+        }
+        let ours = sys::group();
+        if let Some(tty) = Tty::open()
+            && tty.foreground() == Some(self.main)
+        {
+            tty.set_foreground(ours);
+        }
+        sys::stop_group();
+        let mut go_on = signal == Signal::TSTP.number();
+        if let Some(tty) = Tty::open()
+            && tty.foreground() == Some(ours)
+        {
+            tty.set_foreground(self.main);
+            go_on = true;
+        }
+        if go_on {
+            self.stopped = false;
+            let _ = sys::kill(-self.main, Signal::CONT);
+        }
+    }
+
+    /// Warns what is left, gives it its time, kills it.
+    fn stop(&mut self) {
+        if self.pid != 1 {
+            self.return_terminal();
+        }
+        let mut stop = Stop::new(self.options.grace_ms);
+        let mut since = None;
+        loop {
+            let children = self.reap(stop.killing());
+            let left = children || (self.pid == 1 && rest::anyone());
+            let elapsed = match since {
+                Some(since) => sys::milliseconds().wrapping_sub(since),
+                None => 0,
+            };
+            match stop.step(elapsed, left) {
+                Step::Exit => return,
+                Step::Terminate => {
+                    since = Some(sys::milliseconds());
+                    rest::signal(self.pid, &[Signal::TERM, Signal::CONT]);
+                }
+                Step::Kill => rest::signal(self.pid, &[Signal::KILL]),
+                Step::Wait(limit) => {
+                    let limit = if children { limit } else { limit.min(FOREIGN_POLL_MS) };
+                    sys::wait_signal(Some(limit));
+                }
+            }
+        }
+    }
+
+    /// The group that had the terminal is gone: whoever started us can have it back.
+    fn return_terminal(&self) {
+        if let Some(tty) = Tty::open()
+            && tty.foreground() == Some(self.main)
+        {
+            tty.set_foreground(sys::group());
+        }
+    }
+}

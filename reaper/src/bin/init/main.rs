@@ -1,0 +1,117 @@
+//! The init: no libc, no allocator, raw system calls, everything it knows on one stack.
+//!
+//! `start` reads the command line, [`spawn`] starts the main process, [`init`] waits, forwards and
+//! reaps, [`rest`] finds who is left at the end. [`sys`] is the kernel, and [`arch`] the processor.
+#![no_std]
+#![no_main]
+#![cfg_attr(target_arch = "mips64", feature(asm_experimental_arch))]
+
+mod arch;
+mod init;
+mod panic;
+mod rest;
+mod say;
+mod spawn;
+mod stack;
+mod sys;
+mod tty;
+
+use reaper::options::{Options, Request, parse};
+
+use init::Init;
+use say::{Line, OUT};
+use stack::Stack;
+
+/// Also how the tool recognises its own layers: it must stand in the file once, in one piece.
+const MARKER: &str = concat!(
+    "reapify-reaper version=",
+    env!("CARGO_PKG_VERSION"),
+    " source=sha256:",
+    env!("REAPER_SOURCE"),
+    "\n"
+);
+const LICENSE: &str = "Apache-2.0 http://www.apache.org/licenses/LICENSE-2.0\n";
+const HELP: &str = "\
+Usage: reaper [OPTIONS] [--] PROGRAM [ARGS]
+Run PROGRAM, forward signals to it, reap orphans, stop what it leaves behind.
+  -g        forward to PROGRAM's process group; -c, --single-child: not
+  -t SECS   between TERM and KILL for what is left when PROGRAM exits (3)
+  -r, --rewrite FROM:TO  forward TO for FROM; FROM: or FROM:0 drops FROM
+  -e CODE   exit with 0 instead of CODE; repeatable
+  -p SIG    get SIG when the parent dies
+  -s        be a subreaper when not PID 1 (default)
+  -w        warn about orphans reaped
+  -v        say more; repeatable
+  -l -h --version
+Environment, stronger than options: REAPER_SUBREAPER REAPER_GROUP
+REAPER_GRACE REAPER_VERBOSITY (TINI_* too)
+";
+
+/// What a usage error exits with: tini's code.
+const USAGE: u8 = 1;
+
+/// Where the processor's entry code lands, with the stack as execve(2) left it.
+///
+/// # Safety
+/// To be called once, by the entry code, with the initial stack pointer.
+#[unsafe(no_mangle)]
+unsafe extern "C" fn start(stack: *const usize) -> ! {
+    // First of all: a signal that arrives from here on waits, and is not lost.
+    let mask = sys::block_signals();
+    // SAFETY: the entry code passes the initial stack pointer.
+    let stack = unsafe { Stack::new(stack) };
+
+    let parsed = match parse(stack.args(1)) {
+        Ok(parsed) => parsed,
+        Err(error) => {
+            let (complaint, argument) = error.parts();
+            Line::new().text(complaint).text(": ").bytes(argument).warn();
+            sys::exit(USAGE);
+        }
+    };
+    let text = match parsed.request {
+        Request::Run => None,
+        Request::Help => Some(HELP),
+        Request::Version => Some(MARKER),
+        Request::License => Some(LICENSE),
+    };
+    if let Some(text) = text {
+        sys::write(OUT, text.as_bytes());
+        sys::exit(0);
+    }
+    let mut options = parsed.options;
+    if let Some(entry) = options.environment(stack.environment())
+        && options.verbosity > 0
+    {
+        Line::new().text("ignoring ").bytes(entry).warn();
+    }
+    let first = 1 + parsed.consumed;
+    if stack.args(first).next().is_none() {
+        Line::new().text("no program given; -h for help").warn();
+        sys::exit(USAGE);
+    }
+    run(&options, stack, first, mask)
+}
+
+fn run(options: &Options, stack: Stack, first: usize, mask: sys::Mask) -> ! {
+    let pid = sys::getpid();
+    if let Some(signal) = options.parent_death {
+        let parent = sys::getppid();
+        sys::set_parent_death_signal(signal);
+        if sys::getppid() != parent {
+            // It died before the kernel knew that we wanted to hear of it.
+            let _ = sys::kill(pid, signal);
+        }
+    }
+    if pid != 1 && options.subreaper {
+        // Refused by seccomp, old kernels and some sandboxes: orphans then go elsewhere.
+        sys::become_subreaper();
+    }
+    // Inherited as ignored, it would hide every exit from us.
+    let inherited = sys::default_on_child();
+    let main = spawn::spawn(options, stack, first, mask, inherited);
+    // Descriptors 0 to 2 stay: people write to /proc/1/fd/1, and we warn on 2.
+    sys::close_from(3);
+    sys::chdir(c"/");
+    Init::new(options, pid, main).run()
+}

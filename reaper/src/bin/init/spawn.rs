@@ -1,0 +1,80 @@
+//! Starting the main process.
+
+use core::ffi::c_char;
+
+use reaper::{lookup, options::Options};
+
+use crate::say::Line;
+use crate::stack::Stack;
+use crate::sys::{self, Action, Mask};
+use crate::tty::Tty;
+
+/// What we exit with when no process can be made: tini's code.
+const NO_PROCESS: u8 = 1;
+
+/// Starts the program and returns its process id, once it runs or has failed to. Until then we are
+/// suspended and forward nothing, so no signal meets the child outside its own group.
+pub fn spawn(options: &Options, stack: Stack, first: usize, mask: Mask, on_child: Action) -> i32 {
+    match sys::fork() {
+        Ok(0) => child(options, stack, first, mask, on_child),
+        Ok(pid) => pid,
+        Err(errno) => {
+            Line::new().text("cannot start a process: error ").number(errno as u32).warn();
+            sys::exit(NO_PROCESS)
+        }
+    }
+}
+
+fn child(options: &Options, stack: Stack, first: usize, mask: Mask, on_child: Action) -> ! {
+    own_group();
+    if let Some(signal) = options.parent_death {
+        // Otherwise a KILL of ours would leave it behind.
+        sys::set_parent_death_signal(signal);
+    }
+    if !on_child.is_default() {
+        sys::restore_on_child(&on_child);
+    }
+    sys::set_mask(&mask);
+    let errno = execute(stack, first);
+    if options.verbosity > 0 {
+        let mut line = Line::new();
+        line.text("cannot run ").bytes(stack.args(first).next().unwrap_or_default());
+        match lookup::explain(errno) {
+            Some(text) => line.text(": ").text(text).warn(),
+            None => line.text(": error ").number(errno as u32).warn(),
+        }
+    }
+    sys::exit(lookup::exit_code(errno))
+}
+
+/// Moves into a process group of our own, and takes the terminal along if we had it.
+fn own_group() {
+    let tty = Tty::open().filter(|tty| tty.foreground() == Some(sys::group()));
+    sys::lead_group();
+    if let Some(tty) = tty {
+        tty.set_foreground(sys::group());
+    }
+}
+
+/// Replaces this process by the program; returns the error if it cannot.
+fn execute(stack: Stack, first: usize) -> i32 {
+    let (argv, envp) = (stack.argv(first), stack.envp());
+    let Some(name) = stack.args(first).next() else { return sys::ENOENT };
+    let path = stack.environment().find_map(|entry| entry.strip_prefix(b"PATH="));
+    let Some(directories) = lookup::directories(name, path) else {
+        // SAFETY: argv holds a first string, for `name` is it.
+        return unsafe { sys::execve(*argv, argv, envp) };
+    };
+    let mut buffer = [0; 4096];
+    let mut errno = sys::ENOENT;
+    for directory in directories {
+        let Some(file) = lookup::join(&mut buffer, directory, name) else { continue };
+        // SAFETY: `join` ends the path in NUL, and the lists are the kernel's own.
+        let failed = unsafe { sys::execve(file.as_ptr().cast::<c_char>(), argv, envp) };
+        errno = lookup::worse(errno, failed);
+        if !lookup::search_on(failed) {
+            break;
+        }
+    }
+    errno
+}

@@ -1,0 +1,35 @@
+//! The controlling terminal, if there is one. Every error here is harmless: no terminal.
+
+use crate::sys;
+
+/// A descriptor of the controlling terminal, opened for one exchange.
+pub struct Tty(i32);
+
+impl Tty {
+    /// The controlling terminal. Where there is no `/dev`, standard input may still be it.
+    pub fn open() -> Option<Tty> {
+        match sys::open(c"/dev/tty", sys::O_RDWR) {
+            Ok(descriptor) => Some(Tty(descriptor)),
+            Err(sys::ENOENT) => Some(Tty(0)),
+            Err(_) => None,
+        }
+    }
+
+    /// The process group in the foreground; 0 if it cannot be seen from this PID namespace.
+    pub fn foreground(&self) -> Option<i32> {
+        sys::foreground(self.0).ok()
+    }
+
+    /// Puts a group into the foreground. Signals are blocked, so a background caller may, too.
+    pub fn set_foreground(&self, group: i32) {
+        sys::set_foreground(self.0, group);
+    }
+}
+
+impl Drop for Tty {
+    fn drop(&mut self) {
+        if self.0 != 0 {
+            sys::close(self.0);
+        }
+    }
+}

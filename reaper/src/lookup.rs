@@ -1,0 +1,64 @@
+//! Where a program is looked for, and what it means that it could not be started.
+
+/// The search path where the environment has none: what container engines set.
+pub const DEFAULT_PATH: &[u8] = b"/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin";
+
+/// The directories to try for a program, in order. A name with a slash is tried as it is; an empty
+/// entry is the working directory.
+pub fn directories<'a>(
+    name: &[u8],
+    path: Option<&'a [u8]>,
+) -> Option<impl Iterator<Item = &'a [u8]>> {
+    if name.contains(&b'/') {
+        return None;
+    }
+    Some(path.unwrap_or(DEFAULT_PATH).split(|&byte| byte == b':'))
+}
+
+/// Joins a directory and a name into a path that ends in NUL. `None`: it does not fit.
+pub fn join<'a>(buffer: &'a mut [u8], directory: &[u8], name: &[u8]) -> Option<&'a [u8]> {
+    let slash: &[u8] = if directory.is_empty() { b"./" } else { b"/" };
+    let mut length = 0;
+    for part in [directory, slash, name, b"\0"] {
+        for &byte in part {
+            *buffer.get_mut(length)? = byte;
+            length += 1;
+        }
+    }
+    buffer.get(..length)
+}
+
+/// Error numbers of execve(2) that have the same value on every platform.
+const ENOENT: i32 = 2;
+const EACCES: i32 = 13;
+const ENOTDIR: i32 = 20;
+
+/// Whether the search goes on in the next directory after this error.
+pub const fn search_on(errno: i32) -> bool {
+    matches!(errno, ENOENT | ENOTDIR | EACCES)
+}
+
+/// The error to report out of two: that a file may not be executed says more than that another
+/// directory does not have it.
+pub const fn worse(before: i32, errno: i32) -> i32 {
+    if before == EACCES && search_on(errno) { before } else { errno }
+}
+
+/// The exit code of a program that could not be started: 127 not found, 126 not executable.
+pub const fn exit_code(errno: i32) -> u8 {
+    match errno {
+        ENOENT | ENOTDIR => 127,
+        _ => 126,
+    }
+}
+
+/// What to tell the person, for the errors that happen; the number says the others.
+pub const fn explain(errno: i32) -> Option<&'static str> {
+    match errno {
+        ENOENT | ENOTDIR => Some("not found"),
+        EACCES => Some("permission denied"),
+        8 => Some("not an executable format"),
+        7 => Some("argument list too long"),
+        _ => None,
+    }
+}

@@ -1,0 +1,226 @@
+//! The copy engine: which blobs have to be moved, how, and each of them once. It knows neither HTTP nor
+//! the fields of configs.
+
+use crate::error::Result;
+use crate::image::{Descriptor, Digest};
+use crate::transport::{Offer, Payload, Sink, Slot, Source, Stats};
+use bytes::Bytes;
+use futures_util::future::{BoxFuture, FutureExt, Shared};
+use std::collections::{HashMap, HashSet};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use tokio::sync::Semaphore;
+use tokio::task::JoinSet;
+
+/// Where blobs of the source are, seen from the destination.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Relation {
+    /// In the same repository: nothing has to be moved.
+    Same,
+    /// In another repository of the same store, which may hand them over.
+    Sibling(String),
+    /// Elsewhere.
+    Foreign,
+}
+
+impl Relation {
+    /// The relation of two places.
+    pub fn between(source: &dyn Source, sink: &dyn Sink) -> Self {
+        match (source.origin(), sink.origin()) {
+            (Some(from), Some(to)) if from == to => Relation::Same,
+            (Some(from), Some(to)) if from.store == to.store => Relation::Sibling(from.repository),
+            _ => Relation::Foreign,
+        }
+    }
+}
+
+type Move = Shared<BoxFuture<'static, Result<()>>>;
+
+/// Moves blobs from one place to another: each digest once a run, many at a time, in the background.
+pub struct Copier {
+    source: Arc<dyn Source>,
+    sink: Arc<dyn Sink>,
+    relation: Relation,
+    state: Mutex<State>,
+    /// How many blobs stream at once.
+    streams: Arc<Semaphore>,
+    stats: Arc<Stats>,
+}
+
+#[derive(Default)]
+struct State {
+    /// What the destination is known to have.
+    has: HashSet<Digest>,
+    moves: HashMap<Digest, Move>,
+    /// Ended with the copier.
+    background: JoinSet<()>,
+}
+
+/// An upload that was opened before it was needed.
+pub struct Early(Option<tokio::task::JoinHandle<Result<Option<Slot>>>>);
+
+impl Copier {
+    /// A copier that streams up to `streams` blobs at once.
+    pub fn new(source: Arc<dyn Source>, sink: Arc<dyn Sink>, streams: usize, stats: Arc<Stats>) -> Self {
+        let relation = Relation::between(&*source, &*sink);
+        let streams = Arc::new(Semaphore::new(streams.max(1)));
+        Copier { source, sink, relation, state: Mutex::default(), streams, stats }
+    }
+
+    /// How the two places stand to each other.
+    pub fn relation(&self) -> &Relation {
+        &self.relation
+    }
+
+    fn lock(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Notes what the destination has: what its present image is made of need not be asked for.
+    pub fn knows(&self, digests: impl IntoIterator<Item = Digest>) {
+        self.lock().has.extend(digests);
+    }
+
+    /// Whether the destination has something of the source.
+    pub fn has(&self, digest: &Digest) -> bool {
+        self.relation == Relation::Same || self.knows_of(digest)
+    }
+
+    /// Whether the destination's present image holds something.
+    pub fn knows_of(&self, digest: &Digest) -> bool {
+        self.lock().has.contains(digest)
+    }
+
+    /// Begins to move a blob, if that was not begun already.
+    pub fn start(&self, descriptor: &Descriptor) {
+        let (moving, is_new) = self.moving(descriptor);
+        if is_new {
+            self.lock().background.spawn(moving.map(drop));
+        }
+    }
+
+    /// Moves a blob, or waits for it to be moved.
+    pub async fn blob(&self, descriptor: &Descriptor) -> Result<()> {
+        let (moving, _) = self.moving(descriptor);
+        moving.await
+    }
+
+    fn moving(&self, descriptor: &Descriptor) -> (Move, bool) {
+        // Engines fetch foreign layers from elsewhere, so there is nothing to move.
+        if self.has(&descriptor.digest) || descriptor.is_foreign() {
+            return (futures_util::future::ready(Ok(())).boxed().shared(), false);
+        }
+        let mut state = self.lock();
+        if let Some(moving) = state.moves.get(&descriptor.digest) {
+            return (moving.clone(), false);
+        }
+        let from = match &self.relation {
+            Relation::Sibling(repository) => Some(repository.clone()),
+            _ => None,
+        };
+        let one = OneMove {
+            source: self.source.clone(),
+            sink: self.sink.clone(),
+            from,
+            descriptor: descriptor.clone(),
+            streams: self.streams.clone(),
+            stats: self.stats.clone(),
+        };
+        let moving = one.run().boxed().shared();
+        state.moves.insert(descriptor.digest.clone(), moving.clone());
+        (moving, true)
+    }
+
+    /// Opens an upload in the background.
+    pub fn open_early(&self) -> Early {
+        let sink = self.sink.clone();
+        Early(Some(tokio::spawn(async move { sink.open().await })))
+    }
+
+    /// Sends bytes at hand, once a digest.
+    pub async fn bytes(&self, early: Early, descriptor: &Descriptor, bytes: Bytes) -> Result<()> {
+        let (sink, stats, target) = (self.sink.clone(), self.stats.clone(), descriptor.clone());
+        // Whoever comes first sends; the others' uploads are given up.
+        let sending = {
+            let mut state = self.lock();
+            let known =
+                state.has.contains(&descriptor.digest) || state.moves.contains_key(&descriptor.digest);
+            match known {
+                true => Err(early),
+                false => {
+                    let sending = async move {
+                        let slot = early.slot().await?;
+                        sink.put(slot, &target, Payload::Bytes(bytes)).await?;
+                        Stats::add(&stats.blobs_copied, 1);
+                        Ok(())
+                    };
+                    let sending: Move = sending.boxed().shared();
+                    state.moves.insert(descriptor.digest.clone(), sending.clone());
+                    Ok(sending)
+                }
+            }
+        };
+        match sending {
+            Ok(sending) => sending.await,
+            Err(early) => {
+                early.close(&*self.sink).await;
+                self.blob(descriptor).await
+            }
+        }
+    }
+
+    /// Gives up an upload that is not needed after all.
+    pub async fn close(&self, early: Early) {
+        early.close(&*self.sink).await;
+    }
+}
+
+impl Early {
+    /// None was opened.
+    pub fn none() -> Self {
+        Early(None)
+    }
+
+    async fn slot(self) -> Result<Option<Slot>> {
+        match self.0 {
+            Some(task) => task
+                .await
+                .unwrap_or_else(|e| Err(crate::error::Error::other(format!("a task ended early: {e}")))),
+            None => Ok(None),
+        }
+    }
+
+    async fn close(self, sink: &dyn Sink) {
+        if let Ok(Some(slot)) = self.slot().await {
+            sink.close(slot).await;
+        }
+    }
+}
+
+struct OneMove {
+    source: Arc<dyn Source>,
+    sink: Arc<dyn Sink>,
+    from: Option<String>,
+    descriptor: Descriptor,
+    streams: Arc<Semaphore>,
+    stats: Arc<Stats>,
+}
+
+impl OneMove {
+    async fn run(self) -> Result<()> {
+        let slot = match self.sink.offer(&self.descriptor, self.from.as_deref()).await? {
+            Offer::Mounted => {
+                Stats::add(&self.stats.blobs_mounted, 1);
+                return Ok(());
+            }
+            Offer::Existing => {
+                Stats::add(&self.stats.blobs_existing, 1);
+                return Ok(());
+            }
+            Offer::Wanted(slot) => slot,
+        };
+        let _permit = self.streams.acquire().await;
+        self.sink.put(slot, &self.descriptor, Payload::Blob(&*self.source, &self.descriptor)).await?;
+        Stats::add(&self.stats.blobs_copied, 1);
+        Ok(())
+    }
+}

@@ -1,0 +1,184 @@
+//! One job from end to end: read, rewrite, move, write. Everything that can overlap does; the tag comes
+//! last (contract C6).
+
+mod plan;
+mod push;
+pub mod report;
+
+use crate::copy::Copier;
+use crate::error::Result;
+use crate::image::{Content, Manifest, Platform};
+use crate::reapers::Reapers;
+use crate::rewrite::{Action, Policy, index, record};
+use crate::transport::{Sink, Source, Stats};
+use plan::Node;
+use report::{PlatformReport, Report};
+use std::sync::Arc;
+
+/// What becomes of attestations whose subject is rewritten: they describe bytes that are no more.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum Attestations {
+    /// They are left out.
+    #[default]
+    Drop,
+    /// They are carried over as they are.
+    Keep,
+}
+
+/// What is to be done to an image.
+#[derive(Debug, Clone)]
+pub enum Task {
+    /// Put the reaper in front.
+    Wrap(Wrap),
+    /// Take it away again.
+    Unwrap,
+}
+
+/// The choices of a wrap.
+#[derive(Debug, Clone, Default)]
+pub struct Wrap {
+    /// The reapers at hand.
+    pub reapers: Reapers,
+    /// What shapes each image.
+    pub policy: Policy,
+    /// What becomes of attestations.
+    pub attestations: Attestations,
+    /// The platforms to keep of an index; all if empty.
+    pub platforms: Vec<Platform>,
+}
+
+impl Wrap {
+    /// The recipes by which the result of an image may have been made: one a reaper.
+    fn recipes(&self) -> impl Iterator<Item = crate::image::Digest> + '_ {
+        self.reapers.all().map(|r| record::recipe(&r.digest, &self.policy))
+    }
+
+    /// The recipe of an index.
+    fn index_recipe(&self) -> crate::image::Digest {
+        let platforms: Vec<String> = self.platforms.iter().map(Platform::to_string).collect();
+        let attestations = match self.attestations {
+            Attestations::Drop => "drop",
+            Attestations::Keep => "keep",
+        };
+        index::recipe(&self.reapers, &self.policy, &format!("{attestations} {}", platforms.join(" ")))
+    }
+}
+
+/// Two places and what is to be done between them.
+pub struct Job {
+    /// Where the image is.
+    pub source: Arc<dyn Source>,
+    /// Where the result goes.
+    pub sink: Arc<dyn Sink>,
+    /// Whether both are the same image under the same name.
+    pub in_place: bool,
+    /// What is to be done.
+    pub task: Task,
+    /// How many blobs stream at once.
+    pub streams: usize,
+    /// Counters.
+    pub stats: Arc<Stats>,
+}
+
+impl Job {
+    /// Does the job. On failure nothing is tagged, and open uploads are cancelled.
+    pub async fn run(&self) -> Result<Report> {
+        let outcome = self.attempt().await;
+        if outcome.is_err() {
+            self.sink.abort().await;
+        }
+        outcome
+    }
+
+    async fn attempt(&self) -> Result<Report> {
+        let (source, current) = self.read().await?;
+        if let Some(report) = self.nothing_to_do(&source, current.as_ref()) {
+            return Ok(report);
+        }
+        let copier = self.copier();
+        if let Some(current) = &current {
+            copier.knows(current.blobs().into_iter().chain(current.children()).map(|d| d.digest.clone()));
+        }
+        // Where the destination may be up to date and only the configs can tell, nothing is begun before.
+        let hold = current.as_ref().is_some_and(|current| self.may_be_done(&source, current));
+        let root = plan::Planner { job: self, copier: &copier, hold }.root(source.clone()).await?;
+        if current.is_some_and(|c| c.digest == root.manifest().digest) {
+            root.release(&copier).await;
+            return Ok(Report::new(&source, &root, None));
+        }
+        let digest = push::push(&copier, &*self.sink, &root).await?;
+        Ok(Report::new(&source, &root, Some(digest)))
+    }
+
+    /// What [`Job::run`] would do, without doing any of it.
+    pub async fn dry_run(&self) -> Result<(Report, Vec<report::Change>)> {
+        let (source, current) = self.read().await?;
+        if let Some(report) = self.nothing_to_do(&source, current.as_ref()) {
+            return Ok((report, Vec::new()));
+        }
+        let copier = self.copier();
+        let root = plan::Planner { job: self, copier: &copier, hold: true }.root(source.clone()).await?;
+        let same = current.is_some_and(|c| c.digest == root.manifest().digest);
+        let changes = if same { Vec::new() } else { report::changes(&root, &copier) };
+        Ok((Report::new(&source, &root, None), changes))
+    }
+
+    fn copier(&self) -> Copier {
+        Copier::new(self.source.clone(), self.sink.clone(), self.streams, self.stats.clone())
+    }
+
+    async fn read(&self) -> Result<(Manifest, Option<Manifest>)> {
+        if self.in_place {
+            let source = self.source.manifest().await?;
+            return Ok((source.clone(), Some(source)));
+        }
+        let (source, current) = tokio::join!(self.source.manifest(), self.sink.current());
+        // What the source lacks matters more than what the destination answers.
+        Ok((source?, current?))
+    }
+
+    /// The answer that two requests give: what the destination records says all.
+    fn nothing_to_do(&self, source: &Manifest, current: Option<&Manifest>) -> Option<Report> {
+        let (Task::Wrap(wrap), Some(current)) = (&self.task, current) else { return None };
+        let (recorded_source, recipe) = record::annotated(current)?;
+        let is_index = matches!(current.content, Content::Index { .. });
+        let same_recipe = match is_index {
+            true => wrap.index_recipe() == recipe,
+            false => wrap.recipes().any(|r| r == recipe),
+        };
+        let same_source = recorded_source == source.digest || current.digest == source.digest;
+        (same_recipe && same_source).then(|| Report::up_to_date(source, current))
+    }
+
+    fn may_be_done(&self, source: &Manifest, current: &Manifest) -> bool {
+        current.digest == source.digest || record::annotated(current).is_none()
+    }
+}
+
+/// The word for all from the words for each: `wrapped` if any child was, and so on down.
+fn summary(actions: impl IntoIterator<Item = Action>) -> Action {
+    let order = [Action::Unwrapped, Action::Wrapped, Action::Upgraded, Action::Unchanged, Action::Skipped];
+    let actions: Vec<Action> = actions.into_iter().collect();
+    order.into_iter().find(|a| actions.contains(a)).unwrap_or(Action::Skipped)
+}
+
+/// What an image's own report is.
+fn platform_report(node: &Node) -> Vec<PlatformReport> {
+    match node {
+        Node::Image(image) => vec![PlatformReport {
+            platform: image.platform.clone(),
+            action: image.rewritten.action,
+            reason: image.rewritten.reason.clone(),
+            source_digest: image.source.clone(),
+            digest: image.rewritten.manifest.digest.clone(),
+        }],
+        Node::Index(index) => index.children.iter().flat_map(|c| platform_report(&c.node)).collect(),
+        Node::Carried(carried) => vec![PlatformReport {
+            platform: carried.platform.clone(),
+            action: Action::Skipped,
+            reason: Some(carried.reason.clone()),
+            source_digest: carried.descriptor.digest.clone(),
+            digest: carried.descriptor.digest.clone(),
+        }],
+    }
+}

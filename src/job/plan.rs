@@ -1,0 +1,462 @@
+//! From a manifest to a tree of what will be written. Reads manifests and configs; begins to move blobs as
+//! soon as they are known, unless that is held back.
+
+use super::{Attestations, Job, Task, Wrap};
+use crate::copy::{Copier, Early};
+use crate::error::{Context, Error, Result};
+use crate::image::{Content, Descriptor, Digest, MAX_CONFIG, Manifest, Platform};
+use crate::rewrite::index::{self, Replaced};
+use crate::rewrite::{self, Action, Image, Read, Rewritten};
+use crate::transport::verify::{read_whole, verified};
+use bytes::Bytes;
+use futures_util::future::{BoxFuture, FutureExt, try_join_all};
+use std::sync::Mutex;
+
+/// How deep indexes may nest.
+const MAX_DEPTH: usize = 8;
+/// How many children an index may have.
+const MAX_CHILDREN: usize = 1024;
+
+/// A manifest that will be at the destination.
+pub enum Node {
+    /// An image, rewritten or not.
+    Image(Box<ImageNode>),
+    /// An index.
+    Index(IndexNode),
+    /// Something that is taken along as it is.
+    Carried(Carried),
+}
+
+/// An image.
+pub struct ImageNode {
+    pub platform: Option<Platform>,
+    pub source: Digest,
+    /// The config it came with.
+    pub config: Bytes,
+    pub rewritten: Rewritten,
+    /// Uploads opened for layer and config.
+    pub early: Mutex<Vec<Early>>,
+}
+
+/// An index.
+pub struct IndexNode {
+    pub manifest: Manifest,
+    pub source: Digest,
+    pub children: Vec<Child>,
+    pub notes: Vec<String>,
+    /// The index before any wrap.
+    pub base: Manifest,
+}
+
+/// A child, at its position in the source.
+pub struct Child {
+    pub position: usize,
+    pub descriptor: Descriptor,
+    pub node: Node,
+}
+
+/// Something that is not rewritten.
+pub struct Carried {
+    pub descriptor: Descriptor,
+    pub platform: Option<Platform>,
+    pub reason: String,
+    /// `None` where the destination has it already.
+    pub manifest: Option<Manifest>,
+    /// What is below it, where it is an index.
+    pub children: Vec<Carried>,
+}
+
+impl Node {
+    /// The manifest that will be written. A carried one at the root cannot be.
+    pub fn manifest(&self) -> &Manifest {
+        match self {
+            Node::Image(image) => &image.rewritten.manifest,
+            Node::Index(index) => &index.manifest,
+            Node::Carried(_) => unreachable!("the root is read, not carried"),
+        }
+    }
+
+    /// The digest of what was read.
+    pub fn source(&self) -> &Digest {
+        match self {
+            Node::Image(image) => &image.source,
+            Node::Index(index) => &index.source,
+            Node::Carried(carried) => &carried.descriptor.digest,
+        }
+    }
+
+    /// The manifest as it was before any wrap, where that is another than the one read.
+    fn original(&self) -> Option<Manifest> {
+        match self {
+            Node::Image(image) => image.rewritten.original.as_ref().map(|o| o.manifest.clone()),
+            Node::Index(index) => (index.base.digest != index.source).then(|| index.base.clone()),
+            Node::Carried(_) => None,
+        }
+    }
+
+    /// The manifest in place of the one read, where it is another.
+    fn replacement(&self) -> Option<&Manifest> {
+        match self {
+            Node::Image(image) if image.rewritten.manifest.digest != image.source => {
+                Some(&image.rewritten.manifest)
+            }
+            Node::Index(index) if index.manifest.digest != index.source => Some(&index.manifest),
+            _ => None,
+        }
+    }
+
+    /// Gives up what was opened for it.
+    pub async fn release(&self, copier: &Copier) {
+        if let Node::Image(image) = self {
+            for early in image.take_early() {
+                copier.close(early).await;
+            }
+        }
+    }
+}
+
+impl ImageNode {
+    /// The uploads that were opened.
+    pub fn take_early(&self) -> Vec<Early> {
+        std::mem::take(&mut *self.early.lock().unwrap_or_else(std::sync::PoisonError::into_inner))
+    }
+}
+
+/// Makes the tree.
+pub struct Planner<'a> {
+    pub job: &'a Job,
+    pub copier: &'a Copier,
+    /// Begin nothing yet.
+    pub hold: bool,
+}
+
+impl Planner<'_> {
+    /// The tree of an image.
+    pub async fn root(&self, manifest: Manifest) -> Result<Node> {
+        let node = self.node(manifest, None, 0).await?;
+        if let (Task::Unwrap, Node::Index(index)) = (&self.job.task, &node)
+            && index.children.iter().all(|c| c.node.replacement().is_none())
+        {
+            return Err(Error::unsupported("no image of this index is wrapped"));
+        }
+        Ok(node)
+    }
+
+    fn node(
+        &self,
+        manifest: Manifest,
+        descriptor: Option<&Descriptor>,
+        depth: usize,
+    ) -> BoxFuture<'_, Result<Node>> {
+        let descriptor = descriptor.cloned();
+        async move {
+            match &manifest.content {
+                Content::Index { children } if depth >= MAX_DEPTH || children.len() > MAX_CHILDREN => {
+                    Err(Error::unsupported(format!(
+                        "the index {} nests deeper than {MAX_DEPTH} levels or has more than {MAX_CHILDREN} children",
+                        manifest.digest
+                    )))
+                }
+                Content::Index { .. } => self.index(manifest, depth).await,
+                _ => self.image(manifest, descriptor.as_ref()).await,
+            }
+        }
+        .boxed()
+    }
+
+    async fn image(&self, manifest: Manifest, descriptor: Option<&Descriptor>) -> Result<Node> {
+        let (config, layers) = match &manifest.content {
+            Content::Image { config, layers } => (config.as_ref().clone(), layers.clone()),
+            Content::Artifact { kind, .. } => return self.not_an_image(manifest.clone(), descriptor, kind),
+            Content::Index { .. } => return Err(Error::other("an index was taken for an image")),
+        };
+        let reading = self.config(&config);
+        let mut early = Vec::new();
+        if !self.hold {
+            // The config is asked for first, the mounts follow while it is on its way.
+            early = self.begin(&layers);
+        }
+        let bytes = match reading.await {
+            Ok(bytes) => bytes,
+            Err(error) => {
+                self.close(early).await;
+                return Err(error);
+            }
+        };
+        match self.rewrite(manifest, bytes.clone(), descriptor) {
+            Ok((platform, source, Ok(rewritten))) => {
+                if rewritten.layer.is_none() && rewritten.config.is_none() {
+                    self.close(std::mem::take(&mut early)).await;
+                }
+                let early = Mutex::new(early);
+                Ok(Node::Image(Box::new(ImageNode { platform, source, config: bytes, rewritten, early })))
+            }
+            Ok((_, _, Err((manifest, kind)))) => {
+                self.close(early).await;
+                self.not_an_image(manifest, descriptor, &kind)
+            }
+            Err(error) => {
+                self.close(early).await;
+                Err(error)
+            }
+        }
+    }
+
+    /// Begins all moves of an image's layers, and opens uploads for what is new.
+    fn begin(&self, layers: &[Descriptor]) -> Vec<Early> {
+        let uploads = match self.job.task {
+            Task::Wrap(_) => 2,
+            Task::Unwrap => 1,
+        };
+        let early = (0..uploads).map(|_| self.copier.open_early()).collect();
+        let layers = match (&self.job.task, layers) {
+            // The last layer is the reaper's, which goes.
+            (Task::Unwrap, [layers @ .., _]) => layers,
+            (_, layers) => layers,
+        };
+        for layer in layers {
+            self.copier.start(layer);
+        }
+        early
+    }
+
+    async fn close(&self, early: Vec<Early>) {
+        for early in early {
+            self.copier.close(early).await;
+        }
+    }
+
+    #[allow(clippy::type_complexity)]
+    fn rewrite(
+        &self,
+        manifest: Manifest,
+        config: Bytes,
+        descriptor: Option<&Descriptor>,
+    ) -> Result<(Option<Platform>, Digest, Result<Rewritten, (Manifest, String)>)> {
+        let source = manifest.digest.clone();
+        let image = match Image::read(manifest.clone(), config, self.job.source.keeps_manifests())? {
+            Read::Image(image) => image,
+            Read::Artifact(kind) => return Ok((None, source, Err((manifest, kind)))),
+        };
+        let platform = image.config.platform().ok().map(Platform::canonical);
+        let in_index = descriptor.is_some();
+        let rewritten = match &self.job.task {
+            Task::Wrap(wrap) => match rewrite::wrap(&image, &wrap.reapers, &wrap.policy) {
+                // One child that has no reaper does not keep the others from theirs.
+                Err(_) if in_index && self.has_no_reaper(&image, wrap) => Rewritten::same(
+                    Action::Skipped,
+                    Some("there is no reaper for this platform".into()),
+                    &manifest,
+                ),
+                outcome => outcome?,
+            },
+            Task::Unwrap if in_index && image.original().is_none() => {
+                Rewritten::same(Action::Skipped, Some("it is not wrapped".into()), &manifest)
+            }
+            Task::Unwrap => rewrite::unwrap(&image)?,
+        };
+        Ok((platform, source, Ok(rewritten)))
+    }
+
+    fn has_no_reaper(&self, image: &Image, wrap: &Wrap) -> bool {
+        image.config.platform().is_ok_and(|p| wrap.reapers.select(p).is_err())
+    }
+
+    /// In an index it is carried along; by itself it is refused.
+    fn not_an_image(&self, manifest: Manifest, descriptor: Option<&Descriptor>, kind: &str) -> Result<Node> {
+        match descriptor {
+            Some(descriptor) => Ok(Node::Carried(Carried {
+                descriptor: descriptor.clone(),
+                platform: descriptor.platform.clone(),
+                reason: format!("not a container image ({kind})"),
+                manifest: Some(manifest),
+                children: Vec::new(),
+            })),
+            None => Err(rewrite::artifact(kind)),
+        }
+    }
+
+    async fn config(&self, descriptor: &Descriptor) -> Result<Bytes> {
+        if descriptor.size > MAX_CONFIG {
+            return Err(Error::unsupported(format!(
+                "the image config has {} bytes, more than 8 MiB",
+                descriptor.size
+            )));
+        }
+        let stream = self.job.source.blob(descriptor).await.context(|| "the image config")?;
+        read_whole(verified(stream, descriptor), descriptor, MAX_CONFIG).await.context(|| "the image config")
+    }
+
+    async fn index(&self, manifest: Manifest, depth: usize) -> Result<Node> {
+        let chosen = self.choose(&manifest)?;
+        let all = manifest.children().iter().enumerate();
+        let kept = all.filter(|(i, _)| chosen.contains(i)).map(|(i, d)| self.child(i, d, depth));
+        let mut children = try_join_all(kept).await?;
+        let mut notes = Vec::new();
+        let left_out = manifest.children().len() - children.len();
+        if left_out > 0 {
+            notes.push(format!(
+                "{left_out} of {} children are left out by --platform",
+                manifest.children().len()
+            ));
+        }
+        let dropped_attestations = self.drop_attestations(&mut children);
+        if dropped_attestations > 0 {
+            notes.push(format!(
+                "{dropped_attestations} attestations are left out: they describe images that were rewritten (--attestations keep carries them over)"
+            ));
+        }
+        let originals: Vec<Replaced> = children
+            .iter()
+            .filter_map(|c| Some(Replaced { position: c.position, manifest: c.node.original()? }))
+            .collect();
+        let base = index::unwrap(&manifest, &originals)?;
+        let dropped: Vec<usize> =
+            (0..manifest.children().len()).filter(|i| !children.iter().any(|c| c.position == *i)).collect();
+        let result = match &self.job.task {
+            Task::Wrap(wrap) => {
+                let replaced: Vec<Replaced> = children
+                    .iter()
+                    .filter_map(|c| {
+                        let before = base.manifest.children().get(c.position)?;
+                        let new = match &c.node {
+                            Node::Carried(_) => return None,
+                            node => node.manifest(),
+                        };
+                        (before.digest != new.digest && !before.digest.matches(&new.bytes))
+                            .then(|| Replaced { position: c.position, manifest: new.clone() })
+                    })
+                    .collect();
+                index::wrap(&base, &replaced, &dropped, &wrap.index_recipe())?
+            }
+            Task::Unwrap => {
+                if base.dropped > 0 {
+                    notes.push(format!(
+                        "the index had {} more children when it was wrapped; they are gone, so that its digest is a new one",
+                        base.dropped
+                    ));
+                }
+                base.manifest.clone()
+            }
+        };
+        let source = manifest.digest.clone();
+        Ok(Node::Index(IndexNode { manifest: result, source, children, notes, base: base.manifest }))
+    }
+
+    /// Which children are kept, by `--platform`.
+    fn choose(&self, manifest: &Manifest) -> Result<Vec<usize>> {
+        let children = manifest.children();
+        let all: Vec<usize> = (0..children.len()).collect();
+        let wanted = match &self.job.task {
+            Task::Wrap(wrap) if !wrap.platforms.is_empty() => &wrap.platforms,
+            _ => return Ok(all),
+        };
+        let matches = |i: &usize, platform: &Platform| {
+            children[*i].platform.as_ref().is_some_and(|p| p.satisfies(platform))
+        };
+        let available = || -> String {
+            let mut names: Vec<String> = children
+                .iter()
+                .filter(|d| !d.is_attestation())
+                .filter_map(|d| Some(d.platform.as_ref()?.to_string()))
+                .collect();
+            names.dedup();
+            names.join(", ")
+        };
+        for platform in wanted {
+            if !all.iter().any(|i| matches(i, platform)) {
+                return Err(Error::usage(format!("the image has no platform {platform}"))
+                    .hint(format!("it has: {}", available())));
+            }
+        }
+        let images: Vec<usize> =
+            all.iter().copied().filter(|i| wanted.iter().any(|p| matches(i, p))).collect();
+        let subjects: Vec<String> = images.iter().map(|i| children[*i].digest.to_string()).collect();
+        let kept = |i: &usize| {
+            let subject = children[*i].annotation("vnd.docker.reference.digest");
+            images.contains(i) || subject.is_some_and(|s| subjects.iter().any(|d| d == s))
+        };
+        Ok(all.into_iter().filter(kept).collect())
+    }
+
+    async fn child(&self, position: usize, descriptor: &Descriptor, depth: usize) -> Result<Child> {
+        let here = || match &descriptor.platform {
+            Some(platform) if !platform.is_unknown() => {
+                format!("the image for {platform}, {}", descriptor.digest)
+            }
+            _ => format!("the child {}", descriptor.digest),
+        };
+        let carry = |reason: &str| self.carried(descriptor.clone(), reason.to_string(), depth);
+        let is_manifest = descriptor.media_type.is_empty() || descriptor.is_image() || descriptor.is_index();
+        let node = if descriptor.is_attestation() {
+            Node::Carried(carry("an attestation").await.context(here)?)
+        } else if !is_manifest {
+            Node::Carried(
+                carry(&format!("not a container image ({})", descriptor.media_type)).await.context(here)?,
+            )
+        } else if descriptor
+            .platform
+            .as_ref()
+            .is_some_and(|p| !p.os.is_empty() && p.os != "linux" && !p.is_unknown())
+        {
+            Node::Carried(carry("not a Linux image").await.context(here)?)
+        } else {
+            let manifest = self.job.source.child(descriptor).await.context(here)?;
+            let node = self.node(manifest, Some(descriptor), depth + 1).await.context(here)?;
+            match node {
+                Node::Carried(carried) => Node::Carried(self.filled(carried, depth).await.context(here)?),
+                node => node,
+            }
+        };
+        Ok(Child { position, descriptor: descriptor.clone(), node })
+    }
+
+    /// Something that is taken along: read only if the destination lacks it.
+    fn carried(
+        &self,
+        descriptor: Descriptor,
+        reason: String,
+        depth: usize,
+    ) -> BoxFuture<'_, Result<Carried>> {
+        async move {
+            let platform = descriptor.platform.clone();
+            let mut carried = Carried { platform, reason, manifest: None, children: Vec::new(), descriptor };
+            if !self.copier.has(&carried.descriptor.digest) {
+                carried.manifest = Some(self.job.source.child(&carried.descriptor).await?);
+            }
+            self.filled(carried, depth).await
+        }
+        .boxed()
+    }
+
+    /// Begins the moves of what a carried manifest needs, and reads what is below it.
+    async fn filled(&self, mut carried: Carried, depth: usize) -> Result<Carried> {
+        if depth >= MAX_DEPTH {
+            return Err(Error::unsupported(format!("indexes nest deeper than {MAX_DEPTH} levels")));
+        }
+        let Some(manifest) = &carried.manifest else { return Ok(carried) };
+        if !self.hold {
+            manifest.blobs().into_iter().for_each(|blob| self.copier.start(blob));
+        }
+        let below =
+            manifest.children().iter().map(|d| self.carried(d.clone(), carried.reason.clone(), depth + 1));
+        carried.children = try_join_all(below).await?;
+        Ok(carried)
+    }
+
+    /// Attestations go with the image they describe.
+    fn drop_attestations(&self, children: &mut Vec<Child>) -> usize {
+        let Task::Wrap(Wrap { attestations: Attestations::Drop, .. }) = &self.job.task else { return 0 };
+        let rewritten: Vec<String> = children
+            .iter()
+            .filter(|c| c.node.replacement().is_some())
+            .map(|c| c.descriptor.digest.to_string())
+            .collect();
+        let before = children.len();
+        children.retain(|child| {
+            let subject = child.descriptor.annotation("vnd.docker.reference.digest");
+            !(child.descriptor.is_attestation() && subject.is_some_and(|s| rewritten.iter().any(|d| d == s)))
+        });
+        before - children.len()
+    }
+}

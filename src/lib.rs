@@ -1,11 +1,31 @@
 //! reapify retrofits container images with a static reaper as PID 1.
+//!
+//! The way through the house:
+//!
+//! ```text
+//! source ──manifest, config──▶ rewrite (pure: bytes in, bytes out) ──▶ copy engine ──▶ destination
+//!              ▲                                                          │
+//!              └────────────── blobs, only those the destination lacks ◀──┘
+//! ```
+//!
+//! - [`image`]: what an image is; names, digests, manifests, and the JSON editor that splices bytes
+//! - [`rewrite`]: what wrap and unwrap do to it; knows no transport and does no I/O
+//! - [`reapers`]: the programs that are added
+//! - [`transport`]: layouts and archives, behind the traits `Source` and `Sink`
+//! - [`registry`] and [`credentials`]: the registry transport
+//! - [`copy`]: the engine that moves blobs, each once
+//! - [`job`]: one run from end to end
+//! - [`inspect`]: how an image starts
+//! - [`cli`]: the command line; alone prints, alone turns errors into exit codes
 #![forbid(unsafe_code)]
 #![warn(missing_docs)]
 
+pub mod cli;
 pub mod copy;
 pub mod credentials;
 pub mod error;
 pub mod image;
+pub mod inspect;
 pub mod job;
 pub mod reapers;
 pub mod registry;

@@ -1,1 +1,6 @@
-fn main() {}
+//! See [`reapify`].
+#![forbid(unsafe_code)]
+
+fn main() -> std::process::ExitCode {
+    reapify::cli::main()
+}

@@ -42,6 +42,14 @@ impl Reaper {
         Reaper { platform, digest: Digest::sha256(&program), program }
     }
 
+    /// The version that a reaper of ours carries in itself; `None` for someone else's program.
+    pub fn version(&self) -> Option<String> {
+        let marker = reaper::MARKER_PREFIX.as_bytes();
+        let at = self.program.windows(marker.len()).position(|w| w == marker)? + marker.len();
+        let text = self.program[at..].split(|b| *b == b' ' || *b == 0).next()?;
+        String::from_utf8(text.to_vec()).ok()
+    }
+
     /// A variant runs on its own and on higher ones; an image of arm that does not say which may be
     /// for the lowest.
     fn runs_on(&self, image: &Platform) -> bool {

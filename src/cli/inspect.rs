@@ -1,0 +1,155 @@
+//! `reapify inspect`
+
+use super::options::{Format, Global, SourceOptions};
+use super::output::{Console, result};
+use super::places::Places;
+use crate::error::{Context, Error, Kind, Result};
+use crate::image::{Content, Descriptor, Location, MAX_CONFIG, Manifest, Platform};
+use crate::inspect::{Findings, inspect};
+use crate::reapers::Reapers;
+use crate::rewrite::{Image, Read};
+use crate::transport::verify::{read_whole, verified};
+use crate::transport::{Source, Stats};
+use futures_util::future::try_join_all;
+use serde_json::{Value, json};
+use std::sync::Arc;
+
+#[derive(clap::Args)]
+pub struct Args {
+    /// The image to look at
+    image: String,
+    /// Only these platforms of an index; may be repeated
+    #[arg(long, value_name = "OS/ARCH[/VARIANT]")]
+    platform: Vec<String>,
+    /// Exit with 8 if any image has a PID 1 that does not reap
+    #[arg(long)]
+    check: bool,
+    #[command(flatten)]
+    from: SourceOptions,
+}
+
+pub async fn run(global: &Global, args: Args, console: &Console) -> Result<()> {
+    let location: Location = args.image.parse()?;
+    let wanted = args.platform.iter().map(|p| p.parse()).collect::<Result<Vec<Platform>>>()?;
+    let mut places = Places::new(&args.from.network, console, Arc::new(Stats::default()));
+    let source = places.source(&location, &args.from).await?;
+    let looking = look(&*source, &wanted);
+    let (manifest, findings) =
+        super::interruptible(looking, async || {}).await.context(|| format!("{location}"))?;
+    let text = match global.output {
+        Format::Json => json_of(&location, &manifest, &findings).to_string(),
+        Format::Text => text_of(&location, &manifest, &findings),
+    };
+    result(&text, false)?;
+    let bad: Vec<String> =
+        findings.iter().filter(|f| !f.pid1.reaps()).map(|f| f.platform.to_string()).collect();
+    if args.check && !bad.is_empty() {
+        return Err(Error::new(
+            Kind::Check,
+            format!("{location}: nothing reaps as PID 1 for {}", bad.join(", ")),
+        )
+        .hint("reapify wrap puts a reaper there"));
+    }
+    Ok(())
+}
+
+async fn look(source: &dyn Source, wanted: &[Platform]) -> Result<(Manifest, Vec<Findings>)> {
+    let manifest = source.manifest().await?;
+    let reapers = Reapers::default();
+    let findings = match &manifest.content {
+        Content::Index { children } => {
+            let is_wanted = |d: &&Descriptor| match &d.platform {
+                _ if d.is_attestation() => false,
+                Some(p) if !wanted.is_empty() => wanted.iter().any(|w| p.satisfies(w)),
+                Some(p) => !p.is_unknown(),
+                None => wanted.is_empty(),
+            };
+            let images = children.iter().filter(is_wanted).map(|d| async {
+                let child = source.child(d).await?;
+                one(source, child).await.context(|| format!("{}", d.digest))
+            });
+            try_join_all(images).await?.into_iter().flatten().collect()
+        }
+        _ => match one(source, manifest.clone()).await? {
+            Some(findings) => vec![findings],
+            None => return Err(crate::rewrite::artifact(&manifest.media_type)),
+        },
+    };
+    let findings: Vec<Findings> =
+        findings.into_iter().map(|image: Image| inspect(&image, &reapers)).collect();
+    if findings.is_empty() {
+        return Err(Error::usage("the image has none of these platforms"));
+    }
+    Ok((manifest, findings))
+}
+
+/// An image; `None` for what is something else.
+async fn one(source: &dyn Source, manifest: Manifest) -> Result<Option<Image>> {
+    let Content::Image { config, .. } = &manifest.content else { return Ok(None) };
+    let stream = verified(source.blob(config).await?, config);
+    let bytes = read_whole(stream, config, MAX_CONFIG).await.context(|| "the image config")?;
+    match Image::read(manifest, bytes, source.keeps_manifests())? {
+        Read::Image(image) => Ok(Some(*image)),
+        Read::Artifact(_) => Ok(None),
+    }
+}
+
+fn text_of(location: &Location, manifest: &Manifest, findings: &[Findings]) -> String {
+    let mut lines = vec![format!("{}@{}", location.without_target(), manifest.digest)];
+    for image in findings {
+        let mut row = |name: &str, value: String| lines.push(format!("  {name:<9}{value}"));
+        row("platform", image.platform.to_string());
+        if findings.len() > 1 {
+            row("digest", image.digest.to_string());
+        }
+        row("starts", image.command.join(" "));
+        row("pid 1", image.pid1.describe());
+        if let Some(record) = &image.record {
+            row(
+                "reaper",
+                format!(
+                    "{} {}",
+                    image.reaper_version.as_deref().unwrap_or("of another build"),
+                    record.reaper
+                ),
+            );
+            row("wrapped", format!("from {}", record.source));
+        }
+        if !image.user.is_empty() {
+            row("user", image.user.clone());
+        }
+        if let Some(signal) = &image.stop_signal {
+            row("stops on", signal.clone());
+        }
+        row("layers", image.layers.to_string());
+    }
+    lines.join("\n")
+}
+
+fn json_of(location: &Location, manifest: &Manifest, findings: &[Findings]) -> Value {
+    json!({
+        "image": location.to_string(),
+        "digest": manifest.digest,
+        "media_type": manifest.media_type,
+        "platforms": findings.iter().map(|image| json!({
+            "platform": image.platform.to_string(),
+            "digest": image.digest,
+            "command": image.command,
+            "pid1": image.pid1.word(),
+            "reaps": image.pid1.reaps(),
+            "wrapped": image.record.is_some(),
+            "reaper": image.record.as_ref().map(|record| json!({
+                "digest": record.reaper,
+                "version": image.reaper_version,
+                "path": record.path,
+                "args": record.args,
+                "layer": record.layer,
+                "source_digest": record.source,
+                "recipe": record.recipe,
+            })),
+            "user": image.user,
+            "stop_signal": image.stop_signal,
+            "layers": image.layers,
+        })).collect::<Vec<_>>(),
+    })
+}

@@ -1,0 +1,145 @@
+//! Options that several commands share.
+
+use crate::credentials::{Credentials, Store};
+use crate::error::{Context, Error, Result};
+use crate::registry::HostOptions;
+use clap::{Args, ValueEnum};
+use std::io::Read;
+use std::path::PathBuf;
+
+/// The form of results.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum, Default)]
+pub enum Format {
+    /// One line: `name@digest`
+    #[default]
+    Text,
+    /// One JSON object
+    Json,
+}
+
+/// Options of every command.
+#[derive(Args)]
+pub struct Global {
+    /// Say more: -v what was done, -vv every request, without secrets
+    #[arg(short, long, action = clap::ArgAction::Count, global = true)]
+    pub verbose: u8,
+    /// Say nothing but errors
+    #[arg(short, long, global = true, conflicts_with = "verbose")]
+    pub quiet: bool,
+    /// The form of the result on standard output
+    #[arg(long, value_enum, default_value_t, value_name = "FORMAT", global = true)]
+    pub output: Format,
+}
+
+/// Options of commands that read an image.
+#[derive(Args)]
+#[command(next_help_heading = "Registry options")]
+pub struct SourceOptions {
+    /// Credentials for the source
+    #[arg(long, value_name = "USER[:PASSWORD]", env = "REAPIFY_SRC_CREDS", hide_env_values = true)]
+    src_creds: Option<String>,
+    /// Read the password for the source from standard input
+    #[arg(long, requires = "src_creds")]
+    src_password_stdin: bool,
+    #[command(flatten)]
+    pub network: NetworkOptions,
+}
+
+/// Options of commands that write an image.
+#[derive(Args)]
+#[command(next_help_heading = "Registry options")]
+pub struct DestinationOptions {
+    /// Credentials for the destination
+    #[arg(long, value_name = "USER[:PASSWORD]", env = "REAPIFY_DEST_CREDS", hide_env_values = true)]
+    dest_creds: Option<String>,
+    /// Read the password for the destination from standard input
+    #[arg(long, requires = "dest_creds", conflicts_with = "src_password_stdin")]
+    dest_password_stdin: bool,
+    /// Replace an archive that exists
+    #[arg(long, help_heading = "Options")]
+    pub force: bool,
+    /// Write the digest of the result to a file
+    #[arg(long, value_name = "FILE", help_heading = "Options")]
+    pub digest_file: Option<PathBuf>,
+}
+
+/// How registries are reached.
+#[derive(Args, Clone)]
+#[command(next_help_heading = "Registry options")]
+pub struct NetworkOptions {
+    /// The only file to read credentials from [default: podman's auth.json, then docker's config.json]
+    #[arg(long, value_name = "FILE")]
+    authfile: Option<PathBuf>,
+    /// Trust the certificate authorities in this file, too
+    #[arg(long, value_name = "FILE")]
+    ca_file: Option<PathBuf>,
+    /// Speak plain HTTP with this host (loopback does so anyway)
+    #[arg(long, value_name = "HOST")]
+    plain_http: Vec<String>,
+    /// Do not check the certificate of this host
+    #[arg(long, value_name = "HOST")]
+    insecure: Vec<String>,
+    /// How often a request that failed is tried again
+    #[arg(long, value_name = "N", default_value_t = 5)]
+    pub retries: u32,
+    /// How many requests may be under way at once to one host
+    #[arg(long, value_name = "N", default_value_t = 64, value_parser = clap::value_parser!(u16).range(1..))]
+    pub jobs: u16,
+}
+
+impl NetworkOptions {
+    /// Where credentials are looked for.
+    pub fn store(&self) -> Store {
+        Store { authfile: self.authfile.clone() }
+    }
+
+    /// What is special about hosts.
+    pub fn hosts(&self) -> HostOptions {
+        HostOptions {
+            plain_http: self.plain_http.clone(),
+            insecure: self.insecure.clone(),
+            ca_file: self.ca_file.clone(),
+        }
+    }
+}
+
+impl SourceOptions {
+    /// The credentials that were given for the source.
+    pub fn credentials(&self) -> Result<Option<Credentials>> {
+        given(self.src_creds.as_deref(), self.src_password_stdin)
+    }
+
+    /// Whether standard input is a password.
+    pub fn takes_stdin(&self) -> bool {
+        self.src_password_stdin
+    }
+}
+
+impl DestinationOptions {
+    /// The credentials that were given for the destination.
+    pub fn credentials(&self) -> Result<Option<Credentials>> {
+        given(self.dest_creds.as_deref(), self.dest_password_stdin)
+    }
+
+    /// Whether standard input is a password.
+    pub fn takes_stdin(&self) -> bool {
+        self.dest_password_stdin
+    }
+}
+
+fn given(text: Option<&str>, from_stdin: bool) -> Result<Option<Credentials>> {
+    let Some(text) = text.filter(|t| !t.is_empty()) else { return Ok(None) };
+    if !from_stdin {
+        return Ok(Some(Credentials::from_user_password(text)));
+    }
+    if text.contains(':') {
+        return Err(Error::usage("a password was given, and another one is to be read from standard input"));
+    }
+    let mut password = String::new();
+    std::io::stdin()
+        .take(64 << 10)
+        .read_to_string(&mut password)
+        .context(|| "the password on standard input")?;
+    let password = password.trim_end_matches(['\n', '\r']);
+    Ok(Some(Credentials::Basic { user: text.into(), password: password.into() }))
+}

@@ -1,0 +1,211 @@
+//! What is said, and where: results on standard output, all else on standard error.
+
+use super::options::Format;
+use crate::error::{Context, Error, Result};
+use crate::image::Location;
+use crate::job::report::{Change, PlatformReport, Report};
+use crate::registry::Trace;
+use crate::transport::Stats;
+use serde_json::{Value, json};
+use std::io::Write;
+use std::path::Path;
+use std::sync::Arc;
+use std::time::Duration;
+
+/// Standard error, as loud as the user wants it.
+pub struct Console {
+    level: i8,
+}
+
+impl Console {
+    /// `-v` counts up, `-q` is silence.
+    pub fn new(verbose: u8, quiet: bool) -> Self {
+        Console { level: if quiet { -1 } else { i8::try_from(verbose).unwrap_or(i8::MAX) } }
+    }
+
+    /// Something the user should know.
+    pub fn note(&self, text: &str) {
+        self.at(0, text);
+    }
+
+    /// Something for `-v`.
+    pub fn detail(&self, text: &str) {
+        self.at(1, text);
+    }
+
+    /// An error, and what to do about it.
+    pub fn error(&self, error: &Error) {
+        say(&format!("error: {error}"));
+        if let Some(hint) = error.hint_text() {
+            say(&format!("hint: {hint}"));
+        }
+    }
+
+    /// For the registry's log: 0 is for notes, 2 for requests.
+    pub fn trace(&self) -> Trace {
+        let level = self.level;
+        Arc::new(move |at, text| {
+            if level >= i8::try_from(at).unwrap_or(i8::MAX) {
+                say(&text);
+            }
+        })
+    }
+
+    fn at(&self, level: i8, text: &str) {
+        if self.level >= level {
+            say(text);
+        }
+    }
+}
+
+/// A closed standard error is no reason to stop.
+fn say(text: &str) {
+    let _ = writeln!(std::io::stderr(), "{text}");
+}
+
+/// Prints a result: on standard output, unless that is where the image went. A reader that went away is no error.
+pub fn result(text: &str, stdout_is_taken: bool) -> Result<()> {
+    let written = match stdout_is_taken {
+        true => writeln!(std::io::stderr(), "{text}"),
+        false => writeln!(std::io::stdout(), "{text}"),
+    };
+    match written {
+        Err(e) if e.kind() != std::io::ErrorKind::BrokenPipe => {
+            Err(Error::from(e).context("writing the result"))
+        }
+        _ => Ok(()),
+    }
+}
+
+/// A run that ended well, with all that is told about it.
+pub struct Outcome<'a> {
+    pub source: &'a Location,
+    pub destination: &'a Location,
+    pub report: &'a Report,
+    pub stats: &'a Stats,
+    pub elapsed: Duration,
+    /// What would be changed, where nothing was.
+    pub changes: Option<&'a [Change]>,
+}
+
+impl Outcome<'_> {
+    /// Tells it all.
+    pub fn tell(&self, format: Format, digest_file: Option<&Path>, console: &Console) -> Result<()> {
+        let report = self.report;
+        for note in &report.notes {
+            console.note(&format!("note: {note}"));
+        }
+        if let Some(reason) = &report.reason {
+            console.note(&format!("{}: {reason}", report.action));
+        }
+        for image in report.platforms.iter().filter(|_| report.platforms.len() > 1) {
+            let line = format!(
+                "{} {}: {}",
+                image.action,
+                platform(image),
+                image.reason.as_deref().unwrap_or("done")
+            );
+            match image.reason {
+                Some(_) => console.note(&line),
+                None => console.detail(&line),
+            }
+        }
+        let count = Stats::get;
+        let stats = self.stats;
+        console.detail(&format!(
+            "{} in {:.2} s: {} requests ({} repeated), {} bytes pulled, {} pushed; blobs: {} mounted, {} there already, {} copied",
+            report.action,
+            self.elapsed.as_secs_f64(),
+            count(&stats.requests),
+            count(&stats.retries),
+            count(&stats.bytes_pulled),
+            count(&stats.bytes_pushed),
+            count(&stats.blobs_mounted),
+            count(&stats.blobs_existing),
+            count(&stats.blobs_copied),
+        ));
+        if let Some(path) = digest_file.filter(|_| self.changes.is_none()) {
+            std::fs::write(path, report.digest.to_string()).context(|| path.display().to_string())?;
+        }
+        let text = match format {
+            Format::Json => self.json().to_string(),
+            Format::Text => self.text(),
+        };
+        result(&text, self.destination.is_pipe())
+    }
+
+    fn text(&self) -> String {
+        let mut lines: Vec<String> = self.changes.unwrap_or_default().iter().map(change_text).collect();
+        if self.changes.is_some_and(<[Change]>::is_empty) {
+            lines.push("nothing would change".into());
+        }
+        lines.push(format!("{}@{}", self.destination.without_target(), self.report.digest));
+        lines.join("\n")
+    }
+
+    fn json(&self) -> Value {
+        let report = self.report;
+        let count = Stats::get;
+        let mut object = json!({
+            "source": self.source.to_string(),
+            "destination": self.destination.to_string(),
+            "source_digest": report.source_digest,
+            "digest": report.digest,
+            "action": report.action.word(),
+            "reason": report.reason,
+            "notes": report.notes,
+            "platforms": report.platforms.iter().map(|image| json!({
+                "platform": image.platform.as_ref().map(ToString::to_string),
+                "action": image.action.word(),
+                "reason": image.reason,
+                "source_digest": image.source_digest,
+                "digest": image.digest,
+            })).collect::<Vec<_>>(),
+            "stats": {
+                "requests": count(&self.stats.requests),
+                "bytes_pulled": count(&self.stats.bytes_pulled),
+                "bytes_pushed": count(&self.stats.bytes_pushed),
+                "blobs_mounted": count(&self.stats.blobs_mounted),
+                "blobs_existing": count(&self.stats.blobs_existing),
+                "blobs_copied": count(&self.stats.blobs_copied),
+                "retries": count(&self.stats.retries),
+                "elapsed_ms": u64::try_from(self.elapsed.as_millis()).unwrap_or(u64::MAX),
+            },
+        });
+        if let (Some(changes), Some(object)) = (self.changes, object.as_object_mut()) {
+            object.insert("dry_run".into(), true.into());
+            object.insert("changes".into(), changes.iter().map(change_json).collect());
+        }
+        object
+    }
+}
+
+fn platform(image: &PlatformReport) -> String {
+    image.platform.as_ref().map_or_else(|| image.source_digest.to_string(), ToString::to_string)
+}
+
+fn change_text(change: &Change) -> String {
+    match change {
+        Change::Value { platform, document, pointer, before, after } => {
+            let of = platform.as_ref().map(|p| format!("{p} ")).unwrap_or_default();
+            let absent = "(absent)";
+            let before = before.as_deref().unwrap_or(absent);
+            let after = after.as_deref().unwrap_or(absent);
+            format!("{of}{document} {pointer}: {before} -> {after}")
+        }
+        Change::Blob { digest, size, how } => format!("blob {digest} ({size} bytes): {how}"),
+    }
+}
+
+fn change_json(change: &Change) -> Value {
+    match change {
+        Change::Value { platform, document, pointer, before, after } => json!({
+            "platform": platform.as_ref().map(ToString::to_string),
+            "document": document,
+            "pointer": pointer,
+            "before": before,
+            "after": after,
+        }),
+        Change::Blob { digest, size, how } => json!({ "blob": digest, "size": size, "how": how }),
+    }
+}

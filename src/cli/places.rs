@@ -1,0 +1,125 @@
+//! From locations to transports: one client for a registry, whichever sides are on it.
+
+use super::options::{DestinationOptions, NetworkOptions, SourceOptions};
+use super::output::Console;
+use crate::credentials::Credentials;
+use crate::error::{Error, Result};
+use crate::image::Location;
+use crate::image::reference::Name;
+use crate::registry::{Client, Options, Repository};
+use crate::transport::docker_archive::{DockerArchive, DockerArchiveSink};
+use crate::transport::layout::Layout;
+use crate::transport::oci_archive::{OciArchive, OciArchiveSink};
+use crate::transport::{Nowhere, Sink, Source, Stats};
+use std::sync::Arc;
+use std::time::Duration;
+
+/// Opens places, and shares clients among them.
+pub struct Places<'a> {
+    network: &'a NetworkOptions,
+    options: Options,
+    clients: Vec<(String, Credentials, Arc<Client>)>,
+}
+
+impl<'a> Places<'a> {
+    /// Nothing is opened yet.
+    pub fn new(network: &'a NetworkOptions, console: &Console, stats: Arc<Stats>) -> Self {
+        let options = Options {
+            retries: network.retries,
+            backoff: Duration::from_millis(250),
+            stall: Duration::from_secs(60),
+            connect: Duration::from_secs(15),
+            jobs: network.jobs.into(),
+            stats,
+            trace: console.trace(),
+        };
+        Places { network, options, clients: Vec::new() }
+    }
+
+    /// Opens the place of an image.
+    pub async fn source(&mut self, location: &Location, options: &SourceOptions) -> Result<Arc<dyn Source>> {
+        if location.is_pipe() && options.takes_stdin() {
+            return Err(stdin_twice());
+        }
+        Ok(match location {
+            Location::Registry(name) => {
+                let given = options.credentials()?;
+                Arc::new(Repository::source(self.client(name, given).await?, name.clone()))
+            }
+            Location::Layout { dir, tag, digest } => {
+                Arc::new(Layout::new(dir.clone(), tag.clone(), digest.clone()))
+            }
+            Location::OciArchive { file, tag } => Arc::new(OciArchive::open(file, tag.clone())?),
+            Location::DockerArchive { file, name } => Arc::new(DockerArchive::open(file, name.clone())?),
+            Location::DockerDaemon(_) => return Err(no_daemon()),
+        })
+    }
+
+    /// Opens the place of a result. A dry run of an archive begins none.
+    pub async fn sink(
+        &mut self,
+        location: &Location,
+        options: &DestinationOptions,
+        dry_run: bool,
+    ) -> Result<Arc<dyn Sink>> {
+        Ok(match location {
+            Location::Registry(name) => {
+                let given = options.credentials()?;
+                Arc::new(Repository::sink(self.client(name, given).await?, name.clone()))
+            }
+            Location::Layout { dir, tag, digest } => {
+                Arc::new(Layout::new(dir.clone(), tag.clone(), digest.clone()))
+            }
+            Location::OciArchive { .. } | Location::DockerArchive { .. } if dry_run => Arc::new(Nowhere),
+            Location::OciArchive { file, tag } => {
+                Arc::new(OciArchiveSink::create(file, tag.clone(), options.force)?)
+            }
+            Location::DockerArchive { file, name } => {
+                Arc::new(DockerArchiveSink::create(file, name.clone(), options.force)?)
+            }
+            Location::DockerDaemon(_) => return Err(no_daemon()),
+        })
+    }
+
+    async fn client(&mut self, name: &Name, given: Option<Credentials>) -> Result<Arc<Client>> {
+        let credentials = match given {
+            Some(credentials) => credentials,
+            None => self.network.store().lookup(name.host(), name.repository()).await?,
+        };
+        let known =
+            self.clients.iter().find(|(host, as_whom, _)| host == name.host() && *as_whom == credentials);
+        if let Some((_, _, client)) = known {
+            return Ok(client.clone());
+        }
+        let client = Arc::new(Client::new(
+            name.host(),
+            credentials.clone(),
+            &self.network.hosts(),
+            self.options.clone(),
+        )?);
+        self.clients.push((name.host().into(), credentials, client.clone()));
+        Ok(client)
+    }
+}
+
+/// Whether both name the same image under the same name.
+pub fn same(source: &Location, destination: &Location) -> bool {
+    match (source, destination) {
+        (Location::Registry(from), Location::Registry(to)) => {
+            from.digest().is_none()
+                && from.repository_name() == to.repository_name()
+                && from.tag() == to.tag()
+        }
+        _ => false,
+    }
+}
+
+/// Standard input serves one purpose.
+pub fn stdin_twice() -> Error {
+    Error::usage("standard input cannot be both the image and a password")
+}
+
+fn no_daemon() -> Error {
+    Error::usage("docker-daemon: is not supported by this version")
+        .hint("pipe through the engine: docker save NAME | reapify wrap docker-archive:- docker-archive:- | docker load")
+}

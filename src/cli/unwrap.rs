@@ -1,0 +1,28 @@
+//! `reapify unwrap`
+
+use super::options::{DestinationOptions, Global, SourceOptions};
+use super::output::Console;
+use super::wrap::transform;
+use crate::error::Result;
+use crate::image::Location;
+use crate::job::Task;
+
+#[derive(clap::Args)]
+pub struct Args {
+    /// The wrapped image
+    source: String,
+    /// Where the original goes
+    destination: String,
+    /// Show what would change and what would be sent, and send nothing
+    #[arg(long)]
+    dry_run: bool,
+    #[command(flatten)]
+    from: SourceOptions,
+    #[command(flatten)]
+    to: DestinationOptions,
+}
+
+pub async fn run(global: &Global, args: Args, console: &Console) -> Result<()> {
+    let places = (args.source.parse::<Location>()?, Location::destination(&args.destination)?);
+    transform(global, Task::Unwrap, places, &args.from, &args.to, args.dry_run, console).await
+}

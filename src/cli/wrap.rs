@@ -1,0 +1,204 @@
+//! `reapify wrap`
+
+use super::interruptible;
+use super::options::{DestinationOptions, Global, SourceOptions};
+use super::output::{Console, Outcome};
+use super::places::{self, Places};
+use crate::error::{Context, Error, Result};
+use crate::image::{Location, Platform};
+use crate::job::{self, Attestations, Job, Task};
+use crate::reapers::Reapers;
+use crate::rewrite::{IfInit, Policy};
+use crate::transport::Stats;
+use clap::ValueEnum;
+use std::sync::Arc;
+use std::time::Instant;
+
+/// How many blobs stream at once.
+pub const STREAMS: usize = 6;
+
+#[derive(clap::Args)]
+pub struct Args {
+    /// The image to wrap
+    source: String,
+    /// Where the result goes; the same name as the source to wrap it in place
+    destination: String,
+    /// Where the reaper goes in the image
+    #[arg(long, value_name = "PATH", default_value = crate::rewrite::DEFAULT_PATH)]
+    path: String,
+    /// Wrap with this program instead of the built-in reaper: static, for Linux; may be repeated
+    #[arg(long, value_name = "[PLATFORM=]FILE")]
+    reaper: Vec<String>,
+    /// An option for the reaper, kept in the image; may be repeated
+    #[arg(long, value_name = "OPTION", allow_hyphen_values = true)]
+    reaper_arg: Vec<String>,
+    /// How long what the main process leaves behind may take to stop before it is killed
+    #[arg(long, value_name = "SECONDS")]
+    grace: Option<String>,
+    /// Send signals to the main process's whole group
+    #[arg(long)]
+    group: bool,
+    /// Turn a signal into another before it is forwarded, as in TERM:INT; may be repeated
+    #[arg(long, value_name = "FROM:TO")]
+    rewrite: Vec<String>,
+    /// What to do with an image that starts with an init of its own
+    #[arg(long, value_enum, default_value_t, value_name = "WHAT")]
+    if_init: InitChoice,
+    /// Keep only these platforms of an index; may be repeated
+    #[arg(long, value_name = "OS/ARCH[/VARIANT]")]
+    platform: Vec<String>,
+    /// What to do with attestations of images that are rewritten
+    #[arg(long, value_enum, default_value_t, value_name = "WHAT")]
+    attestations: AttestationChoice,
+    /// Show what would change and what would be sent, and send nothing
+    #[arg(long)]
+    dry_run: bool,
+    #[command(flatten)]
+    from: SourceOptions,
+    #[command(flatten)]
+    to: DestinationOptions,
+}
+
+#[derive(Clone, Copy, ValueEnum, Default)]
+enum InitChoice {
+    /// Copy it unchanged, and say so
+    #[default]
+    Skip,
+    /// Wrap it like any other
+    Wrap,
+}
+
+#[derive(Clone, Copy, ValueEnum, Default)]
+enum AttestationChoice {
+    /// Leave them out: they describe bytes that are no more
+    #[default]
+    Drop,
+    /// Carry them over unchanged
+    Keep,
+}
+
+impl Args {
+    /// The reaper's options: the friendly ones first, then those given as they are.
+    fn reaper_args(&self) -> Vec<String> {
+        let mut args = Vec::new();
+        if let Some(seconds) = &self.grace {
+            args.extend(["-t".to_string(), seconds.clone()]);
+        }
+        if self.group {
+            args.push("-g".into());
+        }
+        for rewrite in &self.rewrite {
+            args.extend(["-r".to_string(), rewrite.clone()]);
+        }
+        args.extend(self.reaper_arg.iter().cloned());
+        args
+    }
+
+    fn task(&self) -> Result<job::Wrap> {
+        Policy::check_path(&self.path)?;
+        if self.path.matches('/').count() > 1 {
+            return Err(Error::usage(format!("the path {:?} is not at the root of the image", self.path))
+                .hint("a file in a directory could replace a symbolic link that the image has there"));
+        }
+        let mut reapers = Reapers::default();
+        for given in &self.reaper {
+            let (platform, file) = match given.split_once('=') {
+                Some((platform, file)) if !platform.contains('.') => {
+                    (Some(platform.parse::<Platform>()?), file)
+                }
+                _ => (None, given.as_str()),
+            };
+            let program = std::fs::read(file).map_err(|e| Error::other(format!("--reaper {file}: {e}")))?;
+            reapers.give(platform.as_ref(), program.into()).context(|| format!("--reaper {file}"))?;
+        }
+        let args = self.reaper_args();
+        if self.reaper.is_empty() {
+            check_args(&args)?;
+        }
+        let platforms =
+            self.platform.iter().flat_map(|p| p.split(',')).map(str::parse).collect::<Result<_>>()?;
+        Ok(job::Wrap {
+            reapers,
+            policy: Policy {
+                path: self.path.clone(),
+                args,
+                if_init: match self.if_init {
+                    InitChoice::Skip => IfInit::Skip,
+                    InitChoice::Wrap => IfInit::Wrap,
+                },
+            },
+            attestations: match self.attestations {
+                AttestationChoice::Drop => Attestations::Drop,
+                AttestationChoice::Keep => Attestations::Keep,
+            },
+            platforms,
+        })
+    }
+}
+
+/// The built-in reaper's own parser says whether it will take the options: here, not in a pod at night.
+fn check_args(args: &[String]) -> Result<()> {
+    let words: Vec<&[u8]> = args.iter().map(|a| a.as_bytes()).collect();
+    let parsed = reaper::parse(words.iter().copied()).map_err(|e| {
+        Error::usage(format!("the reaper does not take these options: {e}")).hint("see `reapify wrap --help`")
+    })?;
+    if parsed.consumed != words.len()
+        || parsed.request != reaper::Request::Run
+        || args.iter().any(|a| a == "--")
+    {
+        return Err(Error::usage(format!("these are not only options for the reaper: {}", args.join(" ")))
+            .hint("give each option, and its value, in a --reaper-arg of its own; the command stays that of the image"));
+    }
+    Ok(())
+}
+
+pub async fn run(global: &Global, args: Args, console: &Console) -> Result<()> {
+    let task = Task::Wrap(args.task()?);
+    let places = (args.source.parse::<Location>()?, Location::destination(&args.destination)?);
+    transform(global, task, places, &args.from, &args.to, args.dry_run, console).await
+}
+
+/// What `wrap` and `unwrap` have in common: all but the task.
+pub async fn transform(
+    global: &Global,
+    task: Task,
+    (source, destination): (Location, Location),
+    from: &SourceOptions,
+    to: &DestinationOptions,
+    dry_run: bool,
+    console: &Console,
+) -> Result<()> {
+    let begun = Instant::now();
+    if source.is_pipe() && to.takes_stdin() {
+        return Err(places::stdin_twice());
+    }
+    let stats = Arc::new(Stats::default());
+    let mut places = Places::new(&from.network, console, stats.clone());
+    // The destination first: its scope leads in the request for a token.
+    let sink = places.sink(&destination, to, dry_run).await?;
+    let job = Job {
+        source: places.source(&source, from).await?,
+        sink: sink.clone(),
+        in_place: places::same(&source, &destination),
+        task,
+        streams: STREAMS,
+        stats: stats.clone(),
+    };
+    let work = async {
+        Ok(match dry_run {
+            true => job.dry_run().await.map(|(report, changes)| (report, Some(changes)))?,
+            false => (job.run().await?, None),
+        })
+    };
+    let done = interruptible(work, async || sink.abort().await).await;
+    let (report, changes) = done.context(|| format!("{source}"))?;
+    let outcome = Outcome {
+        source: &source,
+        destination: &destination,
+        report: &report,
+        stats: &stats,
+        elapsed: begun.elapsed(),
+        changes: changes.as_deref(),
+    };
+    outcome.tell(global.output, to.digest_file.as_deref(), console)
+}

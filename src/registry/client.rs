@@ -1,22 +1,20 @@
 //! One registry host: requests with authentication, retries and a budget.
 
-use super::auth::{self, Challenge, Scope, Token};
+use super::auth::Scope;
 use super::error::{self, from_answer, retry_after};
 use super::tls::{self, HostOptions};
+use super::token::Tokens;
 use crate::credentials::Credentials;
-use crate::error::{Error, Kind, Result};
+use crate::error::{Error, Result};
 use crate::transport::Stats;
 use bytes::Bytes;
 use reqwest::header::{self, HeaderMap, HeaderName, HeaderValue};
 use reqwest::{Method, Response, StatusCode, Url};
-use std::collections::HashMap;
 use std::hash::{BuildHasher, RandomState};
-use std::sync::{Arc, Mutex, OnceLock};
-use std::time::{Duration, Instant};
+use std::sync::{Arc, OnceLock};
+use std::time::Duration;
 use tokio::sync::Semaphore;
 
-/// The longest answer of a token server that is read.
-const MAX_TOKEN: usize = 256 << 10;
 /// No registry is asked to wait longer than this by its `Retry-After`.
 const MAX_WAIT: Duration = Duration::from_secs(60);
 /// Redirects from a registry to its storage.
@@ -47,26 +45,14 @@ pub struct Options {
 /// A registry host, as one user.
 pub struct Client {
     host: String,
-    base: Url,
+    pub(super) base: Url,
     http: reqwest::Client,
     /// For hosts the registry sends us to; made when one is met.
     elsewhere: OnceLock<reqwest::Client>,
-    credentials: Credentials,
-    state: Mutex<State>,
-    /// Held while a token is fetched: one fetch serves all that wait.
-    fetching: tokio::sync::Mutex<()>,
+    pub(super) credentials: Credentials,
+    pub(super) tokens: Tokens,
     budget: Semaphore,
     pub(super) options: Options,
-}
-
-#[derive(Default)]
-struct State {
-    challenge: Option<Challenge>,
-    /// All scopes that will be needed, the destination's first: one token serves all.
-    scopes: Vec<Scope>,
-    /// The server gave no token for all of them together: one for each request's own.
-    split: bool,
-    tokens: HashMap<Vec<Scope>, Token>,
 }
 
 /// A request that can be sent again.
@@ -91,8 +77,7 @@ impl Client {
             http,
             elsewhere: OnceLock::new(),
             credentials,
-            state: Mutex::default(),
-            fetching: tokio::sync::Mutex::default(),
+            tokens: Tokens::default(),
             budget: Semaphore::new(options.jobs.max(1)),
             options,
         })
@@ -103,26 +88,11 @@ impl Client {
         &self.host
     }
 
-    /// Says what will be needed of a repository.
-    pub fn announce(&self, scope: Scope) {
-        let mut state = self.lock();
-        state.scopes.retain(|s| s.repository != scope.repository || s.push);
-        if !state.scopes.iter().any(|s| s.repository == scope.repository) {
-            state.scopes.push(scope);
-        }
-        // Some servers grant no more than the first.
-        state.scopes.sort_by_key(|s| !s.push);
-    }
-
     /// A URL below `/v2/REPOSITORY/`.
     pub fn url(&self, repository: &str, path: &str) -> Result<Url> {
         self.base
             .join(&format!("/v2/{repository}/{path}"))
             .map_err(|e| Error::usage(format!("{repository}/{path} makes no URL: {e}")))
-    }
-
-    fn lock(&self) -> std::sync::MutexGuard<'_, State> {
-        self.state.lock().unwrap_or_else(std::sync::PoisonError::into_inner)
     }
 
     /// Sends a request until there is an answer that will not change: retried where it may, authenticated
@@ -206,145 +176,8 @@ impl Client {
         }
     }
 
-    /// The `Authorization` to send now: none before the first challenge.
-    pub async fn authorization(&self, own: &[Scope]) -> Result<Option<String>> {
-        let challenge = self.lock().challenge.clone();
-        match challenge {
-            None => Ok(None),
-            Some(Challenge::Basic) => Ok(auth::basic_header(&self.credentials)),
-            Some(Challenge::Bearer { realm, service }) => {
-                self.token(&realm, service.as_deref(), own).await.map(Some)
-            }
-        }
-    }
-
-    /// What to send after a 401; `None` if there is nothing better.
-    pub async fn answer_challenge(
-        &self,
-        answer: &Response,
-        sent: Option<String>,
-        own: &[Scope],
-    ) -> Result<Option<String>> {
-        let headers = answer.headers().get_all(header::WWW_AUTHENTICATE);
-        let Some(challenge) = auth::challenge(headers.iter().filter_map(|h| h.to_str().ok())) else {
-            return Ok(None);
-        };
-        {
-            let mut state = self.lock();
-            if let Some(sent) = &sent {
-                // The token that was refused is not used again; a newer one that is there already is.
-                state.tokens.retain(|_, token| token.header() != *sent);
-            }
-            state.challenge = Some(challenge);
-        }
-        let next = self.authorization(own).await?;
-        Ok(next.filter(|next| sent.as_ref() != Some(next)))
-    }
-
-    async fn token(&self, realm: &str, service: Option<&str>, own: &[Scope]) -> Result<String> {
-        loop {
-            let (scopes, split) = self.wanted(own);
-            if let Some(header) = self.fresh_token(&scopes) {
-                return Ok(header);
-            }
-            let _one_at_a_time = self.fetching.lock().await;
-            let (again, _) = self.wanted(own);
-            if let Some(header) = self.fresh_token(&again) {
-                return Ok(header);
-            }
-            if again != scopes {
-                continue;
-            }
-            match self.fetch_token(realm, service, &scopes).await {
-                Ok(token) => {
-                    let header = token.header();
-                    self.lock().tokens.insert(scopes, token);
-                    return Ok(header);
-                }
-                // Refused for all together: each for itself, so that the error is about the one it concerns.
-                Err(e) if e.kind() == Kind::Denied && !split && scopes.len() > own.len() => {
-                    self.lock().split = true
-                }
-                Err(e) => return Err(e),
-            }
-        }
-    }
-
-    fn wanted(&self, own: &[Scope]) -> (Vec<Scope>, bool) {
-        let state = self.lock();
-        match state.split {
-            true => (own.to_vec(), true),
-            false => (state.scopes.clone(), false),
-        }
-    }
-
-    fn fresh_token(&self, scopes: &[Scope]) -> Option<String> {
-        let now = Instant::now();
-        self.lock().tokens.get(scopes).filter(|t| t.is_fresh(now)).map(Token::header)
-    }
-
-    async fn fetch_token(&self, realm: &str, service: Option<&str>, scopes: &[Scope]) -> Result<Token> {
-        let what = format!("asking for a token for {}", self.host);
-        let mut url = Url::parse(realm)
-            .map_err(|e| Error::network(format!("{what}: the realm {realm:?} is no URL: {e}")))?;
-        if self.base.scheme() == "https" && url.scheme() != "https" {
-            return Err(Error::denied(format!("{what}: the realm {realm:?} is not https"))
-                .hint("credentials are not sent there in the clear"));
-        }
-        let scope_texts: Vec<String> = scopes.iter().map(Scope::text).collect();
-        let mut headers = HeaderMap::new();
-        let (method, body) = match &self.credentials {
-            Credentials::Identity(token) => {
-                let mut form = form_encoder();
-                form.extend_pairs([
-                    ("grant_type", "refresh_token"),
-                    ("refresh_token", token),
-                    ("client_id", "reapify"),
-                ]);
-                form.extend_pairs(service.map(|s| ("service", s)));
-                form.append_pair("scope", &scope_texts.join(" "));
-                let kind = HeaderValue::from_static("application/x-www-form-urlencoded");
-                headers.insert(header::CONTENT_TYPE, kind);
-                (Method::POST, Bytes::from(form.query().unwrap_or_default().to_string()))
-            }
-            credentials => {
-                {
-                    let mut query = url.query_pairs_mut();
-                    query.extend_pairs(service.map(|s| ("service", s)));
-                    query.extend_pairs(scope_texts.iter().map(|s| ("scope", s)));
-                    if let Credentials::Basic { user, .. } = credentials {
-                        query.append_pair("account", user);
-                    }
-                }
-                if let Some(basic) = auth::basic_header(credentials) {
-                    headers.insert(header::AUTHORIZATION, sensitive(&basic)?);
-                }
-                (Method::GET, Bytes::new())
-            }
-        };
-        let request = Request { method, url, headers, body, scopes: &[], what };
-        let mut attempt = 0;
-        loop {
-            let received = Instant::now();
-            let error = match self.once(&request, None).await {
-                Ok(answer) if answer.status().is_success() => {
-                    let body = self.body(answer, MAX_TOKEN).await?;
-                    return Token::read(&body, received).ok_or_else(|| {
-                        Error::network(format!("{}: there is no token in the answer", request.what))
-                    });
-                }
-                Ok(answer) => self.refusal(&request.what, answer).await,
-                Err(error) => error,
-            };
-            if !error.is_transient() {
-                return Err(error);
-            }
-            self.pause(&mut attempt, error, None).await?;
-        }
-    }
-
     /// One attempt of a request that is answered before long; redirects are followed.
-    async fn once(&self, request: &Request<'_>, authorization: Option<&str>) -> Result<Response> {
+    pub(super) async fn once(&self, request: &Request<'_>, authorization: Option<&str>) -> Result<Response> {
         let permit = self.budget.acquire().await.map_err(|_| Error::other("the client is closed"))?;
         let mut url = request.url.clone();
         for _ in 0..=MAX_REDIRECTS {
@@ -463,29 +296,6 @@ impl Client {
                 .transient(),
             _ => failed.transient(),
         }
-    }
-}
-
-fn form_encoder() -> FormUrl {
-    FormUrl(Url::parse("form:/").ok())
-}
-
-/// The query of a URL is the encoding of forms.
-struct FormUrl(Option<Url>);
-
-impl FormUrl {
-    fn extend_pairs<'a>(&mut self, pairs: impl IntoIterator<Item = (&'a str, &'a str)>) {
-        if let Some(url) = &mut self.0 {
-            url.query_pairs_mut().extend_pairs(pairs);
-        }
-    }
-
-    fn append_pair(&mut self, name: &str, value: &str) {
-        self.extend_pairs([(name, value)]);
-    }
-
-    fn query(&self) -> Option<&str> {
-        self.0.as_ref()?.query()
     }
 }
 

@@ -5,6 +5,7 @@ mod client;
 mod download;
 mod error;
 mod tls;
+mod token;
 mod upload;
 
 pub use client::{Client, Options, Trace};

@@ -10,6 +10,7 @@
 //! - [`stop`]: what to do after the main process has exited
 //! - [`lookup`]: where a program is looked for, and what a failed `execve` means
 //! - [`proc`]: a process's parent, out of `/proc/PID/stat`
+//! - [`text`]: what they share to read bytes
 #![no_std]
 #![forbid(unsafe_code)]
 
@@ -22,8 +23,9 @@ pub mod proc;
 pub mod signal;
 pub mod status;
 pub mod stop;
+pub mod text;
 
-pub use options::{Error, Options, Parsed, Request, parse};
+pub use options::{Error, Fault, Options, Parsed, Request, parse};
 
 /// What every reaper's marker begins with: how a reaper is recognised in a layer's bytes.
 pub const MARKER_PREFIX: &str = "reapify-reaper version=";

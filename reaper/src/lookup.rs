@@ -1,5 +1,7 @@
 //! Where a program is looked for, and what it means that it could not be started.
 
+use crate::text::cut;
+
 /// The search path where the environment has none: what container engines set.
 pub const DEFAULT_PATH: &[u8] = b"/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin";
 
@@ -9,7 +11,7 @@ pub fn directories<'a>(
     name: &[u8],
     path: Option<&'a [u8]>,
 ) -> Option<impl Iterator<Item = &'a [u8]>> {
-    if name.contains(&b'/') {
+    if cut(name, b'/').1.is_some() {
         return None;
     }
     Some(path.unwrap_or(DEFAULT_PATH).split(|&byte| byte == b':'))
@@ -30,6 +32,7 @@ pub fn join<'a>(buffer: &'a mut [u8], directory: &[u8], name: &[u8]) -> Option<&
 
 /// Error numbers of execve(2) that have the same value on every platform.
 const ENOENT: i32 = 2;
+const ENOEXEC: i32 = 8;
 const EACCES: i32 = 13;
 const ENOTDIR: i32 = 20;
 
@@ -52,13 +55,12 @@ pub const fn exit_code(errno: i32) -> u8 {
     }
 }
 
-/// What to tell the person, for the errors that happen; the number says the others.
-pub const fn explain(errno: i32) -> Option<&'static str> {
+/// What to tell the person: `$` is the program, `#` the error's number.
+pub const fn explain(errno: i32) -> &'static str {
     match errno {
-        ENOENT | ENOTDIR => Some("not found"),
-        EACCES => Some("permission denied"),
-        8 => Some("not an executable format"),
-        7 => Some("argument list too long"),
-        _ => None,
+        ENOENT | ENOTDIR => "cannot run $: not found",
+        EACCES => "cannot run $: permission denied",
+        ENOEXEC => "cannot run $: not an executable format",
+        _ => "cannot run $: error #",
     }
 }

@@ -2,7 +2,8 @@
 
 use core::fmt;
 
-use crate::signal::{Rewrites, Signal, cut, decimal};
+use crate::signal::{Rewrites, Signal};
+use crate::text::{after, cut, decimal, place, same};
 
 /// What the init was told.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -39,49 +40,67 @@ impl Options {
     };
 
     /// Applies the environment's `NAME=value` entries. They win over the command line, for that is
-    /// baked into an image and they are not; `REAPER_*` wins over `TINI_*`. Returns an entry that
-    /// was not understood, and leaves that setting alone.
-    pub fn environment<'a>(
-        &mut self,
-        entries: impl Iterator<Item = &'a [u8]> + Clone,
-    ) -> Option<&'a [u8]> {
+    /// baked into an image and they are not; `REAPER_*` wins over `TINI_*`. Returns a value that
+    /// was not understood, whose setting is left alone.
+    pub fn environment<'a>(&mut self, entries: impl Iterator<Item = &'a [u8]>) -> Option<&'a [u8]> {
+        let mut values = [None; SETTINGS];
+        for entry in entries {
+            let (name, value) = cut(entry, b'=');
+            if let Some(place) = place(NAMES, name)
+                && let Some(known) = values.get_mut(usize::from(place))
+            {
+                *known = value;
+            }
+        }
         let mut rejected = None;
-        for prefix in [b"TINI_".as_slice(), b"REAPER_"] {
-            for entry in entries.clone() {
-                let Some(setting) = entry.strip_prefix(prefix) else { continue };
-                if !self.setting(setting, prefix.len() == 5) {
-                    rejected = Some(entry);
-                }
+        for (setting, value) in values.into_iter().enumerate() {
+            if let Some(value) = value
+                && !self.set(setting, value)
+            {
+                rejected = Some(value);
             }
         }
         rejected
     }
 
-    /// Applies one entry without its prefix; false if its value makes no sense. To tini a switch is
-    /// on once it is set, to whatever.
-    fn setting(&mut self, setting: &[u8], tini: bool) -> bool {
-        let (name, Some(value)) = cut(setting, b'=') else { return true };
-        let on = tini || !matches!(value, b"0" | b"");
-        match (name, tini) {
-            (b"SUBREAPER", _) => self.subreaper = on,
-            (b"KILL_PROCESS_GROUP", true) | (b"GROUP", false) => self.group = on,
-            (b"VERBOSITY", _) => return store(&mut self.verbosity, decimal(value)),
-            (b"GRACE", false) => return store(&mut self.grace_ms, milliseconds(value)),
-            _ => {}
+    /// Applies one setting; false if its value makes no sense. To tini a switch is on once it is
+    /// set, to whatever.
+    fn set(&mut self, setting: usize, value: &[u8]) -> bool {
+        let on = !matches!(value, b"" | b"0");
+        match setting {
+            0 => self.subreaper = true,
+            1 => self.group = true,
+            3 => self.subreaper = on,
+            4 => self.group = on,
+            6 => return store(&mut self.grace_ms, milliseconds(value)),
+            _ => return store(&mut self.verbosity, decimal(value)),
         }
         true
     }
 }
+
+/// The environment's settings; a later one wins.
+const NAMES: &[u8] = b"TINI_SUBREAPER TINI_KILL_PROCESS_GROUP TINI_VERBOSITY \
+    REAPER_SUBREAPER REAPER_GROUP REAPER_VERBOSITY REAPER_GRACE";
+const SETTINGS: usize = 7;
+
+/// The long options, and the letters that mean the same. dumb-init has the first as well.
+const LONG: &[u8] = b"help version verbose single-child rewrite";
+const LETTERS: [u8; 5] = *b"hVvcr";
 
 /// A set of exit codes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Codes([u32; 8]);
 
 impl Codes {
-    fn insert(&mut self, code: u8) {
-        if let Some(word) = self.0.get_mut(usize::from(code >> 5)) {
-            *word |= 1 << (code & 31);
+    /// Adds a code; false if it is none.
+    fn insert(&mut self, code: Option<u32>) -> bool {
+        let Some(code) = code else { return false };
+        match self.0.get_mut((code >> 5) as usize) {
+            Some(word) => *word |= 1 << (code & 31),
+            None => return false,
         }
+        true
     }
 
     /// Whether this code is in the set.
@@ -110,37 +129,45 @@ pub struct Parsed {
     pub consumed: usize,
 }
 
-/// Why a command line was refused, with the argument at fault.
+/// Why a command line was refused.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Error<'a> {
-    UnknownOption(&'a [u8]),
-    MissingValue(&'a [u8]),
-    UnexpectedValue(&'a [u8]),
-    BadSignal(&'a [u8]),
-    BadCode(&'a [u8]),
-    BadGrace(&'a [u8]),
-    BadRewrite(&'a [u8]),
+pub struct Error<'a> {
+    pub fault: Fault,
+    /// The argument at fault.
+    pub argument: &'a [u8],
 }
 
-impl<'a> Error<'a> {
-    /// The complaint, and the argument it is about.
-    pub const fn parts(self) -> (&'static str, &'a [u8]) {
+/// What is wrong with an argument.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Fault {
+    UnknownOption,
+    MissingValue,
+    UnexpectedValue,
+    BadSignal,
+    BadCode,
+    BadGrace,
+    BadRewrite,
+}
+
+impl Fault {
+    /// The complaint, in which `$` stands for the argument.
+    pub const fn complaint(self) -> &'static str {
         match self {
-            Error::UnknownOption(arg) => ("unknown option", arg),
-            Error::MissingValue(arg) => ("this option needs a value", arg),
-            Error::UnexpectedValue(arg) => ("this option takes no value", arg),
-            Error::BadSignal(arg) => ("not a signal", arg),
-            Error::BadCode(arg) => ("not an exit code from 0 to 255", arg),
-            Error::BadGrace(arg) => ("not a number of seconds", arg),
-            Error::BadRewrite(arg) => ("not a rewrite FROM:TO of signals", arg),
+            Fault::UnknownOption => "unknown option: $",
+            Fault::MissingValue => "a value is missing after $",
+            Fault::UnexpectedValue => "no value is expected: $",
+            Fault::BadSignal => "not a signal: $",
+            Fault::BadCode => "not an exit code: $",
+            Fault::BadGrace => "not seconds: $",
+            Fault::BadRewrite => "not FROM:TO of signals: $",
         }
     }
 }
 
 impl fmt::Display for Error<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let (complaint, argument) = self.parts();
-        write!(f, "{complaint}: {}", argument.escape_ascii())
+        let complaint = self.fault.complaint().trim_end_matches('$');
+        write!(f, "{complaint}{}", self.argument.escape_ascii())
     }
 }
 
@@ -148,86 +175,83 @@ impl core::error::Error for Error<'_> {}
 
 /// Reads the arguments after the init's own name, up to `--` or the first operand, the way
 /// getopt(3) does: `-gv`, `-e143`, `-e 143`, `--rewrite=15:2`.
-pub fn parse<'a>(mut args: impl Iterator<Item = &'a [u8]>) -> Result<Parsed, Error<'a>> {
-    let mut parsed = Parsed { request: Request::Run, options: Options::DEFAULT, consumed: 0 };
-    while parsed.request == Request::Run {
-        let Some(arg) = args.next() else { break };
-        let Some(flags) = arg.strip_prefix(b"-").filter(|flags| !flags.is_empty()) else { break };
-        parsed.consumed += 1;
-        if let Some(long) = flags.strip_prefix(b"-") {
-            if long.is_empty() {
-                break;
-            }
-            parsed.long(arg, long, &mut args)?;
-        } else {
-            parsed.cluster(arg, flags, &mut args)?;
-        }
-    }
-    Ok(parsed)
+pub fn parse<'a>(args: impl Iterator<Item = &'a [u8]>) -> Result<Parsed, Error<'a>> {
+    let mut parsed = Parsed::NOTHING;
+    parsed.read(args).map(|()| parsed)
+}
+
+const fn takes_value(letter: u8) -> bool {
+    matches!(letter, b'p' | b'e' | b't' | b'r')
 }
 
 impl Parsed {
-    /// `--name`, `--name value`, `--name=value`.
-    fn long<'a>(
-        &mut self,
-        arg: &'a [u8],
-        long: &'a [u8],
-        args: &mut impl Iterator<Item = &'a [u8]>,
-    ) -> Result<(), Error<'a>> {
-        let (name, value) = cut(long, b'=');
-        let flag = match name {
-            b"help" => b'h',
-            b"version" => b'V',
-            b"verbose" => b'v',
-            b"single-child" => b'c',
-            b"rewrite" => b'r',
-            _ => return Err(Error::UnknownOption(arg)),
-        };
-        match value {
-            None if flag != b'r' => self.switch(flag, arg),
-            Some(value) if flag == b'r' => self.valued(flag, value),
-            Some(_) => Err(Error::UnexpectedValue(arg)),
-            None => self.separate(flag, arg, args),
-        }
-    }
+    /// An empty command line.
+    pub const NOTHING: Parsed =
+        Parsed { request: Request::Run, options: Options::DEFAULT, consumed: 0 };
 
-    /// One or several letters; the first that takes a value takes the rest of the argument, or the
-    /// next one.
-    fn cluster<'a>(
-        &mut self,
-        arg: &'a [u8],
-        mut flags: &'a [u8],
-        args: &mut impl Iterator<Item = &'a [u8]>,
-    ) -> Result<(), Error<'a>> {
-        while let Some((&flag, rest)) = flags.split_first() {
-            if matches!(flag, b'p' | b'e' | b't' | b'r') {
-                return if rest.is_empty() {
-                    self.separate(flag, arg, args)
-                } else {
-                    self.valued(flag, rest)
-                };
+    /// [`parse`], in place.
+    pub fn read<'a>(&mut self, mut args: impl Iterator<Item = &'a [u8]>) -> Result<(), Error<'a>> {
+        while self.request == Request::Run
+            && let Some(mut argument) = args.next()
+            && let Some(mut letters) = after(argument, b"-")
+            && !letters.is_empty()
+        {
+            self.consumed += 1;
+            if same(letters, b"-") {
+                break;
             }
-            self.switch(flag, arg)?;
-            flags = rest;
+            let mut value = None;
+            if let Some(long) = after(letters, b"-") {
+                let name;
+                (name, value) = cut(long, b'=');
+                let known = place(LONG, name).map(usize::from);
+                letters = known.and_then(|known| LETTERS.get(known..=known)).unwrap_or(b"?");
+                if value.is_some() && !letters.iter().any(|&letter| takes_value(letter)) {
+                    return Err(Error { fault: Fault::UnexpectedValue, argument });
+                }
+            }
+            while let [letter, rest @ ..] = letters {
+                letters = rest;
+                let mut text: &[u8] = b"";
+                if takes_value(*letter) {
+                    if value.is_none() && letters.is_empty() {
+                        value = args.next();
+                        self.consumed += 1;
+                    }
+                    let Some(given) = value.or(Some(letters).filter(|rest| !rest.is_empty()))
+                    else {
+                        return Err(Error { fault: Fault::MissingValue, argument });
+                    };
+                    (text, argument, letters) = (given, given, b"");
+                }
+                if let Some(fault) = self.option(*letter, text) {
+                    return Err(Error { fault, argument });
+                }
+            }
         }
         Ok(())
     }
 
-    /// An option whose value is the next argument.
-    fn separate<'a>(
-        &mut self,
-        flag: u8,
-        arg: &'a [u8],
-        args: &mut impl Iterator<Item = &'a [u8]>,
-    ) -> Result<(), Error<'a>> {
-        let value = args.next().ok_or(Error::MissingValue(arg))?;
-        self.consumed += 1;
-        self.valued(flag, value)
+    /// Applies one option; returns what is wrong with it.
+    fn option(&mut self, letter: u8, value: &[u8]) -> Option<Fault> {
+        let options = &mut self.options;
+        let (understood, fault) = match letter {
+            b'p' => {
+                options.parent_death = Signal::parse(value);
+                (options.parent_death.is_some(), Fault::BadSignal)
+            }
+            b'e' => (options.expected.insert(decimal(value)), Fault::BadCode),
+            b't' => (store(&mut options.grace_ms, milliseconds(value)), Fault::BadGrace),
+            b'r' => (options.rewrites.set(value), Fault::BadRewrite),
+            _ => (self.switch(letter), Fault::UnknownOption),
+        };
+        if understood { None } else { Some(fault) }
     }
 
-    fn switch<'a>(&mut self, flag: u8, arg: &'a [u8]) -> Result<(), Error<'a>> {
+    /// Applies an option that is only there or not; false if there is no such.
+    fn switch(&mut self, letter: u8) -> bool {
         let options = &mut self.options;
-        match flag {
+        match letter {
             b's' => options.subreaper = true,
             b'g' => options.group = true,
             b'c' => options.group = false,
@@ -236,29 +260,9 @@ impl Parsed {
             b'h' => self.request = Request::Help,
             b'V' => self.request = Request::Version,
             b'l' => self.request = Request::License,
-            _ => return Err(Error::UnknownOption(arg)),
+            _ => return false,
         }
-        Ok(())
-    }
-
-    fn valued<'a>(&mut self, flag: u8, value: &'a [u8]) -> Result<(), Error<'a>> {
-        let options = &mut self.options;
-        match flag {
-            b'p' => {
-                options.parent_death = Some(Signal::parse(value).ok_or(Error::BadSignal(value))?);
-            }
-            b'e' => {
-                let code = decimal(value).and_then(|code| u8::try_from(code).ok());
-                options.expected.insert(code.ok_or(Error::BadCode(value))?);
-            }
-            b't' => options.grace_ms = milliseconds(value).ok_or(Error::BadGrace(value))?,
-            _ => {
-                if !options.rewrites.set(value) {
-                    return Err(Error::BadRewrite(value));
-                }
-            }
-        }
-        Ok(())
+        true
     }
 }
 

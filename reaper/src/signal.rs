@@ -1,5 +1,7 @@
 //! Signal names and numbers, and the rewriting of one signal to another.
 
+use crate::text::{after, cut, decimal, place, same};
+
 /// The names of signals 1, 2, 3 … in order (signal(7); MIPS numbers them its own way).
 const NAMES: &[u8] = if cfg!(target_arch = "mips64") {
     b"HUP INT QUIT ILL TRAP ABRT EMT FPE KILL BUS SEGV SYS PIPE ALRM TERM USR1 USR2 CHLD PWR \
@@ -8,6 +10,10 @@ const NAMES: &[u8] = if cfg!(target_arch = "mips64") {
     b"HUP INT QUIT ILL TRAP ABRT BUS FPE KILL USR1 SEGV USR2 PIPE ALRM TERM STKFLT CHLD CONT STOP \
       TSTP TTIN TTOU URG XCPU XFSZ VTALRM PROF WINCH IO PWR SYS"
 };
+
+/// Other names for some of them.
+const ALIASES: &[u8] = b"IOT CLD POLL";
+const ALIASED: [u8; 3] = if cfg!(target_arch = "mips64") { [6, 18, 22] } else { [6, 17, 29] };
 
 /// The first real-time signal that programs may use: C libraries keep 32 and 33 to themselves.
 const RTMIN: u8 = 34;
@@ -60,105 +66,71 @@ impl Signal {
         if let Some(number) = decimal(text) {
             return Signal::new(number);
         }
-        let name = match text.split_at_checked(3) {
-            Some((prefix, name)) if prefix.eq_ignore_ascii_case(b"SIG") => name,
-            _ => text,
+        let mut upper = [0; 16];
+        for (place, byte) in upper.iter_mut().zip(text) {
+            *place = byte.to_ascii_uppercase();
+        }
+        let upper = upper.get(..text.len())?;
+        let name = after(upper, b"SIG").unwrap_or(upper);
+        let number = match place(NAMES, name) {
+            Some(place) => u32::from(place) + 1,
+            None => match place(ALIASES, name) {
+                Some(place) => u32::from(*ALIASED.get(usize::from(place))?),
+                None => real_time(name)?,
+            },
         };
-        let alias = [(b"IOT".as_slice(), b"ABRT".as_slice()), (b"CLD", b"CHLD"), (b"POLL", b"IO")]
-            .iter()
-            .find(|(alias, _)| name.eq_ignore_ascii_case(alias))
-            .map_or(name, |(_, name)| name);
-        let mut number = 0;
-        for candidate in NAMES.split(|&byte| byte == b' ') {
-            number += 1;
-            if alias.eq_ignore_ascii_case(candidate) {
-                return Some(Signal(number));
-            }
-        }
-        real_time(name)
+        Signal::new(number)
     }
 }
 
-/// `RTMIN`, `RTMIN+n`, `RTMAX`, `RTMAX-n`.
-fn real_time(name: &[u8]) -> Option<Signal> {
-    let (base, rest) = name.split_at_checked(5)?;
-    let offset = |sign| match rest.split_first() {
-        None => Some(0),
-        Some((first, digits)) if *first == sign => decimal(digits),
-        Some(_) => None,
-    };
-    let number = if base.eq_ignore_ascii_case(b"RTMIN") {
-        offset(b'+')?.checked_add(u32::from(RTMIN))?
-    } else if base.eq_ignore_ascii_case(b"RTMAX") {
-        u32::from(MAX).checked_sub(offset(b'-')?)?
-    } else {
-        return None;
-    };
-    Signal::new(number).filter(|signal| signal.0 >= RTMIN)
-}
-
-/// The text before the first such byte, and the text after it if there is one.
-pub fn cut(text: &[u8], at: u8) -> (&[u8], Option<&[u8]>) {
-    match text.iter().position(|&byte| byte == at) {
-        Some(index) => match text.split_at_checked(index) {
-            Some((head, [_, tail @ ..])) => (head, Some(tail)),
-            _ => (text, None),
-        },
-        None => (text, None),
-    }
-}
-
-/// A decimal number of nothing but digits, at least one.
-pub fn decimal(text: &[u8]) -> Option<u32> {
-    if text.is_empty() {
+/// The number of `RTMIN`, `RTMIN+n`, `RTMAX`, `RTMAX-n`.
+fn real_time(name: &[u8]) -> Option<u32> {
+    let (base, offset) = name.split_at_checked(5)?;
+    let (lowest, highest) = (u32::from(RTMIN), u32::from(MAX));
+    let up = same(base, b"RTMIN");
+    if !up && !same(base, b"RTMAX") {
         return None;
     }
-    let mut value = 0u32;
-    for byte in text {
-        let digit = byte.wrapping_sub(b'0');
-        if digit > 9 {
-            return None;
-        }
-        value = value.checked_mul(10)?.checked_add(u32::from(digit))?;
+    let offset = match offset.split_first() {
+        None => 0,
+        Some((sign, digits)) if *sign == if up { b'+' } else { b'-' } => decimal(digits)?,
+        Some(_) => return None,
+    };
+    if offset > highest - lowest {
+        return None;
     }
-    Some(value)
+    Some(if up { lowest + offset } else { highest - offset })
 }
 
-/// What each signal becomes before it is forwarded.
+/// What each signal becomes before it is forwarded: 0 is itself, [`DROPPED`] nothing.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Rewrites([u8; MAX as usize + 1]);
 
+const DROPPED: u8 = 0xff;
+
 impl Rewrites {
     /// Every signal stays what it is.
-    pub const NONE: Rewrites = {
-        let mut table = [0; MAX as usize + 1];
-        let mut number = 0;
-        while number <= MAX {
-            table[number as usize] = number;
-            number += 1;
-        }
-        Rewrites(table)
-    };
+    pub const NONE: Rewrites = Rewrites([0; MAX as usize + 1]);
 
     /// What to send when `signal` arrives; `None` is nothing.
     pub fn get(&self, signal: Signal) -> Option<Signal> {
-        let to = self.0.get(usize::from(signal.0)).copied().unwrap_or(signal.0);
-        Signal::new(u32::from(to))
+        match self.0.get(usize::from(signal.0)) {
+            Some(0) | None => Some(signal),
+            Some(&number) => Signal::new(u32::from(number)),
+        }
     }
 
     /// Reads `FROM:TO` into the table; `FROM:` and `FROM:0` drop the signal. False if it is neither.
     pub fn set(&mut self, rule: &[u8]) -> bool {
         let (from, to) = cut(rule, b':');
         let (Some(from), Some(to)) = (Signal::parse(from), to) else { return false };
-        let to = match to {
-            b"" | b"0" => 0,
-            name => match Signal::parse(name) {
-                Some(signal) => signal.0,
-                None => return false,
-            },
+        let number = match (to, Signal::parse(to)) {
+            (_, Some(signal)) => signal.0,
+            (b"" | b"0", None) => DROPPED,
+            _ => return false,
         };
         if let Some(entry) = self.0.get_mut(usize::from(from.0)) {
-            *entry = to;
+            *entry = number;
         }
         true
     }

@@ -6,7 +6,7 @@ use reaper::status::Change;
 use reaper::stop::{Step, Stop};
 
 use crate::rest;
-use crate::say::Line;
+use crate::say::say;
 use crate::sys::{self, Received};
 use crate::tty::Tty;
 
@@ -46,26 +46,19 @@ impl<'a> Init<'a> {
 
     /// Waits until the main process has exited, stops the rest, and exits as it did.
     pub fn run(mut self) -> ! {
+        let mut received = Received::NOTHING;
         let code = loop {
             if let Some(code) = self.code {
                 break code;
             }
-            if let Some(received) = sys::wait_signal(None) {
+            if sys::wait_signal(&mut received, None) {
                 self.receive(&received);
             }
         };
         self.stop();
-        let say = self.options.verbosity;
-        if say > 1 {
-            Line::new()
-                .number(self.reaped)
-                .text(" orphans reaped, ")
-                .number(self.left_over)
-                .text(" of them left over, ")
-                .number(self.killed)
-                .text(" killed; exit code ")
-                .number(u32::from(code))
-                .warn();
+        if self.options.verbosity > 1 {
+            let counts = [self.reaped, self.left_over, self.killed, u32::from(code)];
+            say("# orphans reaped, # of them left over, # killed; exit code #", b"", &counts);
         }
         sys::exit(if self.options.expected.contains(code) { 0 } else { code })
     }
@@ -88,7 +81,7 @@ impl<'a> Init<'a> {
     fn forward(&mut self, signal: Signal, received: &Received) {
         let Some(signal) = self.options.rewrites.get(signal) else { return };
         if self.options.verbosity > 2 {
-            Line::new().text("forwarding signal ").number(u32::from(signal.number())).warn();
+            say("forwarding signal #", b"", &[u32::from(signal.number())]);
         }
         if signal == Signal::TERM {
             // Its stop may be news that waits behind this signal.
@@ -105,12 +98,8 @@ impl<'a> Init<'a> {
         };
         if sent == Err(sys::EPERM) && !self.complained && self.options.verbosity > 0 {
             self.complained = true;
-            Line::new()
-                .text("not permitted to send signal ")
-                .number(u32::from(signal.number()))
-                .text(" to process ")
-                .number(self.main as u32)
-                .warn();
+            let numbers = [u32::from(signal.number()), self.main as u32];
+            say("not permitted to send signal # to process #", b"", &numbers);
         }
         if signal == Signal::TERM && self.stopped {
             // It would otherwise not hear it before somebody else lets it go on.
@@ -144,12 +133,7 @@ impl<'a> Init<'a> {
         self.left_over += u32::from(self.code.is_some());
         self.killed += u32::from(killing && change == Change::Killed(Signal::KILL.number()));
         if self.options.warn_reaped {
-            Line::new()
-                .text("reaped orphan ")
-                .number(pid as u32)
-                .text(", exit code ")
-                .number(u32::from(code))
-                .warn();
+            say("reaped orphan #, exit code #", b"", &[pid as u32, u32::from(code)]);
         }
     }
 
@@ -204,7 +188,8 @@ impl<'a> Init<'a> {
                 Step::Kill => rest::signal(self.pid, &[Signal::KILL]),
                 Step::Wait(limit) => {
                     let limit = if children { limit } else { limit.min(FOREIGN_POLL_MS) };
-                    sys::wait_signal(Some(limit));
+                    let mut ignored = Received::NOTHING;
+                    sys::wait_signal(&mut ignored, Some(limit));
                 }
             }
         }

@@ -16,10 +16,10 @@ mod stack;
 mod sys;
 mod tty;
 
-use reaper::options::{Options, Request, parse};
+use reaper::options::{Options, Parsed, Request};
 
 use init::Init;
-use say::{Line, OUT};
+use say::say;
 use stack::Stack;
 
 /// Also how the tool recognises its own layers: it must stand in the file once, in one piece.
@@ -33,18 +33,16 @@ const MARKER: &str = concat!(
 const LICENSE: &str = "Apache-2.0 http://www.apache.org/licenses/LICENSE-2.0\n";
 const HELP: &str = "\
 Usage: reaper [OPTIONS] [--] PROGRAM [ARGS]
-Run PROGRAM, forward signals to it, reap orphans, stop what it leaves behind.
-  -g        forward to PROGRAM's process group; -c, --single-child: not
-  -t SECS   between TERM and KILL for what is left when PROGRAM exits (3)
-  -r, --rewrite FROM:TO  forward TO for FROM; FROM: or FROM:0 drops FROM
-  -e CODE   exit with 0 instead of CODE; repeatable
-  -p SIG    get SIG when the parent dies
-  -s        be a subreaper when not PID 1 (default)
-  -w        warn about orphans reaped
-  -v        say more; repeatable
-  -l -h --version
-Environment, stronger than options: REAPER_SUBREAPER REAPER_GROUP
-REAPER_GRACE REAPER_VERBOSITY (TINI_* too)
+-g       forward signals to PROGRAM's group; -c, --single-child: not
+-t SECS  from TERM to KILL for what PROGRAM leaves behind (3)
+-r, --rewrite FROM:TO  forward TO for FROM; FROM: and FROM:0 drop it
+-e CODE  make CODE 0
+-p SIG   get SIG when the parent dies
+-s       be a subreaper (default)
+-w       warn about orphans
+-v       say more
+-l, -h, --version
+Environment, before options: REAPER_SUBREAPER _GROUP _GRACE _VERBOSITY
 ";
 
 /// What a usage error exits with: tini's code.
@@ -61,14 +59,11 @@ unsafe extern "C" fn start(stack: *const usize) -> ! {
     // SAFETY: the entry code passes the initial stack pointer.
     let stack = unsafe { Stack::new(stack) };
 
-    let parsed = match parse(stack.args(1)) {
-        Ok(parsed) => parsed,
-        Err(error) => {
-            let (complaint, argument) = error.parts();
-            Line::new().text(complaint).text(": ").bytes(argument).warn();
-            sys::exit(USAGE);
-        }
-    };
+    let mut parsed = Parsed::NOTHING;
+    if let Err(error) = parsed.read(stack.args(1)) {
+        say(error.fault.complaint(), error.argument, &[]);
+        sys::exit(USAGE);
+    }
     let text = match parsed.request {
         Request::Run => None,
         Request::Help => Some(HELP),
@@ -76,21 +71,21 @@ unsafe extern "C" fn start(stack: *const usize) -> ! {
         Request::License => Some(LICENSE),
     };
     if let Some(text) = text {
-        sys::write(OUT, text.as_bytes());
+        sys::write(1, text.as_bytes());
         sys::exit(0);
     }
-    let mut options = parsed.options;
-    if let Some(entry) = options.environment(stack.environment())
+    let options = &mut parsed.options;
+    if let Some(value) = options.environment(stack.environment())
         && options.verbosity > 0
     {
-        Line::new().text("ignoring ").bytes(entry).warn();
+        say("in the environment: no sense in $", value, &[]);
     }
     let first = 1 + parsed.consumed;
     if stack.args(first).next().is_none() {
-        Line::new().text("no program given; -h for help").warn();
+        say("no program given; -h for help", b"", &[]);
         sys::exit(USAGE);
     }
-    run(&options, stack, first, mask)
+    run(options, stack, first, mask)
 }
 
 fn run(options: &Options, stack: Stack, first: usize, mask: sys::Mask) -> ! {
@@ -112,6 +107,6 @@ fn run(options: &Options, stack: Stack, first: usize, mask: sys::Mask) -> ! {
     let main = spawn::spawn(options, stack, first, mask, inherited);
     // Descriptors 0 to 2 stay: people write to /proc/1/fd/1, and we warn on 2.
     sys::close_from(3);
-    sys::chdir(c"/");
+    sys::leave_directory();
     Init::new(options, pid, main).run()
 }

@@ -1,8 +1,10 @@
 //! Who is left once the main process has exited.
 
 use reaper::proc::identity;
-use reaper::signal::{Signal, decimal};
+use reaper::signal::Signal;
+use reaper::text::decimal;
 
+use crate::say::Text;
 use crate::sys;
 
 /// Whether PID 1 is not alone in its namespace.
@@ -21,7 +23,7 @@ pub fn signal(own: i32, signals: &[Signal]) {
         for &signal in signals {
             let _ = sys::kill_all(signal.number());
         }
-    } else if ids(c"/proc/self/stat").is_some_and(|(pid, _)| pid == own) {
+    } else if ids(b"/proc/self/stat\0").is_some_and(|(pid, _)| pid == own) {
         descendants(own, send);
     } else {
         children(send);
@@ -29,7 +31,7 @@ pub fn signal(own: i32, signals: &[Signal]) {
 }
 
 /// Process id and parent, out of a `stat` file.
-fn ids(path: &core::ffi::CStr) -> Option<(i32, i32)> {
+fn ids(path: &[u8]) -> Option<(i32, i32)> {
     let mut text = [0; 256];
     let file = sys::open(path, 0).ok()?;
     let read = sys::read(file, &mut text);
@@ -40,7 +42,7 @@ fn ids(path: &core::ffi::CStr) -> Option<(i32, i32)> {
 /// Every descendant, whatever its session. It is only asked for where processes are shared with
 /// others, that is where `/proc` shows them.
 fn descendants(own: i32, send: impl Fn(i32)) {
-    let Ok(directory) = sys::open(c"/proc", 0) else { return };
+    let Ok(directory) = sys::open(b"/proc\0", 0) else { return };
     let mut buffer = sys::Entries::new();
     while buffer.fill(directory) {
         buffer.each(|name| {
@@ -67,17 +69,8 @@ fn descends(mut pid: i32, own: i32) -> bool {
 }
 
 fn parent(pid: i32) -> Option<i32> {
-    let mut path = *b"/proc/\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0";
-    let mut digits = [0; 10];
-    let number = crate::say::digits(pid as u32, &mut digits);
-    let mut length = 6;
-    for part in [number, b"/stat"] {
-        for &byte in part {
-            *path.get_mut(length)? = byte;
-            length += 1;
-        }
-    }
-    ids(core::ffi::CStr::from_bytes_until_nul(&path).ok()?).map(|(_, parent)| parent)
+    let path = Text::new("/proc/#/stat\0", &[pid as u32]);
+    ids(path.as_bytes()).map(|(_, parent)| parent)
 }
 
 /// The highest process id that a kernel gives (PID_MAX_LIMIT).

@@ -1,10 +1,9 @@
 //! Starting the main process.
 
-use core::ffi::c_char;
+use reaper::options::Options;
+use reaper::{lookup, text::after};
 
-use reaper::{lookup, options::Options};
-
-use crate::say::Line;
+use crate::say::say;
 use crate::stack::Stack;
 use crate::sys::{self, Action, Mask};
 use crate::tty::Tty;
@@ -19,7 +18,7 @@ pub fn spawn(options: &Options, stack: Stack, first: usize, mask: Mask, on_child
         Ok(0) => child(options, stack, first, mask, on_child),
         Ok(pid) => pid,
         Err(errno) => {
-            Line::new().text("cannot start a process: error ").number(errno as u32).warn();
+            say("cannot start a process: error #", b"", &[errno as u32]);
             sys::exit(NO_PROCESS)
         }
     }
@@ -37,12 +36,8 @@ fn child(options: &Options, stack: Stack, first: usize, mask: Mask, on_child: Ac
     sys::set_mask(&mask);
     let errno = execute(stack, first);
     if options.verbosity > 0 {
-        let mut line = Line::new();
-        line.text("cannot run ").bytes(stack.args(first).next().unwrap_or_default());
-        match lookup::explain(errno) {
-            Some(text) => line.text(": ").text(text).warn(),
-            None => line.text(": error ").number(errno as u32).warn(),
-        }
+        let name = stack.args(first).next().unwrap_or_default();
+        say(lookup::explain(errno), name, &[errno as u32]);
     }
     sys::exit(lookup::exit_code(errno))
 }
@@ -60,7 +55,7 @@ fn own_group() {
 fn execute(stack: Stack, first: usize) -> i32 {
     let (argv, envp) = (stack.argv(first), stack.envp());
     let Some(name) = stack.args(first).next() else { return sys::ENOENT };
-    let path = stack.environment().find_map(|entry| entry.strip_prefix(b"PATH="));
+    let path = stack.environment().find_map(|entry| after(entry, b"PATH="));
     let Some(directories) = lookup::directories(name, path) else {
         // SAFETY: argv holds a first string, for `name` is it.
         return unsafe { sys::execve(*argv, argv, envp) };
@@ -70,7 +65,7 @@ fn execute(stack: Stack, first: usize) -> i32 {
     for directory in directories {
         let Some(file) = lookup::join(&mut buffer, directory, name) else { continue };
         // SAFETY: `join` ends the path in NUL, and the lists are the kernel's own.
-        let failed = unsafe { sys::execve(file.as_ptr().cast::<c_char>(), argv, envp) };
+        let failed = unsafe { sys::execve(file.as_ptr(), argv, envp) };
         errno = lookup::worse(errno, failed);
         if !lookup::search_on(failed) {
             break;

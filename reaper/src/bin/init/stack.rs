@@ -1,9 +1,7 @@
 //! Arguments and environment, where execve(2) puts them: argc, argv…, NULL, envp…, NULL.
 
-use core::ffi::{CStr, c_char};
-
 /// A list of strings that ends in NULL, as execve(2) takes it.
-pub type Strings = *const *const c_char;
+pub type Strings = *const *const u8;
 
 #[derive(Clone, Copy)]
 pub struct Stack(*const usize);
@@ -56,7 +54,11 @@ impl Iterator for Iter {
                 return None;
             }
             self.0 = self.0.add(1);
-            Some(CStr::from_ptr(entry).to_bytes())
+            let mut length = 0;
+            while *entry.add(length) != 0 {
+                length += 1;
+            }
+            Some(core::slice::from_raw_parts(entry, length))
         }
     }
 }

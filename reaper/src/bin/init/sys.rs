@@ -4,8 +4,6 @@ mod entries;
 mod numbers;
 mod signals;
 
-use core::ffi::{CStr, c_char};
-
 use reaper::signal::Signal;
 
 use crate::arch::syscall;
@@ -97,7 +95,7 @@ pub fn fork() -> Answer<i32> {
 ///
 /// # Safety
 /// `file` must end in NUL, `argv` and `envp` must be lists that end in NULL, of such strings.
-pub unsafe fn execve(file: *const c_char, argv: Strings, envp: Strings) -> i32 {
+pub unsafe fn execve(file: *const u8, argv: Strings, envp: Strings) -> i32 {
     // SAFETY: the caller's promise.
     let failed = unsafe { call(nr::EXECVE, file as usize, argv as usize, envp as usize, 0) };
     failed.err().unwrap_or(0)
@@ -118,9 +116,13 @@ pub fn is_child(pid: i32) -> bool {
     plain(nr::WAIT4, pid as usize, 0, WNOHANG) == Ok(0)
 }
 
-pub fn open(path: &CStr, flags: usize) -> Answer<i32> {
+/// Opens a file, whose path must end in NUL.
+pub fn open(path: &[u8], flags: usize) -> Answer<i32> {
     const AT_FDCWD: usize = -100isize as usize;
-    // SAFETY: the path ends in NUL.
+    if path.last() != Some(&0) {
+        return Err(ENOENT);
+    }
+    // SAFETY: the path ends in NUL, as was just checked.
     unsafe { call(nr::OPENAT, AT_FDCWD, path.as_ptr() as usize, flags | O_CLOEXEC, 0) }
 }
 
@@ -154,9 +156,10 @@ pub fn close_from(first: usize) {
     }
 }
 
-pub fn chdir(path: &CStr) {
+/// Leaves the working directory, so that its mount is not held by us.
+pub fn leave_directory() {
     // SAFETY: the path ends in NUL.
-    let _ = unsafe { call(nr::CHDIR, path.as_ptr() as usize, 0, 0, 0) };
+    let _ = unsafe { call(nr::CHDIR, c"/".as_ptr() as usize, 0, 0, 0) };
 }
 
 /// The process group in the foreground of a terminal.

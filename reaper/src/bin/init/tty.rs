@@ -8,7 +8,7 @@ pub struct Tty(i32);
 impl Tty {
     /// The controlling terminal. Where there is no `/dev`, standard input may still be it.
     pub fn open() -> Option<Tty> {
-        match sys::open(c"/dev/tty", sys::O_RDWR) {
+        match sys::open(b"/dev/tty\0", sys::O_RDWR) {
             Ok(descriptor) => Some(Tty(descriptor)),
             Err(sys::ENOENT) => Some(Tty(0)),
             Err(_) => None,

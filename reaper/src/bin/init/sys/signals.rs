@@ -40,7 +40,6 @@ fn change_mask(how: usize, mask: &Mask, before: Option<&mut Mask>) {
 
 /// A `struct sigaction` as this architecture lays it out. All zero is the default everywhere, and
 /// nothing else is ever made up here, so its inside need not be known; none is larger.
-#[derive(PartialEq, Eq)]
 pub struct Action([usize; 8]);
 
 impl Action {
@@ -48,7 +47,7 @@ impl Action {
 
     /// Whether this is what every program would get anyway.
     pub fn is_default(&self) -> bool {
-        *self == Action::DEFAULT
+        self.0.iter().all(|&word| word == 0)
     }
 }
 
@@ -78,6 +77,8 @@ impl Received {
     const CODE: usize = if cfg!(target_arch = "mips64") { 1 } else { 2 };
     const SENDER: usize = if cfg!(target_pointer_width = "64") { 4 } else { 3 };
 
+    pub const NOTHING: Received = Received([0; 32]);
+
     pub fn signal(&self) -> Option<Signal> {
         Signal::new(self.0[0] as u32)
     }
@@ -98,18 +99,17 @@ impl Received {
     }
 }
 
-/// Waits for a signal, for ever or for so many milliseconds. `None`: the time is over, or the wait
+/// Waits for a signal, for ever or for so many milliseconds. False: the time is over, or the wait
 /// was interrupted.
-pub fn wait_signal(limit_ms: Option<u64>) -> Option<Received> {
-    let mut received = Received([0; 32]);
+pub fn wait_signal(received: &mut Received, limit_ms: Option<u64>) -> bool {
     let limit = limit_ms.map(|ms| [(ms / 1000) as isize, (ms % 1000) as isize * 1_000_000]);
     let limit = limit.as_ref().map_or(0, |limit| &raw const *limit as usize);
     let set = &raw const ALL as usize;
     // SAFETY: set, siginfo and timespec (two longs) are as large as the kernel's; no timespec is
     // waiting for ever.
     let signal =
-        unsafe { call(nr::RT_SIGTIMEDWAIT, set, &raw mut received as usize, limit, SET_BYTES) };
-    signal.is_ok().then_some(received)
+        unsafe { call(nr::RT_SIGTIMEDWAIT, set, &raw mut *received as usize, limit, SET_BYTES) };
+    signal.is_ok()
 }
 
 /// Sends a signal to a process, or to a group if it is negative.

@@ -17,8 +17,17 @@ macro_rules! embedded {
 
 /// Architecture, variant, program: built by `scripts/build-reapers`. Variants in rising order.
 const EMBEDDED: &[(&str, Option<&str>, &[u8])] = embedded! {
+    "linux-386" => ("386", None),
     "linux-amd64" => ("amd64", None),
+    "linux-arm-v5" => ("arm", Some("v5")),
+    "linux-arm-v6" => ("arm", Some("v6")),
+    "linux-arm-v7" => ("arm", Some("v7")),
     "linux-arm64" => ("arm64", None),
+    "linux-loong64" => ("loong64", None),
+    "linux-mips64le" => ("mips64le", None),
+    "linux-ppc64le" => ("ppc64le", None),
+    "linux-riscv64" => ("riscv64", None),
+    "linux-s390x" => ("s390x", None),
 };
 
 /// A reaper for one platform.
@@ -126,4 +135,64 @@ impl Reapers {
 /// `v7` is 7; no variant is 0.
 fn level(variant: Option<&str>) -> u32 {
     variant.and_then(|v| v.trim_start_matches('v').parse().ok()).unwrap_or(0)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn platform(text: &str) -> Platform {
+        let parts: Vec<&str> = text.split('/').collect();
+        Platform {
+            os: parts[0].into(),
+            architecture: parts[1].into(),
+            variant: parts.get(2).map(|v| v.to_string()),
+        }
+    }
+
+    #[test]
+    fn every_built_in_reaper_is_a_static_program_for_its_platform_and_says_its_version() {
+        for reaper in Reapers::default().embedded() {
+            Program::check_reaper(&reaper.program, &reaper.platform).unwrap();
+            assert_eq!(reaper.version().as_deref(), Some("0.1.0"), "{}", reaper.platform);
+        }
+    }
+
+    #[test]
+    fn an_image_gets_the_highest_variant_that_runs_on_it() {
+        let reapers = Reapers::default();
+        for (image, expected) in [
+            ("linux/amd64", "linux/amd64"),
+            ("linux/amd64/v3", "linux/amd64"),
+            ("linux/arm64/v8", "linux/arm64"),
+            ("linux/arm/v8", "linux/arm/v7"),
+            ("linux/arm/v7", "linux/arm/v7"),
+            ("linux/arm/v6", "linux/arm/v6"),
+            ("linux/arm/v5", "linux/arm/v5"),
+            ("linux/arm", "linux/arm/v5"),
+        ] {
+            assert_eq!(reapers.select(&platform(image)).unwrap().platform.to_string(), expected, "{image}");
+        }
+        for none in ["windows/amd64", "linux/vax", "linux/mips"] {
+            assert!(reapers.select(&platform(none)).is_err(), "{none}");
+        }
+    }
+
+    #[test]
+    fn what_cannot_be_a_reaper_is_refused() {
+        let own = std::fs::read(std::env::current_exe().unwrap()).unwrap();
+        let arm = Reapers::default().embedded()[2].program.clone();
+        let mut reapers = Reapers::default();
+        for (platform_name, program, why) in [
+            (None, own.into(), "dynamically linked"),
+            (None, Bytes::from_static(b"#!/bin/sh"), "not a Linux executable"),
+            (Some("linux/amd64"), arm.clone(), "it is for linux/arm"),
+        ] {
+            let error = reapers.give(platform_name.map(platform).as_ref(), program).unwrap_err();
+            assert!(error.to_string().contains(why), "{error}");
+        }
+        reapers.give(Some(&platform("linux/arm/v7")), arm.clone()).unwrap();
+        assert_eq!(reapers.select(&platform("linux/arm/v7")).unwrap().program, arm);
+        assert!(reapers.give(Some(&platform("linux/arm/v7")), arm).is_err());
+    }
 }

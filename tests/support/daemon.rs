@@ -1,0 +1,71 @@
+//! Servers as child processes that cannot outlive the test: see `guard`.
+
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Stdio};
+use std::time::Duration;
+
+use super::{eventually, project};
+
+/// A server with a directory of its own. Both are gone when the value is, or when the test process ends.
+pub struct Daemon {
+    dir: PathBuf,
+    guard: Child,
+}
+
+impl Daemon {
+    /// A new directory for a server; it is only removed by a [`Daemon`] started in it.
+    pub fn directory() -> PathBuf {
+        super::scratch().keep()
+    }
+
+    /// Starts `command` in this directory; an empty command only keeps the directory. An executable
+    /// `cleanup` in the directory is run at the end.
+    pub fn start(dir: PathBuf, command: &[String]) -> Self {
+        let guard = Command::new(project("tests/support/guard"))
+            .arg(&dir)
+            .args(command)
+            .stdin(Stdio::piped())
+            .spawn()
+            .expect("bash runs the guard");
+        Self { dir, guard }
+    }
+
+    pub fn dir(&self) -> &Path {
+        &self.dir
+    }
+
+    /// What the server has written so far.
+    pub fn log(&self) -> String {
+        std::fs::read_to_string(self.dir.join("log")).unwrap_or_default()
+    }
+
+    /// Waits until the server is ready.
+    #[track_caller]
+    pub fn ready(&self, what: &str, mut ask: impl FnMut() -> Result<(), String>) {
+        let ask = || ask().map_err(|error| format!("{error}\n{}", self.log()));
+        eventually(Duration::from_secs(60), what, ask);
+    }
+}
+
+impl Drop for Daemon {
+    fn drop(&mut self) {
+        drop(self.guard.stdin.take());
+        // The guard ends by itself, within its own deadlines.
+        let _ = self.guard.wait();
+    }
+}
+
+/// A loopback port that nobody listens on. Somebody may take it before the server does: whoever starts
+/// one tries again.
+pub fn free_port() -> u16 {
+    let listener = std::net::TcpListener::bind("127.0.0.1:0").expect("a free loopback port");
+    listener.local_addr().expect("a bound socket has an address").port()
+}
+
+/// Says what to do where a program that the tests need is missing.
+#[track_caller]
+pub fn needs(program: &str) {
+    let path = std::env::var("PATH").unwrap_or_default();
+    let found = path.split(':').any(|dir| Path::new(dir).join(program).exists());
+    assert!(found, "{program} is not installed: scripts/test installs what the tests need");
+}

@@ -1,0 +1,143 @@
+//! Debian's `docker-registry`: the distribution project's registry, storing into a temporary directory.
+
+use std::fmt::Write as _;
+use std::io::{Read, Write};
+use std::net::TcpStream;
+use std::path::PathBuf;
+use std::time::Duration;
+
+use super::daemon::{Daemon, free_port, needs};
+use super::run::tool;
+
+/// How to start it.
+#[derive(Clone, Debug, Default)]
+pub struct Options {
+    user: Option<(String, String)>,
+    tls: bool,
+}
+
+/// A running registry.
+pub struct DockerRegistry {
+    daemon: Daemon,
+    host: String,
+}
+
+impl DockerRegistry {
+    /// Plain HTTP, open to all.
+    pub fn start() -> Self {
+        Options::default().start()
+    }
+
+    /// With a password file.
+    pub fn with_user(user: &str, password: &str) -> Options {
+        Options { user: Some((user.to_owned(), password.to_owned())), tls: false }
+    }
+
+    /// `127.0.0.1:PORT`
+    pub fn host(&self) -> &str {
+        &self.host
+    }
+
+    /// The image's name for reapify and skopeo.
+    pub fn name(&self, repository: &str, reference: &str) -> String {
+        let separator = if reference.contains(':') { '@' } else { ':' };
+        format!("docker://{}/{repository}{separator}{reference}", self.host)
+    }
+
+    /// The certificate of the authority that signed the registry's, where it speaks TLS.
+    pub fn authority(&self) -> PathBuf {
+        self.daemon.dir().join("ca.crt")
+    }
+
+    /// Its access log: one line a request.
+    pub fn log(&self) -> String {
+        self.daemon.log()
+    }
+
+    /// Puts an image there with skopeo.
+    #[track_caller]
+    pub fn push(&self, source: &str, repository: &str, tag: &str) -> String {
+        let name = self.name(repository, tag);
+        tool("skopeo", ["copy", "--all", "--dest-tls-verify=false", source, &name]).run().succeeds();
+        name
+    }
+}
+
+impl Options {
+    /// Behind TLS, with a certificate for 127.0.0.1 by an authority of its own.
+    pub fn tls(mut self) -> Self {
+        self.tls = true;
+        self
+    }
+
+    pub fn start(&self) -> DockerRegistry {
+        needs("docker-registry");
+        for _ in 0..5 {
+            if let Some(registry) = self.try_port(free_port()) {
+                return registry;
+            }
+        }
+        panic!("docker-registry: five ports were taken before it could have them");
+    }
+
+    fn try_port(&self, port: u16) -> Option<DockerRegistry> {
+        let dir = Daemon::directory();
+        let host = format!("127.0.0.1:{port}");
+        let mut config = format!(
+            "version: 0.1\nlog:\n  level: warn\n  accesslog:\n    disabled: true\nstorage:\n  filesystem:\n    \
+             rootdirectory: {0}/data\n  delete:\n    enabled: true\nhttp:\n  addr: {host}\n",
+            dir.display()
+        );
+        if self.tls {
+            write_certificates(&dir);
+            write!(config, "  tls:\n    certificate: {0}/tls.crt\n    key: {0}/tls.key\n", dir.display())
+                .expect("writing to a string");
+        }
+        if let Some((user, password)) = &self.user {
+            let line = tool("htpasswd", ["-nbB", user, password]).run().succeeds().text();
+            std::fs::write(dir.join("htpasswd"), line).expect("the password file");
+            write!(config, "auth:\n  htpasswd:\n    realm: registry\n    path: {}/htpasswd\n", dir.display())
+                .expect("writing to a string");
+        }
+        std::fs::write(dir.join("config.yml"), config).expect("the registry's configuration");
+        let file = dir.join("config.yml").display().to_string();
+        let daemon = Daemon::start(dir, &["docker-registry".into(), "serve".into(), file]);
+        let registry = DockerRegistry { daemon, host };
+        let mut clash = false;
+        registry.daemon.ready("docker-registry", || {
+            clash = registry.daemon.log().contains("address already in use");
+            if clash { Ok(()) } else { self.answers(&registry.host) }
+        });
+        (!clash).then_some(registry)
+    }
+
+    /// Whether somebody speaks HTTP there; with TLS, whether somebody listens.
+    fn answers(&self, host: &str) -> Result<(), String> {
+        let mut socket = TcpStream::connect(host).map_err(|error| error.to_string())?;
+        if self.tls {
+            return Ok(());
+        }
+        socket.set_read_timeout(Some(Duration::from_secs(5))).expect("a timeout that is not zero");
+        write!(socket, "GET /v2/ HTTP/1.0\r\nHost: {host}\r\n\r\n").map_err(|error| error.to_string())?;
+        let mut answer = String::new();
+        socket.read_to_string(&mut answer).map_err(|error| error.to_string())?;
+        let is_registry = answer.to_lowercase().contains("docker-distribution-api-version");
+        is_registry.then_some(()).ok_or(answer)
+    }
+}
+
+/// `ca.crt`, and `tls.crt` with `tls.key` for 127.0.0.1 signed by it.
+fn write_certificates(dir: &std::path::Path) {
+    use rcgen::{BasicConstraints, CertificateParams, IsCa, Issuer, KeyPair};
+    let write = |name: &str, text: String| std::fs::write(dir.join(name), text).expect("a certificate");
+    let key = KeyPair::generate().expect("a key");
+    let mut params = CertificateParams::new(Vec::new()).expect("no names");
+    params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
+    params.distinguished_name.push(rcgen::DnType::CommonName, "reapify test authority");
+    write("ca.crt", params.self_signed(&key).expect("a certificate").pem());
+    let issuer = Issuer::new(params, key);
+    let key = KeyPair::generate().expect("a key");
+    let params = CertificateParams::new(vec!["127.0.0.1".into(), "localhost".into()]).expect("names");
+    write("tls.crt", params.signed_by(&key, &issuer).expect("a certificate").pem());
+    write("tls.key", key.serialize_pem());
+}

@@ -1,0 +1,54 @@
+//! What the tests stand on: the program under test as a child process, images built byte by byte, a
+//! registry in this process that misbehaves on demand, and the real registry and engines of Debian.
+//!
+//! | module | what it gives |
+//! |---|---|
+//! | [`run`] | runs reapify and the oracles (skopeo, umoci …), with a deadline, and asserts on the outcome |
+//! | [`image`] | builds images of any shape and puts them into a layout or a registry |
+//! | [`registry`] | the in-process registry: faults, hooks, authentication, and a log of every request |
+//! | [`daemon`] | starts real servers that cannot outlive the test process |
+//! | [`engine`] | containers, whichever engine runs them |
+//! | [`docker_registry`], [`docker`], [`podman`] | Debian's `docker-registry`, `dockerd` and `podman`, each private to the test |
+#![allow(dead_code, reason = "each test file uses a part of it")]
+
+pub mod daemon;
+pub mod docker;
+pub mod docker_registry;
+pub mod engine;
+pub mod image;
+pub mod podman;
+pub mod registry;
+pub mod run;
+
+use std::path::PathBuf;
+use std::time::{Duration, Instant};
+
+/// Where the project's own files are, for what tests read from `testdata/`.
+pub fn project(path: &str) -> PathBuf {
+    PathBuf::from(env!("CARGO_MANIFEST_DIR")).join(path)
+}
+
+/// The sample image, as reapify names it.
+pub fn zombies() -> String {
+    format!("oci:{}:latest", project("testdata/zombies").display())
+}
+
+/// A new directory, gone with the value.
+pub fn scratch() -> tempfile::TempDir {
+    tempfile::Builder::new().prefix("reapify-test-").tempdir().expect("a temporary directory")
+}
+
+/// Asks until the answer is `Ok`, or panics with what it last was when the deadline is over.
+#[track_caller]
+pub fn eventually<T>(deadline: Duration, what: &str, mut ask: impl FnMut() -> Result<T, String>) -> T {
+    let end = Instant::now() + deadline;
+    let mut pause = Duration::from_millis(5);
+    loop {
+        match ask() {
+            Ok(value) => return value,
+            Err(last) if Instant::now() >= end => panic!("{what}: not within {deadline:?}: {last}"),
+            Err(_) => std::thread::sleep(pause),
+        }
+        pause = (pause * 2).min(Duration::from_millis(200));
+    }
+}

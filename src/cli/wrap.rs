@@ -23,9 +23,12 @@ pub struct Args {
     source: String,
     /// Where the result goes; the same name as the source to wrap it in place
     destination: String,
-    /// Where the reaper goes in the image
+    /// Where the reaper goes in the image; for any but the default its layers are read
     #[arg(long, value_name = "PATH", default_value = crate::rewrite::DEFAULT_PATH)]
     path: String,
+    /// Replace a file that the image has at --path
+    #[arg(long)]
+    replace: bool,
     /// Wrap with this program instead of the built-in reaper: static, for Linux; may be repeated
     #[arg(long, value_name = "[PLATFORM=]FILE")]
     reaper: Vec<String>,
@@ -96,10 +99,6 @@ impl Args {
 
     fn task(&self) -> Result<job::Wrap> {
         Policy::check_path(&self.path)?;
-        if self.path.matches('/').count() > 1 {
-            return Err(Error::usage(format!("the path {:?} is not at the root of the image", self.path))
-                .hint("a file in a directory could replace a symbolic link that the image has there"));
-        }
         let mut reapers = Reapers::default();
         for given in &self.reaper {
             let (platform, file) = match given.split_once('=') {
@@ -132,6 +131,7 @@ impl Args {
                 AttestationChoice::Keep => Attestations::Keep,
             },
             platforms,
+            replace: self.replace,
         })
     }
 }

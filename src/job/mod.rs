@@ -4,6 +4,7 @@
 mod plan;
 mod push;
 pub mod report;
+mod survey;
 
 use crate::copy::Copier;
 use crate::error::Result;
@@ -45,6 +46,8 @@ pub struct Wrap {
     pub attestations: Attestations,
     /// The platforms to keep of an index; all if empty.
     pub platforms: Vec<Platform>,
+    /// Replace a file that the image has where the reaper goes.
+    pub replace: bool,
 }
 
 impl Wrap {

@@ -1,7 +1,7 @@
 //! From a manifest to a tree of what will be written. Reads manifests and configs; begins to move blobs as
 //! soon as they are known, unless that is held back.
 
-use super::{Attestations, Job, Task, Wrap};
+use super::{Attestations, Job, Task, Wrap, survey};
 use crate::copy::{Copier, Early};
 use crate::error::{Context, Error, Result};
 use crate::image::{Content, Descriptor, Digest, MAX_CONFIG, Manifest, Platform};
@@ -122,6 +122,12 @@ impl ImageNode {
     }
 }
 
+/// What a manifest with a config turned out to be.
+enum Outcome {
+    Image(Option<Platform>, Box<Rewritten>),
+    NotAnImage(Manifest, String),
+}
+
 /// Makes the tree.
 pub struct Planner<'a> {
     pub job: &'a Job,
@@ -170,6 +176,7 @@ impl Planner<'_> {
             Content::Artifact { kind, .. } => return self.not_an_image(manifest.clone(), descriptor, kind),
             Content::Index { .. } => return Err(Error::other("an index was taken for an image")),
         };
+        let source = manifest.digest.clone();
         let reading = self.config(&config);
         let mut early = Vec::new();
         if !self.hold {
@@ -183,15 +190,21 @@ impl Planner<'_> {
                 return Err(error);
             }
         };
-        match self.rewrite(manifest, bytes.clone(), descriptor) {
-            Ok((platform, source, Ok(rewritten))) => {
+        match self.rewrite(manifest, bytes.clone(), descriptor).await {
+            Ok(Outcome::Image(platform, rewritten)) => {
                 if rewritten.layer.is_none() && rewritten.config.is_none() {
                     self.close(std::mem::take(&mut early)).await;
                 }
                 let early = Mutex::new(early);
-                Ok(Node::Image(Box::new(ImageNode { platform, source, config: bytes, rewritten, early })))
+                Ok(Node::Image(Box::new(ImageNode {
+                    platform,
+                    source,
+                    config: bytes,
+                    rewritten: *rewritten,
+                    early,
+                })))
             }
-            Ok((_, _, Err((manifest, kind)))) => {
+            Ok(Outcome::NotAnImage(manifest, kind)) => {
                 self.close(early).await;
                 self.not_an_image(manifest, descriptor, &kind)
             }
@@ -226,22 +239,20 @@ impl Planner<'_> {
         }
     }
 
-    #[allow(clippy::type_complexity)]
-    fn rewrite(
+    async fn rewrite(
         &self,
         manifest: Manifest,
         config: Bytes,
         descriptor: Option<&Descriptor>,
-    ) -> Result<(Option<Platform>, Digest, Result<Rewritten, (Manifest, String)>)> {
-        let source = manifest.digest.clone();
+    ) -> Result<Outcome> {
         let image = match Image::read(manifest.clone(), config, self.job.source.keeps_manifests())? {
             Read::Image(image) => image,
-            Read::Artifact(kind) => return Ok((None, source, Err((manifest, kind)))),
+            Read::Artifact(kind) => return Ok(Outcome::NotAnImage(manifest, kind)),
         };
         let platform = image.config.platform().ok().map(Platform::canonical);
         let in_index = descriptor.is_some();
         let rewritten = match &self.job.task {
-            Task::Wrap(wrap) => match rewrite::wrap(&image, &wrap.reapers, &wrap.policy) {
+            Task::Wrap(wrap) => match self.wrap(&image, wrap).await {
                 // One child that has no reaper does not keep the others from theirs.
                 Err(_) if in_index && self.has_no_reaper(&image, wrap) => Rewritten::same(
                     Action::Skipped,
@@ -255,7 +266,22 @@ impl Planner<'_> {
             }
             Task::Unwrap => rewrite::unwrap(&image)?,
         };
-        Ok((platform, source, Ok(rewritten)))
+        Ok(Outcome::Image(platform, Box::new(rewritten)))
+    }
+
+    /// The default path is one that no image uses; for another one the layers have to be looked at.
+    async fn wrap(&self, image: &Image, wrap: &Wrap) -> Result<Rewritten> {
+        let (reapers, policy) = (&wrap.reapers, &wrap.policy);
+        let rewritten = rewrite::wrap(image, reapers, policy, &[])?;
+        if policy.path == rewrite::DEFAULT_PATH || rewritten.layer.is_none() {
+            return Ok(rewritten);
+        }
+        let original = rewritten.original.as_ref().map_or(&image.manifest, |o| &o.manifest);
+        // An image built from a wrapped one has the reaper of that one in the way.
+        let replace =
+            wrap.replace || rewrite::record::recorded_path(&image.config.labels) == Some(&policy.path);
+        let parents = survey::parents(&*self.job.source, original, &policy.path, replace).await?;
+        rewrite::wrap(image, reapers, policy, &parents)
     }
 
     fn has_no_reaper(&self, image: &Image, wrap: &Wrap) -> bool {

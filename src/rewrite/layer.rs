@@ -1,5 +1,6 @@
 //! The layer that is added: one regular file, the same bytes on every machine.
 
+use super::paths::Directory;
 use crate::error::{Error, Result};
 use crate::image::Digest;
 use bytes::Bytes;
@@ -16,28 +17,42 @@ pub struct Layer {
 }
 
 impl Layer {
-    /// The layer that holds `content` as the executable file `path`.
+    /// The layer that holds `content` as the executable file `path`, below `parents`.
     ///
-    /// No directory entries: an entry for `sbin/` would turn a symbolic link `/sbin` into a directory on
-    /// overlay engines. Owner 0:0, mode 0755, time 0, so that nothing of the machine gets in.
-    pub fn new(path: &str, content: &[u8]) -> Result<Self> {
-        let mut header = tar::Header::new_ustar();
-        header
-            .set_path(path.trim_start_matches('/'))
-            .map_err(|e| Error::usage(format!("the path {path:?} does not fit into a tar header: {e}")))?;
-        header.set_entry_type(tar::EntryType::Regular);
-        header.set_mode(0o755);
-        header.set_uid(0);
-        header.set_gid(0);
-        header.set_mtime(0);
+    /// No directory entries but those of the image itself: an entry for `sbin/` would turn a symbolic link `/sbin` into
+    /// a directory on overlay engines. Owner 0:0, mode 0755, time 0, so that nothing of the machine gets in.
+    pub fn new(path: &str, content: &[u8], parents: &[Directory]) -> Result<Self> {
+        let mut builder = tar::Builder::new(Vec::new());
+        for parent in parents {
+            let mut header = header(&format!("{}/", parent.path), tar::EntryType::Directory, parent.mode)?;
+            header.set_uid(parent.uid);
+            header.set_gid(parent.gid);
+            header.set_mtime(parent.mtime);
+            header.set_cksum();
+            builder.append(&header, std::io::empty())?;
+        }
+        let mut header = header(path.trim_start_matches('/'), tar::EntryType::Regular, 0o755)?;
         header.set_size(content.len() as u64);
         header.set_cksum();
-        let mut builder = tar::Builder::new(Vec::new());
         builder.append(&header, content)?;
         let tar = builder.into_inner()?;
         let blob = gzip_stored(&tar);
         Ok(Layer { digest: Digest::sha256(&blob), diff_id: Digest::sha256(&tar), blob: blob.into() })
     }
+}
+
+fn header(path: &str, kind: tar::EntryType, mode: u32) -> Result<tar::Header> {
+    let mut header = tar::Header::new_ustar();
+    header
+        .set_path(path)
+        .map_err(|e| Error::usage(format!("the path {path:?} does not fit into a tar header: {e}")))?;
+    header.set_entry_type(kind);
+    header.set_mode(mode);
+    header.set_uid(0);
+    header.set_gid(0);
+    header.set_mtime(0);
+    header.set_size(0);
+    Ok(header)
 }
 
 /// Wraps bytes into gzip (RFC 1952) with stored blocks (RFC 1951, 3.2.4). A compressor's output changes with its
@@ -70,7 +85,7 @@ mod tests {
     #[test]
     fn holds_one_executable_file_and_nothing_else() {
         let content: Vec<u8> = (0..200_000u32).map(|i| i as u8).collect();
-        let layer = Layer::new("/.reaper", &content).unwrap();
+        let layer = Layer::new("/.reaper", &content, &[]).unwrap();
         let mut tar = Vec::new();
         flate2::read::GzDecoder::new(&layer.blob[..]).read_to_end(&mut tar).unwrap();
         assert_eq!(layer.diff_id, Digest::sha256(&tar));
@@ -89,7 +104,7 @@ mod tests {
 
     #[test]
     fn the_digest_never_changes() {
-        let layer = Layer::new("/.reaper", b"reaper").unwrap();
+        let layer = Layer::new("/.reaper", b"reaper", &[]).unwrap();
         assert_eq!(
             layer.digest.to_string(),
             "sha256:2aef0dd0c62f739d6c93ff1049809a0b24c9396f880bb9c4c5541e890e5793da"

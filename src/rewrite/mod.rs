@@ -7,6 +7,7 @@ pub mod elf;
 pub mod index;
 pub mod init;
 pub mod layer;
+pub mod paths;
 pub mod record;
 
 use crate::error::{Error, Result};
@@ -16,6 +17,7 @@ use crate::image::{Content, Digest, ImageConfig, Manifest};
 use crate::reapers::{Reaper, Reapers};
 use bytes::Bytes;
 use layer::Layer;
+use paths::Directory;
 use record::{Found, Original, Record, Undos};
 use std::fmt;
 
@@ -242,8 +244,8 @@ fn is_layer_type(media_type: &str) -> bool {
 }
 
 /// Wraps an image: see the [module](self). An image that is wrapped by the same recipe, has an init of its own, or inherited the
-/// reaper comes back as it is.
-pub fn wrap(image: &Image, reapers: &Reapers, policy: &Policy) -> Result<Rewritten> {
+/// reaper comes back as it is. `parents` are the image's directories above the reaper.
+pub fn wrap(image: &Image, reapers: &Reapers, policy: &Policy, parents: &[Directory]) -> Result<Rewritten> {
     let platform = image.config.platform()?;
     let reaper = reapers.select(platform)?;
     let recipe = record::recipe(&reaper.digest, policy);
@@ -260,7 +262,7 @@ pub fn wrap(image: &Image, reapers: &Reapers, policy: &Policy) -> Result<Rewritt
                 config: original.config.clone(),
                 keeps_manifest: image.keeps_manifest,
             };
-            let mut result = wrap_fresh(&source, reaper, &recipe, policy)?;
+            let mut result = wrap_fresh(&source, reaper, &recipe, policy, parents)?;
             result.action = match result.action {
                 Action::Wrapped => Action::Upgraded,
                 other => other,
@@ -276,12 +278,18 @@ pub fn wrap(image: &Image, reapers: &Reapers, policy: &Policy) -> Result<Rewritt
             Action::Skipped,
             "its entrypoint is the reaper already, without a record of who put it there",
         )),
-        Found::Stale { .. } | Found::Nothing => wrap_fresh(image, reaper, &recipe, policy),
+        Found::Stale { .. } | Found::Nothing => wrap_fresh(image, reaper, &recipe, policy, parents),
     }
 }
 
 /// Wraps an image that is not wrapped.
-fn wrap_fresh(image: &Image, reaper: &Reaper, recipe: &Digest, policy: &Policy) -> Result<Rewritten> {
+fn wrap_fresh(
+    image: &Image,
+    reaper: &Reaper,
+    recipe: &Digest,
+    policy: &Policy,
+    parents: &[Directory],
+) -> Result<Rewritten> {
     let (manifest, config) = (&image.manifest, &image.config);
     let argv = if config.has_entrypoint() { &config.entrypoint } else { &config.cmd };
     if policy.if_init == IfInit::Skip
@@ -298,7 +306,7 @@ fn wrap_fresh(image: &Image, reaper: &Reaper, recipe: &Digest, policy: &Policy) 
         ))
         .hint("squash layers when the image is built"));
     }
-    let layer = Layer::new(&policy.path, &reaper.program)?;
+    let layer = Layer::new(&policy.path, &reaper.program, parents)?;
     let mut notes = Vec::new();
     let mut record = Record {
         reaper: reaper.digest.clone(),

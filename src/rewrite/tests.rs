@@ -69,7 +69,7 @@ fn the_reaper_goes_in_front_and_cmd_stays() {
     ];
     for (inner, expected) in cases {
         let image = image(&config(inner, 1, ""), 1);
-        let result = wrap(&image, &reapers(b""), &Policy::default()).unwrap();
+        let result = wrap(&image, &reapers(b""), &Policy::default(), &[]).unwrap();
         assert_eq!(entrypoint(&result), expected, "{inner}");
         assert_eq!(after(&result).config.cmd, image.config.cmd);
         assert_eq!(result.notes.is_empty(), inner.len() > 4, "{inner}: {:?}", result.notes);
@@ -84,7 +84,7 @@ fn only_the_intended_bytes_change() {
     let inner = "{ \"Healthcheck\":{\"StartInterval\":1e3},\n \"OnBuild\":[\"\\u003c\"] , \"Entrypoint\" : [ \"/a\" ],\"Labels\":{\"x\" :\"y\" } }";
     let rest = r#", "moby.buildkit.buildinfo.v1" : 12345678901234567890123 ,"created":"2020-01-01T00:00:00Z","history":[{"created_by":"x"}]"#;
     let source = image(&config(inner, 1, rest), 1);
-    let result = wrap(&source, &reapers(b""), &Policy::default()).unwrap();
+    let result = wrap(&source, &reapers(b""), &Policy::default(), &[]).unwrap();
     let text = String::from_utf8(result.config.clone().unwrap().to_vec()).unwrap();
     let layer = result.layer.as_ref().unwrap();
     let labels_at = text.find(",\"io.reapify.record\"").unwrap();
@@ -111,7 +111,7 @@ fn history_grows_only_where_it_matches_the_layers() {
         ("", false),
     ] {
         let source = image(&config("{}", 1, history), 1);
-        let result = wrap(&source, &reapers(b""), &Policy::default()).unwrap();
+        let result = wrap(&source, &reapers(b""), &Policy::default(), &[]).unwrap();
         let count = |i: &Image| i.config.history.as_ref().map(Vec::len);
         assert_eq!(count(&after(&result)) != count(&source), grows, "{history}");
     }
@@ -121,17 +121,17 @@ fn history_grows_only_where_it_matches_the_layers() {
 fn wrapping_again_changes_nothing_and_another_reaper_replaces_the_first() {
     let source = image(&config(r#"{"Cmd":["x"]}"#, 2, ""), 2);
     let (old, new) = (reapers(b"old"), reapers(b"new"));
-    let first = wrap(&source, &old, &Policy::default()).unwrap();
-    let again = wrap(&after(&first), &old, &Policy::default()).unwrap();
+    let first = wrap(&source, &old, &Policy::default(), &[]).unwrap();
+    let again = wrap(&after(&first), &old, &Policy::default(), &[]).unwrap();
     assert_eq!((again.action, &again.manifest.bytes), (Action::Unchanged, &first.manifest.bytes));
 
-    let upgraded = wrap(&after(&first), &new, &Policy::default()).unwrap();
+    let upgraded = wrap(&after(&first), &new, &Policy::default(), &[]).unwrap();
     assert_eq!(upgraded.action, Action::Upgraded);
-    assert_eq!(upgraded.manifest.bytes, wrap(&source, &new, &Policy::default()).unwrap().manifest.bytes);
+    assert_eq!(upgraded.manifest.bytes, wrap(&source, &new, &Policy::default(), &[]).unwrap().manifest.bytes);
     assert_eq!(after(&upgraded).config.diff_ids.len(), 3);
 
     let other = Policy { args: vec!["-g".into()], ..Policy::default() };
-    let regrouped = wrap(&after(&first), &old, &other).unwrap();
+    let regrouped = wrap(&after(&first), &old, &other, &[]).unwrap();
     assert_eq!(
         (regrouped.action, entrypoint(&regrouped)),
         (Action::Upgraded, ["/.reaper", "-g", "--"].map(String::from).to_vec())
@@ -153,14 +153,14 @@ fn built_from(wrapped: &Image, entrypoint: &str) -> Image {
 #[test]
 fn an_image_built_from_a_wrapped_one_has_a_stale_record() {
     let source = image(&config(r#"{"Entrypoint":["a"]}"#, 1, ""), 1);
-    let wrapped = after(&wrap(&source, &reapers(b""), &Policy::default()).unwrap());
+    let wrapped = after(&wrap(&source, &reapers(b""), &Policy::default(), &[]).unwrap());
 
     let heir = built_from(&wrapped, "");
-    assert_eq!(wrap(&heir, &reapers(b""), &Policy::default()).unwrap().action, Action::Skipped);
+    assert_eq!(wrap(&heir, &reapers(b""), &Policy::default(), &[]).unwrap().action, Action::Skipped);
     assert_eq!(unwrap(&heir).unwrap_err().kind(), Kind::Unsupported);
 
     let replaced = built_from(&wrapped, r#"["b"]"#);
-    let result = wrap(&replaced, &reapers(b""), &Policy::default()).unwrap();
+    let result = wrap(&replaced, &reapers(b""), &Policy::default(), &[]).unwrap();
     assert_eq!(
         (result.action, entrypoint(&result)),
         (Action::Wrapped, ["/.reaper", "--", "b"].map(String::from).to_vec())
@@ -171,13 +171,13 @@ fn an_image_built_from_a_wrapped_one_has_a_stale_record() {
 #[test]
 fn images_with_an_init_are_left_alone_unless_asked() {
     let source = image(&config(r#"{"Entrypoint":["/sbin/tini","--"],"Cmd":["x"]}"#, 1, ""), 1);
-    let skipped = wrap(&source, &reapers(b""), &Policy::default()).unwrap();
+    let skipped = wrap(&source, &reapers(b""), &Policy::default(), &[]).unwrap();
     assert_eq!((skipped.action, &skipped.manifest.bytes), (Action::Skipped, &source.manifest.bytes));
     assert!(skipped.reason.unwrap().contains("tini"));
     let insist = Policy { if_init: IfInit::Wrap, ..Policy::default() };
-    assert_eq!(wrap(&source, &reapers(b""), &insist).unwrap().action, Action::Wrapped);
+    assert_eq!(wrap(&source, &reapers(b""), &insist, &[]).unwrap().action, Action::Wrapped);
     let cmd = image(&config(r#"{"Cmd":["/init"]}"#, 1, ""), 1);
-    assert_eq!(wrap(&cmd, &reapers(b""), &Policy::default()).unwrap().action, Action::Skipped);
+    assert_eq!(wrap(&cmd, &reapers(b""), &Policy::default(), &[]).unwrap().action, Action::Skipped);
 }
 
 #[test]
@@ -188,7 +188,7 @@ fn the_added_layer_follows_the_family_of_the_manifest() {
         .replace(OCI_CONFIG, DOCKER_CONFIG)
         .replace(OCI_LAYER_GZIP, DOCKER_LAYER_GZIP);
     let source = image_of(&docker, &text).unwrap();
-    let result = wrap(&source, &reapers(b""), &Policy::default()).unwrap();
+    let result = wrap(&source, &reapers(b""), &Policy::default(), &[]).unwrap();
     assert!(result.manifest.annotations.is_empty());
     assert!(result.manifest.blobs().iter().all(|b| b.media_type.contains("docker")));
     assert_eq!(unwrap(&after(&result)).unwrap().manifest.bytes, source.manifest.bytes);
@@ -203,19 +203,19 @@ fn a_descriptors_data_follows_its_target() {
         manifest_text(&text, 0, "").replacen("},\"layers\"", &format!(",\"data\":\"{data}\"}},\"layers\""), 1)
     };
     let source = image_of(&with(&encode(text.as_bytes())), &text).unwrap();
-    let result = wrap(&source, &reapers(b""), &Policy::default()).unwrap();
+    let result = wrap(&source, &reapers(b""), &Policy::default(), &[]).unwrap();
     let Content::Image { config, .. } = &result.manifest.content else { panic!() };
     assert_eq!(config.data.as_deref(), Some(encode(&result.config.clone().unwrap()).as_str()));
     assert_eq!(unwrap(&after(&result)).unwrap().manifest.bytes, source.manifest.bytes);
     // Data that is not its target could not be restored.
     let liar = image_of(&with("AAAA"), &text).unwrap();
-    assert_eq!(wrap(&liar, &reapers(b""), &Policy::default()).unwrap_err().kind(), Kind::Unsupported);
+    assert_eq!(wrap(&liar, &reapers(b""), &Policy::default(), &[]).unwrap_err().kind(), Kind::Unsupported);
 }
 
 #[test]
 fn what_is_not_understood_is_refused() {
     let error = |image: Result<Image>| match image {
-        Ok(image) => wrap(&image, &reapers(b""), &Policy::default()).unwrap_err(),
+        Ok(image) => wrap(&image, &reapers(b""), &Policy::default(), &[]).unwrap_err(),
         Err(error) => error,
     };
     let plain = config("{}", 1, "");
@@ -258,13 +258,13 @@ fn what_is_not_understood_is_refused() {
         assert_eq!(error.kind(), Kind::Unsupported);
     }
     // One layer fewer is the most that fits.
-    assert!(wrap(&image(&config("{}", 126, ""), 126), &reapers(b""), &Policy::default()).is_ok());
+    assert!(wrap(&image(&config("{}", 126, ""), 126), &reapers(b""), &Policy::default(), &[]).is_ok());
 }
 
 #[test]
 fn an_index_comes_back_as_it_was() {
     let child = image(&config("{}", 1, ""), 1);
-    let wrapped = wrap(&child, &reapers(b""), &Policy::default()).unwrap();
+    let wrapped = wrap(&child, &reapers(b""), &Policy::default(), &[]).unwrap();
     for annotations in
         ["", r#","annotations":null"#, r#","annotations":{ }"#, r#", "annotations" : {"a":"b"}"#]
     {
@@ -370,13 +370,13 @@ proptest! {
     ) {
         let manifest = manifest_text(&text, layers, annotations) + &trailing;
         let source = image_of(&manifest, &text).unwrap();
-        let result = wrap(&source, &reapers(b""), &Policy::default()).unwrap();
+        let result = wrap(&source, &reapers(b""), &Policy::default(), &[]).unwrap();
         if result.action == Action::Wrapped {
             let wrapped = after(&result);
             let back = unwrap(&wrapped).unwrap();
             prop_assert_eq!(&back.manifest.bytes, &source.manifest.bytes);
             prop_assert_eq!(back.config.unwrap(), &source.config.bytes);
-            prop_assert_eq!(wrap(&wrapped, &reapers(b""), &Policy::default()).unwrap().action, Action::Unchanged);
+            prop_assert_eq!(wrap(&wrapped, &reapers(b""), &Policy::default(), &[]).unwrap().action, Action::Unchanged);
         }
     }
 }

@@ -1,0 +1,149 @@
+//! Reads the layers of an image for what stands at a path: streaming, from the highest down, no further than
+//! needed.
+
+use crate::error::{Context, Error, Result};
+use crate::image::{Content, Descriptor, Manifest};
+use crate::rewrite::paths::{Directory, Kind, Survey};
+use crate::transport::verify::verified;
+use crate::transport::{BlobStream, Source};
+use bytes::Bytes;
+use futures_util::StreamExt;
+use std::io::Read;
+use tokio::sync::mpsc;
+
+/// gzip makes a thousandfold of nothing, at most; what grows further is made to fill memory or time.
+const MAX_GROWTH: u64 = 1100;
+/// Small layers may be anything.
+const ALWAYS_READ: u64 = 64 << 20;
+
+/// The directories above `path`, if the reaper can go there.
+pub async fn parents(
+    source: &dyn Source,
+    manifest: &Manifest,
+    path: &str,
+    replace: bool,
+) -> Result<Vec<Directory>> {
+    let Content::Image { layers, .. } = &manifest.content else { return Ok(Vec::new()) };
+    let mut survey = Survey::new(path);
+    for layer in layers.iter().rev() {
+        if layer.is_foreign() {
+            return Err(Error::unsupported(format!(
+                "the layer {} is foreign and cannot be read",
+                layer.digest
+            ))
+            .hint("only the default --path needs no look into the layers"));
+        }
+        survey = read(source, layer, survey)
+            .await
+            .context(|| format!("looking for {path} in the layer {}", layer.digest))?;
+        if !survey.end_of_layer() {
+            break;
+        }
+    }
+    survey.parents(replace)
+}
+
+/// One layer: its bytes arrive here, and are decompressed on a thread.
+async fn read(source: &dyn Source, layer: &Descriptor, survey: Survey) -> Result<Survey> {
+    let stream = verified(source.blob(layer).await?, layer);
+    let (sender, receiver) = mpsc::channel(4);
+    let limit = layer.size.saturating_mul(MAX_GROWTH).max(ALWAYS_READ);
+    let reading =
+        tokio::task::spawn_blocking(move || members(Pipe { receiver, piece: Bytes::new() }, limit, survey));
+    feed(stream, sender).await?;
+    reading.await.map_err(|e| Error::other(format!("reading a layer ended early: {e}")))?
+}
+
+async fn feed(mut stream: BlobStream, sender: mpsc::Sender<Bytes>) -> Result<()> {
+    while let Some(piece) = stream.next().await {
+        // The reader is content, or has failed and says so itself; the rest still has to be what was promised.
+        let _ = sender.send(piece?).await;
+    }
+    Ok(())
+}
+
+/// The receiving end of a stream, to be read on a thread.
+struct Pipe {
+    receiver: mpsc::Receiver<Bytes>,
+    piece: Bytes,
+}
+
+impl Read for Pipe {
+    fn read(&mut self, buffer: &mut [u8]) -> std::io::Result<usize> {
+        while self.piece.is_empty() {
+            match self.receiver.blocking_recv() {
+                Some(piece) => self.piece = piece,
+                None => return Ok(0),
+            }
+        }
+        let n = buffer.len().min(self.piece.len());
+        buffer[..n].copy_from_slice(&self.piece.split_to(n));
+        Ok(n)
+    }
+}
+
+fn members(mut pipe: Pipe, limit: u64, mut survey: Survey) -> Result<Survey> {
+    let malformed = |e: std::io::Error| Error::unsupported(format!("the layer is malformed: {e}"));
+    let mut magic = [0; 4];
+    let n = fill(&mut pipe, &mut magic).map_err(malformed)?;
+    let whole = std::io::Cursor::new(magic).take(n as u64).chain(pipe);
+    let tar: Box<dyn Read> = match magic {
+        [0x1f, 0x8b, ..] => Box::new(flate2::read::MultiGzDecoder::new(whole)),
+        [0x28, 0xb5, 0x2f, 0xfd] => Box::new(
+            ruzstd::decoding::StreamingDecoder::new(whole)
+                .map_err(|e| Error::unsupported(format!("the layer is malformed zstd: {e}")))?,
+        ),
+        _ => Box::new(whole),
+    };
+    let mut tar = Bounded { inner: tar, left: limit };
+    let mut archive = tar::Archive::new(&mut tar);
+    for entry in archive.entries().map_err(malformed)? {
+        let entry = entry.map_err(malformed)?;
+        let name = String::from_utf8_lossy(&entry.path_bytes()).into_owned();
+        let header = entry.header();
+        let kind = match header.entry_type() {
+            tar::EntryType::Directory => Kind::Directory(Directory {
+                path: String::new(),
+                mode: header.mode().map_err(malformed)? & 0o7777,
+                uid: header.uid().map_err(malformed)?,
+                gid: header.gid().map_err(malformed)?,
+                mtime: header.mtime().map_err(malformed)?,
+            }),
+            tar::EntryType::Symlink => {
+                Kind::Link(String::from_utf8_lossy(&entry.link_name_bytes().unwrap_or_default()).into_owned())
+            }
+            _ => Kind::Other,
+        };
+        survey.member(&name, &kind);
+    }
+    // What follows the archive's end is read too, so that the sender is not left waiting.
+    std::io::copy(&mut tar, &mut std::io::sink()).map_err(malformed)?;
+    Ok(survey)
+}
+
+fn fill(input: &mut impl Read, buffer: &mut [u8]) -> std::io::Result<usize> {
+    let mut n = 0;
+    while n < buffer.len() {
+        match input.read(&mut buffer[n..])? {
+            0 => break,
+            more => n += more,
+        }
+    }
+    Ok(n)
+}
+
+/// A reader that ends in an error where a layer grows out of all proportion.
+struct Bounded {
+    inner: Box<dyn Read>,
+    left: u64,
+}
+
+impl Read for Bounded {
+    fn read(&mut self, buffer: &mut [u8]) -> std::io::Result<usize> {
+        let n = self.inner.read(buffer)?;
+        self.left = self.left.checked_sub(n as u64).ok_or_else(|| {
+            std::io::Error::other("it grows more than a thousandfold when it is decompressed")
+        })?;
+        Ok(n)
+    }
+}

@@ -16,6 +16,7 @@
 //! - [`copy`]: the engine that moves blobs, each once
 //! - [`job`]: one run from end to end
 //! - [`inspect`]: how an image starts
+//! - [`verify`](mod@verify): whether a wrapped image is what its record says
 //! - [`cli`]: the command line; alone prints, alone turns errors into exit codes
 #![forbid(unsafe_code)]
 #![warn(missing_docs)]
@@ -31,3 +32,4 @@ pub mod reapers;
 pub mod registry;
 pub mod rewrite;
 pub mod transport;
+pub mod verify;

@@ -88,6 +88,11 @@ impl Default for Reapers {
 }
 
 impl Reapers {
+    /// No reapers, to be given some.
+    pub fn none() -> Self {
+        Reapers { embedded: Vec::new(), given: Vec::new() }
+    }
+
     /// Adds a program given with `--reaper [PLATFORM=]FILE`. Without a platform it serves the machine it
     /// was built for. Fails unless it is a static Linux program for that platform.
     pub fn give(&mut self, platform: Option<&Platform>, program: Bytes) -> Result<()> {

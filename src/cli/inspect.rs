@@ -4,11 +4,11 @@ use super::options::{Format, Global, SourceOptions};
 use super::output::{Console, result};
 use super::places::Places;
 use crate::error::{Context, Error, Kind, Result};
-use crate::image::{Content, Descriptor, Location, MAX_CONFIG, Manifest, Platform};
+use crate::image::{Content, Descriptor, Location, Manifest, Platform};
 use crate::inspect::{Findings, inspect};
+use crate::job::read;
 use crate::reapers::Reapers;
-use crate::rewrite::{Image, Read};
-use crate::transport::verify::{read_whole, verified};
+use crate::rewrite::Image;
 use crate::transport::{Source, Stats};
 use futures_util::future::try_join_all;
 use serde_json::{Value, json};
@@ -66,11 +66,11 @@ async fn look(source: &dyn Source, wanted: &[Platform]) -> Result<(Manifest, Vec
             };
             let images = children.iter().filter(is_wanted).map(|d| async {
                 let child = source.child(d).await?;
-                one(source, child).await.context(|| format!("{}", d.digest))
+                read::image(source, child).await.context(|| format!("{}", d.digest))
             });
             try_join_all(images).await?.into_iter().flatten().collect()
         }
-        _ => match one(source, manifest.clone()).await? {
+        _ => match read::image(source, manifest.clone()).await? {
             Some(findings) => vec![findings],
             None => return Err(crate::rewrite::artifact(&manifest.media_type)),
         },
@@ -81,17 +81,6 @@ async fn look(source: &dyn Source, wanted: &[Platform]) -> Result<(Manifest, Vec
         return Err(Error::usage("the image has none of these platforms"));
     }
     Ok((manifest, findings))
-}
-
-/// An image; `None` for what is something else.
-async fn one(source: &dyn Source, manifest: Manifest) -> Result<Option<Image>> {
-    let Content::Image { config, .. } = &manifest.content else { return Ok(None) };
-    let stream = verified(source.blob(config).await?, config);
-    let bytes = read_whole(stream, config, MAX_CONFIG).await.context(|| "the image config")?;
-    match Image::read(manifest, bytes, source.keeps_manifests())? {
-        Read::Image(image) => Ok(Some(*image)),
-        Read::Artifact(_) => Ok(None),
-    }
 }
 
 fn text_of(location: &Location, manifest: &Manifest, findings: &[Findings]) -> String {

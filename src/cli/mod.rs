@@ -7,6 +7,7 @@ mod places;
 mod reaper;
 mod shell;
 mod unwrap;
+mod verify;
 mod wrap;
 
 use crate::error::{Error, Kind, Result};
@@ -54,6 +55,8 @@ enum Command {
     Unwrap(unwrap::Args),
     /// Tell how an image starts, and whether and by what it is wrapped
     Inspect(inspect::Args),
+    /// Check that a wrapped image is what its record says, and what wrapping its source gives
+    Verify(verify::Args),
     /// List the built-in reapers, or write one out
     Reaper(reaper::Args),
     /// Print a completion script for a shell
@@ -80,6 +83,7 @@ fn run(cli: Cli, console: &Console) -> Result<()> {
         Command::Wrap(args) => wait(wrap::run(&cli.global, *args, console)),
         Command::Unwrap(args) => wait(unwrap::run(&cli.global, args, console)),
         Command::Inspect(args) => wait(inspect::run(&cli.global, args, console)),
+        Command::Verify(args) => wait(verify::run(&cli.global, args, console)),
         Command::Reaper(args) => reaper::run(args),
         Command::Completions(args) => shell::completions(args, Cli::command()),
         Command::Man => shell::man(Cli::command()),

@@ -3,6 +3,7 @@
 
 mod plan;
 mod push;
+pub mod read;
 pub mod report;
 mod survey;
 

@@ -1,13 +1,12 @@
 //! From a manifest to a tree of what will be written. Reads manifests and configs; begins to move blobs as
 //! soon as they are known, unless that is held back.
 
-use super::{Attestations, Job, Task, Wrap, survey};
+use super::{Attestations, Job, Task, Wrap, read, survey};
 use crate::copy::{Copier, Early};
 use crate::error::{Context, Error, Result};
-use crate::image::{Content, Descriptor, Digest, MAX_CONFIG, Manifest, Platform};
+use crate::image::{Content, Descriptor, Digest, Manifest, Platform};
 use crate::rewrite::index::{self, Replaced};
 use crate::rewrite::{self, Action, Image, Read, Rewritten};
-use crate::transport::verify::{read_whole, verified};
 use bytes::Bytes;
 use futures_util::future::{BoxFuture, FutureExt, try_join_all};
 use std::sync::Mutex;
@@ -177,7 +176,7 @@ impl Planner<'_> {
             Content::Index { .. } => return Err(Error::other("an index was taken for an image")),
         };
         let source = manifest.digest.clone();
-        let reading = self.config(&config);
+        let reading = read::config(&*self.job.source, &config);
         let mut early = Vec::new();
         if !self.hold {
             // The config is asked for first, the mounts follow while it is on its way.
@@ -300,17 +299,6 @@ impl Planner<'_> {
             })),
             None => Err(rewrite::artifact(kind)),
         }
-    }
-
-    async fn config(&self, descriptor: &Descriptor) -> Result<Bytes> {
-        if descriptor.size > MAX_CONFIG {
-            return Err(Error::unsupported(format!(
-                "the image config has {} bytes, more than 8 MiB",
-                descriptor.size
-            )));
-        }
-        let stream = self.job.source.blob(descriptor).await.context(|| "the image config")?;
-        read_whole(verified(stream, descriptor), descriptor, MAX_CONFIG).await.context(|| "the image config")
     }
 
     async fn index(&self, manifest: Manifest, depth: usize) -> Result<Node> {

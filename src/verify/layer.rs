@@ -1,0 +1,99 @@
+//! What the reaper's layer holds.
+
+use crate::error::{Error, Result};
+use crate::image::{Digest, Platform};
+use crate::rewrite::elf::Program;
+use crate::rewrite::paths::Directory;
+use crate::rewrite::record::Record;
+use bytes::Bytes;
+use std::io::Read;
+
+/// Nobody's reaper is larger.
+pub const MAX_LAYER: u64 = 64 << 20;
+
+/// The layer, unpacked.
+pub struct Contents {
+    pub diff_id: Digest,
+    pub parents: Vec<Directory>,
+    pub path: String,
+    pub mode: u32,
+    pub owner: (u64, u64),
+    pub program: Bytes,
+}
+
+/// Unpacks a layer of ours. Fails unless it holds one file, and the directories above it.
+pub fn read(blob: &[u8]) -> Result<Contents> {
+    let bad = |why: String| Error::verification(format!("the last layer is not one that wrap makes: {why}"));
+    let mut tar = Vec::new();
+    match blob.starts_with(b"\x1f\x8b") {
+        true => flate2::read::GzDecoder::new(blob)
+            .take(MAX_LAYER)
+            .read_to_end(&mut tar)
+            .map_err(|e| bad(e.to_string()))?,
+        // Docker's archives hold it uncompressed.
+        false => blob.take(MAX_LAYER).read_to_end(&mut tar)?,
+    };
+    let mut contents = None;
+    let mut parents = Vec::new();
+    for entry in tar::Archive::new(&tar[..]).entries().map_err(|e| bad(e.to_string()))? {
+        let mut entry = entry.map_err(|e| bad(e.to_string()))?;
+        let path = String::from_utf8_lossy(&entry.path_bytes()).trim_end_matches('/').to_string();
+        let header = entry.header().clone();
+        let field = |value: std::io::Result<u64>| value.map_err(|e| bad(e.to_string()));
+        let mode = header.mode().map_err(|e| bad(e.to_string()))?;
+        let owner = (field(header.uid())?, field(header.gid())?);
+        match header.entry_type() {
+            tar::EntryType::Directory => {
+                parents.push(Directory {
+                    path,
+                    mode,
+                    uid: owner.0,
+                    gid: owner.1,
+                    mtime: field(header.mtime())?,
+                });
+            }
+            tar::EntryType::Regular if contents.is_none() => {
+                let mut program = Vec::new();
+                entry.read_to_end(&mut program)?;
+                contents = Some((path, mode, owner, program));
+            }
+            _ => return Err(bad(format!("it holds {path:?} too"))),
+        }
+    }
+    let (path, mode, owner, program) = contents.ok_or_else(|| bad("it holds no file".into()))?;
+    Ok(Contents {
+        diff_id: Digest::sha256(&tar),
+        parents,
+        path: format!("/{path}"),
+        mode,
+        owner,
+        program: program.into(),
+    })
+}
+
+impl Contents {
+    /// Fails unless the layer is what the record says.
+    pub fn check(&self, record: &Record, platform: &Platform) -> Result<()> {
+        let differs = |what: &str, found: &dyn std::fmt::Display, recorded: &dyn std::fmt::Display| {
+            Err(Error::verification(format!("{what} is {found}, the record says {recorded}")))
+        };
+        if self.diff_id != record.diff_id {
+            return differs("the diff_id of the last layer", &self.diff_id, &record.diff_id);
+        }
+        if self.path != record.path {
+            return differs("the reaper's path", &self.path, &record.path);
+        }
+        let digest = Digest::sha256(&self.program);
+        if digest != record.reaper {
+            return differs("the reaper", &digest, &record.reaper);
+        }
+        if self.mode & 0o7777 != 0o755 || self.owner != (0, 0) {
+            return Err(Error::verification(format!(
+                "the reaper has mode {:o} and owner {}:{}, not 755 and 0:0",
+                self.mode, self.owner.0, self.owner.1
+            )));
+        }
+        Program::check_reaper(&self.program, &platform.canonical())
+            .map_err(|e| Error::verification(format!("the reaper does not fit the image: {e}")))
+    }
+}

@@ -274,6 +274,12 @@ pub fn wrap(image: &Image, reapers: &Reapers, policy: &Policy, parents: &[Direct
         Found::Stale { reaper_first: true } => {
             Ok(same(Action::Skipped, "it inherits the reaper of the wrapped image it was built from"))
         }
+        Found::Nothing
+            if argv(&image.config).first() == Some(&policy.path) && policy.path != DEFAULT_PATH =>
+        {
+            Err(Error::unsupported(format!("the image starts {}, where the reaper is to go", policy.path))
+                .hint("choose another --path"))
+        }
         Found::Nothing if image.config.entrypoint.first() == Some(&policy.path) => Ok(same(
             Action::Skipped,
             "its entrypoint is the reaper already, without a record of who put it there",
@@ -291,7 +297,7 @@ fn wrap_fresh(
     parents: &[Directory],
 ) -> Result<Rewritten> {
     let (manifest, config) = (&image.manifest, &image.config);
-    let argv = if config.has_entrypoint() { &config.entrypoint } else { &config.cmd };
+    let argv = argv(config);
     if policy.if_init == IfInit::Skip
         && let Some(init) = init::known_init(argv)
     {
@@ -398,6 +404,11 @@ pub fn unwrap(image: &Image) -> Result<Rewritten> {
             .hint("it was built from a wrapped image or changed since; unwrap the image it was built from")),
         Found::Nothing => Err(Error::unsupported("the image is not wrapped")),
     }
+}
+
+/// The words that name the program: Entrypoint's, or Cmd's where there is none.
+pub fn argv(config: &ImageConfig) -> &[String] {
+    if config.has_entrypoint() { &config.entrypoint } else { &config.cmd }
 }
 
 /// The original list with the prefix in front; its own elements stay the text they are.

@@ -135,6 +135,11 @@ pub fn any_trace(map: &BTreeMap<String, String>) -> bool {
     map.keys().any(|key| key.starts_with(PREFIX))
 }
 
+/// Whether a label depends on the manifest, and not on the config alone.
+pub fn is_about_manifest(key: &str) -> bool {
+    matches!(key, key::SOURCE | key::UNDO)
+}
+
 /// The path that a record names, whole or not.
 pub fn recorded_path(labels: &BTreeMap<String, String>) -> Option<&str> {
     labels.get(key::PATH).map(String::as_str)

@@ -4,6 +4,7 @@
 mod layer;
 
 use crate::error::{Context, Error, Result};
+use crate::image::json::{Document, child, quote};
 use crate::image::{Content, Digest, Manifest, Platform};
 use crate::job::read;
 use crate::reapers::Reapers;
@@ -37,6 +38,8 @@ pub struct VerifiedImage {
     pub digest: Digest,
     /// Its record; `None` if it is rightly not wrapped.
     pub record: Option<Record>,
+    /// Whether wrap leaves it alone: it has an init, or there is no reaper for it.
+    pub exempt: bool,
     /// Why it is not wrapped.
     pub reason: Option<String>,
 }
@@ -53,12 +56,16 @@ pub async fn verify(image: &dyn Source, source: Option<&dyn Source>, deep: bool)
     };
     let children = children(image, &manifest).await?;
     let images: Vec<VerifiedImage> = children.iter().map(|c| c.outcome.clone()).collect();
-    if images.iter().all(|i| i.record.is_none())
-        && expected.as_ref().is_none_or(|(_, e)| e.digest != manifest.digest)
-    {
-        let why =
-            images.iter().find_map(|i| i.reason.clone()).unwrap_or_else(|| "it holds no Linux image".into());
-        return Err(Error::verification(format!("the image is not wrapped: {why}")));
+    let unwrapped = images.iter().find(|i| i.record.is_none() && !i.exempt);
+    let none = images.iter().all(|i| i.record.is_none());
+    let same = expected.as_ref().is_some_and(|(_, e)| e.digest == manifest.digest);
+    if let Some(image) = unwrapped.or(images.first().filter(|_| none && !same)) {
+        let platform = image.platform.as_ref().map(|p| format!(" for {p}")).unwrap_or_default();
+        let why = image.reason.as_deref().unwrap_or_default();
+        return Err(Error::verification(format!("the image{platform} is not wrapped: {why}")));
+    }
+    if images.is_empty() {
+        return Err(Error::verification("the index holds no Linux image"));
     }
     let source_digest = match &manifest.content {
         Content::Index { .. } => verify_index(&manifest, &children, expected.as_ref().map(|e| &e.1))?,
@@ -109,6 +116,7 @@ async fn one(place: &dyn Source, image: Image, position: usize) -> Result<Child>
         platform: image.config.platform().ok().map(Platform::canonical),
         digest: image.manifest.digest.clone(),
         record: None,
+        exempt: false,
         reason: None,
     };
     let manifest = image.manifest.clone();
@@ -116,11 +124,14 @@ async fn one(place: &dyn Source, image: Image, position: usize) -> Result<Child>
         if record::any_trace(&image.config.labels) {
             return Err(Error::verification(why_stale(&image)));
         }
-        let argv = if image.config.has_entrypoint() { &image.config.entrypoint } else { &image.config.cmd };
-        outcome.reason = match init::known_init(argv) {
-            Some(init) => Some(format!("it starts {init}")),
-            None => Some("it has no record".into()),
-        };
+        let init = init::known_init(rewrite::argv(&image.config));
+        let no_reaper = image.config.platform().is_ok_and(|p| Reapers::default().select(p).is_err());
+        outcome.exempt = init.is_some() || no_reaper;
+        outcome.reason = Some(match init {
+            Some(init) => format!("it starts {init}"),
+            None if no_reaper => "there is no reaper for its platform".into(),
+            None => "it has no record".into(),
+        });
         return Ok(Child { position, manifest, original: None, outcome });
     };
     let record = original.record.clone();
@@ -159,11 +170,16 @@ fn rewrapped(image: &Image, original: &Image, record: &Record, layer: &layer::Co
         ));
     }
     let config = again.config.unwrap_or_default();
-    compare("the config", &image.config.bytes, &config)?;
-    match image.keeps_manifest {
-        true => compare("the manifest", &image.manifest.bytes, &again.manifest.bytes),
-        false => Ok(()),
+    if image.keeps_manifest {
+        compare("the config", &image.config.bytes, &config)?;
+        return compare("the manifest", &image.manifest.bytes, &again.manifest.bytes);
     }
+    // What the record says of the manifest cannot be compared where there is none.
+    let mut text = Document::new(&config)?;
+    for (key, value) in image.config.labels.iter().filter(|(key, _)| record::is_about_manifest(key)) {
+        text.set(&child("/config/Labels", key), &quote(value))?;
+    }
+    compare("the config", &image.config.bytes, text.as_str().as_bytes())
 }
 
 /// The index is that of its children, by its own record.

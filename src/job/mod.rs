@@ -5,6 +5,7 @@ mod plan;
 mod push;
 pub mod read;
 pub mod report;
+mod select;
 mod survey;
 
 use crate::copy::Copier;
@@ -138,7 +139,19 @@ impl Job {
         }
         let (source, current) = tokio::join!(self.source.manifest(), self.sink.current());
         // What the source lacks matters more than what the destination answers.
-        Ok((source?, current?))
+        Ok((self.fitting(source?).await?, current?))
+    }
+
+    /// The image itself, where the destination takes no index.
+    async fn fitting(&self, mut source: Manifest) -> Result<Manifest> {
+        let wanted = match &self.task {
+            Task::Wrap(wrap) => wrap.platforms.as_slice(),
+            Task::Unwrap => &[],
+        };
+        while !self.sink.takes_indexes() && matches!(source.content, Content::Index { .. }) {
+            source = self.source.child(select::one(&source, wanted)?).await?;
+        }
+        Ok(source)
     }
 
     /// The answer that two requests give: what the destination records says all.

@@ -1,7 +1,7 @@
 //! From a manifest to a tree of what will be written. Reads manifests and configs; begins to move blobs as
 //! soon as they are known, unless that is held back.
 
-use super::{Attestations, Job, Task, Wrap, read, survey};
+use super::{Attestations, Job, Task, Wrap, read, select, survey};
 use crate::copy::{Copier, Early};
 use crate::error::{Context, Error, Result};
 use crate::image::{Content, Descriptor, Digest, Manifest, Platform};
@@ -302,7 +302,11 @@ impl Planner<'_> {
     }
 
     async fn index(&self, manifest: Manifest, depth: usize) -> Result<Node> {
-        let chosen = self.choose(&manifest)?;
+        let wanted = match &self.job.task {
+            Task::Wrap(wrap) => wrap.platforms.as_slice(),
+            Task::Unwrap => &[],
+        };
+        let chosen = select::children(&manifest, wanted)?;
         let all = manifest.children().iter().enumerate();
         let kept = all.filter(|(i, _)| chosen.contains(i)).map(|(i, d)| self.child(i, d, depth));
         let mut children = try_join_all(kept).await?;
@@ -355,42 +359,6 @@ impl Planner<'_> {
         };
         let source = manifest.digest.clone();
         Ok(Node::Index(IndexNode { manifest: result, source, children, notes, base: base.manifest }))
-    }
-
-    /// Which children are kept, by `--platform`.
-    fn choose(&self, manifest: &Manifest) -> Result<Vec<usize>> {
-        let children = manifest.children();
-        let all: Vec<usize> = (0..children.len()).collect();
-        let wanted = match &self.job.task {
-            Task::Wrap(wrap) if !wrap.platforms.is_empty() => &wrap.platforms,
-            _ => return Ok(all),
-        };
-        let matches = |i: &usize, platform: &Platform| {
-            children[*i].platform.as_ref().is_some_and(|p| p.satisfies(platform))
-        };
-        let available = || -> String {
-            let mut names: Vec<String> = children
-                .iter()
-                .filter(|d| !d.is_attestation())
-                .filter_map(|d| Some(d.platform.as_ref()?.to_string()))
-                .collect();
-            names.dedup();
-            names.join(", ")
-        };
-        for platform in wanted {
-            if !all.iter().any(|i| matches(i, platform)) {
-                return Err(Error::usage(format!("the image has no platform {platform}"))
-                    .hint(format!("it has: {}", available())));
-            }
-        }
-        let images: Vec<usize> =
-            all.iter().copied().filter(|i| wanted.iter().any(|p| matches(i, p))).collect();
-        let subjects: Vec<String> = images.iter().map(|i| children[*i].digest.to_string()).collect();
-        let kept = |i: &usize| {
-            let subject = children[*i].annotation("vnd.docker.reference.digest");
-            images.contains(i) || subject.is_some_and(|s| subjects.iter().any(|d| d == s))
-        };
-        Ok(all.into_iter().filter(kept).collect())
     }
 
     async fn child(&self, position: usize, descriptor: &Descriptor, depth: usize) -> Result<Child> {

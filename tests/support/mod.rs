@@ -9,7 +9,7 @@
 //! | [`daemon`] | starts real servers that cannot outlive the test process |
 //! | [`engine`] | containers, whichever engine runs them |
 //! | [`docker_registry`], [`docker`], [`podman`] | Debian's `docker-registry`, `dockerd` and `podman`, each private to the test |
-#![allow(dead_code, reason = "each test file uses a part of it")]
+#![allow(dead_code, unused_imports, reason = "each test file uses a part of it")]
 
 pub mod daemon;
 pub mod docker;

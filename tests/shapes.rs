@@ -1,0 +1,331 @@
+//! Indexes of every shape: wrapped, carried over, narrowed, or refused.
+
+mod support;
+
+use serde_json::{Value, json};
+use support::image::{Family, Image, digest};
+use support::registry::Registry;
+use support::run::reapify;
+
+/// An image for a platform, with two layers of its own.
+fn image_for(os: &str, architecture: &str, variant: &str, family: Family) -> Image {
+    let variant = if variant.is_empty() { String::new() } else { format!(r#""variant":"{variant}","#) };
+    let config = format!(
+        r#"{{"os":"{os}","architecture":"{architecture}",{variant}"config":{{"Entrypoint":["/app"]}},"rootfs":{{"type":"layers","diff_ids":[$DIFF_IDS]}}}}"#
+    );
+    let content = format!("{os}/{architecture}{variant}");
+    Image::new()
+        .family(family)
+        .layer(&[support::image::file("base", b"shared by all")])
+        .layer(&[support::image::file("app", content.as_bytes())])
+        .config(&config)
+}
+
+fn child(image: &Image, os: &str, architecture: &str) -> Value {
+    let mut descriptor = image.descriptor();
+    descriptor["platform"] = json!({"os": os, "architecture": architecture});
+    descriptor
+}
+
+/// A statement about `subject`, as BuildKit adds them.
+fn attestation(registry: &Registry, repository: &str, subject: &str) -> Value {
+    let config = registry.put_blob(repository, b"{}");
+    let layer = registry.put_blob(repository, b"{\"predicate\":1}");
+    let manifest = json!({
+        "schemaVersion": 2, "mediaType": Family::Oci.manifest(),
+        "config": {"mediaType": Family::Oci.config(), "digest": config, "size": 2},
+        "layers": [{"mediaType": "application/vnd.in-toto+json", "digest": layer, "size": 15}],
+    })
+    .to_string();
+    let digest = registry.put_manifest(
+        repository,
+        &digest(manifest.as_bytes()),
+        Family::Oci.manifest(),
+        manifest.as_bytes(),
+    );
+    json!({
+        "mediaType": Family::Oci.manifest(), "digest": digest, "size": manifest.len(),
+        "annotations": {"vnd.docker.reference.type": "attestation-manifest", "vnd.docker.reference.digest": subject},
+        "platform": {"os": "unknown", "architecture": "unknown"},
+    })
+}
+
+/// Puts an index with odd white space under a tag.
+fn put_index(
+    registry: &Registry,
+    repository: &str,
+    tag: &str,
+    family: Family,
+    children: &[Value],
+) -> Vec<u8> {
+    let children: Vec<String> = children.iter().map(|c| serde_json::to_string_pretty(c).unwrap()).collect();
+    let text = format!(
+        "{{ \"schemaVersion\": 2,\n \"mediaType\": \"{}\",\n \"manifests\": [\n{}\n ], \"x-vendor\" : 1e3 }}\n",
+        family.index(),
+        children.join(" ,\n")
+    );
+    registry.put_manifest(repository, tag, family.index(), text.as_bytes());
+    text.into_bytes()
+}
+
+fn manifest(registry: &Registry, repository: &str, reference: &str) -> (Vec<u8>, Value) {
+    let stored = registry
+        .manifest(repository, reference)
+        .unwrap_or_else(|| panic!("{repository}:{reference} is there"));
+    (stored.bytes.to_vec(), serde_json::from_slice(&stored.bytes).unwrap())
+}
+
+fn actions(report: &Value) -> Vec<(String, String)> {
+    let text = |v: &Value| v.as_str().unwrap_or("-").to_string();
+    report["platforms"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .map(|p| (text(&p["platform"]), text(&p["action"])))
+        .collect()
+}
+
+fn pairs(list: &[(&str, &str)]) -> Vec<(String, String)> {
+    list.iter().map(|(a, b)| (a.to_string(), b.to_string())).collect()
+}
+
+/// An index for four platforms, one of them Windows, with an attestation.
+fn usual(registry: &Registry, family: Family) -> Vec<u8> {
+    let mut children = Vec::new();
+    for (os, architecture) in
+        [("linux", "amd64"), ("linux", "arm64"), ("linux", "s390x"), ("windows", "amd64")]
+    {
+        let image = image_for(os, architecture, "", family);
+        image.in_registry(registry, "app", &format!("{os}-{architecture}"));
+        children.push(child(&image, os, architecture));
+    }
+    if family == Family::Oci {
+        let subject = children[0]["digest"].as_str().unwrap().to_string();
+        children.push(attestation(registry, "app", &subject));
+    }
+    put_index(registry, "app", "all", family, &children)
+}
+
+#[test]
+fn each_linux_child_is_wrapped_and_the_rest_is_carried_over() {
+    for family in [Family::Oci, Family::Docker] {
+        let registry = Registry::start();
+        usual(&registry, family);
+        registry.clear_log();
+        let report = reapify(["wrap", "--output", "json", "--attestations", "keep"])
+            .args([registry.name("app", "all"), registry.name("copy", "reaped")])
+            .run()
+            .succeeds()
+            .json();
+        assert_eq!(report["action"], "wrapped");
+        let mut expected = pairs(&[
+            ("linux/amd64", "wrapped"),
+            ("linux/arm64", "wrapped"),
+            ("linux/s390x", "wrapped"),
+            ("windows/amd64", "skipped"),
+        ]);
+        if family == Family::Oci {
+            expected.extend(pairs(&[("unknown/unknown", "skipped")]));
+        }
+        assert_eq!(actions(&report), expected);
+        registry.complete("copy", "reaped");
+        let (_, before) = manifest(&registry, "app", "all");
+        let (_, after) = manifest(&registry, "copy", "reaped");
+        for (i, child) in after["manifests"].as_array().unwrap().iter().enumerate() {
+            let same = child["digest"] == before["manifests"][i]["digest"];
+            assert_eq!(same, i >= 3, "child {i}");
+            assert_eq!(child["platform"], before["manifests"][i]["platform"]);
+        }
+        assert_eq!(
+            after["annotations"].is_null(),
+            family == Family::Docker,
+            "Docker's lists take no annotations"
+        );
+
+        // Nothing to do the second time: two requests, or for Docker's types those that tell.
+        registry.clear_log();
+        let again = reapify(["wrap", "--output", "json", "--attestations", "keep"])
+            .args([registry.name("app", "all"), registry.name("copy", "reaped")])
+            .run()
+            .succeeds()
+            .json();
+        assert_eq!(again["digest"], report["digest"]);
+        let requests = if family == Family::Oci { 2 } else { 2 + 2 * 3 };
+        assert_eq!(registry.log().len(), requests, "{:#?}", registry.log().lines());
+        assert_eq!(registry.log().count(|e| e.line().starts_with('P')), 0);
+    }
+}
+
+#[test]
+fn unwrapping_an_index_restores_it_digest_for_digest() {
+    for family in [Family::Oci, Family::Docker] {
+        let registry = Registry::start();
+        let source = usual(&registry, family);
+        let names = [("app", "all"), ("copy", "reaped"), ("back", "again")].map(|(r, t)| registry.name(r, t));
+        reapify(["wrap", "--attestations", "keep"]).args(&names[..2]).run().succeeds();
+        let report = reapify(["unwrap", "--output", "json"]).args(&names[1..]).run().succeeds().json();
+        assert_eq!(report["action"], "unwrapped");
+        assert_eq!(report["digest"], digest(&source));
+        registry.complete("back", "again");
+        assert_eq!(manifest(&registry, "back", "again").0, source);
+        reapify(["unwrap"]).args([&names[2], &names[1]]).run().exits(5).says("wrapped");
+    }
+}
+
+#[test]
+fn attestations_go_with_the_images_they_describe() {
+    let registry = Registry::start();
+    usual(&registry, Family::Oci);
+    let to = registry.name("copy", "reaped");
+    reapify(["wrap", &registry.name("app", "all"), &to]).run().succeeds().says("1 attestations are left out");
+    let (_, after) = manifest(&registry, "copy", "reaped");
+    assert_eq!(after["manifests"].as_array().unwrap().len(), 4);
+    // The kept children come back all the same.
+    reapify(["unwrap", &to, &registry.name("back", "again")]).run().succeeds().says("1 more children");
+    let (_, before) = manifest(&registry, "app", "all");
+    let (_, back) = manifest(&registry, "back", "again");
+    let digests = |v: &Value| {
+        v["manifests"].as_array().unwrap().iter().take(4).map(|c| c["digest"].clone()).collect::<Vec<_>>()
+    };
+    assert_eq!(digests(&back), digests(&before));
+    reapify(["verify", &to, "--deep", "--source", &registry.name("app", "all")]).run().succeeds();
+}
+
+#[test]
+fn platforms_narrow_an_index_which_stays_one() {
+    let registry = Registry::start();
+    usual(&registry, Family::Oci);
+    let from = registry.name("app", "all");
+    let report =
+        reapify(["wrap", "--output", "json", "--platform", "linux/arm64/v8", "--platform", "linux/s390x"])
+            .args([&from, &registry.name("copy", "some")])
+            .run()
+            .succeeds()
+            .json();
+    assert_eq!(actions(&report), pairs(&[("linux/arm64", "wrapped"), ("linux/s390x", "wrapped")]));
+    let (_, after) = manifest(&registry, "copy", "some");
+    assert_eq!(after["manifests"].as_array().unwrap().len(), 2);
+    assert_eq!(after["mediaType"], Family::Oci.index());
+    reapify(["verify", &registry.name("copy", "some"), "--source", &from]).run().succeeds();
+
+    reapify(["wrap", "--platform", "linux/riscv64", &from, &registry.name("copy", "none")])
+        .run()
+        .exits(2)
+        .says("linux/riscv64")
+        .says("linux/amd64, linux/arm64, linux/s390x, windows/amd64");
+    reapify(["wrap", "--platform", "linux", &from, &registry.name("copy", "none")]).run().exits(2);
+    assert!(registry.manifest("copy", "none").is_none());
+}
+
+#[test]
+fn an_index_with_platforms_missing_at_the_source_is_refused_by_name() {
+    let registry = Registry::start();
+    registry.set(|settings| settings.checks_references = false);
+    let there = image_for("linux", "amd64", "", Family::Oci);
+    there.in_registry(&registry, "app", "amd64");
+    let gone = image_for("linux", "arm64", "", Family::Oci);
+    put_index(
+        &registry,
+        "app",
+        "sparse",
+        Family::Oci,
+        &[child(&there, "linux", "amd64"), child(&gone, "linux", "arm64")],
+    );
+    let from = registry.name("app", "sparse");
+    reapify(["wrap", &from, &registry.name("copy", "x")])
+        .run()
+        .exits(3)
+        .says("linux/arm64")
+        .says(&gone.digest());
+    assert!(registry.manifest("copy", "x").is_none());
+    reapify(["wrap", "--platform", "linux/amd64", &from, &registry.name("copy", "x")]).run().succeeds();
+}
+
+#[test]
+fn nested_indexes_and_shared_children_are_wrapped_once() {
+    let registry = Registry::start();
+    let image = image_for("linux", "amd64", "", Family::Oci);
+    image.in_registry(&registry, "app", "amd64");
+    let inner = put_index(&registry, "app", "inner", Family::Oci, &[child(&image, "linux", "amd64")]);
+    let nested = json!({"mediaType": Family::Oci.index(), "digest": digest(&inner), "size": inner.len()});
+    let source = put_index(
+        &registry,
+        "app",
+        "outer",
+        Family::Oci,
+        &[nested.clone(), child(&image, "linux", "amd64"), nested],
+    );
+    let names = [("app", "outer"), ("copy", "reaped"), ("back", "again")].map(|(r, t)| registry.name(r, t));
+    reapify(["wrap"]).args(&names[..2]).run().succeeds();
+    registry.complete("copy", "reaped");
+    reapify(["unwrap"]).args(&names[1..]).run().succeeds();
+    assert_eq!(manifest(&registry, "back", "again").0, source);
+}
+
+#[test]
+fn another_reaper_upgrades_every_child_as_if_it_had_been_first() {
+    let registry = Registry::start();
+    usual(&registry, Family::Oci);
+    let from = registry.name("app", "all");
+    let (old, new, fresh) = (registry.name("a", "1"), registry.name("b", "1"), registry.name("c", "1"));
+    reapify(["wrap", "--group", &from, &old]).run().succeeds();
+    let upgraded = reapify(["wrap", "--output", "json", &old, &new]).run().succeeds().json();
+    assert_eq!(upgraded["action"], "upgraded");
+    let first = reapify(["wrap", "--output", "json", &from, &fresh]).run().succeeds().json();
+    assert_eq!(upgraded["digest"], first["digest"]);
+}
+
+#[test]
+fn children_without_a_reaper_or_with_an_init_are_carried_over_with_the_reason() {
+    let registry = Registry::start();
+    let mut children = Vec::new();
+    for (architecture, entrypoint) in [("amd64", "/app"), ("vax", "/app"), ("arm64", "/sbin/tini")] {
+        let image = image_for("linux", architecture, "", Family::Oci);
+        let config = String::from_utf8(image.config_bytes()).unwrap().replace("/app", entrypoint);
+        let image = image.config(&config);
+        image.in_registry(&registry, "app", architecture);
+        children.push(child(&image, "linux", architecture));
+    }
+    put_index(&registry, "app", "mixed", Family::Oci, &children);
+    let outcome =
+        reapify(["wrap", "--output", "json", &registry.name("app", "mixed"), &registry.name("copy", "x")])
+            .run()
+            .succeeds();
+    assert_eq!(
+        actions(&outcome.json()),
+        pairs(&[("linux/amd64", "wrapped"), ("linux/vax", "skipped"), ("linux/arm64", "skipped")])
+    );
+    outcome.says("no reaper for this platform").says("tini");
+    registry.complete("copy", "x");
+    reapify(["verify", &registry.name("copy", "x"), "--source", &registry.name("app", "mixed")])
+        .run()
+        .succeeds();
+}
+
+#[test]
+fn indexes_nested_too_deep_are_refused() {
+    let registry = Registry::start();
+    let image = image_for("linux", "amd64", "", Family::Oci);
+    image.in_registry(&registry, "app", "amd64");
+    let mut inner = child(&image, "linux", "amd64");
+    for depth in 0..12 {
+        let text = put_index(&registry, "app", &format!("deep{depth}"), Family::Oci, &[inner]);
+        inner = json!({"mediaType": Family::Oci.index(), "digest": digest(&text), "size": text.len()});
+    }
+    reapify(["wrap", &registry.name("app", "deep11"), &registry.name("copy", "x")])
+        .run()
+        .exits(5)
+        .says("deeper");
+    assert!(registry.manifest("copy", "x").is_none());
+}
+
+#[test]
+fn an_index_has_no_place_in_a_docker_archive() {
+    let registry = Registry::start();
+    usual(&registry, Family::Oci);
+    let dir = support::scratch();
+    let archive = format!("docker-archive:{}", dir.path().join("x.tar").display());
+    reapify(["wrap", &registry.name("app", "all"), &archive]).run().exits(2).says("--platform");
+    reapify(["wrap", "--platform", "linux/amd64", &registry.name("app", "all"), &archive]).run().succeeds();
+    reapify(["inspect", &archive]).run().succeeds();
+}

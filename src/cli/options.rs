@@ -2,7 +2,7 @@
 
 use crate::credentials::{Credentials, Store};
 use crate::error::{Context, Error, Result};
-use crate::registry::HostOptions;
+use crate::registry::{HostOptions, Upload};
 use clap::{Args, ValueEnum};
 use std::io::Read;
 use std::path::PathBuf;
@@ -85,12 +85,26 @@ pub struct NetworkOptions {
     /// How many requests may be under way at once to one host
     #[arg(long, value_name = "N", default_value_t = 64, value_parser = clap::value_parser!(u16).range(1..))]
     pub jobs: u16,
+    /// Send blobs in this way: put, patch or chunks:MEBIBYTES [default: what is known of the host]
+    #[arg(long, value_name = "[HOST=]HOW")]
+    upload: Vec<String>,
 }
 
 impl NetworkOptions {
     /// Where credentials are looked for.
     pub fn store(&self) -> Store {
         Store { authfile: self.authfile.clone() }
+    }
+
+    /// How blobs are sent to a host, if the user says so; what names the host goes first.
+    pub fn upload(&self, host: &str) -> Result<Option<Upload>> {
+        let ways = self.upload.iter().map(|text| match text.split_once('=') {
+            Some((host, how)) => Ok((Some(host), how.parse()?)),
+            None => Ok((None, text.parse()?)),
+        });
+        let ways = ways.collect::<Result<Vec<(Option<&str>, Upload)>>>()?;
+        let named = ways.iter().find(|(of, _)| *of == Some(host));
+        Ok(named.or_else(|| ways.iter().find(|(of, _)| of.is_none())).map(|(_, how)| *how))
     }
 
     /// What is special about hosts.

@@ -30,6 +30,7 @@ impl<'a> Places<'a> {
             stall: Duration::from_secs(60),
             connect: Duration::from_secs(15),
             jobs: network.jobs.into(),
+            upload: None,
             stats,
             trace: console.trace(),
         };
@@ -91,12 +92,8 @@ impl<'a> Places<'a> {
         if let Some((_, _, client)) = known {
             return Ok(client.clone());
         }
-        let client = Arc::new(Client::new(
-            name.host(),
-            credentials.clone(),
-            &self.network.hosts(),
-            self.options.clone(),
-        )?);
+        let options = Options { upload: self.network.upload(name.host())?, ..self.options.clone() };
+        let client = Arc::new(Client::new(name.host(), credentials.clone(), &self.network.hosts(), options)?);
         self.clients.push((name.host().into(), credentials, client.clone()));
         Ok(client)
     }

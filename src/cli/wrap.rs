@@ -190,7 +190,7 @@ pub async fn transform(
             false => (job.run().await?, None),
         })
     };
-    let done = interruptible(work, async || sink.abort().await).await;
+    let done = interruptible(work, async || sink.release().await).await;
     let (report, changes) = done.context(|| format!("{source}"))?;
     let outcome = Outcome {
         source: &source,

@@ -10,8 +10,9 @@ mod survey;
 
 use crate::copy::Copier;
 use crate::error::Result;
-use crate::image::{Content, Manifest, Platform};
+use crate::image::{Content, Digest, Manifest, Platform};
 use crate::reapers::Reapers;
+use crate::rewrite::layer::Layer;
 use crate::rewrite::{Action, Policy, index, record};
 use crate::transport::{Sink, Source, Stats};
 use plan::Node;
@@ -54,12 +55,18 @@ pub struct Wrap {
 
 impl Wrap {
     /// The recipes by which the result of an image may have been made: one a reaper.
-    fn recipes(&self) -> impl Iterator<Item = crate::image::Digest> + '_ {
+    fn recipes(&self) -> impl Iterator<Item = Digest> + '_ {
         self.reapers.all().map(|r| record::recipe(&r.digest, &self.policy))
     }
 
+    /// Whether a layer is one that this wrap adds.
+    fn may_have_added(&self, layer: &Digest) -> bool {
+        let layers = self.reapers.all().filter_map(|r| Layer::new(&self.policy.path, &r.program, &[]).ok());
+        layers.into_iter().any(|l| l.digest == *layer)
+    }
+
     /// The recipe of an index.
-    fn index_recipe(&self) -> crate::image::Digest {
+    fn index_recipe(&self) -> Digest {
         let platforms: Vec<String> = self.platforms.iter().map(Platform::to_string).collect();
         let attestations = match self.attestations {
             Attestations::Drop => "drop",
@@ -89,9 +96,7 @@ impl Job {
     /// Does the job. On failure nothing is tagged, and open uploads are cancelled.
     pub async fn run(&self) -> Result<Report> {
         let outcome = self.attempt().await;
-        if outcome.is_err() {
-            self.sink.abort().await;
-        }
+        self.sink.release().await;
         outcome
     }
 
@@ -168,7 +173,16 @@ impl Job {
     }
 
     fn may_be_done(&self, source: &Manifest, current: &Manifest) -> bool {
-        current.digest == source.digest || record::annotated(current).is_none()
+        match &self.task {
+            // In place it tells nothing that both are the same; the layer on top does.
+            Task::Wrap(wrap) if self.in_place => match &source.content {
+                Content::Image { layers, .. } => {
+                    layers.last().is_some_and(|last| wrap.may_have_added(&last.digest))
+                }
+                _ => false,
+            },
+            _ => current.digest == source.digest || record::annotated(current).is_none(),
+        }
     }
 }
 

@@ -2,6 +2,7 @@
 
 use super::auth::Scope;
 use super::error::{self, from_answer, retry_after};
+use super::quirks::Upload;
 use super::tls::{self, HostOptions};
 use super::token::Tokens;
 use crate::credentials::Credentials;
@@ -36,6 +37,8 @@ pub struct Options {
     pub connect: Duration,
     /// How many requests may be under way at once to one host.
     pub jobs: usize,
+    /// How blobs are sent, if the user says so.
+    pub upload: Option<Upload>,
     /// Counters.
     pub stats: Arc<Stats>,
     /// The log.
@@ -163,16 +166,22 @@ impl Client {
         }
     }
 
-    /// One attempt, and a second one if the first is told to say who asks.
+    /// One attempt, and further ones if it is told to say who asks: one that carried no token, and one whose
+    /// token had expired.
     async fn authenticated(&self, request: &Request<'_>) -> Result<Response> {
-        let authorization = self.authorization(request.scopes).await?;
-        let answer = self.once(request, authorization.as_deref()).await?;
-        if answer.status() != StatusCode::UNAUTHORIZED {
-            return Ok(answer);
-        }
-        match self.answer_challenge(&answer, authorization, request.scopes).await? {
-            Some(authorization) => self.once(request, Some(&authorization)).await,
-            None => Ok(answer),
+        let mut authorization = self.authorization(request.scopes).await?;
+        let mut replayed = false;
+        loop {
+            let answer = self.once(request, authorization.as_deref()).await?;
+            let refused = authorization.is_some();
+            if answer.status() != StatusCode::UNAUTHORIZED || (refused && replayed) {
+                return Ok(answer);
+            }
+            replayed |= refused;
+            authorization = self.answer_challenge(&answer, authorization, request.scopes).await?;
+            if authorization.is_none() {
+                return Ok(answer);
+            }
         }
     }
 

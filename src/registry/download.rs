@@ -70,9 +70,13 @@ impl Download {
         };
         let answer = self.client.send(&request).await?;
         self.skip = match answer.status() {
-            StatusCode::OK => self.at,
+            // A whole answer of another size is not broken off: the registry has no more, or something else.
+            StatusCode::OK => match answer.content_length().filter(|n| *n != self.descriptor.size) {
+                Some(has) => return Err(self.wrong_size(has)),
+                None => self.at,
+            },
             StatusCode::PARTIAL_CONTENT if self.at > 0 && starts_at(&answer, self.at) => 0,
-            StatusCode::RANGE_NOT_SATISFIABLE => return Err(self.too_short()),
+            StatusCode::RANGE_NOT_SATISFIABLE => return Err(self.wrong_size(self.at)),
             StatusCode::PARTIAL_CONTENT => {
                 return Err(Error::network(format!(
                     "{}: the registry sent another range than it was asked for",
@@ -85,12 +89,12 @@ impl Download {
         Ok(())
     }
 
-    fn too_short(&self) -> Error {
+    fn wrong_size(&self, has: u64) -> Error {
         Error::verification(format!(
-            "size mismatch: {} ends after {} bytes, its descriptor says {}",
-            self.descriptor.digest, self.at, self.descriptor.size
+            "size mismatch: the registry has {has} bytes of {}, its descriptor says {}",
+            self.descriptor.digest, self.descriptor.size
         ))
-        .hint("the registry holds a truncated blob; push the image to it again")
+        .hint("the registry holds a damaged blob; push the image to it again")
     }
 
     async fn next(&mut self) -> Result<Option<Bytes>> {

@@ -4,11 +4,13 @@ pub mod auth;
 mod client;
 mod download;
 mod error;
+mod quirks;
 mod tls;
 mod token;
 mod upload;
 
 pub use client::{Client, Options, Trace};
+pub use quirks::Upload;
 pub use tls::{HostOptions, is_loopback};
 
 use crate::error::{Context, Error, Result};
@@ -192,8 +194,8 @@ impl Sink for Repository {
         Ok(digest.unwrap_or(&manifest.digest).clone())
     }
 
-    async fn abort(&self) {
-        self.uploads.abort().await;
+    async fn release(&self) {
+        self.uploads.release().await;
     }
 
     fn origin(&self) -> Option<Origin> {

@@ -1,7 +1,8 @@
 //! Blobs on their way into a registry (OCI distribution specification, "Pushing Blobs").
 
 use super::auth::Scope;
-use super::client::{Client, Request, headers, sensitive, stalled};
+use super::client::{self, Client, Request, sensitive, stalled};
+use super::quirks::{self, Upload};
 use crate::error::{Error, Kind, Result};
 use crate::image::Descriptor;
 use crate::transport::{BlobStream, Payload, Slot, Stats};
@@ -10,7 +11,7 @@ use reqwest::header::{self, HeaderMap};
 use reqwest::{Method, Response, StatusCode, Url};
 use std::collections::HashSet;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Arc, Mutex};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 /// The uploads of one repository.
@@ -20,6 +21,8 @@ pub struct Uploads {
     scopes: Vec<Scope>,
     /// Sessions that are open, to be cancelled when we give up.
     open: Mutex<HashSet<String>>,
+    /// How blobs are sent here after the usual way was refused.
+    fallback: Mutex<Option<Upload>>,
 }
 
 /// The outcome of a mount.
@@ -32,7 +35,13 @@ pub enum Mount {
 impl Uploads {
     pub fn new(client: Arc<Client>, repository: &str) -> Self {
         let scopes = vec![Scope { repository: repository.into(), push: true }];
-        Uploads { client, repository: repository.into(), scopes, open: Mutex::default() }
+        Uploads {
+            client,
+            repository: repository.into(),
+            scopes,
+            open: Mutex::default(),
+            fallback: Mutex::default(),
+        }
     }
 
     fn request<'a>(&self, method: Method, url: Url, scopes: &'a [Scope], what: String) -> Request<'a> {
@@ -40,7 +49,7 @@ impl Uploads {
     }
 
     fn sessions(&self) -> std::sync::MutexGuard<'_, HashSet<String>> {
-        self.open.lock().unwrap_or_else(std::sync::PoisonError::into_inner)
+        self.open.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     fn slot(&self, url: &Url, answer: &Response, what: &str) -> Result<Slot> {
@@ -79,7 +88,7 @@ impl Uploads {
     }
 
     /// Cancels all sessions.
-    pub async fn abort(&self) {
+    pub async fn release(&self) {
         let open: Vec<String> = self.sessions().drain().collect();
         futures_util::future::join_all(open.into_iter().map(|location| self.close(Slot(location)))).await;
     }
@@ -132,18 +141,15 @@ impl Uploads {
                 Some(slot) => slot,
                 None => self.open().await?,
             };
-            let outcome = self.put_once(&slot, descriptor, &payload, &what).await;
-            self.sessions().remove(&slot.0);
-            let error = match outcome {
+            // A session that failed stays among those that are cancelled at the end.
+            let error = match self.put_once(&slot, descriptor, &payload, &what).await {
                 Ok(()) => {
+                    self.sessions().remove(&slot.0);
                     Stats::add(&self.client.options.stats.bytes_pushed, descriptor.size);
                     return Ok(());
                 }
                 Err(error) if error.is_transient() => error,
-                Err(error) => {
-                    self.close(slot).await;
-                    return Err(error);
-                }
+                Err(error) => return Err(error),
             };
             self.client.pause(&mut attempt, error, None).await?;
             if self.exists(descriptor).await? {
@@ -159,57 +165,159 @@ impl Uploads {
         payload: &Payload<'_>,
         what: &str,
     ) -> Result<()> {
-        let mut url = Url::parse(&slot.0).map_err(|e| Error::network(format!("{what}: {e}")))?;
-        url.query_pairs_mut().append_pair("digest", &descriptor.digest.to_string());
-        let mut sent = None;
-        for replay in [false, true] {
-            let authorization = match sent.take() {
-                Some(authorization) => Some(authorization),
-                None => self.client.authorization(&self.scopes).await?,
-            };
-            let answer = self.stream(&url, descriptor, payload, authorization.as_deref(), what).await?;
-            match answer.status() {
-                StatusCode::CREATED | StatusCode::NO_CONTENT => return Ok(()),
-                StatusCode::UNAUTHORIZED if !replay => {
-                    sent = self.client.answer_challenge(&answer, authorization, &self.scopes).await?;
-                    if sent.is_none() {
-                        return Err(self.client.refusal(what, answer).await);
-                    }
+        let location = Url::parse(&slot.0).map_err(|e| Error::network(format!("{what}: {e}")))?;
+        let how = self.how(descriptor);
+        let outcome = match how {
+            Upload::Put => self.finish(&location, descriptor, Some(payload), what).await,
+            Upload::Patch => self.patch(location, descriptor, payload, u64::MAX, what).await,
+            Upload::Chunks(size) => self.patch(location, descriptor, payload, size, what).await,
+        };
+        match outcome {
+            // Refused for how it was sent: the next attempt is made another way, if there is one.
+            Err(Failure::Refused(error)) => match quirks::upload(self.client.host(), descriptor.size).1 {
+                Some(otherwise) if self.client.options.upload.is_none() && how != otherwise => {
+                    *self.fallback.lock().unwrap_or_else(PoisonError::into_inner) = Some(otherwise);
+                    Err(error.transient())
                 }
-                // The session is gone; another one may do.
-                StatusCode::NOT_FOUND => return Err(self.client.refusal(what, answer).await.transient()),
-                _ => return Err(self.client.refusal(what, answer).await),
-            }
+                _ => Err(error),
+            },
+            Err(Failure::Other(error)) => Err(error),
+            Ok(()) => Ok(()),
         }
-        Err(Error::denied(what.to_string()))
     }
 
-    /// One request with the blob as its body. There is no limit on how long it takes, only on how long
-    /// nothing moves.
-    async fn stream(
+    /// The user's word, what this registry was found to take, or the table's.
+    fn how(&self, descriptor: &Descriptor) -> Upload {
+        let found = *self.fallback.lock().unwrap_or_else(PoisonError::into_inner);
+        let usual = quirks::upload(self.client.host(), descriptor.size).0;
+        self.client.options.upload.or(found).unwrap_or(usual)
+    }
+
+    /// The PUT that ends an upload; with the blob as its body, or after it.
+    async fn finish(
         &self,
-        url: &Url,
+        location: &Url,
+        descriptor: &Descriptor,
+        payload: Option<&Payload<'_>>,
+        what: &str,
+    ) -> Result<(), Failure> {
+        let mut url = location.clone();
+        url.query_pairs_mut().append_pair("digest", &descriptor.digest.to_string());
+        let body = || async {
+            Ok(match payload {
+                Some(Payload::Bytes(bytes)) => Body::Bytes(bytes.clone()),
+                Some(payload) => Body::Stream(payload.open().await?, descriptor.size),
+                None => Body::Bytes(bytes::Bytes::new()),
+            })
+        };
+        let answer = self.replayed(&Method::PUT, &url, HeaderMap::new(), body, what).await?;
+        match answer.status() {
+            StatusCode::CREATED | StatusCode::NO_CONTENT => Ok(()),
+            status if payload.is_some() && refuses_the_way(status) => {
+                Err(Failure::Refused(self.client.refusal(what, answer).await))
+            }
+            // The session is gone; another one may do.
+            StatusCode::NOT_FOUND => Err(self.client.refusal(what, answer).await.transient().into()),
+            _ => Err(self.client.refusal(what, answer).await.into()),
+        }
+    }
+
+    /// Sends a blob in pieces of no more than `size` bytes, each in a PATCH.
+    async fn patch(
+        &self,
+        mut location: Url,
         descriptor: &Descriptor,
         payload: &Payload<'_>,
+        size: u64,
+        what: &str,
+    ) -> Result<(), Failure> {
+        let whole = size >= descriptor.size;
+        let mut stream: BlobStream = match whole {
+            true => Box::pin(futures_util::stream::empty()),
+            false => payload.open().await?,
+        };
+        let mut at = 0;
+        while at < descriptor.size {
+            let piece = size.min(descriptor.size - at);
+            let answer = if whole {
+                let body = || async { Ok(Body::Stream(payload.open().await?, piece)) };
+                self.replayed(&Method::PATCH, &location, HeaderMap::new(), body, what).await?
+            } else {
+                let headers =
+                    client::headers([(header::CONTENT_RANGE, &format!("{at}-{}", at + piece - 1))])?;
+                let chunk = collect(&mut stream, piece).await?;
+                let body = || async { Ok(Body::Bytes(chunk.clone())) };
+                self.replayed(&Method::PATCH, &location, headers, body, what).await?
+            };
+            match answer.status() {
+                StatusCode::ACCEPTED | StatusCode::CREATED | StatusCode::NO_CONTENT => {}
+                status if refuses_the_way(status) => {
+                    return Err(Failure::Refused(self.client.refusal(what, answer).await));
+                }
+                _ => return Err(self.client.refusal(what, answer).await.into()),
+            }
+            if let Some(next) = answer.headers().get(header::LOCATION) {
+                location = self.client.follow(&location, next, what)?;
+            }
+            at += piece;
+        }
+        self.finish(&location, descriptor, None, what).await
+    }
+
+    /// A request with a body, and once more if it is told to say who asks.
+    async fn replayed<F>(
+        &self,
+        method: &Method,
+        url: &Url,
+        headers: HeaderMap,
+        body: impl Fn() -> F,
+        what: &str,
+    ) -> Result<Response>
+    where
+        F: Future<Output = Result<Body>>,
+    {
+        let mut authorization = self.client.authorization(&self.scopes).await?;
+        let mut replayed = false;
+        loop {
+            let sent = authorization.as_deref();
+            let answer = self.stream(method, url, headers.clone(), body().await?, sent, what).await?;
+            if answer.status() != StatusCode::UNAUTHORIZED || replayed {
+                return Ok(answer);
+            }
+            replayed = true;
+            authorization = self.client.answer_challenge(&answer, authorization, &self.scopes).await?;
+            if authorization.is_none() {
+                return Ok(answer);
+            }
+        }
+    }
+
+    /// One request. There is no limit on how long it takes, only on how long nothing moves.
+    async fn stream(
+        &self,
+        method: &Method,
+        url: &Url,
+        headers: HeaderMap,
+        body: Body,
         authorization: Option<&str>,
         what: &str,
     ) -> Result<Response> {
         let stall = self.client.options.stall;
         let moved = Arc::new(AtomicU64::new(0));
-        let body = match payload {
-            Payload::Bytes(bytes) => reqwest::Body::from(bytes.clone()),
-            Payload::Blob(..) => reqwest::Body::wrap_stream(counted(payload.open().await?, moved.clone())),
+        let mut builder = self.client.http_for(url)?.request(method.clone(), url.clone()).headers(headers);
+        builder = builder.header(header::CONTENT_TYPE, "application/octet-stream");
+        builder = match body {
+            Body::Bytes(bytes) => builder.header(header::CONTENT_LENGTH, bytes.len()).body(bytes),
+            Body::Stream(stream, size) => builder
+                .header(header::CONTENT_LENGTH, size)
+                .body(reqwest::Body::wrap_stream(counted(stream, moved.clone()))),
         };
-        let mut builder = self.client.http_for(url)?.put(url.clone()).headers(headers([
-            (header::CONTENT_TYPE, "application/octet-stream"),
-            (header::CONTENT_LENGTH, &descriptor.size.to_string()),
-        ])?);
         if self.client.is_own(url)
             && let Some(authorization) = authorization
         {
             builder = builder.header(header::AUTHORIZATION, sensitive(authorization)?);
         }
-        let sending = builder.body(body).send();
+        let sending = builder.send();
         tokio::pin!(sending);
         let mut before = 0;
         let outcome = loop {
@@ -224,17 +332,55 @@ impl Uploads {
                 }
             }
         };
-        self.client.count(
-            &Method::PUT,
-            url,
-            outcome.as_ref().map(Response::status).map_err(|e| e.to_string()),
-        );
+        self.client.count(method, url, outcome.as_ref().map(Response::status).map_err(|e| e.to_string()));
         outcome.map_err(|e| match e.kind() {
             // What the source did wrong is said as it was.
             Kind::Verification | Kind::NotFound => e,
             _ => e.context(what),
         })
     }
+}
+
+/// What a request carries.
+enum Body {
+    Bytes(bytes::Bytes),
+    Stream(BlobStream, u64),
+}
+
+/// Why an upload failed.
+enum Failure {
+    /// The registry does not take it this way.
+    Refused(Error),
+    Other(Error),
+}
+
+impl From<Error> for Failure {
+    fn from(error: Error) -> Self {
+        Failure::Other(error)
+    }
+}
+
+/// Answers of registries that want a blob sent otherwise.
+fn refuses_the_way(status: StatusCode) -> bool {
+    matches!(status.as_u16(), 405 | 411 | 413 | 415 | 416 | 501)
+}
+
+/// The next `size` bytes of a stream, which has them.
+async fn collect(stream: &mut BlobStream, size: u64) -> Result<bytes::Bytes> {
+    let size = usize::try_from(size).unwrap_or(usize::MAX);
+    let mut chunk = Vec::with_capacity(size);
+    while chunk.len() < size {
+        let Some(piece) = stream.next().await else { break };
+        let mut piece = piece?;
+        let taken = piece.split_to(piece.len().min(size - chunk.len()));
+        chunk.extend_from_slice(&taken);
+        if !piece.is_empty() {
+            // What is left of the piece belongs to the next chunk.
+            let rest = std::mem::replace(stream, Box::pin(futures_util::stream::empty()));
+            *stream = Box::pin(futures_util::stream::once(async move { Ok(piece) }).chain(rest));
+        }
+    }
+    Ok(chunk.into())
 }
 
 fn counted(

@@ -86,8 +86,8 @@ pub trait Sink: Send + Sync {
     /// comes last. Returns the digest it has there.
     async fn put_manifest(&self, manifest: &Manifest, digest: Option<&Digest>) -> Result<Digest>;
 
-    /// Gives up: what was begun and can be taken back is.
-    async fn abort(&self) {}
+    /// Gives up what was begun and not ended: called at the end, and when the user ends it.
+    async fn release(&self) {}
 
     /// Where blobs go, if they can be shared.
     fn origin(&self) -> Option<Origin>;

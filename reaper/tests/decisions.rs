@@ -137,6 +137,7 @@ fn programs_are_looked_for_as_engines_do() {
     };
     assert_eq!(tried("./x", Some("/bin")), None);
     assert_eq!(tried("/bin/x", None), None);
+    assert_eq!(tried("", Some("/bin")), None);
     assert_eq!(tried("x", Some("/a:/b")), Some(vec!["/a/x\0".into(), "/b/x\0".into()]));
     assert_eq!(tried("x", Some(":b")), Some(vec!["./x\0".into(), "b/x\0".into()]));
     let default = tried("x", None).unwrap();

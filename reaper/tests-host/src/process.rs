@@ -269,10 +269,19 @@ impl Running {
 
     /// Whether the init has ended.
     pub fn ended(&mut self) -> bool {
+        self.reap(libc::WNOHANG)
+    }
+
+    /// Waits for the end without a deadline, and without the delay of polling.
+    pub fn wait(&mut self) {
+        self.reap(0);
+    }
+
+    fn reap(&mut self, options: i32) -> bool {
         if self.code.is_none() {
             let mut status = 0;
             // SAFETY: the kernel writes one int.
-            if unsafe { libc::waitpid(self.pid, &mut status, libc::WNOHANG) } == self.pid {
+            if unsafe { libc::waitpid(self.pid, &mut status, options) } == self.pid {
                 self.code = Some(if libc::WIFEXITED(status) {
                     libc::WEXITSTATUS(status)
                 } else {

@@ -169,9 +169,9 @@ fn descriptors_stay_open_in_the_child_and_are_closed_in_the_init() {
 #[test]
 fn programs_are_found_on_the_path_of_the_environment() {
     let place = directory("path");
-    install(&&place.join("found"), b"#!/bin/sh\nexit 7\n", "755");
-    install(&&place.join("locked"), b"#!/bin/sh\nexit 7\n", "644");
-    install(&&place.join("no-shebang"), b"exit 7\n", "755");
+    install(&place.join("found"), b"#!/bin/sh\nexit 7\n", "755");
+    install(&place.join("locked"), b"#!/bin/sh\nexit 7\n", "644");
+    install(&place.join("no-shebang"), b"exit 7\n", "755");
     let place_ = place.display();
     let run = |program: &str| {
         let start = Start::pid1(&["--", program]).without_environment();
@@ -193,7 +193,7 @@ fn programs_are_found_on_the_path_of_the_environment() {
 #[test]
 fn a_file_without_an_interpreter_line_is_not_given_to_a_shell() {
     let place = directory("shebang");
-    install(&&place.join("no-shebang"), b"exit 7\n", "755");
+    install(&place.join("no-shebang"), b"exit 7\n", "755");
     let program = place.join("no-shebang");
     assert_eq!(Start::pid1(&["--", program.to_str().unwrap()]).run().code(), 126);
     let path = format!("PATH={}", place.display());
@@ -206,7 +206,7 @@ fn a_file_without_an_interpreter_line_is_not_given_to_a_shell() {
 fn relative_names_are_relative_to_the_working_directory() {
     let place = directory("relative");
     std::fs::create_dir(place.join("bin")).unwrap();
-    install(&&place.join("bin/tool"), b"#!/bin/sh\nexit 7\n", "755");
+    install(&place.join("bin/tool"), b"#!/bin/sh\nexit 7\n", "755");
     let path = std::ffi::CString::new(place.to_str().unwrap()).unwrap();
     let run = |args: &[&str], search: &str| {
         let path = path.clone();

@@ -27,6 +27,21 @@ fn record() -> ! {
     }
 }
 
+/// Writes a byte when it is ready, and one for each USR1.
+fn echo() -> ! {
+    // SAFETY: the set is made before it is used, and one byte is written.
+    unsafe {
+        let mut set = std::mem::zeroed();
+        libc::sigemptyset(&mut set);
+        libc::sigaddset(&mut set, libc::SIGUSR1);
+        libc::sigprocmask(libc::SIG_BLOCK, &set, std::ptr::null_mut());
+        loop {
+            libc::write(1, c".".as_ptr().cast(), 1);
+            libc::sigwaitinfo(&set, std::ptr::null_mut());
+        }
+    }
+}
+
 /// Makes orphans that exit at once: each is a grandchild whose parent exits first.
 fn orphans(count: u32) {
     for _ in 0..count {
@@ -73,6 +88,7 @@ fn main() {
     let number = |index: usize| args.get(index).and_then(|text| text.parse().ok()).unwrap_or(0);
     match args.first().map(String::as_str) {
         Some("record") => record(),
+        Some("echo") => echo(),
         Some("orphans") => {
             orphans(number(1));
             say("done");

@@ -5,13 +5,13 @@ use crate::text::cut;
 /// The search path where the environment has none: what container engines set.
 pub const DEFAULT_PATH: &[u8] = b"/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin";
 
-/// The directories to try for a program, in order. A name with a slash is tried as it is; an empty
-/// entry is the working directory.
+/// The directories to try for a program, in order; an empty one is the working directory. `None`: the
+/// name is tried as it is, for it has a slash (or is empty, and will not be found).
 pub fn directories<'a>(
     name: &[u8],
     path: Option<&'a [u8]>,
 ) -> Option<impl Iterator<Item = &'a [u8]>> {
-    if cut(name, b'/').1.is_some() {
+    if name.is_empty() || cut(name, b'/').1.is_some() {
         return None;
     }
     Some(path.unwrap_or(DEFAULT_PATH).split(|&byte| byte == b':'))

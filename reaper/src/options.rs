@@ -42,6 +42,7 @@ impl Options {
     /// Applies the environment's `NAME=value` entries. They win over the command line, for that is
     /// baked into an image and they are not; `REAPER_*` wins over `TINI_*`. Returns a value that
     /// was not understood, whose setting is left alone.
+    #[inline(never)] // The init is smaller so.
     pub fn environment<'a>(&mut self, entries: impl Iterator<Item = &'a [u8]>) -> Option<&'a [u8]> {
         let mut values = [None; SETTINGS];
         for entry in entries {
@@ -53,8 +54,8 @@ impl Options {
             }
         }
         let mut rejected = None;
-        for (setting, value) in values.into_iter().enumerate() {
-            if let Some(value) = value
+        for (setting, value) in values.iter().enumerate() {
+            if let Some(value) = *value
                 && !self.set(setting, value)
             {
                 rejected = Some(value);
@@ -65,6 +66,7 @@ impl Options {
 
     /// Applies one setting; false if its value makes no sense. To tini a switch is on once it is
     /// set, to whatever.
+    #[inline(never)]
     fn set(&mut self, setting: usize, value: &[u8]) -> bool {
         let on = !matches!(value, b"" | b"0");
         match setting {
@@ -190,6 +192,7 @@ impl Parsed {
         Parsed { request: Request::Run, options: Options::DEFAULT, consumed: 0 };
 
     /// [`parse`], in place.
+    #[inline(never)]
     pub fn read<'a>(&mut self, mut args: impl Iterator<Item = &'a [u8]>) -> Result<(), Error<'a>> {
         while self.request == Request::Run
             && let Some(mut argument) = args.next()
@@ -233,6 +236,7 @@ impl Parsed {
     }
 
     /// Applies one option; returns what is wrong with it.
+    #[inline(never)]
     fn option(&mut self, letter: u8, value: &[u8]) -> Option<Fault> {
         let options = &mut self.options;
         let (understood, fault) = match letter {

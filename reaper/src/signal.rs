@@ -11,10 +11,6 @@ const NAMES: &[u8] = if cfg!(target_arch = "mips64") {
       TSTP TTIN TTOU URG XCPU XFSZ VTALRM PROF WINCH IO PWR SYS"
 };
 
-/// Other names for some of them.
-const ALIASES: &[u8] = b"IOT CLD POLL";
-const ALIASED: [u8; 3] = if cfg!(target_arch = "mips64") { [6, 18, 22] } else { [6, 17, 29] };
-
 /// The first real-time signal that programs may use: C libraries keep 32 and 33 to themselves.
 const RTMIN: u8 = 34;
 /// The highest signal. MIPS has 128, the last of which no wait status can tell.
@@ -74,10 +70,7 @@ impl Signal {
         let name = after(upper, b"SIG").unwrap_or(upper);
         let number = match place(NAMES, name) {
             Some(place) => u32::from(place) + 1,
-            None => match place(ALIASES, name) {
-                Some(place) => u32::from(*ALIASED.get(usize::from(place))?),
-                None => real_time(name)?,
-            },
+            None => real_time(name)?,
         };
         Signal::new(number)
     }

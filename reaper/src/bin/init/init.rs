@@ -8,7 +8,7 @@ use reaper::stop::{Step, Stop};
 use crate::rest;
 use crate::say::say;
 use crate::sys::{self, Received};
-use crate::tty::Tty;
+use crate::tty;
 
 /// How often PID 1 looks for processes that are not its children, while it stops and only then:
 /// what entered the container from outside (`docker exec`) tells its end to somebody else.
@@ -146,20 +146,9 @@ impl<'a> Init<'a> {
             return;
         }
         let ours = sys::group();
-        if let Some(tty) = Tty::open()
-            && tty.foreground() == Some(self.main)
-        {
-            tty.set_foreground(ours);
-        }
+        tty::hand_over(self.main, ours);
         sys::stop_group();
-        let mut go_on = signal == Signal::TSTP.number();
-        if let Some(tty) = Tty::open()
-            && tty.foreground() == Some(ours)
-        {
-            tty.set_foreground(self.main);
-            go_on = true;
-        }
-        if go_on {
+        if tty::hand_over(ours, self.main) || signal == Signal::TSTP.number() {
             self.stopped = false;
             let _ = sys::kill(-self.main, Signal::CONT);
         }
@@ -168,23 +157,17 @@ impl<'a> Init<'a> {
     /// Warns what is left, gives it its time, kills it.
     fn stop(&mut self) {
         if self.pid != 1 {
-            self.return_terminal();
+            // The group that had the terminal is gone: whoever started us can have it back.
+            tty::hand_over(self.main, sys::group());
         }
         let mut stop = Stop::new(self.options.grace_ms);
-        let mut since = None;
+        let since = sys::milliseconds();
         loop {
             let children = self.reap(stop.killing());
             let left = children || (self.pid == 1 && rest::anyone());
-            let elapsed = match since {
-                Some(since) => sys::milliseconds().wrapping_sub(since),
-                None => 0,
-            };
-            match stop.step(elapsed, left) {
+            match stop.step(sys::milliseconds().wrapping_sub(since), left) {
                 Step::Exit => return,
-                Step::Terminate => {
-                    since = Some(sys::milliseconds());
-                    rest::signal(self.pid, &[Signal::TERM, Signal::CONT]);
-                }
+                Step::Terminate => rest::signal(self.pid, &[Signal::TERM, Signal::CONT]),
                 Step::Kill => rest::signal(self.pid, &[Signal::KILL]),
                 Step::Wait(limit) => {
                     let limit = if children { limit } else { limit.min(FOREIGN_POLL_MS) };
@@ -192,15 +175,6 @@ impl<'a> Init<'a> {
                     sys::wait_signal(&mut ignored, Some(limit));
                 }
             }
-        }
-    }
-
-    /// The group that had the terminal is gone: whoever started us can have it back.
-    fn return_terminal(&self) {
-        if let Some(tty) = Tty::open()
-            && tty.foreground() == Some(self.main)
-        {
-            tty.set_foreground(sys::group());
         }
     }
 }

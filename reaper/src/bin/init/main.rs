@@ -33,16 +33,16 @@ const MARKER: &str = concat!(
 const LICENSE: &str = "Apache-2.0 http://www.apache.org/licenses/LICENSE-2.0\n";
 const HELP: &str = "\
 Usage: reaper [OPTIONS] [--] PROGRAM [ARGS]
--g       forward signals to PROGRAM's group; -c, --single-child: not
--t SECS  from TERM to KILL for what PROGRAM leaves behind (3)
--r, --rewrite FROM:TO  forward TO for FROM; FROM: and FROM:0 drop it
--e CODE  make CODE 0
--p SIG   get SIG when the parent dies
--s       be a subreaper (default)
--w       warn about orphans
--v       say more
+-g  forward signals to PROGRAM's group; -c, --single-child: not
+-t SECS  from TERM to KILL for what is left at the end (3)
+-r, --rewrite FROM:TO  forward TO for FROM; FROM: drops it
+-e CODE  exit with 0 for CODE
+-p SIG  get SIG when the parent dies
+-s  be a subreaper (default)
+-w  warn about orphans
+-v  say more
 -l, -h, --version
-Environment, before options: REAPER_SUBREAPER _GROUP _GRACE _VERBOSITY
+Environment wins: REAPER_SUBREAPER _GROUP _GRACE _VERBOSITY
 ";
 
 /// What a usage error exits with: tini's code.

@@ -23,7 +23,7 @@ pub fn signal(own: i32, signals: &[Signal]) {
         for &signal in signals {
             let _ = sys::kill_all(signal.number());
         }
-    } else if ids(b"/proc/self/stat\0").is_some_and(|(pid, _)| pid == own) {
+    } else if ids(b"/proc/self/stat\0").is_some_and(|(pid, _)| pid == own as u32) {
         descendants(own, send);
     } else {
         children(send);
@@ -31,7 +31,7 @@ pub fn signal(own: i32, signals: &[Signal]) {
 }
 
 /// Process id and parent, out of a `stat` file.
-fn ids(path: &[u8]) -> Option<(i32, i32)> {
+fn ids(path: &[u8]) -> Option<(u32, u32)> {
     let mut text = [0; 256];
     let file = sys::open(path, 0).ok()?;
     let read = sys::read(file, &mut text);
@@ -46,10 +46,10 @@ fn descendants(own: i32, send: impl Fn(i32)) {
     let mut buffer = sys::Entries::new();
     while buffer.fill(directory) {
         buffer.each(|name| {
-            if let Some(pid) = decimal(name).and_then(|pid| i32::try_from(pid).ok())
-                && descends(pid, own)
+            if let Some(pid) = decimal(name)
+                && descends(pid as i32, own)
             {
-                send(pid);
+                send(pid as i32);
             }
         });
     }
@@ -70,7 +70,7 @@ fn descends(mut pid: i32, own: i32) -> bool {
 
 fn parent(pid: i32) -> Option<i32> {
     let path = Text::new("/proc/#/stat\0", &[pid as u32]);
-    ids(path.as_bytes()).map(|(_, parent)| parent)
+    ids(path.as_bytes()).map(|(_, parent)| parent as i32)
 }
 
 /// The highest process id that a kernel gives (PID_MAX_LIMIT).

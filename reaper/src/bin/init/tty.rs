@@ -26,6 +26,18 @@ impl Tty {
     }
 }
 
+/// Moves the terminal from one process group to another, if the first has it.
+#[inline(never)]
+pub fn hand_over(from: i32, to: i32) -> bool {
+    match Tty::open() {
+        Some(tty) if tty.foreground() == Some(from) => {
+            tty.set_foreground(to);
+            true
+        }
+        _ => false,
+    }
+}
+
 impl Drop for Tty {
     fn drop(&mut self) {
         if self.0 != 0 {

@@ -1,5 +1,7 @@
 //! Reading a directory, a buffer at a time.
 
+use reaper::text::cut;
+
 use super::{call, nr};
 
 /// Entries as getdents64(2) writes them: inode and offset (8 bytes each), the record's length (2),
@@ -29,7 +31,7 @@ impl Entries {
     pub fn each(&self, visit: impl Fn(&[u8])) {
         let mut rest = self.buffer.get(..self.used).unwrap_or_default();
         while let [_, _, _, _, _, _, _, _, _, _, _, _, _, _, _, _, low, high, _, name @ ..] = rest {
-            visit(name.split(|&byte| byte == 0).next().unwrap_or_default());
+            visit(cut(name, 0).0);
             let length = u16::from_ne_bytes([*low, *high]);
             rest = rest.get(usize::from(length).max(1)..).unwrap_or_default();
         }

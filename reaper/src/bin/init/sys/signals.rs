@@ -40,10 +40,10 @@ fn change_mask(how: usize, mask: &Mask, before: Option<&mut Mask>) {
 
 /// A `struct sigaction` as this architecture lays it out. All zero is the default everywhere, and
 /// nothing else is ever made up here, so its inside need not be known; none is larger.
-pub struct Action([usize; 8]);
+pub struct Action([u64; 4]);
 
 impl Action {
-    const DEFAULT: Action = Action([0; 8]);
+    const DEFAULT: Action = Action([0; 4]);
 
     /// Whether this is what every program would get anyway.
     pub fn is_default(&self) -> bool {

@@ -1,0 +1,217 @@
+//! Signals and orphans while the main process runs.
+
+use reaper_tests::{Start, children, init, install, kill, probe, state, status, tty, until};
+
+/// All that can be caught: a process can send every one of them.
+fn catchable() -> impl Iterator<Item = i32> {
+    (1..=64).filter(|signal| ![libc::SIGKILL, libc::SIGSTOP].contains(signal))
+}
+
+#[test]
+fn every_signal_from_1_to_64_is_forwarded() {
+    let run = Start::pid1(&["--", &probe(), "record"]).run();
+    run.says("ready").settles();
+    for signal in catchable() {
+        run.signal(signal).says(&format!("signal {signal} code"));
+    }
+}
+
+#[test]
+fn values_of_queued_signals_are_kept() {
+    let run = Start::pid1(&["--", &probe(), "record"]).run();
+    run.says("ready").settles();
+    for signal in catchable() {
+        run.queue(signal, 1000 + signal);
+        run.says(&format!("signal {signal} code -1 value {}.", 1000 + signal));
+    }
+}
+
+#[test]
+fn queued_real_time_signals_are_neither_merged_nor_reordered() {
+    let run = Start::pid1(&["--", &probe(), "record"]).run();
+    run.says("ready");
+    for value in 0..200 {
+        run.queue(40, value);
+    }
+    run.says("value 199.");
+    let text = run.out.text();
+    let values: Vec<_> = text.lines().filter_map(|line| line.split("value ").nth(1)).collect();
+    assert_eq!(values, (0..200).map(|value| format!("{value}.")).collect::<Vec<_>>());
+}
+
+#[test]
+fn only_the_main_process_gets_a_signal_by_default() {
+    let script = "sh -c 'trap \"echo child\" USR1; echo r; while :; do sleep 0.05; done' & \
+                  trap 'echo main' USR1; echo r; while :; do wait; done";
+    let run = Start::pid1(&["--", "sh", "-c", script]).run();
+    run.says("r\nr\n").signal(libc::SIGUSR1).says("main");
+    run.signal(libc::SIGUSR1);
+    until("main got the second", || run.out.text().matches("main").count() == 2);
+    assert!(!run.out.text().contains("child"));
+}
+
+#[test]
+fn the_whole_group_gets_a_signal_if_asked() {
+    let script = "sh -c 'trap \"echo child\" USR1; echo r; while :; do sleep 0.05; done' & \
+                  trap 'echo main' USR1; echo r; while :; do wait; done";
+    for start in [
+        Start::pid1(&["-g", "--", "sh", "-c", script]),
+        Start::pid1(&["--", "sh", "-c", script]).env("REAPER_GROUP=1"),
+        Start::pid1(&["--", "sh", "-c", script]).env("TINI_KILL_PROCESS_GROUP="),
+    ] {
+        let run = start.run();
+        run.says("r\nr\n").signal(libc::SIGUSR1).says("main").says("child");
+    }
+}
+
+#[test]
+fn a_main_process_that_left_its_group_still_gets_signals() {
+    // A group's leader cannot leave it by setsid, but by joining another.
+    let join = "setpgrp(0, $ARGV[0]); $| = 1; print \"r\"; sleep 1000";
+    let script = format!("set -m; sleep 1000 & exec perl -e '{join}' $!");
+    let mut run = Start::pid1(&["-g", "--", "bash", "-c", &script]).run();
+    run.says("r").signal(libc::SIGTERM);
+    assert_eq!(run.code(), 143);
+}
+
+#[test]
+fn a_signal_between_fork_and_setpgid_is_not_lost() {
+    // strace holds the child before its setpgid for a while.
+    let strace = "strace -f -o /dev/null -e trace=setpgid -e inject=setpgid:delay_enter=300000";
+    let words = strace.split(' ').map(String::from);
+    let command = ["/usr/bin/env".to_string()].into_iter().chain(words);
+    let end = [init(), "-g".into(), "--".into(), "sleep".into(), "1000".into()];
+    let mut run = Start::command(command.chain(end).collect()).run();
+    let find = |parent: i32| children(parent).first().copied();
+    until("there is a child", || find(run.pid).and_then(find).is_some());
+    let init = find(run.pid).expect("it was there");
+    kill(init, libc::SIGTERM);
+    until("the init ends", || !matches!(state(init), 'S' | 'D' | 'R' | 't' | 'T'));
+    assert_eq!(run.code(), 143);
+}
+
+#[test]
+fn a_signal_that_may_not_be_sent_is_told_once_and_survived() {
+    let copy = std::env::temp_dir().join(format!("reaper-root-{}", std::process::id()));
+    install(&copy, &std::fs::read(probe()).unwrap(), "4755");
+    let nobody = || {
+        // SAFETY: no memory is involved.
+        unsafe {
+            libc::setgid(65534);
+            libc::setuid(65534);
+        }
+    };
+    let mut run = Start::pid1(&["--", copy.to_str().unwrap(), "root"]).before(nobody).run();
+    run.says("root 0").settles();
+    for signal in [libc::SIGUSR1, libc::SIGUSR2, libc::SIGHUP] {
+        run.signal(signal).settles();
+    }
+    until("a warning", || run.err.text().contains("not permitted"));
+    kill(run.main(), libc::SIGKILL);
+    assert_eq!(run.code(), 137);
+    assert_eq!(run.err.text().matches("not permitted").count(), 1, "{}", run.err.text());
+    std::fs::remove_file(copy).unwrap();
+}
+
+#[test]
+fn term_to_a_stopped_child_is_followed_by_cont() {
+    let mut run = Start::pid1(&["--", "sleep", "1000"]).run();
+    let main = run.main();
+    until("sleep runs", || status(main, "Name").as_deref() == Some("sleep"));
+    kill(main, libc::SIGSTOP);
+    until("it is stopped", || state(main) == 'T');
+    run.settles().signal(libc::SIGTERM);
+    assert_eq!(run.code(), 143);
+}
+
+#[test]
+fn a_running_child_gets_no_cont_of_ours() {
+    let run = Start::pid1(&["--", &probe(), "record"]).run();
+    run.says("ready").settles().signal(libc::SIGTERM).says("signal 15");
+    run.signal(libc::SIGUSR1).says("signal 10");
+    assert!(!run.out.text().contains("signal 18"));
+}
+
+#[test]
+fn ctrl_z_does_not_hang_a_container_and_ctrl_c_ends_it() {
+    let (mut person, terminal) = tty::open();
+    let mut run = Start::pid1(&["--", "sleep", "1000"]).terminal(terminal).run();
+    let main = run.main();
+    until("sleep runs", || status(main, "Name").as_deref() == Some("sleep"));
+    until("the init waits", || state(run.pid) == 'S');
+    person.types(tty::CTRL_Z);
+    person.sees("^Z");
+    until("it goes on", || state(main) == 'S');
+    person.types(tty::CTRL_C);
+    assert_eq!(run.code(), 130);
+}
+
+#[test]
+fn ctrl_z_under_a_shell_stops_the_job_and_fg_continues_it() {
+    let (mut person, terminal) = tty::open();
+    let shell = ["/bin/bash", "--norc", "--noprofile", "-i"].map(String::from).to_vec();
+    let mut run = Start::command(shell).terminal(terminal).env("PS1=% ").run();
+    person.sees("% ");
+    person.types(format!("{} -- sleep 1000\n", init()).as_bytes());
+    let sleeps = || children(run.pid).first().and_then(|&init| children(init).first().copied());
+    let named = |pid| status(pid, "Name").as_deref() == Some("sleep");
+    until("sleep runs", || sleeps().is_some_and(named));
+    let sleep = sleeps().unwrap();
+    person.types(tty::CTRL_Z);
+    person.sees("Stopped");
+    assert_eq!(state(sleep), 'T');
+    person.types(b"fg\n");
+    until("it goes on", || state(sleep) == 'S');
+    person.types(tty::CTRL_C);
+    until("it is gone", || state(sleep) == 'X');
+    person.types(b"echo code=$?; exit\n");
+    person.sees("code=130");
+    until("the shell ends", || run.ended());
+}
+
+#[test]
+fn orphans_are_reaped() {
+    let run = Start::pid1(&["--", &probe(), "orphans", "500"]).run();
+    run.says("done");
+    until("only the main process is left", || children(run.pid).len() == 1);
+}
+
+#[test]
+fn thousands_of_orphans_that_exit_at_once_are_reaped_without_a_scan_each() {
+    const COUNT: u32 = 5000;
+    let run = Start::pid1(&["--", &probe(), "storm", &COUNT.to_string()]).run();
+    run.says("done");
+    until("only the main process is left", || children(run.pid).len() == 1);
+    // A scan of thousands for each of thousands takes seconds.
+    let stat = std::fs::read_to_string(format!("/proc/{}/stat", run.pid)).unwrap();
+    let fields: Vec<_> = stat.rsplit(") ").next().unwrap().split(' ').collect();
+    let ticks: u32 = [11, 12].iter().map(|&field| fields[field].parse::<u32>().unwrap()).sum();
+    assert!(ticks < 50, "{ticks} ticks of 10 ms");
+}
+
+#[test]
+fn nothing_wakes_an_idle_init() {
+    let run = Start::pid1(&["--", "sleep", "1000"]).run();
+    let main = run.main();
+    until("sleep runs", || status(main, "Name").as_deref() == Some("sleep"));
+    until("the init waits", || state(run.pid) == 'S');
+    let switches = || status(run.pid, "voluntary_ctxt_switches").unwrap();
+    let before = switches();
+    std::thread::sleep(std::time::Duration::from_millis(2500));
+    assert_eq!(switches(), before);
+}
+
+#[test]
+fn signals_are_rewritten_and_dropped() {
+    let flags = ["-r", "TERM:USR1", "--rewrite", "1:RTMIN+3", "-r", "INT:", "--rewrite=USR2:0"];
+    let probe = probe();
+    let args = [flags.as_slice(), &["--", &probe, "record"]].concat();
+    let run = Start::pid1(&args).run();
+    run.says("ready").settles();
+    run.signal(libc::SIGTERM).says("signal 10 ");
+    run.queue(libc::SIGHUP, 5);
+    run.says("signal 37 code -1 value 5.");
+    run.signal(libc::SIGINT).signal(libc::SIGUSR2).signal(libc::SIGWINCH).says("signal 28 ");
+    let text = run.out.text();
+    assert!(!text.contains("signal 2 ") && !text.contains("signal 12 "), "{text}");
+}

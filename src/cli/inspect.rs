@@ -34,11 +34,11 @@ pub async fn run(global: &Global, args: Args, console: &Console) -> Result<()> {
     let mut places = Places::new(&args.from.network, console, Arc::new(Stats::default()));
     let source = places.source(&location, &args.from).await?;
     let looking = look(&*source, &wanted);
-    let (manifest, findings) =
+    let (manifest, findings, referrers) =
         super::interruptible(looking, async || {}).await.context(|| format!("{location}"))?;
     let text = match global.output {
-        Format::Json => json_of(&location, &manifest, &findings).to_string(),
-        Format::Text => text_of(&location, &manifest, &findings),
+        Format::Json => json_of(&location, &manifest, &findings, &referrers).to_string(),
+        Format::Text => text_of(&location, &manifest, &findings, &referrers),
     };
     result(&text, false)?;
     let bad: Vec<String> =
@@ -53,7 +53,7 @@ pub async fn run(global: &Global, args: Args, console: &Console) -> Result<()> {
     Ok(())
 }
 
-async fn look(source: &dyn Source, wanted: &[Platform]) -> Result<(Manifest, Vec<Findings>)> {
+async fn look(source: &dyn Source, wanted: &[Platform]) -> Result<(Manifest, Vec<Findings>, Vec<String>)> {
     let manifest = source.manifest().await?;
     let reapers = Reapers::default();
     let findings = match &manifest.content {
@@ -80,10 +80,11 @@ async fn look(source: &dyn Source, wanted: &[Platform]) -> Result<(Manifest, Vec
     if findings.is_empty() {
         return Err(Error::usage("the image has none of these platforms"));
     }
-    Ok((manifest, findings))
+    let referrers = source.referrers(&manifest.digest).await?;
+    Ok((manifest, findings, referrers))
 }
 
-fn text_of(location: &Location, manifest: &Manifest, findings: &[Findings]) -> String {
+fn text_of(location: &Location, manifest: &Manifest, findings: &[Findings], referrers: &[String]) -> String {
     let mut lines = vec![format!("{}@{}", location.without_target(), manifest.digest)];
     for image in findings {
         let mut row = |name: &str, value: String| lines.push(format!("  {name:<9}{value}"));
@@ -112,14 +113,16 @@ fn text_of(location: &Location, manifest: &Manifest, findings: &[Findings]) -> S
         }
         row("layers", image.layers.to_string());
     }
+    lines.extend(referrers.iter().map(|r| format!("  refers   {r}")));
     lines.join("\n")
 }
 
-fn json_of(location: &Location, manifest: &Manifest, findings: &[Findings]) -> Value {
+fn json_of(location: &Location, manifest: &Manifest, findings: &[Findings], referrers: &[String]) -> Value {
     json!({
         "image": location.to_string(),
         "digest": manifest.digest,
         "media_type": manifest.media_type,
+        "referrers": referrers,
         "platforms": findings.iter().map(|image| json!({
             "platform": image.platform.to_string(),
             "digest": image.digest,

@@ -2,7 +2,7 @@
 
 use super::options::{DestinationOptions, Global, SourceOptions};
 use super::output::Console;
-use super::wrap::transform;
+use super::wrap::{Mode, transform};
 use crate::error::Result;
 use crate::image::Location;
 use crate::job::Task;
@@ -24,5 +24,6 @@ pub struct Args {
 
 pub async fn run(global: &Global, args: Args, console: &Console) -> Result<()> {
     let places = (args.source.parse::<Location>()?, Location::destination(&args.destination)?);
-    transform(global, Task::Unwrap, places, &args.from, &args.to, args.dry_run, console).await
+    let mode = Mode { dry_run: args.dry_run, ..Mode::default() };
+    transform(global, Task::Unwrap, places, &args.from, &args.to, mode, console).await
 }

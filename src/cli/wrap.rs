@@ -53,6 +53,9 @@ pub struct Args {
     /// What to do with attestations of images that are rewritten
     #[arg(long, value_enum, default_value_t, value_name = "WHAT")]
     attestations: AttestationChoice,
+    /// Put an in-toto statement of what was done beside the result, as its referrer
+    #[arg(long, conflicts_with = "dry_run")]
+    provenance: bool,
     /// Show what would change and what would be sent, and send nothing
     #[arg(long)]
     dry_run: bool,
@@ -155,7 +158,15 @@ fn check_args(args: &[String]) -> Result<()> {
 pub async fn run(global: &Global, args: Args, console: &Console) -> Result<()> {
     let task = Task::Wrap(args.task()?);
     let places = (args.source.parse::<Location>()?, Location::destination(&args.destination)?);
-    transform(global, task, places, &args.from, &args.to, args.dry_run, console).await
+    let mode = Mode { dry_run: args.dry_run, provenance: args.provenance };
+    transform(global, task, places, &args.from, &args.to, mode, console).await
+}
+
+/// How a task is done.
+#[derive(Clone, Copy, Default)]
+pub struct Mode {
+    pub dry_run: bool,
+    pub provenance: bool,
 }
 
 /// What `wrap` and `unwrap` have in common: all but the task.
@@ -165,7 +176,7 @@ pub async fn transform(
     (source, destination): (Location, Location),
     from: &SourceOptions,
     to: &DestinationOptions,
-    dry_run: bool,
+    mode: Mode,
     console: &Console,
 ) -> Result<()> {
     let begun = Instant::now();
@@ -175,17 +186,19 @@ pub async fn transform(
     let stats = Arc::new(Stats::default());
     let mut places = Places::new(&from.network, console, stats.clone());
     // The destination first: its scope leads in the request for a token.
-    let sink = places.sink(&destination, to, dry_run).await?;
+    let sink = places.sink(&destination, to, mode.dry_run).await?;
     let job = Job {
         source: places.source(&source, from).await?,
         sink: sink.clone(),
         in_place: places::same(&source, &destination),
         task,
+        provenance: mode.provenance,
+        referrers: mode.provenance || global.verbose > 0,
         streams: STREAMS,
         stats: stats.clone(),
     };
     let work = async {
-        Ok(match dry_run {
+        Ok(match mode.dry_run {
             true => job.dry_run().await.map(|(report, changes)| (report, Some(changes)))?,
             false => (job.run().await?, None),
         })

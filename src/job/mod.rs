@@ -2,6 +2,7 @@
 //! last (contract C6).
 
 mod plan;
+mod provenance;
 mod push;
 pub mod read;
 pub mod report;
@@ -9,7 +10,7 @@ mod select;
 mod survey;
 
 use crate::copy::Copier;
-use crate::error::Result;
+use crate::error::{Error, Result};
 use crate::image::{Content, Digest, Manifest, Platform};
 use crate::reapers::Reapers;
 use crate::rewrite::layer::Layer;
@@ -86,6 +87,10 @@ pub struct Job {
     pub in_place: bool,
     /// What is to be done.
     pub task: Task,
+    /// Put a statement of what was done beside the result.
+    pub provenance: bool,
+    /// Look for what refers to the source, and say that it is not carried over.
+    pub referrers: bool,
     /// How many blobs stream at once.
     pub streams: usize,
     /// Counters.
@@ -101,8 +106,12 @@ impl Job {
     }
 
     async fn attempt(&self) -> Result<Report> {
+        if self.provenance && !self.sink.takes_referrers() {
+            return Err(Error::usage("the destination cannot hold a statement beside the image")
+                .hint("--provenance is for registries and oci: directories"));
+        }
         let (source, current) = self.read().await?;
-        if let Some(report) = self.nothing_to_do(&source, current.as_ref()) {
+        if let Some(report) = self.nothing_to_do(&source, current.as_ref()).filter(|_| !self.provenance) {
             return Ok(report);
         }
         let copier = self.copier();
@@ -112,12 +121,35 @@ impl Job {
         // Where the destination may be up to date and only the configs can tell, nothing is begun before.
         let hold = current.as_ref().is_some_and(|current| self.may_be_done(&source, current));
         let root = plan::Planner { job: self, copier: &copier, hold }.root(source.clone()).await?;
-        if current.is_some_and(|c| c.digest == root.manifest().digest) {
+        let mut report = if current.is_some_and(|c| c.digest == root.manifest().digest) {
             root.release(&copier).await;
-            return Ok(Report::new(&source, &root, None));
+            Report::new(&source, &root, None)
+        } else {
+            let digest = push::push(&copier, &*self.sink, &root).await?;
+            Report::new(&source, &root, Some(digest))
+        };
+        if self.referrers {
+            report.notes.extend(self.referrers_of(&source).await?);
         }
-        let digest = push::push(&copier, &*self.sink, &root).await?;
-        Ok(Report::new(&source, &root, Some(digest)))
+        if let Task::Wrap(wrap) = &self.task
+            && self.provenance
+            && report.action != Action::Skipped
+        {
+            let statement = provenance::push(&*self.sink, wrap, &report, root.manifest()).await?;
+            report.notes.push(format!("provenance: {statement}"));
+        }
+        Ok(report)
+    }
+
+    /// Signatures and statements are about the source, and stay with it.
+    async fn referrers_of(&self, source: &Manifest) -> Result<Option<String>> {
+        let found = self.source.referrers(&source.digest).await?;
+        Ok((!found.is_empty()).then(|| {
+            format!(
+                "what refers to the source is about it alone and is not carried over: {}",
+                found.join(", ")
+            )
+        }))
     }
 
     /// What [`Job::run`] would do, without doing any of it.

@@ -5,6 +5,7 @@ mod client;
 mod download;
 mod error;
 mod quirks;
+mod referrers;
 mod tls;
 mod token;
 mod upload;
@@ -84,6 +85,24 @@ impl Repository {
         Ok((bytes, kind, digest))
     }
 
+    async fn write_manifest(&self, manifest: &Manifest, target: &str) -> Result<()> {
+        let what = format!("writing {}", self.described(target));
+        let mut request = self.manifest_request(Method::PUT, target, what)?;
+        request.headers = headers([(header::CONTENT_TYPE, &manifest.media_type)])?;
+        request.body = manifest.bytes.clone();
+        let statuses = [StatusCode::CREATED, StatusCode::OK, StatusCode::ACCEPTED];
+        let answer = self.client.expect(&request, &statuses).await?;
+        let stored = answer
+            .headers()
+            .get("docker-content-digest")
+            .and_then(|v| v.to_str().ok()?.parse::<Digest>().ok());
+        if let Some(stored) = stored {
+            stored.check(&manifest.bytes, format!("{}: the registry stored something else", request.what))?;
+        }
+        Stats::add(&self.client.options.stats.bytes_pushed, manifest.bytes.len() as u64);
+        Ok(())
+    }
+
     async fn fetch(&self) -> Result<Manifest> {
         let target = self.name.target();
         let (bytes, kind, claimed) = self.read(self.get(&target).await?, &target).await?;
@@ -119,6 +138,10 @@ impl Source for Repository {
 
     async fn blob(&self, descriptor: &Descriptor) -> Result<BlobStream> {
         download::open(self.client.clone(), self.name.repository(), descriptor).await
+    }
+
+    async fn referrers(&self, digest: &Digest) -> Result<Vec<String>> {
+        self.list_referrers(digest).await
     }
 
     fn origin(&self) -> Option<Origin> {
@@ -177,21 +200,16 @@ impl Sink for Repository {
 
     async fn put_manifest(&self, manifest: &Manifest, digest: Option<&Digest>) -> Result<Digest> {
         let target = digest.map_or_else(|| self.name.target(), Digest::to_string);
-        let what = format!("writing {}", self.described(&target));
-        let mut request = self.manifest_request(Method::PUT, &target, what)?;
-        request.headers = headers([(header::CONTENT_TYPE, &manifest.media_type)])?;
-        request.body = manifest.bytes.clone();
-        let statuses = [StatusCode::CREATED, StatusCode::OK, StatusCode::ACCEPTED];
-        let answer = self.client.expect(&request, &statuses).await?;
-        let stored = answer
-            .headers()
-            .get("docker-content-digest")
-            .and_then(|v| v.to_str().ok()?.parse::<Digest>().ok());
-        if let Some(stored) = stored {
-            stored.check(&manifest.bytes, format!("{}: the registry stored something else", request.what))?;
-        }
-        Stats::add(&self.client.options.stats.bytes_pushed, manifest.bytes.len() as u64);
+        self.write_manifest(manifest, &target).await?;
         Ok(digest.unwrap_or(&manifest.digest).clone())
+    }
+
+    fn takes_referrers(&self) -> bool {
+        true
+    }
+
+    async fn put_referrer(&self, manifest: &Manifest, subject: &Digest) -> Result<()> {
+        self.push_referrer(manifest, subject).await
     }
 
     async fn release(&self) {

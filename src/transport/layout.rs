@@ -65,6 +65,36 @@ impl Layout {
         }
     }
 
+    /// Changes `index.json`, one process at a time: the lock is on the file that never changes, and
+    /// `index.json` itself is replaced.
+    fn update_index(&self, change: impl FnOnce(&str) -> Result<String>) -> Result<()> {
+        let layout = self.dir.join("oci-layout");
+        let lock = match File::open(&layout) {
+            Ok(file) => file,
+            Err(e) if e.kind() == std::io::ErrorKind::NotFound => {
+                fs::create_dir_all(&self.dir).context(|| self.dir.display().to_string())?;
+                // Of several that create it, the first one's is locked by all.
+                let mut file =
+                    tempfile::NamedTempFile::new_in(&self.dir).context(|| layout.display().to_string())?;
+                file.write_all(LAYOUT_FILE)?;
+                match file.persist_noclobber(&layout) {
+                    Ok(_) => {
+                        use std::os::unix::fs::PermissionsExt;
+                        fs::set_permissions(&layout, fs::Permissions::from_mode(0o644))?;
+                    }
+                    Err(e) if e.error.kind() == std::io::ErrorKind::AlreadyExists => {}
+                    Err(e) => return Err(Error::from(e.error).context(layout.display())),
+                }
+                File::open(&layout).context(|| layout.display().to_string())?
+            }
+            Err(e) => return Err(Error::from(e).context(layout.display())),
+        };
+        lock.lock().context(|| format!("cannot lock {}", layout.display()))?;
+        let index = self.index()?.unwrap_or_else(|| EMPTY_INDEX.into());
+        let index = change(&index).context(|| format!("{}/index.json", self.dir.display()))?;
+        self.write(&self.dir.join("index.json"), index.as_bytes())
+    }
+
     /// The temporary file is in the same directory, so that it can be renamed.
     fn write(&self, path: &Path, content: &[u8]) -> Result<()> {
         let dir = path.parent().unwrap_or(&self.dir);
@@ -110,7 +140,9 @@ pub fn find(
     let index = Manifest::parse(index.to_string(), Some(media_type::OCI_INDEX))
         .context(|| format!("{place}: index.json"))?;
     let named = |d: &&Descriptor| {
-        digest.is_none_or(|digest| d.digest == *digest) && (tag.is_none() || d.annotation(REF_NAME) == tag)
+        // What refers to an image is meant only by its digest.
+        digest.map_or(d.artifact_type.is_none(), |digest| d.digest == *digest)
+            && (tag.is_none() || d.annotation(REF_NAME) == tag)
     };
     let found: Vec<&Descriptor> = index.children().iter().filter(named).collect();
     match found[..] {
@@ -138,11 +170,34 @@ pub fn with_image(index: &str, manifest: &Manifest, tag: Option<&str>) -> Result
     );
     let mut text = Document::new(index.as_bytes())?;
     for (i, child) in parsed.children().iter().enumerate().rev() {
-        if child.annotation(REF_NAME) == tag {
+        if child.annotation(REF_NAME) == tag && child.artifact_type.is_none() {
             text.remove_element("/manifests", i)?;
         }
     }
     text.push("/manifests", &entry)?;
+    Ok(text.as_str().to_string())
+}
+
+/// The index of a layout with one more manifest, without a name, if it is not there already.
+fn with_referrer(index: &str, manifest: &Manifest) -> Result<String> {
+    let parsed = Manifest::parse(index.to_string(), Some(media_type::OCI_INDEX))?;
+    if parsed.children().iter().any(|d| d.digest == manifest.digest) {
+        return Ok(index.to_string());
+    }
+    let kind = match &manifest.content {
+        crate::image::Content::Artifact { kind, .. } => format!(",\"artifactType\":{}", quote(kind)),
+        _ => String::new(),
+    };
+    let mut text = Document::new(index.as_bytes())?;
+    text.push(
+        "/manifests",
+        &format!(
+            "{{\"mediaType\":{},\"digest\":{},\"size\":{}{kind}}}",
+            quote(&manifest.media_type),
+            quote(&manifest.digest.to_string()),
+            manifest.bytes.len()
+        ),
+    )?;
     Ok(text.as_str().to_string())
 }
 
@@ -239,22 +294,18 @@ impl Sink for Layout {
         if digest.is_some() {
             return Ok(stored_as.clone());
         }
-        // The lock is on the file that never changes; index.json itself is replaced.
-        let layout = self.dir.join("oci-layout");
-        let lock = match fs::OpenOptions::new().read(true).write(true).open(&layout) {
-            Ok(file) => file,
-            Err(e) if e.kind() == std::io::ErrorKind::NotFound => {
-                self.write(&layout, LAYOUT_FILE)?;
-                File::open(&layout)?
-            }
-            Err(e) => return Err(Error::from(e).context(layout.display())),
-        };
-        lock.lock().context(|| format!("cannot lock {}", layout.display()))?;
-        let index = self.index()?.unwrap_or_else(|| EMPTY_INDEX.into());
-        let index = with_image(&index, manifest, self.tag.as_deref())
-            .context(|| format!("{}/index.json", self.dir.display()))?;
-        self.write(&self.dir.join("index.json"), index.as_bytes())?;
+        self.update_index(|index| with_image(index, manifest, self.tag.as_deref()))?;
         Ok(manifest.digest.clone())
+    }
+
+    fn takes_referrers(&self) -> bool {
+        true
+    }
+
+    /// In a layout a referrer is one of the images, without a name.
+    async fn put_referrer(&self, manifest: &Manifest, _subject: &Digest) -> Result<()> {
+        self.write(&self.blob_path(&manifest.digest), &manifest.bytes)?;
+        self.update_index(|index| with_referrer(index, manifest))
     }
 
     fn origin(&self) -> Option<Origin> {

@@ -6,7 +6,7 @@ pub mod layout;
 pub mod oci_archive;
 pub mod verify;
 
-use crate::error::Result;
+use crate::error::{Error, Result};
 use crate::image::{Descriptor, Digest, Manifest};
 use async_trait::async_trait;
 use bytes::Bytes;
@@ -37,6 +37,11 @@ pub trait Source: Send + Sync {
 
     /// A blob as the place gives it: not verified. See [`Payload::open`].
     async fn blob(&self, descriptor: &Descriptor) -> Result<BlobStream>;
+
+    /// What refers to a manifest: signatures, statements. Each in a few words.
+    async fn referrers(&self, _digest: &Digest) -> Result<Vec<String>> {
+        Ok(Vec::new())
+    }
 
     /// Where blobs are, if they can be shared.
     fn origin(&self) -> Option<Origin>;
@@ -85,6 +90,17 @@ pub trait Sink: Send + Sync {
     /// Writes a manifest: under `digest` for a child, under the destination's name for `None`, which
     /// comes last. Returns the digest it has there.
     async fn put_manifest(&self, manifest: &Manifest, digest: Option<&Digest>) -> Result<Digest>;
+
+    /// Whether what refers to an image can be written here.
+    fn takes_referrers(&self) -> bool {
+        false
+    }
+
+    /// Writes a manifest that refers to another one, so that it is found from there.
+    async fn put_referrer(&self, _manifest: &Manifest, _subject: &Digest) -> Result<()> {
+        Err(Error::usage("the destination cannot hold what refers to an image")
+            .hint("registries and oci: directories can"))
+    }
 
     /// Gives up what was begun and not ended: called at the end, and when the user ends it.
     async fn release(&self) {}

@@ -6,7 +6,7 @@ use crate::copy::{Copier, Early};
 use crate::error::{Context, Error, Result};
 use crate::image::{Content, Descriptor, Digest, Manifest, Platform};
 use crate::rewrite::index::{self, Replaced};
-use crate::rewrite::{self, Action, Image, Read, Rewritten};
+use crate::rewrite::{self, Action, Image, Read, Rewritten, record};
 use bytes::Bytes;
 use futures_util::future::{BoxFuture, FutureExt, try_join_all};
 use std::sync::Mutex;
@@ -180,7 +180,8 @@ impl Planner<'_> {
         let mut early = Vec::new();
         if !self.hold {
             // The config is asked for first, the mounts follow while it is on its way.
-            early = self.begin(&layers);
+            let is_wrapped = matches!(self.job.task, Task::Unwrap) || record::annotated(&manifest).is_some();
+            early = self.begin(&layers, is_wrapped);
         }
         let bytes = match reading.await {
             Ok(bytes) => bytes,
@@ -215,16 +216,16 @@ impl Planner<'_> {
     }
 
     /// Begins all moves of an image's layers, and opens uploads for what is new.
-    fn begin(&self, layers: &[Descriptor]) -> Vec<Early> {
+    fn begin(&self, layers: &[Descriptor], is_wrapped: bool) -> Vec<Early> {
         let uploads = match self.job.task {
             Task::Wrap(_) => 2,
             Task::Unwrap => 1,
         };
         let early = (0..uploads).map(|_| self.copier.open_early()).collect();
-        let layers = match (&self.job.task, layers) {
-            // The last layer is the reaper's, which goes.
-            (Task::Unwrap, [layers @ .., _]) => layers,
-            (_, layers) => layers,
+        // The last layer of a wrapped image is the reaper's, which goes, or gives way to another.
+        let layers = match layers {
+            [layers @ .., _] if is_wrapped => layers,
+            layers => layers,
         };
         for layer in layers {
             self.copier.start(layer);
@@ -277,8 +278,7 @@ impl Planner<'_> {
         }
         let original = rewritten.original.as_ref().map_or(&image.manifest, |o| &o.manifest);
         // An image built from a wrapped one has the reaper of that one in the way.
-        let replace =
-            wrap.replace || rewrite::record::recorded_path(&image.config.labels) == Some(&policy.path);
+        let replace = wrap.replace || record::recorded_path(&image.config.labels) == Some(&policy.path);
         let parents = survey::parents(&*self.job.source, original, &policy.path, replace).await?;
         rewrite::wrap(image, reapers, policy, &parents)
     }

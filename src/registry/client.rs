@@ -70,6 +70,25 @@ pub struct Request<'a> {
     pub what: String,
 }
 
+/// An answer with its body.
+pub struct Whole {
+    pub status: StatusCode,
+    pub headers: HeaderMap,
+    pub body: Bytes,
+}
+
+impl Whole {
+    /// A header, if it is text.
+    pub fn header(&self, name: &str) -> Option<&str> {
+        self.headers.get(name)?.to_str().ok()
+    }
+
+    /// The error that the answer is.
+    pub fn refusal(&self, what: &str) -> Error {
+        from_answer(what, self.status, &self.body)
+    }
+}
+
 impl Client {
     /// A client for a host. Nothing is sent yet.
     pub fn new(host: &str, credentials: Credentials, hosts: &HostOptions, options: Options) -> Result<Self> {
@@ -123,6 +142,22 @@ impl Client {
         match statuses.contains(&answer.status()) {
             true => Ok(answer),
             false => Err(self.refusal(&request.what, answer).await),
+        }
+    }
+
+    /// Sends a request, and reads the answer whole, cut off at `limit`: again where it breaks off.
+    pub async fn whole(&self, request: &Request<'_>, limit: usize) -> Result<Whole> {
+        let mut attempt = 0;
+        loop {
+            let answer = self.send(request).await?;
+            let (status, headers) = (answer.status(), answer.headers().clone());
+            match self.body(answer, limit).await {
+                Ok(body) => return Ok(Whole { status, headers, body }),
+                Err(error) if error.is_transient() => {
+                    self.pause(&mut attempt, error.context(&request.what), None).await?;
+                }
+                Err(error) => return Err(error.context(&request.what)),
+            }
         }
     }
 

@@ -22,9 +22,9 @@ use crate::transport::{BlobStream, Offer, Origin, Payload, Sink, Slot, Source, S
 use async_trait::async_trait;
 use auth::Scope;
 use bytes::Bytes;
-use client::{Request, headers};
+use client::{Request, Whole, headers};
 use reqwest::header::{self, HeaderMap};
-use reqwest::{Method, Response, StatusCode};
+use reqwest::{Method, StatusCode};
 use std::sync::Arc;
 use upload::{Mount, Uploads};
 
@@ -59,30 +59,34 @@ impl Repository {
         Ok(Request { method, url, headers: HeaderMap::new(), body: Bytes::new(), scopes: &self.scopes, what })
     }
 
-    async fn get(&self, target: &str) -> Result<Response> {
-        let what = format!("reading {}", self.described(target));
-        let mut request = self.manifest_request(Method::GET, target, what)?;
+    /// Asks for a manifest; any answer will do.
+    async fn get(&self, target: &str) -> Result<Whole> {
+        let mut request = self.manifest_request(Method::GET, target, self.reading(target))?;
         request.headers = headers([(header::ACCEPT, media_type::ACCEPT)])?;
-        self.client.expect(&request, &[StatusCode::OK]).await
+        let limit = usize::try_from(MAX_MANIFEST).unwrap_or(usize::MAX) + 1;
+        let answer = self.client.whole(&request, limit).await?;
+        if answer.status == StatusCode::OK {
+            Stats::add(&self.client.options.stats.bytes_pulled, answer.body.len() as u64);
+        }
+        Ok(answer)
+    }
+
+    /// Asks for a manifest that has to be there.
+    async fn expect(&self, target: &str) -> Result<Whole> {
+        let answer = self.get(target).await?;
+        match answer.status {
+            StatusCode::OK => Ok(answer),
+            _ => Err(answer.refusal(&self.reading(target))),
+        }
+    }
+
+    fn reading(&self, target: &str) -> String {
+        format!("reading {}", self.described(target))
     }
 
     fn described(&self, target: &str) -> String {
         let separator = if target.contains(':') { '@' } else { ':' };
         format!("{}{separator}{target}", self.name.repository_name())
-    }
-
-    /// The body of an answer, with the type and the digest its headers give.
-    async fn read(&self, answer: Response, target: &str) -> Result<(Bytes, Option<String>, Option<String>)> {
-        let text = |name: &str| answer.headers().get(name).and_then(|v| v.to_str().ok()).map(String::from);
-        let (kind, digest) = (text("content-type"), text("docker-content-digest"));
-        let limit = usize::try_from(MAX_MANIFEST).unwrap_or(usize::MAX) + 1;
-        let bytes = self
-            .client
-            .body(answer, limit)
-            .await
-            .context(|| format!("reading {}", self.described(target)))?;
-        Stats::add(&self.client.options.stats.bytes_pulled, bytes.len() as u64);
-        Ok((bytes, kind, digest))
     }
 
     async fn write_manifest(&self, manifest: &Manifest, target: &str) -> Result<()> {
@@ -105,7 +109,8 @@ impl Repository {
 
     async fn fetch(&self) -> Result<Manifest> {
         let target = self.name.target();
-        let (bytes, kind, claimed) = self.read(self.get(&target).await?, &target).await?;
+        let answer = self.expect(&target).await?;
+        let bytes = answer.body.clone();
         let place = self.described(&target);
         if bytes.len() as u64 > MAX_MANIFEST {
             return Err(Error::unsupported(format!("{place}: the manifest is larger than 4 MiB")));
@@ -113,14 +118,15 @@ impl Repository {
         if let Some(digest) = self.name.digest() {
             digest.check(&bytes, &place)?;
         }
-        if kind.as_deref().is_some_and(|k| k.starts_with("text/html")) {
+        let kind = answer.header("content-type");
+        if kind.is_some_and(|k| k.starts_with("text/html")) {
             return Err(Error::network(format!("{place}: the answer is a web page, not a manifest"))
                 .hint("check that the host is a registry, and that no proxy answers for it"));
         }
-        if let Some(Ok(claimed)) = claimed.map(|c| c.parse::<Digest>()) {
+        if let Some(Ok(claimed)) = answer.header("docker-content-digest").map(str::parse::<Digest>) {
             claimed.check(&bytes, &place)?;
         }
-        Manifest::parse(bytes, kind.as_deref()).context(|| place)
+        Manifest::parse(bytes, kind).context(|| place)
     }
 }
 
@@ -132,8 +138,7 @@ impl Source for Repository {
 
     async fn child(&self, descriptor: &Descriptor) -> Result<Manifest> {
         let target = descriptor.digest.to_string();
-        let (bytes, _, _) = self.read(self.get(&target).await?, &target).await?;
-        checked_manifest(bytes, descriptor).context(|| self.name.repository_name())
+        checked_manifest(self.expect(&target).await?.body, descriptor).context(|| self.name.repository_name())
     }
 
     async fn blob(&self, descriptor: &Descriptor) -> Result<BlobStream> {
@@ -153,19 +158,13 @@ impl Source for Repository {
 impl Sink for Repository {
     async fn current(&self) -> Result<Option<Manifest>> {
         let target = self.name.target();
-        let what = format!("reading {}", self.described(&target));
-        let mut request = self.manifest_request(Method::GET, &target, what)?;
-        request.headers = headers([(header::ACCEPT, media_type::ACCEPT)])?;
-        let answer = self.client.send(&request).await?;
-        match answer.status() {
-            StatusCode::OK => {
-                let (bytes, kind, _) = self.read(answer, &target).await?;
-                // What is of another kind is replaced like anything else.
-                Ok(Manifest::parse(bytes, kind.as_deref()).ok())
-            }
+        let answer = self.get(&target).await?;
+        match answer.status {
+            // What is of another kind is replaced like anything else.
+            StatusCode::OK => Ok(Manifest::parse(answer.body.clone(), answer.header("content-type")).ok()),
             // A repository that is not there yet is 401 or 403 to some.
             StatusCode::NOT_FOUND | StatusCode::UNAUTHORIZED | StatusCode::FORBIDDEN => Ok(None),
-            _ => Err(self.client.refusal(&request.what, answer).await),
+            _ => Err(answer.refusal(&self.reading(&target))),
         }
     }
 

@@ -5,7 +5,7 @@ use super::Repository;
 use super::client::headers;
 use crate::error::Result;
 use crate::image::json::{Document, quote, to_json};
-use crate::image::media_type::{self, OCI_INDEX};
+use crate::image::media_type::OCI_INDEX;
 use crate::image::{Content, Descriptor, Digest, Manifest};
 use crate::transport::layout::EMPTY_INDEX;
 use reqwest::header;
@@ -23,9 +23,9 @@ impl Repository {
         let what = format!("looking for referrers of {digest}");
         let mut request = self.manifest_request(Method::GET, "", what)?;
         request.url = self.client.url(self.name.repository(), &format!("referrers/{digest}"))?;
-        let answer = self.client.send(&request).await?;
-        let index = match answer.status() {
-            StatusCode::OK => Some(self.read(answer, "").await?.0),
+        let answer = self.client.whole(&request, 4 << 20).await?;
+        let index = match answer.status {
+            StatusCode::OK => Some(answer.body),
             _ => self.tagged(&fallback_tag(digest)).await?.map(|m| m.bytes),
         };
         let index = index.and_then(|bytes| Manifest::parse(bytes, Some(OCI_INDEX)).ok());
@@ -65,19 +65,14 @@ impl Repository {
     }
 
     async fn tagged(&self, tag: &str) -> Result<Option<Manifest>> {
-        let mut request =
-            self.manifest_request(Method::GET, tag, format!("reading {}", self.described(tag)))?;
-        request.headers = headers([(header::ACCEPT, media_type::ACCEPT)])?;
-        let answer = self.client.send(&request).await?;
-        match answer.status() {
+        let answer = self.get(tag).await?;
+        match answer.status {
             StatusCode::OK => {
-                let (bytes, kind, _) = self.read(answer, tag).await?;
-                Ok(Manifest::parse(bytes, kind.as_deref())
-                    .ok()
-                    .filter(|m| matches!(m.content, Content::Index { .. })))
+                let found = Manifest::parse(answer.body.clone(), answer.header("content-type"));
+                Ok(found.ok().filter(|m| matches!(m.content, Content::Index { .. })))
             }
             StatusCode::NOT_FOUND => Ok(None),
-            _ => Err(self.client.refusal(&request.what, answer).await),
+            _ => Err(answer.refusal(&self.reading(tag))),
         }
     }
 }

@@ -165,14 +165,17 @@ impl Client {
         let mut attempt = 0;
         loop {
             let received = Instant::now();
-            let error = match self.once(&request, None).await {
-                Ok(answer) if answer.status().is_success() => {
-                    let body = self.body(answer, MAX_TOKEN).await?;
+            let answer = match self.once(&request, None).await {
+                Ok(answer) if answer.status().is_success() => self.body(answer, MAX_TOKEN).await,
+                Ok(answer) => Err(self.refusal(&request.what, answer).await),
+                Err(error) => Err(error),
+            };
+            let error = match answer {
+                Ok(body) => {
                     return Token::read(&body, received).ok_or_else(|| {
                         Error::network(format!("{}: there is no token in the answer", request.what))
                     });
                 }
-                Ok(answer) => self.refusal(&request.what, answer).await,
                 Err(error) => error,
             };
             if !error.is_transient() {

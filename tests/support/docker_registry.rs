@@ -14,6 +14,7 @@ use super::run::tool;
 pub struct Options {
     user: Option<(String, String)>,
     tls: bool,
+    auth: Option<String>,
 }
 
 /// A running registry.
@@ -30,7 +31,7 @@ impl DockerRegistry {
 
     /// With a password file.
     pub fn with_user(user: &str, password: &str) -> Options {
-        Options { user: Some((user.to_owned(), password.to_owned())), tls: false }
+        Options { user: Some((user.to_owned(), password.to_owned())), ..Options::default() }
     }
 
     /// `127.0.0.1:PORT`
@@ -70,6 +71,12 @@ impl Options {
         self
     }
 
+    /// With this `auth:` section of its configuration.
+    pub fn auth(mut self, section: &str) -> Self {
+        self.auth = Some(section.to_owned());
+        self
+    }
+
     pub fn start(&self) -> DockerRegistry {
         needs("docker-registry");
         for _ in 0..5 {
@@ -99,6 +106,7 @@ impl Options {
             write!(config, "auth:\n  htpasswd:\n    realm: registry\n    path: {}/htpasswd\n", dir.display())
                 .expect("writing to a string");
         }
+        config.push_str(self.auth.as_deref().unwrap_or_default());
         std::fs::write(dir.join("config.yml"), config).expect("the registry's configuration");
         let file = dir.join("config.yml").display().to_string();
         let daemon = Daemon::start(dir, &["docker-registry".into(), "serve".into(), file]);

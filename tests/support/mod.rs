@@ -19,6 +19,7 @@ pub mod image;
 pub mod podman;
 pub mod registry;
 pub mod run;
+pub mod tokens;
 
 use std::path::PathBuf;
 use std::time::{Duration, Instant};

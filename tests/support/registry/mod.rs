@@ -27,7 +27,7 @@ mod store;
 pub use act::{Act, Reply};
 pub use auth::{Auth, Bearer, Issued};
 pub use log::{Entry, Log};
-pub use route::{Asked, Kind};
+pub use route::{Asked, Kind, pairs};
 pub use store::{Location, Settings, Stored};
 
 use std::collections::BTreeMap;

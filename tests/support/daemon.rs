@@ -41,9 +41,9 @@ impl Daemon {
 
     /// Waits until the server is ready.
     #[track_caller]
-    pub fn ready(&self, what: &str, mut ask: impl FnMut() -> Result<(), String>) {
+    pub fn ready<T>(&self, what: &str, mut ask: impl FnMut() -> Result<T, String>) -> T {
         let ask = || ask().map_err(|error| format!("{error}\n{}", self.log()));
-        eventually(Duration::from_secs(60), what, ask);
+        eventually(Duration::from_secs(60), what, ask)
     }
 }
 
@@ -53,13 +53,6 @@ impl Drop for Daemon {
         // The guard ends by itself, within its own deadlines.
         let _ = self.guard.wait();
     }
-}
-
-/// A loopback port that nobody listens on. Somebody may take it before the server does: whoever starts
-/// one tries again.
-pub fn free_port() -> u16 {
-    let listener = std::net::TcpListener::bind("127.0.0.1:0").expect("a free loopback port");
-    listener.local_addr().expect("a bound socket has an address").port()
 }
 
 /// Says what to do where a program that the tests need is missing.

@@ -1,12 +1,9 @@
 //! Debian's `docker-registry`: the distribution project's registry, storing into a temporary directory.
 
 use std::fmt::Write as _;
-use std::io::{Read, Write};
-use std::net::TcpStream;
 use std::path::PathBuf;
-use std::time::Duration;
 
-use super::daemon::{Daemon, free_port, needs};
+use super::daemon::{Daemon, needs};
 use super::run::tool;
 
 /// How to start it.
@@ -50,7 +47,7 @@ impl DockerRegistry {
         self.daemon.dir().join("ca.crt")
     }
 
-    /// Its access log: one line a request.
+    /// Its log, with a line a request.
     pub fn log(&self) -> String {
         self.daemon.log()
     }
@@ -79,20 +76,11 @@ impl Options {
 
     pub fn start(&self) -> DockerRegistry {
         needs("docker-registry");
-        for _ in 0..5 {
-            if let Some(registry) = self.try_port(free_port()) {
-                return registry;
-            }
-        }
-        panic!("docker-registry: five ports were taken before it could have them");
-    }
-
-    fn try_port(&self, port: u16) -> Option<DockerRegistry> {
         let dir = Daemon::directory();
-        let host = format!("127.0.0.1:{port}");
+        // Port 0: the system picks one, and the registry's log says which.
         let mut config = format!(
-            "version: 0.1\nlog:\n  level: warn\n  accesslog:\n    disabled: true\nstorage:\n  filesystem:\n    \
-             rootdirectory: {0}/data\n  delete:\n    enabled: true\nhttp:\n  addr: {host}\n",
+            "version: 0.1\nlog:\n  level: info\n  accesslog:\n    disabled: true\nstorage:\n  filesystem:\n    \
+             rootdirectory: {0}/data\n  delete:\n    enabled: true\nhttp:\n  addr: 127.0.0.1:0\n",
             dir.display()
         );
         if self.tls {
@@ -110,27 +98,14 @@ impl Options {
         std::fs::write(dir.join("config.yml"), config).expect("the registry's configuration");
         let file = dir.join("config.yml").display().to_string();
         let daemon = Daemon::start(dir, &["docker-registry".into(), "serve".into(), file]);
-        let registry = DockerRegistry { daemon, host };
-        let mut clash = false;
-        registry.daemon.ready("docker-registry", || {
-            clash = registry.daemon.log().contains("address already in use");
-            if clash { Ok(()) } else { self.answers(&registry.host) }
+        let host = daemon.ready("docker-registry", || {
+            let log = daemon.log();
+            let port = log.split("listening on 127.0.0.1:").nth(1);
+            let digits = port.map(|rest| rest.chars().take_while(char::is_ascii_digit).collect::<String>());
+            // The line is complete: the port is too.
+            digits.filter(|_| log.ends_with('\n')).map(|port| format!("127.0.0.1:{port}")).ok_or(log)
         });
-        (!clash).then_some(registry)
-    }
-
-    /// Whether somebody speaks HTTP there; with TLS, whether somebody listens.
-    fn answers(&self, host: &str) -> Result<(), String> {
-        let mut socket = TcpStream::connect(host).map_err(|error| error.to_string())?;
-        if self.tls {
-            return Ok(());
-        }
-        socket.set_read_timeout(Some(Duration::from_secs(5))).expect("a timeout that is not zero");
-        write!(socket, "GET /v2/ HTTP/1.0\r\nHost: {host}\r\n\r\n").map_err(|error| error.to_string())?;
-        let mut answer = String::new();
-        socket.read_to_string(&mut answer).map_err(|error| error.to_string())?;
-        let is_registry = answer.to_lowercase().contains("docker-distribution-api-version");
-        is_registry.then_some(()).ok_or(answer)
+        DockerRegistry { daemon, host }
     }
 }
 

@@ -1,0 +1,40 @@
+# shellcheck shell=bash
+# What several scripts need. Sourced, not run.
+
+# need PROGRAM=PACKAGE…: installs the Debian packages of the programs that are missing.
+need() {
+    local pair missing=()
+    for pair; do
+        # Debian keeps servers in sbin, which is not on everybody's PATH.
+        PATH=$PATH:/usr/sbin:/sbin command -v "${pair%%=*}" >/dev/null || missing+=("${pair#*=}")
+    done
+    ((${#missing[@]})) || return 0
+    if ((EUID != 0)) || ! command -v apt-get >/dev/null; then
+        echo "${0##*/}: these packages are missing (names as in Debian): ${missing[*]}" >&2
+        return 1
+    fi
+    apt-get update -qq
+    # Engines must not be started as services: the tests run their own.
+    DEBIAN_FRONTEND=noninteractive RUNLEVEL=1 apt-get install -y -qq --no-install-recommends "${missing[@]}" >&2
+}
+
+# start_registry DIR: runs docker-registry on a free loopback port, storing below DIR; sets registry_host
+# and registry_pid.
+start_registry() {
+    cat >"$1/registry.yml" <<YAML
+version: 0.1
+log: { level: info, accesslog: { disabled: true } }
+storage: { filesystem: { rootdirectory: $1/registry }, delete: { enabled: true } }
+http: { addr: "127.0.0.1:0" }
+YAML
+    docker-registry serve "$1/registry.yml" >"$1/registry.log" 2>&1 &
+    registry_pid=$!
+    for ((tries = 0; tries < 200; tries++)); do
+        registry_host=$(sed -n 's/.*listening on \(127\.0\.0\.1:[0-9]*\).*/\1/p' "$1/registry.log")
+        [[ -n $registry_host ]] && return
+        kill -0 "$registry_pid" || break
+        sleep 0.05
+    done
+    cat "$1/registry.log" >&2
+    return 1
+}

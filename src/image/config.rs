@@ -82,12 +82,16 @@ impl ImageConfig {
     /// it otherwise than we do; the message of a config that is none at all says so.
     pub fn parse(bytes: impl Into<Bytes>) -> Result<Self> {
         let bytes = bytes.into();
-        let malformed =
-            |e: serde_json::Error| Error::unsupported(format!("the image config is malformed: {e}"));
+        let malformed = |e: serde_json::Error| {
+            Error::unsupported(format!("the image config is malformed: {e}"))
+                .hint("engines would read it otherwise, or not at all; rebuild the image")
+        };
         let Object(view): Object<View> = serde_json::from_slice(&bytes).map_err(malformed)?;
         check_spelling(&bytes)?;
-        let Object(rootfs) =
-            view.rootfs.ok_or_else(|| Error::unsupported("the image config has no rootfs"))?;
+        let Object(rootfs) = view.rootfs.ok_or_else(|| {
+            Error::unsupported("the image config has no rootfs")
+                .hint("this is no image that an engine could start")
+        })?;
         let inner = view.config.map(|o| o.0).unwrap_or_default();
         let config = ImageConfig {
             platform: Platform { os: view.os, architecture: view.architecture, variant: view.variant },

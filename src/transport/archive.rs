@@ -46,6 +46,7 @@ impl Archive {
                 let mut file = File::open(path).map_err(|e| match e.kind() {
                     std::io::ErrorKind::NotFound => {
                         Error::not_found(format!("{place}: there is no such file"))
+                            .hint("check the path; `-` is standard input")
                     }
                     _ => Error::from(e).context(&place),
                 })?;

@@ -78,15 +78,10 @@ impl DockerArchive {
         let mut magic = [0; 4];
         let n = self.archive.reader(member)?.take(4).read(&mut magic)?;
         let (media_type, digest) = match &magic[..n] {
-            [0x1f, 0x8b, ..] => (media_type::DOCKER_LAYER_GZIP, self.hash(member)?),
-            [0x28, 0xb5, 0x2f, 0xfd] => {
-                return Err(Error::unsupported(format!(
-                    "{}: the layer {member:?} is compressed with zstd, for which Docker's types have no name",
-                    self.place
-                )));
-            }
+            [0x1f, 0x8b, ..] => (media_type::OCI_LAYER_GZIP, self.hash(member)?),
+            [0x28, 0xb5, 0x2f, 0xfd] => (media_type::OCI_LAYER_ZSTD, self.hash(member)?),
             // Not compressed: the diff_id is the digest, and is verified when the layer is read.
-            _ => (media_type::DOCKER_LAYER, diff_id.parse().context(|| "diff_ids")?),
+            _ => (media_type::OCI_LAYER, diff_id.parse().context(|| "diff_ids")?),
         };
         Ok(Descriptor::new(media_type, digest, size))
     }
@@ -104,7 +99,8 @@ impl DockerArchive {
     }
 }
 
-/// The manifest of a config and layers, in Docker's types.
+/// The manifest of a config and layers, in OCI's types: those have a name for every compression, and every
+/// tool takes them in an OCI layout.
 fn made_manifest(config: &Descriptor, layers: &[Descriptor]) -> Result<Manifest> {
     let descriptor = |d: &Descriptor| {
         format!(
@@ -117,7 +113,7 @@ fn made_manifest(config: &Descriptor, layers: &[Descriptor]) -> Result<Manifest>
     let layers: Vec<String> = layers.iter().map(descriptor).collect();
     let text = format!(
         "{{\"schemaVersion\":2,\"mediaType\":{},\"config\":{},\"layers\":[{}]}}",
-        quote(media_type::DOCKER_MANIFEST),
+        quote(media_type::OCI_MANIFEST),
         descriptor(config),
         layers.join(",")
     );
@@ -139,7 +135,7 @@ impl Source for DockerArchive {
                 config.diff_ids.len()
             )));
         }
-        let config = Descriptor::of(media_type::DOCKER_CONFIG, &text);
+        let config = Descriptor::of(media_type::OCI_CONFIG, &text);
         let mut members = HashMap::from([(config.digest.clone(), entry.config)]);
         let parsed = ImageConfig::parse(text)?;
         let mut layers = Vec::new();
@@ -203,24 +199,22 @@ fn member_name(descriptor: &Descriptor) -> String {
     match descriptor.media_type.as_str() {
         media_type::OCI_CONFIG | media_type::DOCKER_CONFIG => format!("{hex}.json"),
         t if t.ends_with("gzip") => format!("{hex}.tar.gz"),
+        t if t.ends_with("zstd") => format!("{hex}.tar.zst"),
         t if t.contains("tar") => format!("{hex}.tar"),
         _ => format!("{hex}.json"),
     }
 }
 
 /// The form a layer has in an archive: the family's names are gone.
-fn docker_layer(layer: &Descriptor) -> Result<Descriptor> {
+fn plain_layer(layer: &Descriptor) -> Result<Descriptor> {
     let media_type = match layer.media_type.as_str() {
-        t if t.ends_with("zstd") => {
-            return Err(Error::unsupported("docker-archive: has no layers that are compressed with zstd")
-                .hint("write it to oci-archive: instead"));
-        }
+        t if t.ends_with("zstd") => media_type::OCI_LAYER_ZSTD,
         _ if layer.is_foreign() => {
             return Err(Error::unsupported("docker-archive: has no foreign layers")
                 .hint("write it to oci-archive: instead"));
         }
-        t if t.ends_with("gzip") => media_type::DOCKER_LAYER_GZIP,
-        _ => media_type::DOCKER_LAYER,
+        t if t.ends_with("gzip") => media_type::OCI_LAYER_GZIP,
+        _ => media_type::OCI_LAYER,
     };
     Ok(Descriptor::new(media_type, layer.digest.clone(), layer.size))
 }
@@ -254,8 +248,8 @@ impl Sink for DockerArchiveSink {
         if digest.is_some() {
             return Err(no_index());
         }
-        let layers = layers.iter().map(docker_layer).collect::<Result<Vec<_>>>()?;
-        let config = Descriptor::new(media_type::DOCKER_CONFIG, config.digest.clone(), config.size);
+        let layers = layers.iter().map(plain_layer).collect::<Result<Vec<_>>>()?;
+        let config = Descriptor::new(media_type::OCI_CONFIG, config.digest.clone(), config.size);
         let made = made_manifest(&config, &layers)?;
         let mut state = self.state.lock().await;
         let member = |d: &Descriptor| match state.written.get(&d.digest) {

@@ -1,0 +1,164 @@
+//! Programs that are not ours say whether the result is an image.
+
+mod support;
+
+use support::docker::Docker;
+use support::docker_registry::DockerRegistry;
+use support::engine::Engine;
+use support::podman::Podman;
+use support::run::{Outcome, reapify, tool};
+use support::{scratch, zombies};
+
+fn skopeo_digest(name: &str) -> String {
+    let manifest = tool("skopeo", ["inspect", "--raw", "--tls-verify=false", name]).run().succeeds();
+    support::image::digest(&manifest.stdout)
+}
+
+/// skopeo reads every blob and checks it.
+fn skopeo_copies(name: &str) -> Outcome {
+    let dir = scratch();
+    let to = format!("dir:{}", dir.path().display());
+    tool("skopeo", ["copy", "--all", "--src-tls-verify=false", name, &to]).run().succeeds()
+}
+
+#[test]
+fn every_source_and_destination_gives_an_image_that_skopeo_takes() {
+    let registry = DockerRegistry::start();
+    let dir = scratch();
+    let at = |kind: &str, name: &str| format!("{kind}:{}", dir.path().join(name).display());
+    let archive = at("oci-archive", "source.tar");
+    let docker = at("docker-archive", "source-docker.tar");
+    tool("skopeo", ["copy", "-q", &zombies(), &format!("{archive}:v1")]).run().succeeds();
+    tool("skopeo", ["copy", "-q", &zombies(), &format!("{docker}:app:v1")]).run().succeeds();
+    let sources = [
+        zombies(),
+        registry.push(&zombies(), "app", "v1"),
+        format!("{archive}:v1"),
+        format!("{docker}:app:v1"),
+    ];
+    for (i, source) in sources.iter().enumerate() {
+        let kept = !source.starts_with("docker-archive");
+        let destinations = [
+            registry.name("out", &format!("v{i}")),
+            at("oci", &format!("layout{i}")) + ":v1",
+            at("oci-archive", &format!("out{i}.tar")) + ":v1",
+            at("docker-archive", &format!("out{i}-docker.tar")) + ":app:v1",
+        ];
+        for destination in &destinations {
+            let result = reapify(["wrap", source, destination]).run().succeeds().digest();
+            skopeo_copies(destination);
+            if !destination.starts_with("docker-archive") {
+                assert_eq!(skopeo_digest(destination), result, "{source} to {destination}");
+            }
+            reapify(["verify", "--deep", destination]).run().succeeds();
+            let back = at("oci", &format!("back{i}")) + ":v1";
+            let restored = reapify(["unwrap", destination, &back]).run().succeeds().digest();
+            if kept && !destination.starts_with("docker-archive") {
+                assert_eq!(restored, skopeo_digest(source), "{source} by {destination}");
+            }
+        }
+    }
+}
+
+#[test]
+fn pipes_carry_archives_both_ways() {
+    let dir = scratch();
+    for kind in ["oci-archive", "docker-archive"] {
+        let file = dir.path().join(format!("{kind}.tar"));
+        let at = format!("{kind}:{}", file.display());
+        tool("skopeo", ["copy", "-q", &zombies(), &at]).run().succeeds();
+        let archive = std::fs::read(&file).unwrap();
+        let out = reapify(["wrap", &format!("{kind}:-"), &format!("{kind}:-:app:v1")])
+            .stdin(archive)
+            .run()
+            .succeeds();
+        // The archive is on standard output, so that the result is not.
+        let out = out.says("@sha256:");
+        std::fs::write(&file, &out.stdout).unwrap();
+        reapify(["verify", &at]).run().succeeds();
+    }
+    let file = dir.path().join("docker-archive.tar").display().to_string();
+    let loaded = Docker::get().command(&["load", "--input", &file]).run().succeeds();
+    assert!(loaded.text().contains("app:v1"), "{loaded}");
+    Docker::get().run_to_end(&[], "app:v1", &["1", "1", "3"]).exits(3);
+}
+
+#[test]
+fn umoci_unpacks_the_result_with_the_reaper_at_its_place() {
+    let dir = scratch();
+    let layout = dir.path().join("layout");
+    reapify(["wrap", &zombies(), &format!("oci:{}:v1", layout.display())]).run().succeeds();
+    let bundle = dir.path().join("bundle");
+    tool("umoci", ["unpack", "--image", &format!("{}:v1", layout.display()), &bundle.display().to_string()])
+        .run()
+        .succeeds();
+    let reaper = dir.path().join("reaper");
+    reapify(["reaper", "linux/amd64", "-o", &reaper.display().to_string()]).run().succeeds();
+    let unpacked = bundle.join("rootfs/.reaper");
+    assert_eq!(std::fs::read(&unpacked).unwrap(), std::fs::read(reaper).unwrap());
+    let mode = std::os::unix::fs::PermissionsExt::mode(&std::fs::metadata(&unpacked).unwrap().permissions());
+    assert_eq!(mode & 0o7777, 0o755);
+    let spec: serde_json::Value =
+        serde_json::from_slice(&std::fs::read(bundle.join("config.json")).unwrap()).unwrap();
+    assert_eq!(spec["process"]["args"][0], "/.reaper");
+}
+
+#[test]
+fn docker_and_podman_pull_what_was_pushed_and_save_what_can_be_unwrapped() {
+    let registry = DockerRegistry::start();
+    let to = registry.name("app", "v1");
+    reapify(["wrap", &zombies(), &to]).run().succeeds();
+    let dir = scratch();
+    let engines: [&dyn Engine; 2] = [Docker::get(), Podman::get()];
+    for engine in engines {
+        let name = engine.pull(&to);
+        let file = dir.path().join(engine.name());
+        engine.command(&["save", "--output", &file.display().to_string(), &name]).run().succeeds();
+        let saved = format!("docker-archive:{}", file.display());
+        let back = format!("oci:{}:{}", dir.path().join("back").display(), engine.name());
+        reapify(["unwrap", &saved, &back]).run().succeeds().says("config and diff_ids are restored");
+        let config =
+            |name: &str| tool("skopeo", ["inspect", "--config", "--raw", name]).run().succeeds().stdout;
+        assert_eq!(
+            config(&back),
+            config(&zombies()),
+            "{}: the config is the original's, byte for byte",
+            engine.name()
+        );
+    }
+}
+
+#[test]
+fn oci_client_pulls_what_we_push_and_we_wrap_what_it_pushes() {
+    use oci_client::client::{ClientConfig, ClientProtocol, Config, ImageLayer};
+    use oci_client::secrets::RegistryAuth;
+    // Whoever comes first installs it.
+    let _ = rustls::crypto::ring::default_provider().install_default();
+    let registry = DockerRegistry::start();
+    let config = ClientConfig { protocol: ClientProtocol::Http, ..ClientConfig::default() };
+    let client = oci_client::Client::new(config);
+    let reference = |repository: &str| -> oci_client::Reference {
+        format!("{}/{repository}:v1", registry.host()).parse().unwrap()
+    };
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+    let gzip = "application/vnd.oci.image.layer.v1.tar+gzip";
+
+    let to = registry.name("ours", "v1");
+    let pushed = reapify(["wrap", &zombies(), &to]).run().succeeds().digest();
+    let pulled =
+        runtime.block_on(client.pull(&reference("ours"), &RegistryAuth::Anonymous, vec![gzip])).unwrap();
+    assert_eq!(pulled.digest.as_deref(), Some(pushed.as_str()));
+    assert_eq!(pulled.layers.len(), 3);
+
+    // The same layers and config without the last: what oci-client makes of it, we wrap.
+    let layers: Vec<ImageLayer> = pulled.layers[..2].to_vec();
+    let original = tool("skopeo", ["inspect", "--config", "--raw", &zombies()]).run().succeeds().stdout;
+    let config = Config::oci_v1(original, None);
+    runtime
+        .block_on(client.push(&reference("theirs"), &layers, config, &RegistryAuth::Anonymous, None))
+        .unwrap();
+    let wrapped = registry.name("theirs", "reaped");
+    reapify(["wrap", &registry.name("theirs", "v1"), &wrapped]).run().succeeds();
+    reapify(["verify", "--deep", &wrapped, "--source", &registry.name("theirs", "v1")]).run().succeeds();
+    skopeo_copies(&wrapped);
+}

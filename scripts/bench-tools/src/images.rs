@@ -82,8 +82,9 @@ impl Shape {
         let (architecture, variant) = split(platform);
         let variant = variant.map(|v| format!(r#""variant":"{v}","#)).unwrap_or_default();
         let config = format!(
-            r#"{{"created":"2024-01-01T00:00:00Z","architecture":"{architecture}",{variant}"os":"linux","config":{{"Env":["PATH=/usr/bin:/bin"],"Entrypoint":["/bin/app"],"Cmd":["serve"],"WorkingDir":"/"}},"rootfs":{{"type":"layers","diff_ids":[{}]}}}}"#,
-            diff_ids.join(",")
+            r#"{{"created":"2024-01-01T00:00:00Z","architecture":"{architecture}",{variant}"os":"linux","config":{{"Env":["PATH=/usr/bin:/bin"],"Entrypoint":["/bin/app"],"Cmd":["serve"],"WorkingDir":"/"}},"rootfs":{{"type":"layers","diff_ids":[{}]}},"history":[{}]}}"#,
+            diff_ids.join(","),
+            vec![r#"{"created":"2024-01-01T00:00:00Z","created_by":"COPY data"}"#; self.layers].join(",")
         );
         let config = upload(host, self.name, CONFIG, config.as_bytes())?;
         Ok(format!(

@@ -114,7 +114,7 @@ impl Bench {
             let output = step.output()?;
             if !output.status.success() {
                 let text = String::from_utf8_lossy(&output.stderr);
-                return Err(Error::other(format!("{}: {:?} failed:\n{text}", tool.name, step)));
+                return Err(Error::other(format!("{}: step {} failed:\n{text}", tool.name, i + 1)));
             }
             let file = fs::read_to_string(self.kit.cost(i))?;
             let numbers: Vec<f64> = file.split_whitespace().filter_map(|n| n.parse().ok()).collect();

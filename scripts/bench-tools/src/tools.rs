@@ -186,6 +186,7 @@ impl Kit {
             remove(&self.place.dir.join(name))?;
             fs::create_dir(self.place.dir.join(name))?;
         }
+        fs::write(self.place.dir.join("home/config.json"), "{}")?;
         let text = format!("FROM {}\nCOPY reaper /.reaper\nENTRYPOINT {ENTRYPOINT}\n", job.source);
         fs::write(self.place.dir.join("storage/Containerfile"), text)?;
         if tool.name == "docker" {

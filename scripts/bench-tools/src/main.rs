@@ -27,6 +27,8 @@ struct Options {
     json: bool,
     serve: bool,
     runs: usize,
+    /// Further options for reapify.
+    with: String,
     /// Tools and images; all if empty.
     only: Vec<String>,
 }
@@ -40,6 +42,7 @@ fn options() -> Result<Options> {
         json: false,
         serve: false,
         runs: 3,
+        with: String::new(),
         only: Vec::new(),
     };
     let mut args = std::env::args().skip(1);
@@ -49,6 +52,7 @@ fn options() -> Result<Options> {
             "--reapify" => options.reapify = value()?.into(),
             "--reaper" => options.reaper = value()?.into(),
             "--runs" => options.runs = value()?.parse().map_err(|_| Error::other("--runs takes a number"))?,
+            "--with" => options.with = value()?,
             "--only" => options.only = value()?.split(',').map(String::from).collect(),
             "--quick" => options.quick = true,
             "--big" => options.big = true,
@@ -121,7 +125,7 @@ fn bench(options: &Options) -> Result<()> {
                 continue;
             }
             eprintln!("{} {} {} ms: {}", case.image, case.scenario(), case.delay, tool.name);
-            let job = bench.job(case.image, shape.platforms, case.scenario);
+            let job = bench.job(case.image, shape.platforms, case.scenario, &options.with);
             match bench.median(tool, &job, case.scenario, case.delay, options.runs) {
                 Ok(cost) => costs.push((tool.name, cost)),
                 // A peer that fails is left out, and said so; reapify must not.

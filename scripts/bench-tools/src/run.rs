@@ -56,9 +56,11 @@ impl Bench {
         Ok(Bench { kit, proxy, registries, fronts })
     }
 
-    pub fn job(&self, image: &str, platforms: usize, scenario: Scenario) -> Job {
+    pub fn job(&self, image: &str, platforms: usize, scenario: Scenario, options: &str) -> Job {
         let to = &self.fronts[usize::from(scenario == Scenario::S2)];
-        Job { source: format!("{}/{image}:1", self.fronts[0]), target: format!("{to}/{TARGET}:1"), platforms }
+        let options = options.split_whitespace().map(|o| format!(" {o}")).collect();
+        let source = format!("{}/{image}:1", self.fronts[0]);
+        Job { source, target: format!("{to}/{TARGET}:1"), platforms, options }
     }
 
     /// The medians of several runs.

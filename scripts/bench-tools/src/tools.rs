@@ -21,6 +21,8 @@ pub struct Job {
     pub source: String,
     pub target: String,
     pub platforms: usize,
+    /// Further options for reapify.
+    pub options: String,
 }
 
 /// A tool.
@@ -61,10 +63,10 @@ pub const TOOLS: [Tool; 8] = [
 ];
 
 fn reapify(dir: &str, job: &Job) -> Vec<String> {
-    vec![format!("{dir}/bin/reapify wrap --quiet {} {}", job.source, job.target)]
+    vec![format!("{dir}/bin/reapify wrap --quiet{} {} {}", job.options, job.source, job.target)]
 }
 
-fn crane(dir: &str, Job { source, target, platforms }: &Job) -> Vec<String> {
+fn crane(dir: &str, Job { source, target, platforms, .. }: &Job) -> Vec<String> {
     let mutate = |platform: &str, target: &str| {
         [
             format!("crane config --insecure --platform {platform} {source}"),

@@ -82,8 +82,9 @@ pub struct NetworkOptions {
     /// How often a request that failed is tried again
     #[arg(long, value_name = "N", default_value_t = 5)]
     pub retries: u32,
+    // All the layers that an image may have, in one go (`scripts/bench --only many --with '--jobs N'`).
     /// How many requests may be under way at once to one host
-    #[arg(long, value_name = "N", default_value_t = 64, value_parser = clap::value_parser!(u16).range(1..))]
+    #[arg(long, value_name = "N", default_value_t = 128, value_parser = clap::value_parser!(u16).range(1..))]
     pub jobs: u16,
     /// Send blobs in this way: put, patch or chunks:MEBIBYTES [default: what is known of the host]
     #[arg(long, value_name = "[HOST=]HOW")]

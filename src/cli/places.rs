@@ -5,7 +5,7 @@ use super::output::Console;
 use crate::credentials::Credentials;
 use crate::error::{Error, Result};
 use crate::image::Location;
-use crate::image::reference::Name;
+use crate::image::name::Name;
 use crate::registry::{Client, Options, Repository};
 use crate::transport::docker_archive::{DockerArchive, DockerArchiveSink};
 use crate::transport::layout::Layout;

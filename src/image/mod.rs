@@ -7,12 +7,14 @@ pub mod digest;
 pub mod json;
 pub mod manifest;
 pub mod media_type;
+pub mod name;
 pub mod platform;
 pub mod reference;
 
 pub use config::ImageConfig;
 pub use digest::Digest;
 pub use manifest::{Content, Descriptor, Manifest};
+pub use name::Name;
 pub use platform::Platform;
 pub use reference::Location;
 

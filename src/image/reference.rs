@@ -3,8 +3,8 @@
 //! buildah (containers-transports(5)).
 
 use super::digest::Digest;
+use super::name::Name;
 use crate::error::{Error, Result};
-use oci_spec::distribution::Reference;
 use std::fmt;
 use std::path::PathBuf;
 use std::str::FromStr;
@@ -48,95 +48,6 @@ pub enum File {
     Path(PathBuf),
     /// `-`: standard input or output.
     Pipe,
-}
-
-/// The name of an image in a registry. Docker Hub's short names are written out, `latest` is filled in.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Name {
-    reference: Reference,
-    digest: Option<Digest>,
-}
-
-impl Name {
-    /// The registry's host, with the port if one was given: `docker.io`, `localhost:5000`, `[::1]:5000`.
-    pub fn host(&self) -> &str {
-        self.reference.registry()
-    }
-
-    /// The repository: `library/busybox`.
-    pub fn repository(&self) -> &str {
-        self.reference.repository()
-    }
-
-    /// The tag; `None` only where a digest was given instead.
-    pub fn tag(&self) -> Option<&str> {
-        self.reference.tag()
-    }
-
-    /// The digest.
-    pub fn digest(&self) -> Option<&Digest> {
-        self.digest.as_ref()
-    }
-
-    /// What a manifest is asked for by: the digest if there is one, else the tag.
-    pub fn target(&self) -> String {
-        match &self.digest {
-            Some(digest) => digest.to_string(),
-            None => self.tag().unwrap_or("latest").to_string(),
-        }
-    }
-
-    /// The name as far as the repository: `docker.io/library/busybox`.
-    pub fn repository_name(&self) -> String {
-        format!("{}/{}", self.host(), self.repository())
-    }
-}
-
-impl fmt::Display for Name {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        fmt::Display::fmt(&self.reference, f)
-    }
-}
-
-impl FromStr for Name {
-    type Err = Error;
-
-    fn from_str(text: &str) -> Result<Self> {
-        let bad = |why: String| {
-            Error::usage(format!("invalid image reference {text:?}: {why}"))
-                .hint("write [docker://]host[:port]/repository[:tag][@digest], oci:DIR[:tag], oci-archive:FILE[:tag], docker-archive:FILE[:name:tag]")
-        };
-        // The grammar of references has no IPv6 host; a stand-in carries the rest through it.
-        let (v6, plain) = match text.strip_prefix('[') {
-            None => (None, text.to_string()),
-            Some(rest) => {
-                let (address, rest) = rest.split_once(']').ok_or_else(|| bad("no `]`".into()))?;
-                address.parse::<std::net::Ipv6Addr>().map_err(|e| bad(format!("[{address}]: {e}")))?;
-                (Some(format!("[{address}]")), format!("localhost{rest}"))
-            }
-        };
-        let parsed: Reference = plain.parse().map_err(|e| bad(format!("{e}")))?;
-        let digest = parsed.digest().map(str::parse).transpose().map_err(|e: Error| bad(e.to_string()))?;
-        if let Some(port) = parsed.registry().rsplit_once(':').map(|p| p.1) {
-            port.parse::<u16>().map_err(|_| bad(format!("{port} is no port")))?;
-        }
-        let reference = match v6 {
-            None => parsed,
-            Some(address) => {
-                if !plain.contains('/') {
-                    return Err(bad("no repository".into()));
-                }
-                let host = parsed.registry().replacen("localhost", &address, 1);
-                let repository = parsed.repository().to_string();
-                match (parsed.tag().map(String::from), parsed.digest().map(String::from)) {
-                    (Some(tag), Some(d)) => Reference::with_tag_and_digest(host, repository, tag, d),
-                    (None, Some(d)) => Reference::with_digest(host, repository, d),
-                    (tag, None) => Reference::with_tag(host, repository, tag.unwrap_or("latest".into())),
-                }
-            }
-        };
-        Ok(Name { reference, digest })
-    }
 }
 
 impl FromStr for Location {
@@ -288,24 +199,6 @@ mod tests {
     use super::*;
 
     const D: &str = "sha256:ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad";
-
-    #[test]
-    fn registry_names_are_written_out() {
-        for (text, whole, host) in [
-            ("busybox", "docker.io/library/busybox:latest", "docker.io"),
-            ("docker://busybox:1", "docker.io/library/busybox:1", "docker.io"),
-            ("user/app", "docker.io/user/app:latest", "docker.io"),
-            ("localhost:5000/a/b:t", "localhost:5000/a/b:t", "localhost:5000"),
-            ("[::1]:5000/a:t", "[::1]:5000/a:t", "[::1]:5000"),
-            ("[::1]/a", "[::1]/a:latest", "[::1]"),
-            ("example.com/a", "example.com/a:latest", "example.com"),
-        ] {
-            let Location::Registry(name) = text.parse().unwrap() else { panic!("{text}") };
-            assert_eq!((name.to_string().as_str(), name.host()), (whole, host));
-        }
-        let both: Name = format!("example.com/a:t@{D}").parse().unwrap();
-        assert_eq!((both.tag(), both.target()), (Some("t"), D.to_string()));
-    }
 
     #[test]
     fn files_end_at_the_first_colon() {

@@ -15,7 +15,7 @@ pub use quirks::Upload;
 pub use tls::{HostOptions, is_loopback};
 
 use crate::error::{Context, Error, Result};
-use crate::image::reference::Name;
+use crate::image::name::Name;
 use crate::image::{Descriptor, Digest, MAX_MANIFEST, Manifest, media_type};
 use crate::transport::layout::checked_manifest;
 use crate::transport::{BlobStream, Offer, Origin, Payload, Sink, Slot, Source, Stats};

@@ -7,7 +7,8 @@ use super::{BlobStream, Offer, Origin, Payload, Sink, Slot, Source};
 use crate::error::{Context, Error, Result};
 use crate::image::digest::{Algorithm, Hasher};
 use crate::image::json::{quote, to_json};
-use crate::image::reference::{File, Name};
+use crate::image::name::Name;
+use crate::image::reference::File;
 use crate::image::{
     Content, Descriptor, Digest, ImageConfig, MAX_CONFIG, MAX_MANIFEST, Manifest, media_type,
 };

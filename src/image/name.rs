@@ -1,0 +1,267 @@
+//! The name of an image in a registry: `[host[:port]/]repository[:tag][@digest]`, by the grammar of the
+//! distribution project's `reference` package.
+
+use super::digest::Digest;
+use crate::error::{Error, Result};
+use std::fmt;
+use std::net::Ipv6Addr;
+use std::str::FromStr;
+
+/// Docker Hub, which short names mean.
+const HUB: &str = "docker.io";
+/// The longest repository.
+const MAX_REPOSITORY: usize = 255;
+/// The longest tag.
+const MAX_TAG: usize = 128;
+
+/// The name of an image in a registry. Docker Hub's short names are written out, `latest` is filled in.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Name {
+    host: String,
+    repository: String,
+    tag: Option<String>,
+    digest: Option<Digest>,
+}
+
+impl Name {
+    /// The registry's host, with the port if one was given: `docker.io`, `localhost:5000`, `[::1]:5000`.
+    pub fn host(&self) -> &str {
+        &self.host
+    }
+
+    /// The repository: `library/busybox`.
+    pub fn repository(&self) -> &str {
+        &self.repository
+    }
+
+    /// The tag; `None` only where a digest was given instead.
+    pub fn tag(&self) -> Option<&str> {
+        self.tag.as_deref()
+    }
+
+    /// The digest.
+    pub fn digest(&self) -> Option<&Digest> {
+        self.digest.as_ref()
+    }
+
+    /// What a manifest is asked for by: the digest if there is one, else the tag.
+    pub fn target(&self) -> String {
+        match &self.digest {
+            Some(digest) => digest.to_string(),
+            None => self.tag().unwrap_or("latest").to_string(),
+        }
+    }
+
+    /// The name as far as the repository: `docker.io/library/busybox`.
+    pub fn repository_name(&self) -> String {
+        format!("{}/{}", self.host, self.repository)
+    }
+}
+
+impl fmt::Display for Name {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}/{}", self.host, self.repository)?;
+        if let Some(tag) = &self.tag {
+            write!(f, ":{tag}")?;
+        }
+        match &self.digest {
+            Some(digest) => write!(f, "@{digest}"),
+            None => Ok(()),
+        }
+    }
+}
+
+impl FromStr for Name {
+    type Err = Error;
+
+    fn from_str(text: &str) -> Result<Self> {
+        parse(text).map_err(|why| {
+            Error::usage(format!("invalid image reference {text:?}: {why}"))
+                .hint("write [docker://]host[:port]/repository[:tag][@digest], oci:DIR[:tag], oci-archive:FILE[:tag], docker-archive:FILE[:name:tag]")
+        })
+    }
+}
+
+fn parse(text: &str) -> Result<Name, String> {
+    let (rest, digest) = match text.split_once('@') {
+        Some((rest, digest)) => (rest, Some(digest.parse::<Digest>().map_err(|e| e.to_string())?)),
+        None => (text, None),
+    };
+    let (host, rest) = match rest.split_once('/') {
+        Some((host, rest)) if is_host_like(host) => (Some(host), rest),
+        _ => (None, rest),
+    };
+    let (repository, tag) = match rest.split_once(':') {
+        Some((repository, tag)) => (repository, Some(tag)),
+        None => (rest, None),
+    };
+    if let Some(host) = host {
+        check_host(host)?;
+    }
+    if let Some(tag) = tag {
+        check_tag(tag)?;
+    }
+    let host = host.filter(|host| *host != "index.docker.io").unwrap_or(HUB);
+    let repository = match host == HUB && !repository.contains('/') {
+        true if !repository.is_empty() => format!("library/{repository}"),
+        _ => repository.to_string(),
+    };
+    check_repository(&repository)?;
+    let tag = tag.or((digest.is_none()).then_some("latest"));
+    Ok(Name { host: host.into(), repository, tag: tag.map(String::from), digest })
+}
+
+/// Whether what stands before the first `/` is a host, rather than the first part of one of Docker Hub's
+/// repositories.
+fn is_host_like(first: &str) -> bool {
+    first == "localhost"
+        || first.contains(['.', ':', '['])
+        || first.contains(|c: char| c.is_ascii_uppercase())
+}
+
+fn check_host(text: &str) -> Result<(), String> {
+    let (name, port) = match text.strip_prefix('[').map(|rest| rest.split_once(']')) {
+        Some(None) => return Err("no `]`".into()),
+        Some(Some((address, rest))) => {
+            address.parse::<Ipv6Addr>().map_err(|e| format!("[{address}]: {e}"))?;
+            match rest.strip_prefix(':') {
+                None if !rest.is_empty() => return Err(format!("{text} is no host")),
+                port => ("", port),
+            }
+        }
+        None => match text.split_once(':') {
+            Some((name, port)) => (name, Some(port)),
+            None => (text, None),
+        },
+    };
+    if let Some(port) = port {
+        let digits = port.bytes().all(|b| b.is_ascii_digit());
+        port.parse::<u16>().ok().filter(|_| digits).ok_or(format!("{port} is no port"))?;
+    }
+    let is_label = |label: &str| {
+        let inner = |b: u8| b.is_ascii_alphanumeric() || b == b'-';
+        !label.is_empty() && !label.starts_with('-') && !label.ends_with('-') && label.bytes().all(inner)
+    };
+    match text.starts_with('[') || name.split('.').all(is_label) {
+        true => Ok(()),
+        false => Err(format!("{name} is no host")),
+    }
+}
+
+fn check_repository(text: &str) -> Result<(), String> {
+    if text.is_empty() {
+        return Err("no repository".into());
+    }
+    if text.len() > MAX_REPOSITORY {
+        return Err(format!("the repository is longer than {MAX_REPOSITORY} characters"));
+    }
+    match text.split('/').all(is_component) {
+        true => Ok(()),
+        false => Err(format!(
+            "{text:?} is no repository: lower-case letters and digits, separated by one of . _ __ - and /"
+        )),
+    }
+}
+
+/// `[a-z0-9]+` joined by `.`, `_`, `__` or any number of `-`.
+fn is_component(text: &str) -> bool {
+    let is_word = |b: u8| b.is_ascii_lowercase() || b.is_ascii_digit();
+    let ends_well = text.bytes().next().is_some_and(is_word) && text.bytes().last().is_some_and(is_word);
+    let mut separators = text.split(|c: char| c.is_ascii_lowercase() || c.is_ascii_digit());
+    let is_separator = |text: &str| matches!(text, "" | "." | "_" | "__") || text.bytes().all(|b| b == b'-');
+    ends_well && separators.all(is_separator)
+}
+
+fn check_tag(text: &str) -> Result<(), String> {
+    let good = |b: u8| b.is_ascii_alphanumeric() || matches!(b, b'_' | b'.' | b'-');
+    match !text.is_empty() && text.len() <= MAX_TAG && text.bytes().all(good) && !text.starts_with(['.', '-'])
+    {
+        true => Ok(()),
+        false => Err(format!("{text:?} is no tag: up to {MAX_TAG} letters, digits and _ . -")),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const D: &str = "sha256:ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad";
+
+    #[test]
+    fn names_are_written_out() {
+        let long = "t".repeat(128);
+        for (text, whole, host) in [
+            ("busybox", "docker.io/library/busybox:latest", "docker.io"),
+            ("busybox:1", "docker.io/library/busybox:1", "docker.io"),
+            ("user/app", "docker.io/user/app:latest", "docker.io"),
+            ("index.docker.io/app", "docker.io/library/app:latest", "docker.io"),
+            ("docker.io/app", "docker.io/library/app:latest", "docker.io"),
+            ("test.com:5000", "docker.io/library/test.com:5000", "docker.io"),
+            ("foo/foo_bar.com:8080", "docker.io/foo/foo_bar.com:8080", "docker.io"),
+            ("localhost/a", "localhost/a:latest", "localhost"),
+            ("localhost:5000/a/b:t", "localhost:5000/a/b:t", "localhost:5000"),
+            ("[::1]:5000/a:t", "[::1]:5000/a:t", "[::1]:5000"),
+            ("[::1]/a", "[::1]/a:latest", "[::1]"),
+            ("example.com/a", "example.com/a:latest", "example.com"),
+            ("example.com/a.b_c__d---e/f:T.-_1", "example.com/a.b_c__d---e/f:T.-_1", "example.com"),
+            ("xn--n3h.com/a", "xn--n3h.com/a:latest", "xn--n3h.com"),
+            ("HOST/a", "HOST/a:latest", "HOST"),
+            (&format!("a/b:{long}"), &format!("docker.io/a/b:{long}"), "docker.io"),
+            (&format!("a/b@{D}"), &format!("docker.io/a/b@{D}"), "docker.io"),
+        ] {
+            let name: Name = text.parse().unwrap();
+            assert_eq!((name.to_string().as_str(), name.host()), (whole, host));
+            assert_eq!(name.to_string().parse::<Name>().unwrap(), name);
+        }
+        let both: Name = format!("example.com/a:t@{D}").parse().unwrap();
+        assert_eq!((both.tag(), both.target()), (Some("t"), D.to_string()));
+    }
+
+    #[test]
+    fn what_the_grammar_has_not_is_refused() {
+        let (long_tag, long_name) = ("t".repeat(129), format!("h.io/{}", "a".repeat(256)));
+        for text in [
+            "",
+            ":",
+            "/",
+            "/a",
+            "a/",
+            "a//b",
+            "Upper",
+            "a/Upper",
+            "a:b:c",
+            "a:b/c",
+            "a:",
+            "a:.x",
+            "a:-x",
+            "a:ü",
+            "a@sha256:12",
+            "a@",
+            "a b",
+            "a._b",
+            "a___b",
+            "a..b",
+            "-a",
+            "a-",
+            "_a",
+            "[::1]",
+            "[::1]:5",
+            "[zz]/a",
+            "[::1/a",
+            "[::1]x/a",
+            "localhost:99999/a",
+            "localhost:/a",
+            "localhost:+1/a",
+            "-h.io/a",
+            "h-.io/a",
+            "h..io/a",
+            "foo_bar.com/a",
+            "ü.io/a",
+            &format!("a:{long_tag}"),
+            &long_name,
+        ] {
+            let error = text.parse::<Name>().unwrap_err();
+            assert_eq!(error.kind(), crate::error::Kind::Usage, "{text}: {error}");
+        }
+    }
+}

@@ -60,7 +60,7 @@ pub const fn explain(errno: i32) -> &'static str {
     match errno {
         ENOENT | ENOTDIR => "cannot run $: not found",
         EACCES => "cannot run $: permission denied",
-        ENOEXEC => "cannot run $: not an executable format",
+        ENOEXEC => "cannot run $: unknown format",
         _ => "cannot run $: error #",
     }
 }

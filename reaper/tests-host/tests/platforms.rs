@@ -91,7 +91,7 @@ fn orphans_are_reaped_on_every_platform() {
         until("only the main process is left", || children(run.pid).len() == 1);
         run.signal(libc::SIGTERM);
         assert_eq!(run.code(), 143, "{platform}");
-        let counts = "reaper: 20 orphans reaped, 0 of them left over, 0 killed; exit code 143\n";
+        let counts = "reaper: 20 orphans reaped, 0 left over, 0 killed; exit code 143\n";
         assert_eq!(run.err.whole(), counts, "{platform}");
     });
 }

@@ -106,10 +106,10 @@ fn a_signal_that_may_not_be_sent_is_told_once_and_survived() {
     for signal in [libc::SIGUSR1, libc::SIGUSR2, libc::SIGHUP] {
         run.signal(signal).settles();
     }
-    until("a warning", || run.err.text().contains("not permitted"));
+    until("a warning", || run.err.text().contains("may not send"));
     kill(run.main(), libc::SIGKILL);
     assert_eq!(run.code(), 137);
-    assert_eq!(run.err.text().matches("not permitted").count(), 1, "{}", run.err.text());
+    assert_eq!(run.err.text().matches("may not send").count(), 1, "{}", run.err.text());
     std::fs::remove_file(copy).unwrap();
 }
 

@@ -244,7 +244,7 @@ fn it_works_behind_another_init_and_behind_a_wrapper() {
 
 #[test]
 fn the_parents_death_sends_the_signal_asked_for() {
-    let shell = format!("{} -p TERM -- {} record & wait", init(), probe());
+    let shell = format!("{} -p SIGTERM -- {} record & wait", init(), probe());
     let mut run = Start::command(["/bin/sh", "-c", &shell].map(String::from).to_vec()).run();
     run.says("ready");
     kill(run.pid, libc::SIGKILL);

@@ -26,7 +26,7 @@ fn reaped_orphans_are_told_with_w() {
 fn counts_are_told_at_exit_with_v() {
     let script = "(sh -c 'exit 3' &); setsid sleep 1000 & sleep 0.1; exit 7";
     let (_, _, err) = run(&["-v", "--", "sh", "-c", script]);
-    assert_eq!(err, "reaper: 2 orphans reaped, 1 of them left over, 0 killed; exit code 7\n");
+    assert_eq!(err, "reaper: 2 orphans reaped, 1 left over, 0 killed; exit code 7\n");
 }
 
 #[test]

@@ -1,5 +1,7 @@
-//! The two things that no compiler writes, for each architecture: the entry, which passes the
-//! initial stack pointer to `start`, and the system call, whose arguments come as C has them.
+//! The three things that no compiler writes, for each architecture: the entry, which passes the
+//! initial stack pointer to `start`; the system call, whose arguments come as C has them; and the
+//! call that returns twice. There the child goes on below the parent's stack pointer, where the
+//! parent, which sleeps meanwhile, has nothing.
 
 #[cfg_attr(target_arch = "x86_64", path = "arch/x86_64.rs")]
 #[cfg_attr(target_arch = "x86", path = "arch/x86.rs")]
@@ -18,4 +20,17 @@ unsafe extern "C" {
     /// # Safety
     /// The kernel reads and writes what the arguments point to.
     pub fn syscall(a: usize, b: usize, c: usize, d: usize, number: usize) -> isize;
+
+    /// Makes clone(2), with its first two arguments, such that the child calls `child(data)`;
+    /// returns the child's id or an error number, negated, to the parent.
+    ///
+    /// # Safety
+    /// The arguments must suspend the parent (CLONE_VFORK) and give the child no stack.
+    pub fn vfork_into(
+        a: usize,
+        b: usize,
+        child: extern "C" fn(*const u8) -> !,
+        data: *const u8,
+        number: usize,
+    ) -> isize;
 }

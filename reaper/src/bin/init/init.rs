@@ -58,7 +58,7 @@ impl<'a> Init<'a> {
         self.stop();
         if self.options.verbosity > 1 {
             let counts = [self.reaped, self.left_over, self.killed, u32::from(code)];
-            say("# orphans reaped, # of them left over, # killed; exit code #", b"", &counts);
+            say("# orphans reaped, # left over, # killed; exit code #", b"", &counts);
         }
         sys::exit(if self.options.expected.contains(code) { 0 } else { code })
     }
@@ -99,7 +99,7 @@ impl<'a> Init<'a> {
         if sent == Err(sys::EPERM) && !self.complained && self.options.verbosity > 0 {
             self.complained = true;
             let numbers = [u32::from(signal.number()), self.main as u32];
-            say("not permitted to send signal # to process #", b"", &numbers);
+            say("may not send signal # to process #", b"", &numbers);
         }
         if signal == Signal::TERM && self.stopped {
             // It would otherwise not hear it before somebody else lets it go on.

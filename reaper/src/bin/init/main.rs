@@ -20,6 +20,7 @@ use reaper::options::{Options, Parsed, Request};
 
 use init::Init;
 use say::say;
+use spawn::Spawn;
 use stack::Stack;
 
 /// Also how the tool recognises its own layers: it must stand in the file once, in one piece.
@@ -33,12 +34,12 @@ const MARKER: &str = concat!(
 const LICENSE: &str = "Apache-2.0 http://www.apache.org/licenses/LICENSE-2.0\n";
 const HELP: &str = "\
 Usage: reaper [OPTIONS] [--] PROGRAM [ARGS]
--g  forward signals to PROGRAM's group; -c, --single-child: not
--t SECS  from TERM to KILL for what is left at the end (3)
+-g  signal PROGRAM's group; -c, --single-child: not
+-t SECS  from TERM to KILL at the end (3)
 -r, --rewrite FROM:TO  forward TO for FROM; FROM: drops it
--e CODE  exit with 0 for CODE
--p SIG  get SIG when the parent dies
--s  be a subreaper (default)
+-e CODE  exit 0 for CODE
+-p SIG  get SIG at the parent's death
+-s  subreaper (default)
 -w  warn about orphans
 -v  say more
 -l, -h, --version
@@ -78,11 +79,11 @@ unsafe extern "C" fn start(stack: *const usize) -> ! {
     if let Some(value) = options.environment(stack.environment())
         && options.verbosity > 0
     {
-        say("in the environment: no sense in $", value, &[]);
+        say("bad in the environment: $", value, &[]);
     }
     let first = 1 + parsed.consumed;
     if stack.args(first).next().is_none() {
-        say("no program given; -h for help", b"", &[]);
+        say("no program; see -h", b"", &[]);
         sys::exit(USAGE);
     }
     run(options, stack, first, mask)
@@ -103,8 +104,8 @@ fn run(options: &Options, stack: Stack, first: usize, mask: sys::Mask) -> ! {
         sys::become_subreaper();
     }
     // Inherited as ignored, it would hide every exit from us.
-    let inherited = sys::default_on_child();
-    let main = spawn::spawn(options, stack, first, mask, inherited);
+    let on_child = sys::default_on_child();
+    let main = spawn::spawn(&Spawn { options, stack, first, mask, on_child });
     // Descriptors 0 to 2 stay: people write to /proc/1/fd/1, and we warn on 2.
     sys::close_from(3);
     sys::leave_directory();

@@ -6,7 +6,7 @@ mod signals;
 
 use reaper::signal::Signal;
 
-use crate::arch::syscall;
+use crate::arch::{syscall, vfork_into};
 use crate::stack::Strings;
 use numbers as nr;
 
@@ -28,6 +28,7 @@ const WNOHANG: usize = 1;
 const WUNTRACED: usize = 2;
 const WCONTINUED: usize = 8;
 
+const CLONE_VM: usize = 0x100;
 const CLONE_VFORK: usize = 0x4000;
 const CLOCK_MONOTONIC: usize = 1;
 
@@ -40,7 +41,11 @@ pub type Answer<T> = Result<T, i32>;
 /// The arguments must be right for the call; those that are pointers must be valid for it.
 unsafe fn call(number: usize, a: usize, b: usize, c: usize, d: usize) -> Answer<i32> {
     // SAFETY: the caller's promise.
-    let value = unsafe { syscall(a, b, c, d, number) } as i32;
+    answer(unsafe { syscall(a, b, c, d, number) })
+}
+
+fn answer(value: isize) -> Answer<i32> {
+    let value = value as i32;
     if value < 0 { Err(-value) } else { Ok(value) }
 }
 
@@ -82,13 +87,18 @@ pub fn set_parent_death_signal(signal: Signal) {
     let _ = plain(nr::PRCTL, PR_SET_PDEATHSIG, usize::from(signal.number()), 0);
 }
 
-/// Copies this process; 0 is the copy. The original goes on once the copy has become another
-/// program or has exited. Memory is not shared, so both may return from here.
-pub fn fork() -> Answer<i32> {
-    let flags = CLONE_VFORK | usize::from(Signal::CHLD.number());
+/// Starts a process that runs `child` on our memory, below our stack; we go on once it has become
+/// another program or has exited.
+pub fn vfork<T>(child: extern "C" fn(&T) -> !, data: &T) -> Answer<i32> {
+    let flags = CLONE_VM | CLONE_VFORK | usize::from(Signal::CHLD.number());
     let (a, b) = if cfg!(target_arch = "s390x") { (0, flags) } else { (flags, 0) };
-    // SAFETY: without CLONE_VM and with no new stack this is fork(2): each side has its own memory.
-    unsafe { call(nr::CLONE, a, b, 0, 0) }
+    // SAFETY: a thin reference is passed as a pointer is, and `data` outlives the child's use of our
+    // memory, for we do not go on before its end.
+    let child = unsafe {
+        core::mem::transmute::<extern "C" fn(&T) -> !, extern "C" fn(*const u8) -> !>(child)
+    };
+    // SAFETY: the flags suspend us, and there is no stack.
+    answer(unsafe { vfork_into(a, b, child, (&raw const *data).cast(), nr::CLONE) })
 }
 
 /// Becomes another program; returns the error if that fails.

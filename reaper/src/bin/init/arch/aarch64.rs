@@ -10,4 +10,13 @@ core::arch::global_asm!(
     "mov x8, x4",
     "svc #0",
     "ret",
+    ".globl vfork_into",
+    "vfork_into:",
+    "mov x8, x4",
+    "svc #0",
+    "cbz x0, 1f",
+    "ret",
+    "1:",
+    "mov x0, x3",
+    "br x2",
 );

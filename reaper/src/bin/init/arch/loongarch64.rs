@@ -8,4 +8,13 @@ core::arch::global_asm!(
     "move $a7, $a4",
     "syscall 0",
     "jr $ra",
+    ".globl vfork_into",
+    "vfork_into:",
+    "move $a7, $a4",
+    "syscall 0",
+    "beqz $a0, 1f",
+    "jr $ra",
+    "1:",
+    "move $a0, $a3",
+    "jr $a2",
 );

@@ -9,4 +9,13 @@ core::arch::global_asm!(
     "mv a7, a4",
     "ecall",
     "ret",
+    ".globl vfork_into",
+    "vfork_into:",
+    "mv a7, a4",
+    "ecall",
+    "beqz a0, 1f",
+    "ret",
+    "1:",
+    "mv a0, a3",
+    "jr a2",
 );

@@ -11,5 +11,16 @@ core::arch::global_asm!(
     "mov %r8, %rax",
     "syscall",
     "ret",
+    ".globl vfork_into",
+    "vfork_into:",
+    "mov %rcx, %r10",
+    "mov %r8, %rax",
+    "syscall",
+    "test %eax, %eax",
+    "jz 1f",
+    "ret",
+    "1:",
+    "mov %r10, %rdi",
+    "call *%rdx",
     options(att_syntax)
 );

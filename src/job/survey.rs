@@ -4,6 +4,7 @@
 use crate::error::{Context, Error, Result};
 use crate::image::{Content, Descriptor, Manifest};
 use crate::rewrite::paths::{Directory, Kind, Survey};
+use crate::transport::archive::read_up_to;
 use crate::transport::verify::verified;
 use crate::transport::{BlobStream, Source};
 use bytes::Bytes;
@@ -85,7 +86,7 @@ impl Read for Pipe {
 fn members(mut pipe: Pipe, limit: u64, mut survey: Survey) -> Result<Survey> {
     let malformed = |e: std::io::Error| Error::unsupported(format!("the layer is malformed: {e}"));
     let mut magic = [0; 4];
-    let n = fill(&mut pipe, &mut magic).map_err(malformed)?;
+    let n = read_up_to(&mut pipe, &mut magic)?;
     let whole = std::io::Cursor::new(magic).take(n as u64).chain(pipe);
     let tar: Box<dyn Read> = match magic {
         [0x1f, 0x8b, ..] => Box::new(flate2::read::MultiGzDecoder::new(whole)),
@@ -119,17 +120,6 @@ fn members(mut pipe: Pipe, limit: u64, mut survey: Survey) -> Result<Survey> {
     // What follows the archive's end is read too, so that the sender is not left waiting.
     std::io::copy(&mut tar, &mut std::io::sink()).map_err(malformed)?;
     Ok(survey)
-}
-
-fn fill(input: &mut impl Read, buffer: &mut [u8]) -> std::io::Result<usize> {
-    let mut n = 0;
-    while n < buffer.len() {
-        match input.read(&mut buffer[n..])? {
-            0 => break,
-            more => n += more,
-        }
-    }
-    Ok(n)
 }
 
 /// A reader that ends in an error where a layer grows out of all proportion.

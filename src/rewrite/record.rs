@@ -216,31 +216,41 @@ pub fn find(manifest: &Manifest, config: &ImageConfig) -> Found {
     }
 }
 
-fn undo(manifest: &Manifest, config: &ImageConfig, record: Record) -> Result<Original> {
-    let stale = || Error::unsupported("the record does not describe this image");
-    let Content::Image { config: config_descriptor, layers } = &manifest.content else { return Err(stale()) };
-    if config.diff_ids.last() != Some(&record.diff_id.to_string())
-        || !config.entrypoint.starts_with(&record.prefix())
-    {
+fn stale() -> Error {
+    Error::unsupported("the record does not describe this image")
+}
+
+/// The config before the wrap, if the record is about this one.
+fn undone_config(config: &ImageConfig, record: &Record) -> Result<ImageConfig> {
+    let last_is_ours = config.diff_ids.last() == Some(&record.diff_id.to_string());
+    if !last_is_ours || !config.entrypoint.starts_with(&record.prefix()) {
         return Err(stale());
     }
     let mut text = Document::new(&config.bytes)?;
     apply(&mut text, &record.undo.config)?;
-    let original = ImageConfig::parse(text.into_bytes())?;
-    let last_is_ours = layers.last().is_some_and(|l| l.digest == record.layer);
-    let mut text = Document::new(&manifest.bytes)?;
-    if last_is_ours {
-        apply(&mut text, &record.undo.manifest)?;
-        if config_descriptor.data.is_some() {
-            embed(&mut text, "/config", &original.bytes)?;
-        }
-        let undone = Manifest::parse(text.into_bytes(), Some(&manifest.media_type))?;
-        let Content::Image { config: restored, .. } = &undone.content else { return Err(stale()) };
-        if undone.digest == record.source && restored.digest.matches(&original.bytes) {
-            return Ok(Original { record, manifest: undone, config: original, exact: true });
-        }
+    ImageConfig::parse(text.into_bytes())
+}
+
+fn undo(manifest: &Manifest, config: &ImageConfig, record: Record) -> Result<Original> {
+    let Content::Image { config: descriptor, layers } = &manifest.content else { return Err(stale()) };
+    let original = undone_config(config, &record)?;
+    if layers.last().is_none_or(|l| l.digest != record.layer) {
+        return Err(stale());
     }
-    Err(stale())
+    let mut text = Document::new(&manifest.bytes)?;
+    apply(&mut text, &record.undo.manifest)?;
+    if descriptor.data.is_some() {
+        embed(&mut text, "/config", &original.bytes)?;
+    }
+    let undone = Manifest::parse(text.into_bytes(), Some(&manifest.media_type))?;
+    match &undone.content {
+        Content::Image { config: restored, .. }
+            if undone.digest == record.source && restored.digest.matches(&original.bytes) =>
+        {
+            Ok(Original { record, manifest: undone, config: original, exact: true })
+        }
+        _ => Err(stale()),
+    }
 }
 
 /// Undoes a wrap whose manifest did not survive the way here (`docker-archive:` has none of its own):
@@ -258,15 +268,7 @@ pub fn find_without_manifest(manifest: &Manifest, config: &ImageConfig) -> Found
 }
 
 fn undo_config(manifest: &Manifest, config: &ImageConfig, record: Record) -> Result<Original> {
-    let stale = || Error::unsupported("the record does not describe this image");
-    if config.diff_ids.last() != Some(&record.diff_id.to_string())
-        || !config.entrypoint.starts_with(&record.prefix())
-    {
-        return Err(stale());
-    }
-    let mut text = Document::new(&config.bytes)?;
-    apply(&mut text, &record.undo.config)?;
-    let original = ImageConfig::parse(text.into_bytes())?;
+    let original = undone_config(config, &record)?;
     let digest = Digest::sha256(&original.bytes);
     let recorded = record.undo.manifest.iter().find_map(|undo| match undo {
         Undo::Set(pointer, raw) if pointer == "/config/digest" => Some(raw.clone()),

@@ -148,7 +148,8 @@ impl Read for Section {
     }
 }
 
-fn read_up_to(input: &mut impl Read, buffer: &mut [u8]) -> Result<usize> {
+/// Fills a buffer as far as there are bytes; returns how far.
+pub fn read_up_to(input: &mut impl Read, buffer: &mut [u8]) -> Result<usize> {
     let mut n = 0;
     while n < buffer.len() {
         match input.read(&mut buffer[n..])? {

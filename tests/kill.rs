@@ -1,91 +1,266 @@
-//! Cut off at any moment, the destination is the old image or the new one, and a rerun makes it the new one.
+//! Whatever breaks at whatever moment: the destination's tag is the old image or the new one, whole (C6), and
+//! the next run succeeds.
 
 mod support;
 
-use support::image::{Image, file};
+use std::collections::BTreeSet;
+use std::path::Path;
+use std::sync::Mutex;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::mpsc::channel;
+use std::time::Duration;
+
+use serde_json::{Value, json};
+use support::image::{self, CONFIG, Family, Image, file};
 use support::registry::{Act, Registry, Reply};
-use support::run::reapify;
+use support::run::{Run, reapify, tool};
+use support::{in_parallel, scratch};
 
-/// An old image at the destination, and another one to be wrapped over it.
-fn scene() -> (Registry, String, String, [String; 2]) {
-    let registry = Registry::start();
-    let from = Image::small().layer(&[file("more", b"x")]).in_registry(&registry, "app", "v1");
-    let old = Image::small();
-    let new = reapify(["wrap", &from, &registry.name("probe", "v1")]).run().succeeds().digest();
-    let to = old.in_registry(&registry, "copy", "v1");
-    registry.clear_log();
-    (registry, from, to, [old.digest(), new])
+/// A registry with a source, and with an older image at the destination.
+struct Arena {
+    registry: Registry,
+    from: String,
+    to: String,
+    old: String,
 }
 
-/// How many requests a run makes when nothing goes wrong.
-fn requests() -> usize {
-    let (registry, from, to, _) = scene();
-    reapify(["wrap", &from, &to]).run().succeeds();
-    registry.log().len()
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Shape {
+    Image,
+    Index,
 }
 
-type Fault = fn() -> Act;
+const SHAPES: [Shape; 2] = [Shape::Image, Shape::Index];
 
-#[test]
-fn a_fault_at_any_request_leaves_the_tag_old_or_new() {
-    let faults: [(&str, Fault); 4] = [
-        ("no answer", || Act::HangUp),
-        ("done, but no answer", || Act::ServeAndHangUp),
-        ("half a body", || Act::HangUpAfter(10)),
-        ("error", || Act::Answer(Reply::status(500))),
-    ];
-    for index in 0..requests() {
-        for (what, fault) in faults {
-            let (registry, from, to, [old, new]) = scene();
-            registry.at(index, fault());
-            let outcome = reapify(["wrap", "--retries", "0", &from, &to]).run();
-            let found = registry.complete("copy", "v1");
-            match outcome.code() {
-                0 => assert_eq!(found, new, "{what} at {index}"),
-                7 => assert!(
-                    found == old || (found == new && what == "done, but no answer"),
-                    "{what} at {index}: {found}"
-                ),
-                code => panic!("{what} at {index}: exit {code}\n{outcome}"),
-            }
-            // Retried, it succeeds; so does a second run.
-            registry.behave();
-            reapify(["wrap", &from, &to]).run().succeeds();
-            assert_eq!(registry.complete("copy", "v1"), new, "{what} at {index}");
+fn image_for(architecture: &str) -> Image {
+    let content = [file("app", architecture.as_bytes())];
+    let image = Image::new().layer(&[file("base", b"base")]).layer(&content);
+    image.config(&CONFIG.replace("amd64", architecture))
+}
+
+impl Arena {
+    fn new(shape: Shape) -> Self {
+        let registry = Registry::start();
+        let old = Image::small();
+        let to = old.in_registry(&registry, "copy", "v1");
+        let images = ["amd64", "arm64"].map(image_for);
+        let from = images[0].in_registry(&registry, "app", "v1");
+        if shape == Shape::Index {
+            images[1].in_registry(&registry, "app", "other");
+            let children = images.each_ref().map(Image::descriptor);
+            let media_type = Family::Oci.index();
+            let index = json!({"schemaVersion": 2, "mediaType": media_type, "manifests": children});
+            registry.put_manifest("app", "v1", media_type, index.to_string().as_bytes());
         }
+        Self { registry, from, to, old: old.digest() }
+    }
+
+    /// One retry: enough for what happens once, and the end soon for what does not.
+    fn wrap(&self) -> Run {
+        reapify(["wrap", "--retries", "1", "--output", "json", &self.from, &self.to])
+    }
+
+    /// The digest at the destination, whole.
+    fn found(&self) -> String {
+        self.registry.complete("copy", "v1")
+    }
+
+    /// Runs it again without faults.
+    #[track_caller]
+    fn rerun(&self, new: &str) {
+        self.registry.behave();
+        let report = self.wrap().run().succeeds().json();
+        assert_eq!(report["digest"], new);
+        assert_eq!(self.found(), new);
     }
 }
 
+/// What an undisturbed run makes of this shape, and how many requests it takes.
+fn undisturbed(shape: Shape) -> (String, usize) {
+    let arena = Arena::new(shape);
+    let report = arena.wrap().run().succeeds().json();
+    let requests = arena.registry.log().len();
+    assert_eq!(report["stats"]["requests"], requests, "it counts its own requests right");
+    assert_eq!(arena.found(), report["digest"]);
+    assert_ne!(report["digest"], arena.old);
+    (arena.found(), requests)
+}
+
+/// Each shape with each request of its undisturbed run, and the digest that run gives.
+fn moments() -> Vec<(Shape, usize, String)> {
+    let each = |shape| {
+        let (new, requests) = undisturbed(shape);
+        assert!(requests >= 8, "{shape:?} takes {requests} requests");
+        (0..requests).map(move |index| (shape, index, new.clone()))
+    };
+    SHAPES.into_iter().flat_map(each).collect()
+}
+
+type Break = fn() -> Act;
+
+/// The ways a request fails.
+const BREAKS: [(&str, Break); 4] = [
+    ("no answer", || Act::HangUp),
+    ("half a request", || Act::HangUpAfter(100)),
+    (DONE, || Act::ServeAndHangUp),
+    ("an error", || Act::Answer(Reply::status(500))),
+];
+
+const DONE: &str = "done, but no answer";
+
 #[test]
-fn a_fault_at_any_request_is_survived_with_a_retry() {
-    for index in 0..requests() {
-        for fault in [(|| Act::HangUp) as Fault, || Act::ServeAndHangUp] {
-            let (registry, from, to, [_, new]) = scene();
-            registry.at(index, fault());
-            reapify(["wrap", "--retries", "2", &from, &to]).run().succeeds();
-            assert_eq!(registry.complete("copy", "v1"), new, "at {index}");
+fn a_failure_of_any_one_request_is_made_good() {
+    in_parallel(moments(), |(shape, index, new)| {
+        for (when, act) in BREAKS {
+            let arena = Arena::new(shape);
+            arena.registry.at(index, act());
+            let report = arena.wrap().run().succeeds().json();
+            assert_eq!(report["digest"], new, "{shape:?}, {when}, request {index}");
+            assert_eq!(arena.found(), new, "{shape:?}, {when}, request {index}");
+            assert!(report["stats"]["retries"].as_u64() >= Some(1), "{when}, request {index}: {report}");
             // A session whose opening was never answered is known to the registry alone.
-            let unheard = registry.log().count(|e| e.status.is_none() && e.line().starts_with("POST"));
-            assert!(registry.open_uploads() <= unheard, "at {index}: {:#?}", registry.log().lines());
+            let log = arena.registry.log();
+            let unheard = log.count(|entry| entry.status.is_none() && entry.asked.method == "POST");
+            assert!(arena.registry.open_uploads() <= unheard, "{when}, request {index}: {:#?}", log.lines());
         }
-    }
+    });
 }
 
 #[test]
-fn killed_at_any_request_the_tag_is_old_or_new() {
-    for index in 0..requests() {
-        let (registry, from, to, [old, new]) = scene();
-        registry.at(index, Act::Stall);
-        let mut running = reapify(["wrap", &from, &to]).start();
-        support::eventually(std::time::Duration::from_secs(30), "the request that gets no answer", || {
-            if registry.log().len() > index { Ok(()) } else { Err(format!("{:?}", registry.log().lines())) }
+fn a_registry_that_goes_away_at_any_request_leaves_the_old_image_or_the_new() {
+    in_parallel(moments(), |(shape, index, new)| {
+        for (when, act) in BREAKS {
+            let arena = Arena::new(shape);
+            arena.registry.hook(move |asked| if asked.index < index { Act::Serve } else { act() });
+            arena.wrap().run().exits(7);
+            let found = arena.found();
+            let written = found == new && when == DONE;
+            assert!(found == arena.old || written, "{shape:?}, {when}, from request {index}: {found}");
+            arena.rerun(&new);
+        }
+    });
+}
+
+#[test]
+fn killed_at_any_request_it_leaves_the_old_image_or_the_new() {
+    in_parallel(moments(), |(shape, index, new)| {
+        for obeyed in [false, true] {
+            let arena = Arena::new(shape);
+            let (sender, reached) = channel();
+            let sender = Mutex::new(sender);
+            // The request it dies at is obeyed or not, and none that comes later is.
+            arena.registry.hook(move |asked| match asked.index.cmp(&index) {
+                std::cmp::Ordering::Less => Act::Serve,
+                std::cmp::Ordering::Equal => {
+                    // The test may have stopped waiting: it fails by itself then.
+                    let _ = sender.lock().expect("sending does not panic").send(());
+                    if obeyed { Act::ServeAndHangUp } else { Act::Stall }
+                }
+                std::cmp::Ordering::Greater => Act::Stall,
+            });
+            let mut running = arena.wrap().start();
+            let deadline = Duration::from_secs(60);
+            reached
+                .recv_timeout(deadline)
+                .unwrap_or_else(|_| panic!("{shape:?}: request {index} never came"));
+            running.kill();
+            running.wait().exits(137);
+            let found = arena.found();
+            assert!(found == arena.old || (obeyed && found == new), "{shape:?}, request {index}: {found}");
+            arena.rerun(&new);
+        }
+    });
+}
+
+/// Kills a copy out of a registry at each of its requests; `check` looks at what is there afterwards.
+fn kill_while_reading(to: impl Fn(&Path) -> String + Sync, check: impl Fn(&Path) + Sync) {
+    let arena = Arena::new(Shape::Image);
+    let dir = scratch();
+    let wrap = |arena: &Arena, dir: &Path| reapify(["wrap", "--force", "-q", &arena.from, &to(dir)]);
+    wrap(&arena, dir.path()).run().succeeds();
+    check(dir.path());
+    let requests = arena.registry.log().len();
+    assert!(requests >= 4, "manifest, config and two layers, not {requests}");
+    in_parallel(0..requests, |index| {
+        let arena = Arena::new(Shape::Image);
+        // Half of an answer, then silence: the most that can be half-written.
+        arena.registry.hook(move |asked| match asked.index < index {
+            true => Act::Serve,
+            false => Act::alter(|reply| {
+                let half = reply.body.len() / 2;
+                reply.stall_at(half)
+            }),
+        });
+        let dir = scratch();
+        let mut running = wrap(&arena, dir.path()).start();
+        support::eventually(Duration::from_secs(60), "the request comes", || {
+            let answered =
+                arena.registry.log().entries.get(index).is_some_and(|entry| entry.status.is_some());
+            if answered { Ok(()) } else { Err(format!("{:#?}", arena.registry.log().lines())) }
         });
         running.kill();
-        let _ = running.wait();
-        registry.behave();
-        let found = registry.complete("copy", "v1");
-        assert!(found == old || found == new, "killed at {index}: {found}");
-        reapify(["wrap", &from, &to]).run().succeeds();
-        assert_eq!(registry.complete("copy", "v1"), new);
+        running.wait().exits(137);
+        let left = to(dir.path());
+        let inspected = tool("skopeo", ["inspect", "--raw", &left]).run();
+        assert_ne!(inspected.code(), 0, "request {index}: half an image at {left}: {inspected}");
+        arena.registry.behave();
+        wrap(&arena, dir.path()).run().succeeds();
+        check(dir.path());
+    });
+}
+
+/// skopeo reads every blob and compares its digest.
+#[track_caller]
+fn is_whole(name: &str) {
+    let dir = scratch();
+    tool("skopeo", ["copy", name, &format!("dir:{}", dir.path().display())]).run().succeeds();
+}
+
+#[test]
+fn killed_while_writing_a_layout_it_leaves_no_half_image() {
+    let name = |dir: &Path| format!("oci:{}:v1", dir.join("layout").display());
+    kill_while_reading(name, |dir| is_whole(&name(dir)));
+}
+
+#[test]
+fn killed_while_writing_an_archive_it_leaves_no_half_image() {
+    for (transport, tag) in [("oci-archive", "v1"), ("docker-archive", "app:v1")] {
+        let name = move |dir: &Path| format!("{transport}:{}:{tag}", dir.join("archive.tar").display());
+        kill_while_reading(name, move |dir| is_whole(&name(dir)));
     }
+}
+
+#[test]
+fn a_layout_names_whole_images_at_every_moment_of_a_write() {
+    let dir = scratch();
+    let to = Image::small().in_layout(dir.path(), "v1");
+    let arena = Arena::new(Shape::Image);
+    let other = image_for("arm64").in_registry(&arena.registry, "other", "v1");
+    arena.registry.set(|settings| settings.latency = Duration::from_millis(10));
+    let done = AtomicBool::new(false);
+    let seen = std::thread::scope(|scope| {
+        let watch = scope.spawn(|| {
+            let mut seen = BTreeSet::new();
+            loop {
+                // One more look after the end: the result is looked at, too.
+                let last = done.load(Ordering::SeqCst);
+                let bytes = image::layout_manifest(dir.path(), "v1");
+                seen.insert(image::digest(&bytes));
+                let manifest: Value = serde_json::from_slice(&bytes).expect("a manifest");
+                let layers = manifest["layers"].as_array().expect("layers");
+                for descriptor in layers.iter().chain([&manifest["config"]]) {
+                    image::layout_blob(dir.path(), descriptor["digest"].as_str().expect("a digest"));
+                }
+                if last {
+                    break seen;
+                }
+            }
+        });
+        for from in [&arena.from, &other, &arena.from, &other] {
+            reapify(["wrap", "-q", from, &to]).run().succeeds();
+        }
+        done.store(true, Ordering::SeqCst);
+        watch.join().expect("every look found a whole image")
+    });
+    assert!(seen.len() >= 2, "it looked while images came: {seen:?}");
 }

@@ -53,3 +53,18 @@ pub fn eventually<T>(deadline: Duration, what: &str, mut ask: impl FnMut() -> Re
         pause = (pause * 2).min(Duration::from_millis(200));
     }
 }
+
+/// Runs every case, a few at once: what waits for others costs no more than the longest wait.
+pub fn in_parallel<T: Send>(cases: impl IntoIterator<Item = T>, run: impl Fn(T) + Sync) {
+    let queue = std::sync::Mutex::new(cases.into_iter().collect::<Vec<_>>().into_iter());
+    let next = || queue.lock().expect("taking a case cannot panic").next();
+    std::thread::scope(|scope| {
+        for _ in 0..6 {
+            scope.spawn(|| {
+                while let Some(case) = next() {
+                    run(case);
+                }
+            });
+        }
+    });
+}

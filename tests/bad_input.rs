@@ -1,215 +1,193 @@
-//! Bad input: each with its own words and exit code, and nothing written.
+//! What cannot be wrapped is refused: with an error that names the image and the reason, with the exit code
+//! of its kind, and with nothing written (C10).
 
 mod support;
 
-use support::image::{CONFIG, Family, Image, digest, file};
-use support::registry::{Act, Kind, Registry, Reply};
-use support::run::reapify;
-use support::scratch;
+use std::path::Path;
 
-#[track_caller]
-fn refused(registry: &Registry, from: &str, args: &[&str], code: i32, phrase: &str) {
-    let to = registry.name("out", "v1");
-    reapify(["wrap", "--retries", "0", from, &to]).args(args).run().exits(code).says(phrase).says("hint:");
-    assert!(registry.manifest("out", "v1").is_none(), "nothing is written");
-    assert_eq!(registry.open_uploads(), 0, "no upload is left open");
-    let dir = scratch();
-    let layout = dir.path().join("layout");
-    reapify(["wrap", "--retries", "0", from, &format!("oci:{}:v1", layout.display())])
-        .args(args)
-        .run()
-        .exits(code);
-    assert!(!layout.join("index.json").exists(), "nothing is written");
+use serde_json::Value;
+use support::image::{self, CONFIG, Image, blob_path, digest, file};
+use support::in_parallel;
+use support::refusal::{Place, refused, refused_to, wrap};
+use support::registry::{Act, Kind, Reply};
+use support::run::tool;
+
+/// An image with this in place of the sample config's text.
+fn with_config(from: &str, to: &str) -> Image {
+    assert!(CONFIG.contains(from), "{from}");
+    Image::small().config(&CONFIG.replace(from, to))
+}
+
+fn with_manifest(text: &str) -> Image {
+    Image::small().manifest(text)
+}
+
+fn with_layers(count: usize) -> Image {
+    let add = |image: Image, n: usize| image.layer(&[file("number", n.to_string().as_bytes())]);
+    (0..count).fold(Image::new(), add)
+}
+
+const SCHEMA1: &str = r#"{"schemaVersion":1,"name":"app","tag":"v1","architecture":"amd64","fsLayers":[{"blobSum":"sha256:a3ed95caeb02ffe68cdd9fd84406680ae93d663cb16422d00e8a7c22955b46d4"}],"history":[{"v1Compatibility":"{}"}],"signatures":[]}"#;
+const ARTIFACT: &str = r#"{"schemaVersion":2,"mediaType":"application/vnd.oci.image.manifest.v1+json","artifactType":"application/vnd.example.sbom","config":{"mediaType":"application/vnd.oci.empty.v1+json",$CONFIG},"layers":[$LAYERS]}"#;
+const HELM: &str = r#"{"schemaVersion":2,"mediaType":"application/vnd.oci.image.manifest.v1+json","config":{"mediaType":"application/vnd.cncf.helm.config.v1+json",$CONFIG},"layers":[$LAYERS]}"#;
+const NO_LAYERS: &str = r#"{"schemaVersion":2,"mediaType":"application/vnd.oci.image.manifest.v1+json","config":{"mediaType":"application/vnd.oci.image.config.v1+json",$CONFIG}}"#;
+const BOTH: &str = r#"{"schemaVersion":2,"config":{"mediaType":"application/vnd.oci.image.config.v1+json",$CONFIG},"layers":[$LAYERS],"manifests":[]}"#;
+const ENCRYPTED: &str = r#"{"schemaVersion":2,"mediaType":"application/vnd.oci.image.manifest.v1+json","config":{"mediaType":"application/vnd.oci.image.config.v1+json",$CONFIG},"layers":[{"mediaType":"application/vnd.oci.image.layer.v1.tar+gzip+encrypted","digest":"sha256:a3ed95caeb02ffe68cdd9fd84406680ae93d663cb16422d00e8a7c22955b46d4","size":32}]}"#;
+
+#[test]
+fn images_of_a_kind_or_shape_that_is_not_understood() {
+    let cases = [
+        ("schema 1", with_manifest(SCHEMA1), "schema"),
+        ("an artifact", with_manifest(ARTIFACT), "artifact"),
+        ("a chart", with_manifest(HELM).config(r#"{"name":"app","version":"1.0.0"}"#), "artifact"),
+        ("an image and an index at once", with_manifest(BOTH), "ambiguous"),
+        ("an encrypted layer", with_manifest(ENCRYPTED), "encrypted"),
+        ("no layers member", with_manifest(NO_LAYERS), "layers"),
+        ("a manifest that is a list", with_manifest("[]"), "malformed"),
+        ("a manifest that is cut", with_manifest(r#"{"schemaVersion":2,"#), "malformed"),
+        ("a config that is a list", Image::small().config("[]"), "malformed"),
+        ("a config that is cut", Image::small().config(CONFIG.get(..60).expect("60 bytes")), "malformed"),
+        ("a config that is no JSON", Image::small().config("FROM scratch"), "malformed"),
+        ("Cmd as a string", with_config(r#"["serve"]"#, r#""serve""#), "Cmd"),
+        ("Entrypoint as a string", with_config(r#"["/app"]"#, r#""/app""#), "Entrypoint"),
+        ("Entrypoint of numbers", with_config(r#"["/app"]"#, "[1]"), "Entrypoint"),
+        ("Labels as a list", with_config(r#""Cmd""#, r#""Labels":["a=b"],"Cmd""#), "malformed"),
+        ("cmd, which engines read as Cmd", with_config(r#""Cmd""#, r#""cmd""#), "engines read as"),
+        ("a key twice", with_config(r#""Cmd""#, r#""Entrypoint":["/other"],"Cmd""#), "Entrypoint"),
+        ("fewer diff_ids than layers", with_config("[$DIFF_IDS]", "[]"), "diff_ids"),
+        ("more diff_ids than layers", with_config("[$DIFF_IDS]", "[$DIFF_IDS,$DIFF_IDS]"), "diff_ids"),
+        ("no os", with_config(r#""os":"linux","#, ""), "does not say"),
+        ("no rootfs", with_config(r#","rootfs":{"type":"layers","diff_ids":[$DIFF_IDS]}"#, ""), "rootfs"),
+        ("a machine without a reaper", with_config("amd64", "sparc64"), "no reaper for linux/sparc64"),
+        ("another system", with_config("linux", "windows"), "no reaper for windows/amd64"),
+        ("128 layers", with_layers(128), "128 layers"),
+        ("127 layers", with_layers(127), "127 layers"),
+    ];
+    in_parallel(cases, |(what, image, phrase)| {
+        println!("{what}: {}", image.digest());
+        let place = Place::new();
+        let layout = place.layout(&image);
+        refused(&place, &layout, &[], 5, phrase);
+        refused_to(&place, &layout, &place.registry.name("copy", "v1"), &[], 5, &layout);
+        if phrase != "malformed" {
+            refused_to(&place, &layout, &place.registry.name("copy", "v1"), &[], 5, "hint: ");
+        }
+        let pushed = place.pushed(&image);
+        place.registry.clear_log();
+        refused_to(&place, &pushed, &place.at("oci", "out/layout:v1"), &[], 5, phrase);
+        let name = pushed.trim_start_matches("docker://");
+        refused_to(&place, &pushed, &place.registry.name("copy", "v1"), &[], 5, name);
+    });
 }
 
 #[test]
-fn images_that_are_missing_or_denied() {
-    let registry = Registry::start();
-    refused(&registry, &registry.name("none", "v1"), &[], 3, "404");
-    let from = Image::small().in_registry(&registry, "app", "v1");
-    registry.hook(|asked| match &asked.kind {
-        Kind::Manifest { repository, .. } if repository == "app" => {
-            Act::Answer(Reply::error(403, "DENIED", "no"))
+fn one_layer_less_than_the_engines_allow_is_the_most() {
+    let place = Place::new();
+    let source = place.layout(&with_layers(126));
+    wrap(&source, &place.at("oci", "layout:v1")).run().succeeds();
+    let manifest: Value =
+        serde_json::from_slice(&image::layout_manifest(&place.path("layout"), "v1")).expect("a manifest");
+    assert_eq!(manifest["layers"].as_array().map(Vec::len), Some(127));
+}
+
+#[test]
+fn bytes_that_are_not_what_their_digest_says() {
+    type Damage = fn(&Path, &Image);
+    let blob = |image: &Image, n: usize| digest(&image.blobs()[n]);
+    assert_ne!(blob(&Image::small(), 0), blob(&Image::small(), 1));
+    fn change(dir: &Path, bytes: &[u8], how: fn(&mut Vec<u8>)) {
+        let mut changed = bytes.to_vec();
+        how(&mut changed);
+        std::fs::write(blob_path(dir, &digest(bytes)), changed).expect("a damaged blob");
+    }
+    fn cut(bytes: &mut Vec<u8>) {
+        bytes.truncate(bytes.len() / 2);
+    }
+    fn grow(bytes: &mut Vec<u8>) {
+        bytes.push(b'\n');
+    }
+    fn flip(bytes: &mut Vec<u8>) {
+        let last = bytes.pop().expect("a blob is not empty");
+        bytes.push(last ^ 1);
+    }
+    // The layer is blob 0, the config blob 1.
+    let cases: [(&str, Damage); 9] = [
+        ("a layer that is cut", |dir, image| change(dir, &image.blobs()[0], cut)),
+        ("a layer that is longer", |dir, image| change(dir, &image.blobs()[0], grow)),
+        ("a layer with another byte", |dir, image| change(dir, &image.blobs()[0], flip)),
+        ("a config that is cut", |dir, image| change(dir, &image.blobs()[1], cut)),
+        ("a config that is longer", |dir, image| change(dir, &image.blobs()[1], grow)),
+        ("a config with another byte", |dir, image| change(dir, &image.blobs()[1], flip)),
+        ("a manifest that is cut", |dir, image| change(dir, &image.manifest_bytes(), cut)),
+        ("a manifest that is longer", |dir, image| change(dir, &image.manifest_bytes(), grow)),
+        ("a manifest with another byte", |dir, image| change(dir, &image.manifest_bytes(), flip)),
+    ];
+    in_parallel(cases, |(what, damage)| {
+        println!("{what}");
+        let place = Place::new();
+        let image = Image::small();
+        let source = place.layout(&image);
+        damage(&place.path("source"), &image);
+        refused(&place, &source, &[], 6, "sha256:");
+    });
+}
+
+#[test]
+fn a_registry_that_sends_other_bytes_than_it_was_asked_for() {
+    let place = Place::new();
+    let image = Image::small();
+    place.pushed(&image);
+    place.registry.hook(|asked| match &asked.kind {
+        Kind::Manifest { repository, .. } if repository == "app" && asked.is_read() => {
+            let other = Image::small().layer(&[file("other", b"other")]);
+            let reply = Reply::status(200).header("content-type", &other.media_type());
+            Act::Answer(reply.body(other.manifest_bytes()))
         }
         _ => Act::Serve,
     });
-    refused(&registry, &from, &[], 4, "403");
-    let dir = scratch();
-    let none = format!("oci:{}", dir.path().join("none").display());
-    refused(&registry, &none, &[], 3, "no OCI layout");
-    refused(&registry, &format!("docker-archive:{}/none.tar", dir.path().display()), &[], 3, "no such file");
+    refused(&place, &place.registry.name("app", &image.digest()), &[], 6, &image.digest());
 }
 
 #[test]
-fn manifests_that_are_no_images() {
-    let registry = Registry::start();
-    let schema1 =
-        r#"{"schemaVersion":1,"name":"app","tag":"v1","architecture":"amd64","fsLayers":[],"history":[]}"#;
-    registry.put_manifest(
-        "old",
-        "v1",
-        "application/vnd.docker.distribution.manifest.v1+prettyjws",
-        schema1.as_bytes(),
-    );
-    refused(&registry, &registry.name("old", "v1"), &[], 5, "schema 1");
-    let chart = Image::small().config("{}").manifest(
-        r#"{"schemaVersion":2,"config":{"mediaType":"application/vnd.cncf.helm.config.v1+json",$CONFIG},"layers":[{"mediaType":"application/vnd.cncf.helm.chart.content.v1.tar+gzip","digest":"sha256:ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad","size":3}]}"#,
-    );
-    registry.set(|s| s.checks_references = false);
-    refused(&registry, &chart.in_registry(&registry, "chart", "v1"), &[], 5, "artifact");
-    let artifact = Image::small().manifest(
-        r#"{"schemaVersion":2,"artifactType":"application/vnd.example","config":{"mediaType":"application/vnd.oci.empty.v1+json",$CONFIG},"layers":[$LAYERS]}"#,
-    );
-    refused(&registry, &artifact.in_registry(&registry, "artifact", "v1"), &[], 5, "application/vnd.example");
-    let both = Image::small().manifest(
-        r#"{"schemaVersion":2,"config":{"mediaType":"application/vnd.oci.image.config.v1+json",$CONFIG},"layers":[$LAYERS],"manifests":[]}"#,
-    );
-    refused(&registry, &both.in_registry(&registry, "both", "v1"), &[], 5, "ambiguous");
-}
-
-#[test]
-fn configs_that_engines_would_not_start() {
-    let registry = Registry::start();
-    for (i, (from, to, phrase)) in [
-        (r#"["serve"]"#, r#""serve""#, "Cmd is a string"),
-        (r#""Cmd":["serve"]"#, r#""cmd":["serve"]"#, "engines read as"),
-        (r#""Cmd":["serve"]"#, r#""Cmd":["serve"],"Cmd":["other"]"#, "duplicate"),
-        (r#"[$DIFF_IDS]"#, "[]", "1 layers, but the config has 0 diff_ids"),
-        (r#""amd64""#, r#""vax""#, "no reaper for linux/vax"),
-        (r#""linux""#, r#""windows""#, "no reaper for windows/amd64"),
-        (r#""os":"linux","#, "", "does not say"),
-        ("}", "", "malformed"),
-    ]
-    .into_iter()
-    .enumerate()
-    {
-        let text = match phrase {
-            "malformed" => CONFIG.trim_end_matches('}').to_owned(),
-            _ => CONFIG.replacen(from, to, 1),
-        };
-        let name = Image::small().config(&text).in_registry(&registry, &format!("app{i}"), "v1");
-        refused(&registry, &name, &[], 5, phrase);
-    }
-}
-
-#[test]
-fn too_many_layers() {
-    let registry = Registry::start();
-    let mut image = Image::new();
-    for i in 0..127 {
-        image = image.layer(&[file(&format!("f{i}"), b"x")]);
-    }
-    refused(&registry, &image.in_registry(&registry, "app", "v1"), &[], 5, "127 layers");
-}
-
-#[test]
-fn blobs_that_are_not_what_they_should_be() {
-    let (registry, other) = (Registry::start(), Registry::start());
+fn parts_of_images_that_are_not_there() {
+    let place = Place::new();
     let image = Image::small();
-    let from = image.in_registry(&registry, "app", "v1");
-    let layer = digest(&image.blobs()[0]);
-    type Change = fn(Reply) -> Reply;
-    let cases: [(Change, &str); 2] = [
-        (
-            |r| {
-                let n = r.body.len();
-                let b = vec![0; n];
-                r.body(b)
-            },
-            "digest mismatch",
-        ),
-        (
-            |r| {
-                let b = r.body.slice(..r.body.len() / 2);
-                r.body(b)
-            },
-            "size mismatch",
-        ),
-    ];
-    for (change, phrase) in cases {
-        registry.behave();
-        let layer = layer.clone();
-        registry.hook(move |asked| match &asked.kind {
-            Kind::Blob { digest, .. } if *digest == layer && asked.is_read() => Act::alter(change),
-            _ => Act::Serve,
-        });
-        reapify(["wrap", "--retries", "0", &from, &other.name("out", "v1")]).run().exits(6).says(phrase);
-        assert!(other.manifest("out", "v1").is_none());
+    let source = place.pushed(&image);
+    let names: Vec<String> = image.blobs().iter().map(|blob| digest(blob)).collect();
+    for (blob, name) in image.blobs().iter().zip(&names) {
+        place.registry.remove_blob("app", name);
+        // A destination in the same registry could be complete without the source: not this one.
+        refused(&place, &source, &[], 3, name);
+        place.registry.put_blob("app", blob);
     }
-    registry.behave();
-    registry.remove_blob("app", &digest(&image.config_bytes()));
-    refused(&registry, &from, &[], 3, "the image config");
-}
-
-#[test]
-fn reapers_that_cannot_be_one() {
-    let registry = Registry::start();
-    let from = Image::small().in_registry(&registry, "app", "v1");
-    let dir = scratch();
-    let arm = dir.path().join("arm");
-    reapify(["reaper", "linux/arm64", "-o", &arm.display().to_string()]).run().succeeds();
-    let script = dir.path().join("script");
-    std::fs::write(&script, "#!/bin/sh\nexec \"$@\"\n").unwrap();
-    let dynamic = std::env::current_exe().unwrap();
-    for (given, code, phrase) in [
-        (format!("linux/amd64={}", dynamic.display()), 5, "dynamically linked"),
-        (format!("linux/amd64={}", arm.display()), 5, "it is for linux/arm64"),
-        (script.display().to_string(), 5, "not a Linux executable"),
-        (dir.path().join("none").display().to_string(), 1, "none"),
-    ] {
-        let to = registry.name("out", "v1");
-        reapify(["wrap", "--reaper", &given, &from, &to])
-            .run()
-            .exits(code)
-            .says(phrase)
-            .says(&given.rsplit('=').next().unwrap()[1..]);
-        assert!(registry.manifest("out", "v1").is_none());
+    let layout = place.layout(&image);
+    for name in names {
+        let path = blob_path(&place.path("source"), &name);
+        let bytes = std::fs::read(&path).expect("a blob");
+        std::fs::remove_file(&path).expect("a blob to remove");
+        refused(&place, &layout, &[], 3, &name);
+        std::fs::write(&path, bytes).expect("a blob put back");
     }
 }
 
 #[test]
-fn command_lines_that_make_no_sense() {
-    let registry = Registry::start();
-    let from = Image::small().in_registry(&registry, "app", "v1");
-    let to = registry.name("out", "v1");
-    let at_digest = format!("docker://{}/out@{}", registry.host(), Image::small().digest());
-    for (args, phrase) in [
-        (vec!["wrap", &from, &at_digest], "is a digest"),
-        (vec!["wrap", "Upper/Case", &to], "invalid image reference"),
-        (vec!["wrap", &from, "containers-storage:x"], "not a transport"),
-        (vec!["wrap", &from], "required"),
-        (vec!["wrap", "--path", "relative", &from, &to], "absolute"),
-        (vec!["wrap", "--path", "/a/../b", &from, &to], "without"),
-        (vec!["wrap", "--platform", "linux", &from, &to], "invalid platform"),
-        (vec!["wrap", "--reaper-arg", "--nonsense", &from, &to], "--nonsense"),
-        (vec!["wrap", "--reaper-arg", "program", &from, &to], "not only options"),
-        (vec!["wrap", "--grace", "soon", &from, &to], "soon"),
-        (vec!["wrap", "--rewrite", "TERM", &from, &to], "TERM"),
-        (vec!["wrap", "--src-creds", "a:b", "--src-password-stdin", &from, &to], "password"),
-        (vec!["wrap", "--upload", "chunks:x", &from, &to], "chunks"),
-        (vec!["reaper", "linux/vax", "-o", "x"], "linux/amd64"),
-        (vec!["nonsense"], "nonsense"),
-    ] {
-        reapify(&args).run().exits(2).says(phrase);
-        assert!(registry.manifest("out", "v1").is_none(), "{args:?}");
-    }
-    let dir = scratch();
-    let file = dir.path().join("there.tar");
-    std::fs::write(&file, "precious").unwrap();
-    reapify(["wrap", &from, &format!("oci-archive:{}", file.display())]).run().exits(2).says("--force");
-    assert_eq!(std::fs::read(&file).unwrap(), b"precious");
-}
-
-#[test]
-fn mixed_families_follow_the_manifest() {
-    let registry = Registry::start();
-    for family in [Family::Oci, Family::Docker] {
-        let from = Image::small().family(family).in_registry(&registry, "app", "v1");
-        reapify(["wrap", &from, &registry.name("out", "v1")]).run().succeeds();
-        let stored = registry.manifest("out", "v1").unwrap();
-        assert_eq!(stored.media_type, family.manifest());
-        let text = String::from_utf8(stored.bytes.to_vec()).unwrap();
-        assert_eq!(text.contains("vnd.docker"), family == Family::Docker);
-        assert_eq!(text.contains("vnd.oci"), family == Family::Oci);
+fn archives_that_are_damaged_or_ambiguous() {
+    let place = Place::new();
+    let whole = place.at("oci-archive", "whole.tar:v1");
+    tool("skopeo", ["copy", "-q", &place.layout(&Image::small()), &whole]).run().succeeds();
+    let bytes = std::fs::read(place.path("whole.tar")).expect("an archive");
+    let cut = bytes.len() / 3;
+    std::fs::write(place.path("cut.tar"), bytes.get(..cut).expect("a third")).expect("half an archive");
+    std::fs::write(place.path("empty.tar"), b"").expect("an empty file");
+    std::fs::write(place.path("text.tar"), "no archive\n".repeat(200)).expect("a text");
+    let mut tar = tar::Builder::new(Vec::new());
+    let mut header = tar::Header::new_ustar();
+    header.set_size(2);
+    tar.append_data(&mut header, "hello", &b"hi"[..]).expect("a tar in memory");
+    std::fs::write(place.path("other.tar"), tar.into_inner().expect("a tar in memory")).expect("a tar");
+    for name in ["cut.tar", "empty.tar", "text.tar", "other.tar"] {
+        for transport in ["oci-archive", "docker-archive"] {
+            refused(&place, &place.at(transport, name), &[], 5, name);
+        }
     }
 }

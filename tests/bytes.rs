@@ -3,7 +3,8 @@
 mod support;
 
 use serde_json::Value;
-use support::image::{Image, digest, file, layout_blob, layout_manifest};
+use support::image::{Family, Image, digest, file, layout_blob, layout_manifest};
+use support::registry::Registry;
 use support::run::reapify;
 use support::{project, scratch, zombies};
 
@@ -150,4 +151,18 @@ fn someone_elses_init_is_recorded_as_such_and_comes_off_again() {
     assert_eq!(restored, first["source_digest"].as_str().unwrap());
     reapify(["inspect", "--check", &to]).run().succeeds();
     reapify(["inspect", "--check", &back]).run().exits(8).says("linux/amd64");
+}
+
+#[test]
+fn the_result_stays_in_the_media_types_of_the_source() {
+    let registry = Registry::start();
+    for family in [Family::Oci, Family::Docker] {
+        let from = Image::small().family(family).in_registry(&registry, "app", "v1");
+        reapify(["wrap", &from, &registry.name("out", "v1")]).run().succeeds();
+        let stored = registry.manifest("out", "v1").unwrap();
+        assert_eq!(stored.media_type, family.manifest());
+        let text = String::from_utf8(stored.bytes.to_vec()).unwrap();
+        assert_eq!(text.contains("vnd.docker"), family == Family::Docker);
+        assert_eq!(text.contains("vnd.oci"), family == Family::Oci);
+    }
 }

@@ -6,6 +6,7 @@
 //! | [`run`] | runs reapify and the oracles (skopeo, umoci …), with a deadline, and asserts on the outcome |
 //! | [`image`] | builds images of any shape and puts them into a layout or a registry |
 //! | [`registry`] | the in-process registry: faults, hooks, authentication, and a log of every request |
+//! | [`refusal`] | what has to be true when reapify refuses |
 //! | [`daemon`] | starts real servers that cannot outlive the test process |
 //! | [`engine`] | containers, whichever engine runs them |
 //! | [`docker_registry`], [`docker`], [`podman`] | Debian's `docker-registry`, `dockerd` and `podman`, each private to the test |
@@ -17,6 +18,7 @@ pub mod docker_registry;
 pub mod engine;
 pub mod image;
 pub mod podman;
+pub mod refusal;
 pub mod registry;
 pub mod run;
 pub mod tokens;

@@ -1,0 +1,197 @@
+//! What cannot be done as it was asked: no such image, no permission, names, options and reapers that make no
+//! sense. Each with its own words and exit code, and nothing written.
+
+mod support;
+
+use serde_json::json;
+use support::image::{Family, Image};
+use support::refusal::{Place, has_one_error, refused, refused_to, wrap};
+use support::registry::{Act, Auth, Bearer, Reply};
+use support::run::{reapify, tool};
+use support::{project, zombies};
+
+#[test]
+fn images_that_are_not_there() {
+    let place = Place::new();
+    let image = Image::small();
+    place.layout(&image);
+    place.pushed(&image);
+    tool("skopeo", ["copy", "-q", &place.at("oci", "source:v1"), &place.at("oci-archive", "oci.tar:v1")])
+        .run()
+        .succeeds();
+    tool(
+        "skopeo",
+        ["copy", "-q", &place.at("oci", "source:v1"), &place.at("docker-archive", "docker.tar:app:v1")],
+    )
+    .run()
+    .succeeds();
+    let absent = "sha256:0000000000000000000000000000000000000000000000000000000000000000";
+    for (source, named) in [
+        (place.registry.name("none", "v1"), "none:v1"),
+        (place.registry.name("app", "none"), "app:none"),
+        (place.registry.name("app", absent), absent),
+        (place.at("oci", "none:v1"), "none"),
+        (place.at("oci", "source:none"), "source:none"),
+        (place.at("oci", &format!("source@{absent}")), absent),
+        (place.at("oci-archive", "none.tar:v1"), "none.tar"),
+        (place.at("oci-archive", "oci.tar:none"), "oci.tar:none"),
+        (place.at("docker-archive", "none.tar"), "none.tar"),
+        (place.at("docker-archive", "docker.tar:app:none"), "app:none"),
+    ] {
+        refused(&place, &source, &[], 3, named);
+    }
+}
+
+#[test]
+fn registries_that_do_not_let_one_in() {
+    let basic = Auth::Basic { user: "ann".into(), password: "secret".into() };
+    for auth in [basic, Auth::Bearer(Bearer::new("ann", "secret"))] {
+        let place = Place::new();
+        let source = place.pushed(&Image::small());
+        let destination = place.registry.name("copy", "v1");
+        place.registry.set(|settings| settings.auth = auth);
+        std::fs::create_dir_all(place.path("out")).expect("a directory");
+        for options in [&[][..], &["--src-creds", "ann:wrong"], &["--src-creds", "eve:secret"]] {
+            let to = place.at("oci", "out/layout:v1");
+            let outcome = wrap(&source, &to).args(options).run().exits(4).says(&place.registry.host());
+            has_one_error(outcome).never_says("secret");
+            place.is_untouched();
+        }
+        // May read, may not write.
+        let options = ["--src-creds", "ann:secret", "--dest-creds", "ann:wrong"];
+        has_one_error(wrap(&source, &destination).args(options).run().exits(4)).never_says("secret");
+        place.is_untouched();
+        wrap(&source, &destination)
+            .args(["--src-creds", "ann:secret", "--dest-creds", "ann:secret"])
+            .run()
+            .succeeds();
+    }
+}
+
+#[test]
+fn a_registry_that_forbids_what_is_asked() {
+    let place = Place::new();
+    let source = place.pushed(&Image::small());
+    std::fs::create_dir_all(place.path("out")).expect("a directory");
+    for method in ["GET", "PUT"] {
+        place.registry.behave();
+        place.registry.hook(move |asked| match asked.method == method {
+            true => Act::Answer(Reply::error(403, "DENIED", "requested access to the resource is denied")),
+            false => Act::Serve,
+        });
+        let outcome = wrap(&source, &place.registry.name("copy", "v1")).run().exits(4).says("denied");
+        has_one_error(outcome);
+        place.registry.behave();
+        assert_eq!(place.registry.complete("copy", "v1"), place.old);
+    }
+}
+
+#[test]
+fn reapers_that_cannot_work() {
+    let place = Place::new();
+    let source = place.layout(&Image::small());
+    let own = std::env::current_exe().expect("this test is a program");
+    let dynamic = own.display().to_string();
+    let script = place.path("script").display().to_string();
+    std::fs::write(&script, "#!/bin/sh\n").expect("a script");
+    let arm = project("reaper/prebuilt/linux-arm64").display().to_string();
+    let arm = format!("linux/amd64={arm}");
+    for (reaper, phrase) in
+        [(&dynamic, "dynamically linked"), (&script, "not a Linux executable"), (&arm, "linux/arm64")]
+    {
+        refused(&place, &source, &["--reaper", reaper], 5, phrase);
+    }
+    let none = place.path("none").display().to_string();
+    refused(&place, &source, &["--reaper", &none], 1, &none);
+}
+
+#[test]
+fn names_and_options_that_make_no_sense() {
+    let place = Place::new();
+    let image = Image::small();
+    let source = place.layout(&image);
+    let index =
+        json!({"schemaVersion": 2, "mediaType": Family::Oci.index(), "manifests": [image.descriptor()]});
+    place.pushed(&image);
+    place.registry.put_manifest("app", "index", Family::Oci.index(), index.to_string().as_bytes());
+    let index = place.registry.name("app", "index");
+    place.registry.clear_log();
+    let to = place.registry.name("copy", "v1");
+    let by_digest = place.registry.name("copy", &image.digest());
+    let archive = place.at("docker-archive", "out/docker.tar:app:v1");
+    for (source, destination, options, phrase) in [
+        (&source, &by_digest, &[][..], "digest"),
+        (&source, &place.registry.name("UPPER", "v1"), &[], "UPPER"),
+        (&source, &"docker-daemon:app:v1".to_owned(), &[], "docker-daemon"),
+        (&"host/app:bad tag".to_owned(), &to, &[], "bad tag"),
+        (&index, &to, &["--platform", "linux/s390x"], "linux/s390x"),
+        (&index, &to, &["--platform", "linux/"], "linux/"),
+        (&index, &archive, &[], "--platform"),
+        (&index, &to, &["--platform", "linux"], "invalid platform"),
+        (&source, &"containers-storage:x".to_owned(), &[], "not a transport"),
+        (&source, &to, &["--path", "relative"], "absolute"),
+        (&source, &to, &["--path", "/a/../b"], "/a/../b"),
+        (&source, &to, &["--reaper-arg", "--no-such-option"], "--no-such-option"),
+        (&source, &to, &["--reaper-arg", "program"], "not only options"),
+        (&source, &to, &["--grace", "soon"], "soon"),
+        (&source, &to, &["--rewrite", "TERM"], "TERM"),
+        (&source, &to, &["--upload", "chunks:x"], "chunks"),
+        (&source, &to, &["--no-such-option"], "--no-such-option"),
+        (&source, &to, &["--src-password-stdin"], "--src-creds"),
+        (&index, &to, &["--src-creds", "a:b", "--src-password-stdin"], "password"),
+    ] {
+        refused_to(&place, source, destination, options, 2, phrase);
+    }
+}
+
+#[test]
+fn commands_that_make_no_sense() {
+    for (args, phrase) in [
+        (&["wrap", "oci:here"][..], "required"),
+        (&["reaper", "linux/vax", "-o", "x"], "linux/amd64"),
+        (&["nonsense"], "nonsense"),
+    ] {
+        has_one_error(reapify(args).run().exits(2).says(phrase));
+    }
+}
+
+#[test]
+fn an_archive_that_exists_is_replaced_only_when_told() {
+    let place = Place::new();
+    let source = place.layout(&Image::small());
+    for (name, transport) in [("oci.tar", "oci-archive"), ("docker.tar", "docker-archive")] {
+        std::fs::write(place.path(name), "precious").expect("a file");
+        let to = place.at(transport, name) + ":app:v1";
+        let to = if transport == "oci-archive" { to.replace(":app:", ":") } else { to };
+        has_one_error(wrap(&source, &to).run().exits(2).says("--force"));
+        assert_eq!(std::fs::read(place.path(name)).expect("a file"), b"precious");
+        wrap(&source, &to).arg("--force").run().succeeds();
+        tool("skopeo", ["inspect", &to]).run().succeeds();
+    }
+}
+
+#[test]
+fn what_is_not_wrapped_is_not_unwrapped() {
+    let place = Place::new();
+    std::fs::create_dir_all(place.path("out")).expect("a directory");
+    for source in [zombies(), place.pushed(&Image::small())] {
+        for destination in place.destinations() {
+            let outcome = reapify(["unwrap", &source, &destination]).run().exits(5).says("not wrapped");
+            has_one_error(outcome);
+            place.is_untouched();
+        }
+    }
+}
+
+#[test]
+fn places_with_several_images_when_none_is_named() {
+    let place = Place::new();
+    let one = place.layout(&Image::small());
+    let other = Image::new().in_layout(&place.path("other"), "v2");
+    let both = place.at("oci", "both");
+    for (source, tag) in [(one, "a"), (other, "b")] {
+        tool("skopeo", ["copy", "-q", &source, &format!("{both}:{tag}")]).run().succeeds();
+    }
+    refused(&place, &both, &[], 2, "tags: a, b");
+    wrap(&format!("{both}:a"), &place.at("oci", "result:v1")).run().succeeds();
+}

@@ -61,24 +61,50 @@ fn every_source_and_destination_gives_an_image_that_skopeo_takes() {
 }
 
 #[test]
-fn pipes_carry_archives_both_ways() {
+fn pipes_carry_archives_between_all_transports() {
+    let registry = DockerRegistry::start();
     let dir = scratch();
-    for kind in ["oci-archive", "docker-archive"] {
-        let file = dir.path().join(format!("{kind}.tar"));
-        let at = format!("{kind}:{}", file.display());
-        tool("skopeo", ["copy", "-q", &zombies(), &at]).run().succeeds();
-        let archive = std::fs::read(&file).unwrap();
-        let out = reapify(["wrap", &format!("{kind}:-"), &format!("{kind}:-:app:v1")])
-            .stdin(archive)
-            .run()
-            .succeeds();
-        // The archive is on standard output, so that the result is not.
-        let out = out.says("@sha256:");
-        std::fs::write(&file, &out.stdout).unwrap();
-        reapify(["verify", &at]).run().succeeds();
+    let at = |kind: &str, name: &str| format!("{kind}:{}", dir.path().join(name).display());
+    let read = |name: &str| std::fs::read(dir.path().join(name)).unwrap();
+    tool("skopeo", ["copy", "-q", &zombies(), &at("oci-archive", "in-oci.tar")]).run().succeeds();
+    tool("skopeo", ["copy", "-q", &zombies(), &at("docker-archive", "in-docker.tar")]).run().succeeds();
+    let sources = [
+        (registry.push(&zombies(), "app", "v1"), Vec::new()),
+        (zombies(), Vec::new()),
+        ("oci-archive:-".to_owned(), read("in-oci.tar")),
+        ("docker-archive:-".to_owned(), read("in-docker.tar")),
+    ];
+    for (i, (source, input)) in sources.iter().enumerate() {
+        // What a file gives, a pipe gives too.
+        let file = source.replace("oci-archive:-", &at("oci-archive", "in-oci.tar"));
+        let file = file.replace("docker-archive:-", &at("docker-archive", "in-docker.tar"));
+        let expected =
+            reapify(["wrap", &file, &at("oci", &format!("expected{i}"))]).run().succeeds().digest();
+        let wrap = |destination: &str, output: &str| {
+            let args = ["wrap", "--output", output, source, destination];
+            reapify(args).stdin(input.clone()).run().succeeds()
+        };
+        for destination in [registry.name("out", &format!("v{i}")), at("oci", &format!("out{i}")) + ":v1"] {
+            assert_eq!(wrap(&destination, "text").digest(), expected, "{source}");
+            assert_eq!(skopeo_digest(&destination), expected);
+        }
+        for (kind, name) in [("oci-archive", "-:v1"), ("docker-archive", "-:app:v1")] {
+            // The archive is on standard output, so that the result is not.
+            let outcome = wrap(&format!("{kind}:{name}"), "json");
+            let report = outcome.stderr.lines().last().unwrap();
+            let report: serde_json::Value = serde_json::from_str(report).unwrap();
+            let out = at(kind, &format!("out{i}-{kind}.tar"));
+            std::fs::write(dir.path().join(format!("out{i}-{kind}.tar")), &outcome.stdout).unwrap();
+            skopeo_copies(&out);
+            reapify(["verify", &out]).run().succeeds();
+            if kind == "oci-archive" {
+                assert_eq!(report["digest"], expected, "{source}");
+                assert_eq!(skopeo_digest(&out), expected, "{source}");
+            }
+        }
     }
-    let file = dir.path().join("docker-archive.tar").display().to_string();
-    let loaded = Docker::get().command(&["load", "--input", &file]).run().succeeds();
+    let archive = dir.path().join("out1-docker-archive.tar").display().to_string();
+    let loaded = Docker::get().command(&["load", "--input", &archive]).run().succeeds();
     assert!(loaded.text().contains("app:v1"), "{loaded}");
     Docker::get().run_to_end(&[], "app:v1", &["1", "1", "3"]).exits(3);
 }

@@ -36,6 +36,22 @@ pub fn zombies() -> String {
     format!("oci:{}:latest", project("testdata/zombies").display())
 }
 
+/// The program in the sample image: static, for linux/amd64.
+pub fn program() -> Vec<u8> {
+    use std::io::Read as _;
+    let dir = project("testdata/zombies");
+    let manifest: serde_json::Value =
+        serde_json::from_slice(&image::layout_manifest(&dir, "latest")).expect("a manifest");
+    let layers = manifest["layers"].as_array().expect("layers");
+    let last = layers.last().and_then(|layer| layer["digest"].as_str()).expect("a layer");
+    let blob = image::layout_blob(&dir, last);
+    let mut tar = tar::Archive::new(flate2::read::GzDecoder::new(&blob[..]));
+    let mut entry = tar.entries().expect("a tar").next().expect("a file").expect("a header");
+    let mut bytes = Vec::new();
+    entry.read_to_end(&mut bytes).expect("its content");
+    bytes
+}
+
 /// A new directory, gone with the value.
 pub fn scratch() -> tempfile::TempDir {
     tempfile::Builder::new().prefix("reapify-test-").tempdir().expect("a temporary directory")

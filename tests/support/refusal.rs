@@ -71,7 +71,8 @@ impl Place {
     }
 }
 
-fn files_below(dir: &Path) -> Vec<PathBuf> {
+/// Every file in a directory and those below it.
+pub fn files_below(dir: &Path) -> Vec<PathBuf> {
     let entries = std::fs::read_dir(dir).expect("a directory").map(|entry| entry.expect("an entry").path());
     entries.flat_map(|path| if path.is_dir() { files_below(&path) } else { vec![path] }).collect()
 }

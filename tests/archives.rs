@@ -1,0 +1,267 @@
+//! Archives as engines old and new write them, and as nobody should.
+
+mod support;
+
+use std::io::Write;
+use std::path::PathBuf;
+
+use serde_json::json;
+use support::docker::Docker;
+use support::engine::Engine;
+use support::image::{Image, blob_path, digest, file};
+use support::run::{Outcome, reapify, tool};
+use support::{in_parallel, scratch, zombies};
+
+/// A tar member: its name as it is written, what it is, its content or the target of the link.
+type Member<'a> = (&'a str, tar::EntryType, &'a [u8]);
+
+const FILE: tar::EntryType = tar::EntryType::Regular;
+const SYMLINK: tar::EntryType = tar::EntryType::Symlink;
+const LINK: tar::EntryType = tar::EntryType::Link;
+
+/// A tar with these members. Names go in as they are: a library would refuse the hostile ones.
+fn tar_of(members: &[Member]) -> Vec<u8> {
+    let mut tar = tar::Builder::new(Vec::new());
+    for (name, kind, content) in members {
+        let mut header = tar::Header::new_ustar();
+        header.as_mut_bytes().get_mut(..name.len()).expect("a short name").copy_from_slice(name.as_bytes());
+        header.set_entry_type(*kind);
+        header.set_mode(0o644);
+        let is_link = [SYMLINK, LINK].contains(kind);
+        let body: &[u8] = if is_link { &[] } else { content };
+        if is_link {
+            let field = header.as_mut_bytes().get_mut(157..157 + content.len()).expect("a short target");
+            field.copy_from_slice(content);
+        }
+        header.set_size(body.len() as u64);
+        header.set_cksum();
+        tar.append(&header, body).expect("a tar in memory");
+    }
+    tar.into_inner().expect("a tar in memory")
+}
+
+fn gzip(bytes: &[u8]) -> Vec<u8> {
+    let mut gzip = flate2::write::GzEncoder::new(Vec::new(), flate2::Compression::fast());
+    gzip.write_all(bytes).expect("gzip in memory");
+    gzip.finish().expect("gzip in memory")
+}
+
+/// What is in an image: two layers, not compressed, the second the same as the first, and a config.
+struct Parts {
+    layer: Vec<u8>,
+    config: Vec<u8>,
+}
+
+fn parts() -> Parts {
+    let layer = tar_of(&[("app", FILE, b"#!/bin/sh\n")]);
+    let id = digest(&layer);
+    // As stored: what `Image` would compress is given as it is.
+    let image = Image::new().raw_layer(&layer, &id).raw_layer(&layer, &id);
+    Parts { config: image.config_bytes(), layer }
+}
+
+/// `docker save` before 25: a directory a layer, and a link where a layer comes again.
+fn old_engine(parts: &Parts) -> Vec<u8> {
+    let manifest =
+        json!([{"Config": "c.json", "RepoTags": ["app:v1"], "Layers": ["a/layer.tar", "b/layer.tar"]}]);
+    tar_of(&[
+        ("a/", tar::EntryType::Directory, b""),
+        ("a/VERSION", FILE, b"1.0"),
+        ("a/json", FILE, b"{}"),
+        ("a/layer.tar", FILE, &parts.layer),
+        ("b/", tar::EntryType::Directory, b""),
+        ("b/layer.tar", SYMLINK, b"../a/layer.tar"),
+        ("c.json", FILE, &parts.config),
+        ("repositories", FILE, br#"{"app":{"v1":"b"}}"#),
+        ("manifest.json", FILE, manifest.to_string().as_bytes()),
+    ])
+}
+
+/// An archive in a directory, wrapped from the file into a layout beside it.
+struct Case {
+    dir: tempfile::TempDir,
+}
+
+impl Case {
+    fn new(archive: &[u8]) -> Self {
+        let dir = scratch();
+        std::fs::write(dir.path().join("archive.tar"), archive).expect("an archive");
+        Self { dir }
+    }
+
+    fn layout(&self) -> PathBuf {
+        self.dir.path().join("layout")
+    }
+
+    fn wrap(&self, transport: &str, name: &str) -> Outcome {
+        let from = format!("{transport}:{}{name}", self.dir.path().join("archive.tar").display());
+        reapify(["wrap", &from, &format!("oci:{}:v1", self.layout().display())]).run()
+    }
+
+    #[track_caller]
+    fn is_refused(&self, transport: &str, phrase: &str) {
+        self.wrap(transport, "").exits(5).says(phrase).prints("");
+        assert!(!self.layout().join("index.json").exists());
+        let archive = self.dir.path().join("archive.tar");
+        let pipe = ["wrap", &format!("{transport}:-"), &format!("oci:{}:v1", self.layout().display())];
+        reapify(pipe).stdin(std::fs::read(archive).expect("an archive")).run().exits(5).says(phrase);
+        assert!(!self.layout().join("index.json").exists());
+    }
+}
+
+#[test]
+fn an_archive_of_an_old_engine_with_a_link_for_a_layer() {
+    let parts = parts();
+    let archive = old_engine(&parts);
+    let case = Case::new(&archive);
+    let wrapped = case.wrap("docker-archive", "").succeeds().digest();
+    let layer = blob_path(&case.layout(), &digest(&parts.layer));
+    assert_eq!(std::fs::read(layer).expect("the layer"), parts.layer, "layers stay as they are");
+    let name = format!("oci:{}:v1", case.layout().display());
+    tool("skopeo", ["copy", "-q", &name, &format!("dir:{}", case.dir.path().join("copy").display())])
+        .run()
+        .succeeds();
+    // Compressed, it is the same image.
+    let compressed = Case::new(&gzip(&archive)).wrap("docker-archive", ":app:v1").succeeds().digest();
+    assert_eq!(compressed, wrapped);
+    let pipe = ["wrap", "docker-archive:-", &name];
+    assert_eq!(reapify(pipe).stdin(gzip(&archive)).run().succeeds().digest(), wrapped);
+}
+
+#[test]
+fn an_archive_of_a_new_engine_is_both_a_layout_and_an_archive() {
+    let dir = scratch();
+    let name = format!("oci-archive:{}", dir.path().join("oci.tar").display());
+    tool("skopeo", ["copy", "-q", &zombies(), &name]).run().succeeds();
+    // Docker 25 adds its own manifest.json to an OCI layout.
+    let layout = support::project("testdata/zombies");
+    let manifest = support::image::layout_manifest(&layout, "latest");
+    let manifest: serde_json::Value = serde_json::from_slice(&manifest).expect("a manifest");
+    let blob = |descriptor: &serde_json::Value| {
+        format!("blobs/{}", descriptor["digest"].as_str().expect("a digest").replace(':', "/"))
+    };
+    let layers: Vec<String> = manifest["layers"].as_array().expect("layers").iter().map(blob).collect();
+    let docker = json!([{"Config": blob(&manifest["config"]), "RepoTags": ["app:v1"], "Layers": layers}]);
+    std::fs::write(dir.path().join("manifest.json"), docker.to_string()).expect("manifest.json");
+    let archive = dir.path().join("oci.tar").display().to_string();
+    tool("tar", ["-rf", &archive, "-C", &dir.path().display().to_string(), "manifest.json"]).run().succeeds();
+    let case = Case::new(&std::fs::read(&archive).expect("an archive"));
+    let as_layout = case.wrap("oci-archive", "").succeeds().digest();
+    let direct =
+        reapify(["wrap", &zombies(), &format!("oci:{}:d", case.layout().display())]).run().succeeds();
+    assert_eq!(as_layout, direct.digest());
+    case.wrap("docker-archive", ":app:v1").succeeds();
+    tool("skopeo", ["inspect", &format!("oci:{}:v1", case.layout().display())]).run().succeeds();
+}
+
+#[test]
+fn what_docker_saves_is_wrapped_and_loads_again() {
+    let engine = Docker::get();
+    let dir = scratch();
+    let file = |name: &str| dir.path().join(name).display().to_string();
+    tool("skopeo", ["copy", "-q", &zombies(), &format!("docker-archive:{}:saved:v1", file("in.tar"))])
+        .run()
+        .succeeds();
+    engine.command(&["load", "--input", &file("in.tar")]).run().succeeds();
+    engine.command(&["save", "--output", &file("saved.tar"), "saved:v1"]).run().succeeds();
+    let from = format!("docker-archive:{}", file("saved.tar"));
+    reapify(["wrap", &from, &format!("docker-archive:{}:saved:v2", file("out.tar"))]).run().succeeds();
+    engine.command(&["load", "--input", &file("out.tar")]).run().succeeds();
+    let table = engine.run_to_end(&["--entrypoint", "/.reaper"], "saved:v2", &["--", "/zombies", "ps"]);
+    assert!(table.exits(0).text().contains("reaper"));
+}
+
+#[test]
+fn of_several_images_one_has_to_be_named() {
+    let parts = parts();
+    let entry = |tag: &str| json!({"Config": "c.json", "RepoTags": [tag], "Layers": ["l.tar", "l.tar"]});
+    let with = |manifest: serde_json::Value| {
+        let manifest = manifest.to_string();
+        Case::new(&tar_of(&[
+            ("l.tar", FILE, &parts.layer),
+            ("c.json", FILE, &parts.config),
+            ("manifest.json", FILE, manifest.as_bytes()),
+        ]))
+    };
+    let two = with(json!([entry("app:v1"), entry("other/app:v2")]));
+    two.wrap("docker-archive", "").exits(2).says("app:v1").says("other/app:v2");
+    two.wrap("docker-archive", ":other/app:v2").succeeds();
+    two.wrap("docker-archive", ":other/app:v3").exits(3).says("other/app:v2");
+    with(json!([])).wrap("docker-archive", "").exits(3);
+}
+
+#[test]
+fn hostile_and_broken_archives_are_refused() {
+    let parts = parts();
+    let manifest = json!([{"Config": "c.json", "Layers": ["l.tar", "m.tar"]}]).to_string();
+    // The image is whole but for `m.tar`, its second layer; each case adds that and more.
+    let base: [Member; 3] = [
+        ("l.tar", FILE, &parts.layer),
+        ("c.json", FILE, &parts.config),
+        ("manifest.json", FILE, manifest.as_bytes()),
+    ];
+    let good: Member = ("m.tar", FILE, &parts.layer);
+    let whole = Case::new(&tar_of(&[&base[..], &[good]].concat()));
+    whole.wrap("docker-archive", "").succeeds();
+    let cases: [(&str, &[Member]); 15] = [
+        ("../m", &[good, ("../m", FILE, b"")]),
+        ("a/../../m", &[good, ("a/../../m", FILE, b"")]),
+        ("/m", &[good, ("/m", FILE, b"")]),
+        ("/etc/passwd", &[("m.tar", SYMLINK, b"/etc/passwd")]),
+        ("../../m", &[("m.tar", SYMLINK, b"../../m")]),
+        ("/etc/passwd", &[("m.tar", LINK, b"/etc/passwd")]),
+        ("../m", &[("m.tar", LINK, b"../m")]),
+        ("circles", &[("m.tar", SYMLINK, b"n.tar"), ("n.tar", SYMLINK, b"m.tar")]),
+        ("no member", &[("m.tar", SYMLINK, b"n.tar")]),
+        ("twice", &[good, good]),
+        ("twice", &[good, ("./manifest.json", FILE, b"[]")]),
+        ("not a plain file", &[("m.tar", tar::EntryType::Fifo, b"")]),
+        ("not a plain file", &[("m.tar", tar::EntryType::Char, b"")]),
+        ("no member", &[("m.tar", tar::EntryType::Directory, b"")]),
+        ("no member", &[]),
+    ];
+    in_parallel(cases, |(phrase, members)| {
+        Case::new(&tar_of(&[&base[..], members].concat())).is_refused("docker-archive", phrase);
+    });
+    let zstd = b"\x28\xb5\x2f\xfd not that it matters".repeat(100);
+    Case::new(&zstd).is_refused("docker-archive", "zstd");
+    Case::new(&zstd).is_refused("oci-archive", "zstd");
+}
+
+#[test]
+fn a_layer_that_is_not_what_the_config_says_is_found_out() {
+    let parts = parts();
+    let other = tar_of(&[("app", FILE, b"#!/bin/no\n")]);
+    assert_eq!(other.len(), parts.layer.len());
+    let manifest = json!([{"Config": "c.json", "Layers": ["l.tar", "m.tar"]}]).to_string();
+    let case = Case::new(&tar_of(&[
+        ("l.tar", FILE, &parts.layer),
+        ("m.tar", FILE, &other),
+        ("c.json", FILE, &parts.config),
+        ("manifest.json", FILE, manifest.as_bytes()),
+    ]));
+    case.wrap("docker-archive", "").exits(6).says(&digest(&parts.layer));
+    assert!(!case.layout().join("index.json").exists());
+}
+
+#[test]
+fn truncated_anywhere_an_archive_is_refused() {
+    let dir = scratch();
+    let oci = dir.path().join("oci.tar");
+    let small = Image::new().layer(&[file("app", b"x")]).in_layout(&dir.path().join("small"), "v1");
+    tool("skopeo", ["copy", "-q", &small, &format!("oci-archive:{}", oci.display())]).run().succeeds();
+    let archives =
+        [("docker-archive", old_engine(&parts())), ("oci-archive", std::fs::read(oci).expect("an archive"))];
+    for (transport, archive) in archives {
+        Case::new(&archive).wrap(transport, "").succeeds();
+        // A tar ends in two or more blocks of zeros: without those all that matters is still there.
+        let end = archive.iter().rposition(|byte| *byte != 0).expect("not all zeros") + 1;
+        let cuts = (0..end).step_by(archive.len().div_ceil(40)).chain([1, end - 1]);
+        in_parallel(cuts, |at| {
+            println!("{transport} {at} of {end}");
+            let case = Case::new(archive.get(..at).expect("a part"));
+            case.wrap(transport, "").exits(5).prints("");
+            assert!(!case.layout().join("index.json").exists());
+        });
+    }
+}

@@ -42,7 +42,7 @@ impl Options {
     /// Applies the environment's `NAME=value` entries. They win over the command line, for that is
     /// baked into an image and they are not; `REAPER_*` wins over `TINI_*`. Returns a value that
     /// was not understood, whose setting is left alone.
-    #[inline(never)] // The init is smaller so.
+    #[inline(never)] // The file is smaller so.
     pub fn environment<'a>(&mut self, entries: impl Iterator<Item = &'a [u8]>) -> Option<&'a [u8]> {
         let mut values = [None; SETTINGS];
         for entry in entries {

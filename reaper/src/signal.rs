@@ -28,7 +28,6 @@ impl Signal {
     pub const CHLD: Signal = Signal::by_arch(17, 18);
     pub const CONT: Signal = Signal::by_arch(18, 25);
     pub const TSTP: Signal = Signal::by_arch(20, 24);
-    pub const TTIN: Signal = Signal::by_arch(21, 26);
     pub const TTOU: Signal = Signal::by_arch(22, 27);
 
     const fn by_arch(usual: u8, mips: u8) -> Signal {

@@ -45,15 +45,10 @@ impl Stop {
         if elapsed_ms < self.kill_at {
             return Step::Wait(self.kill_at - elapsed_ms);
         }
-        if elapsed_ms >= self.grace_ms + KILL_MS && self.killing() {
+        if elapsed_ms >= self.grace_ms + KILL_MS && self.kill_at > self.grace_ms {
             return Step::Exit;
         }
         self.kill_at = elapsed_ms + KILL_AGAIN_MS;
         Step::Kill
-    }
-
-    /// Whether the grace is over and KILL was sent.
-    pub const fn killing(&self) -> bool {
-        self.kill_at > self.grace_ms
     }
 }

@@ -16,7 +16,7 @@ use std::time::{Duration, Instant};
 pub use process::{Running, Start};
 
 /// How long anything may take before it counts as never.
-pub const DEADLINE: Duration = Duration::from_secs(10);
+pub const DEADLINE: Duration = Duration::from_secs(20);
 
 /// Waits until a condition holds.
 #[track_caller]

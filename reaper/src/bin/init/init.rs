@@ -7,12 +7,17 @@ use reaper::stop::{Step, Stop};
 
 use crate::rest;
 use crate::say::say;
-use crate::sys::{self, Received};
+use crate::sys::{self, Clock, Received};
 use crate::tty;
 
 /// How often PID 1 looks for processes that are not its children, while it stops and only then:
 /// what entered the container from outside (`docker exec`) tells its end to somebody else.
 const FOREIGN_POLL_MS: u64 = 20;
+
+/// Microseconds of processor time that a child may cost, and for how many microseconds children are
+/// not looked at when they cost more.
+const CHEAP: u64 = 20;
+const HOLD: u64 = 100_000;
 
 pub struct Init<'a> {
     options: &'a Options,
@@ -24,6 +29,12 @@ pub struct Init<'a> {
     stopped: bool,
     /// We have said that a signal could not be sent.
     complained: bool,
+    /// We have sent KILL to what is left.
+    killing: bool,
+    /// There were children when we last looked.
+    children: bool,
+    /// How long not to look at the children, in microseconds: 0 is as soon as one has changed.
+    hold: u64,
     reaped: u32,
     left_over: u32,
     killed: u32,
@@ -38,6 +49,9 @@ impl<'a> Init<'a> {
             code: None,
             stopped: false,
             complained: false,
+            killing: false,
+            children: true,
+            hold: 0,
             reaped: 0,
             left_over: 0,
             killed: 0,
@@ -46,14 +60,11 @@ impl<'a> Init<'a> {
 
     /// Waits until the main process has exited, stops the rest, and exits as it did.
     pub fn run(mut self) -> ! {
-        let mut received = Received::NOTHING;
         let code = loop {
             if let Some(code) = self.code {
                 break code;
             }
-            if sys::wait_signal(&mut received, None) {
-                self.receive(&received);
-            }
+            self.turn(u64::MAX);
         };
         self.stop();
         if self.options.verbosity > 1 {
@@ -63,17 +74,23 @@ impl<'a> Init<'a> {
         sys::exit(if self.options.expected.contains(code) { 0 } else { code })
     }
 
-    fn receive(&mut self, received: &Received) {
+    /// Waits for a signal, or so many microseconds, and does what is to be done.
+    fn turn(&mut self, limit: u64) {
+        let mut received = Received::NOTHING;
+        let hold = core::mem::take(&mut self.hold);
+        let wait = if hold == 0 { limit } else { limit.min(hold) };
+        sys::wait_signal(&mut received, wait, hold == 0);
         let signal = received.signal();
-        if signal == Some(Signal::CHLD) {
-            // Whoever sent it: a signal of the kernel's may have been merged into it.
-            self.reap(false);
+        // Whoever sent a SIGCHLD: one of the kernel's may have been merged into it. And no flood of
+        // other signals can hold up the children for ever.
+        if hold > 0 || signal.is_none_or(|signal| signal == Signal::CHLD) {
+            self.reap();
         }
-        match signal {
-            Some(signal) if received.is_for_main(self.pid) && self.code.is_none() => {
-                self.forward(signal, received);
-            }
-            _ => {}
+        if let Some(signal) = signal
+            && received.is_for_main(self.pid)
+            && self.code.is_none()
+        {
+            self.forward(signal, &received);
         }
     }
 
@@ -85,7 +102,10 @@ impl<'a> Init<'a> {
         }
         if signal == Signal::TERM {
             // Its stop may be news that waits behind this signal.
-            self.reap(false);
+            self.reap();
+            if self.code.is_some() {
+                return;
+            }
         }
         let sent = if self.options.group {
             match sys::send_group(self.main, signal, received) {
@@ -107,18 +127,39 @@ impl<'a> Init<'a> {
         }
     }
 
-    /// Reaps all that have exited. Returns whether any child is left.
-    fn reap(&mut self, killing: bool) -> bool {
+    /// Reaps all that have exited. The kernel looks for each in a list, so with thousands of living
+    /// children this gets dear: then they have to wait a while, and more will be found at once.
+    fn reap(&mut self) {
+        let mut begin = sys::microseconds(Clock::Spent);
+        let mut price = 0;
         loop {
-            match sys::wait() {
-                Ok((0, _)) => return true,
-                Ok((pid, status)) => self.changed(pid, Change::decode(status), killing),
-                Err(_) => return false,
+            let answer = sys::wait();
+            self.children = answer.is_ok();
+            price += CHEAP;
+            let more = match answer {
+                Ok((pid @ 1.., status)) => {
+                    self.changed(pid, Change::decode(status));
+                    price < CHEAP * 64
+                }
+                _ => false,
+            };
+            if more {
+                continue;
             }
+            let took = sys::microseconds(Clock::Spent) - begin;
+            if took > price {
+                self.hold = (took * 8).min(HOLD);
+                return;
+            }
+            if !matches!(answer, Ok((1.., _))) {
+                return;
+            }
+            (begin, price) = (begin + took, 0);
         }
     }
 
-    fn changed(&mut self, pid: i32, change: Change, killing: bool) {
+    #[inline(never)] // The file is smaller so.
+    fn changed(&mut self, pid: i32, change: Change) {
         if pid == self.main && self.code.is_none() {
             self.code = change.exit_code();
             self.stopped = false;
@@ -131,7 +172,7 @@ impl<'a> Init<'a> {
         let Some(code) = change.exit_code() else { return };
         self.reaped += 1;
         self.left_over += u32::from(self.code.is_some());
-        self.killed += u32::from(killing && change == Change::Killed(Signal::KILL.number()));
+        self.killed += u32::from(self.killing && change == Change::Killed(Signal::KILL.number()));
         if self.options.warn_reaped {
             say("reaped orphan #, exit code #", b"", &[pid as u32, u32::from(code)]);
         }
@@ -141,8 +182,8 @@ impl<'a> Init<'a> {
     /// so stop as well. Where nobody could let us go on, the kernel does not let us stop (PID 1,
     /// an orphaned process group), and the main process goes on, as it would without us.
     fn job_control(&mut self, signal: u8) {
-        let by_terminal = [Signal::TSTP, Signal::TTIN, Signal::TTOU];
-        if !by_terminal.iter().any(|stop| stop.number() == signal) {
+        // TSTP, TTIN, TTOU: in a row, but for MIPS's CONT, which stops nothing.
+        if !(Signal::TSTP.number()..=Signal::TTOU.number()).contains(&signal) {
             return;
         }
         let ours = sys::group();
@@ -161,18 +202,19 @@ impl<'a> Init<'a> {
             tty::hand_over(self.main, sys::group());
         }
         let mut stop = Stop::new(self.options.grace_ms);
-        let since = sys::milliseconds();
+        let since = sys::microseconds(Clock::Elapsed);
         loop {
-            let children = self.reap(stop.killing());
-            let left = children || (self.pid == 1 && rest::anyone());
-            match stop.step(sys::milliseconds().wrapping_sub(since), left) {
+            let left = self.children || (self.pid == 1 && rest::anyone());
+            match stop.step(sys::microseconds(Clock::Elapsed).wrapping_sub(since) / 1000, left) {
                 Step::Exit => return,
                 Step::Terminate => rest::signal(self.pid, &[Signal::TERM, Signal::CONT]),
-                Step::Kill => rest::signal(self.pid, &[Signal::KILL]),
+                Step::Kill => {
+                    self.killing = true;
+                    rest::signal(self.pid, &[Signal::KILL]);
+                }
                 Step::Wait(limit) => {
-                    let limit = if children { limit } else { limit.min(FOREIGN_POLL_MS) };
-                    let mut ignored = Received::NOTHING;
-                    sys::wait_signal(&mut ignored, Some(limit));
+                    let limit = if self.children { limit } else { limit.min(FOREIGN_POLL_MS) };
+                    self.turn(limit * 1000);
                 }
             }
         }

@@ -35,10 +35,10 @@ const LICENSE: &str = "Apache-2.0 http://www.apache.org/licenses/LICENSE-2.0\n";
 const HELP: &str = "\
 Usage: reaper [OPTIONS] [--] PROGRAM [ARGS]
 -g  signal PROGRAM's group; -c, --single-child: not
--t SECS  from TERM to KILL at the end (3)
+-t SECS  from TERM to KILL at exit (3)
 -r, --rewrite FROM:TO  forward TO for FROM; FROM: drops it
 -e CODE  exit 0 for CODE
--p SIG  get SIG at the parent's death
+-p SIG  SIG at the parent's death
 -s  subreaper (default)
 -w  warn about orphans
 -v  say more

@@ -30,7 +30,6 @@ const WCONTINUED: usize = 8;
 
 const CLONE_VM: usize = 0x100;
 const CLONE_VFORK: usize = 0x4000;
-const CLOCK_MONOTONIC: usize = 1;
 
 /// What a call says: its value, or the error number. Nothing that we ask for is larger than an int.
 pub type Answer<T> = Result<T, i32>;
@@ -186,11 +185,18 @@ pub fn set_foreground(terminal: i32, group: i32) {
         unsafe { call(nr::IOCTL, terminal as usize, nr::TIOCSPGRP, &raw const group as usize, 0) };
 }
 
-/// Milliseconds since some moment in the past.
-pub fn milliseconds() -> u64 {
+/// What [`microseconds`] counts, as the kernel numbers it: the time since some moment in the past,
+/// or the processor time that we have spent.
+#[derive(Clone, Copy)]
+pub enum Clock {
+    Elapsed = 1,
+    Spent = 3,
+}
+
+pub fn microseconds(clock: Clock) -> u64 {
     let mut time = [0isize; 2];
     // SAFETY: the kernel writes one timespec, two longs, to `time`.
-    let _ = unsafe { call(nr::CLOCK_GETTIME, CLOCK_MONOTONIC, &raw mut time as usize, 0, 0) };
+    let _ = unsafe { call(nr::CLOCK_GETTIME, clock as usize, &raw mut time as usize, 0, 0) };
     let [seconds, nanoseconds] = time;
-    (seconds as u64).wrapping_mul(1000).wrapping_add(nanoseconds as u64 / 1_000_000)
+    (seconds as u64).wrapping_mul(1_000_000).wrapping_add(nanoseconds as u64 / 1000)
 }

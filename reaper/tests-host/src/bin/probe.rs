@@ -59,8 +59,8 @@ fn orphans(count: u32) {
     }
 }
 
-/// Makes orphans that live until they are all told to exit in one moment.
-fn storm(count: u32) {
+/// Makes orphans that live until the descriptor returned is closed.
+fn crowd(count: u32) -> i32 {
     let mut ends = [0; 2];
     // SAFETY: the kernel writes two descriptors; the children make only system calls.
     unsafe {
@@ -78,9 +78,8 @@ fn storm(count: u32) {
             libc::_exit(0);
         }
         libc::waitpid(child, std::ptr::null_mut(), 0);
-        say("made");
-        libc::close(ends[1]);
     }
+    ends[1]
 }
 
 fn main() {
@@ -94,8 +93,18 @@ fn main() {
             say("done");
             park()
         }
+        Some("crowd") => {
+            crowd(number(1));
+            say("made");
+            orphans(number(2));
+            say("done");
+            park()
+        }
         Some("storm") => {
-            storm(number(1));
+            let end = crowd(number(1));
+            say("made");
+            // SAFETY: no memory is involved.
+            unsafe { libc::close(end) };
             say("done");
             park()
         }

@@ -19,7 +19,7 @@ const PIDFD_SIGNAL_PROCESS_GROUP: usize = 4;
 #[derive(Clone, Copy)]
 pub struct Mask([u64; 2]);
 
-static ALL: Mask = Mask([u64::MAX; 2]);
+const ALL: Mask = Mask([u64::MAX; 2]);
 
 /// Blocks every signal, so that each waits to be fetched; returns the mask before.
 pub fn block_signals() -> Mask {
@@ -99,17 +99,19 @@ impl Received {
     }
 }
 
-/// Waits for a signal, for ever or for so many milliseconds. False: the time is over, or the wait
-/// was interrupted.
-pub fn wait_signal(received: &mut Received, limit_ms: Option<u64>) -> bool {
-    let limit = limit_ms.map(|ms| [(ms / 1000) as isize, (ms % 1000) as isize * 1_000_000]);
-    let limit = limit.as_ref().map_or(0, |limit| &raw const *limit as usize);
-    let set = &raw const ALL as usize;
+/// Waits for a signal for so many microseconds, for ever if there are too many to count; for
+/// SIGCHLD only if told to. Nothing is received when the time is over, or the wait interrupted.
+pub fn wait_signal(received: &mut Received, limit: u64, children: bool) {
+    let mut set = ALL;
+    if !children {
+        set.0[0] &= !(1 << (Signal::CHLD.number() - 1));
+    }
+    let time = [(limit / 1_000_000) as isize, (limit % 1_000_000) as isize * 1000];
+    let time = if limit == u64::MAX { 0 } else { &raw const time as usize };
+    let set = &raw const set as usize;
     // SAFETY: set, siginfo and timespec (two longs) are as large as the kernel's; no timespec is
     // waiting for ever.
-    let signal =
-        unsafe { call(nr::RT_SIGTIMEDWAIT, set, &raw mut *received as usize, limit, SET_BYTES) };
-    signal.is_ok()
+    let _ = unsafe { call(nr::RT_SIGTIMEDWAIT, set, &raw mut *received as usize, time, SET_BYTES) };
 }
 
 /// Sends a signal to a process, or to a group if it is negative.

@@ -185,6 +185,7 @@ fn members(file: &File) -> Result<HashMap<String, Member>> {
     let mut reader = file;
     reader.seek(SeekFrom::Start(0))?;
     let mut members = HashMap::new();
+    let mut end = 0;
     let mut archive = tar::Archive::new(file);
     for entry in archive.entries_with_seek().map_err(malformed)? {
         let entry = entry.map_err(malformed)?;
@@ -192,6 +193,8 @@ fn members(file: &File) -> Result<HashMap<String, Member>> {
             .map_err(|_| Error::unsupported("the archive has a member whose name is not UTF-8"))?;
         let name = normal(&name, "")?;
         let kind = entry.header().entry_type();
+        end = entry.raw_file_position().saturating_add(entry.size());
+        end = end.checked_next_multiple_of(512).unwrap_or(u64::MAX);
         let member = match kind {
             tar::EntryType::Regular | tar::EntryType::Continuous => {
                 let (start, size) = (entry.raw_file_position(), entry.size());
@@ -215,6 +218,10 @@ fn members(file: &File) -> Result<HashMap<String, Member>> {
     }
     if members.is_empty() {
         return Err(Error::unsupported("the archive is empty"));
+    }
+    // A tar ends in blocks of zeros (POSIX.1, pax): one that does not was cut off between two members.
+    if len < end.saturating_add(512) {
+        return Err(Error::unsupported("the archive is truncated: it has no end"));
     }
     Ok(members)
 }

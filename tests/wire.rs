@@ -46,7 +46,7 @@ fn noise(len: usize) -> Vec<u8> {
 #[test]
 fn the_fewest_requests_and_the_shallowest() {
     let registry = Registry::start();
-    registry.set(|settings| settings.latency = Duration::from_millis(30));
+    registry.set(|settings| settings.latency = Duration::from_millis(250));
     let from = source(&registry, 10);
     // Every request, its depth: another repository, the same one, in place, nothing to do.
     for (repository, tag, requests, depth) in
@@ -423,10 +423,14 @@ fn an_interrupt_cancels_what_is_open() {
         _ => Act::Serve,
     });
     for signal in ["INT", "TERM"] {
+        registry.clear_log();
         let mut running = wrap(&from, &registry.name("copy", "v1")).start();
-        support::eventually(Duration::from_secs(20), "uploads are open", || match registry.open_uploads() {
-            2 => Ok(()),
-            n => Err(n.to_string()),
+        // Both bodies are on their way: the answers that opened their uploads have been read.
+        support::eventually(Duration::from_secs(20), "uploads are under way", || {
+            match registry.log().count(|e| e.line().starts_with("PUT /v2/copy/blobs")) {
+                2 => Ok(()),
+                n => Err(n.to_string()),
+            }
         });
         running.signal(signal);
         running.wait().exits(130).says("nothing was tagged");

@@ -202,10 +202,11 @@ impl<'a> Init<'a> {
             tty::hand_over(self.main, sys::group());
         }
         let mut stop = Stop::new(self.options.grace_ms);
-        let since = sys::microseconds(Clock::Elapsed);
+        let mut since = sys::microseconds(Clock::Elapsed);
         loop {
+            let begin = sys::microseconds(Clock::Elapsed);
             let left = self.children || (self.pid == 1 && rest::anyone());
-            match stop.step(sys::microseconds(Clock::Elapsed).wrapping_sub(since) / 1000, left) {
+            match stop.step(begin.wrapping_sub(since) / 1000, left) {
                 Step::Exit => return,
                 Step::Terminate => rest::signal(self.pid, &[Signal::TERM, Signal::CONT]),
                 Step::Kill => {
@@ -215,8 +216,11 @@ impl<'a> Init<'a> {
                 Step::Wait(limit) => {
                     let limit = if self.children { limit } else { limit.min(FOREIGN_POLL_MS) };
                     self.turn(limit * 1000);
+                    continue;
                 }
             }
+            // Their time begins once all were told: without a `/proc` that alone can take seconds.
+            since += sys::microseconds(Clock::Elapsed).wrapping_sub(begin);
         }
     }
 }

@@ -16,7 +16,7 @@ use std::time::{Duration, Instant};
 pub use process::{Running, Start};
 
 /// How long anything may take before it counts as never.
-pub const DEADLINE: Duration = Duration::from_secs(60);
+pub const DEADLINE: Duration = Duration::from_secs(30);
 
 /// Waits until a condition holds.
 #[track_caller]

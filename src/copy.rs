@@ -33,6 +33,11 @@ impl Relation {
     }
 }
 
+/// What is in memory of a blob on its way: pieces of it in buffers of both connections.
+const STREAM: u64 = 2 << 20;
+/// A share of that; a small blob takes fewer, so that many of them go at once.
+const SHARE: u64 = 128 << 10;
+
 type Move = Shared<BoxFuture<'static, Result<()>>>;
 
 /// Moves blobs from one place to another: each digest once a run, many at a time, in the background.
@@ -41,8 +46,8 @@ pub struct Copier {
     sink: Arc<dyn Sink>,
     relation: Relation,
     state: Mutex<State>,
-    /// How many blobs stream at once.
-    streams: Arc<Semaphore>,
+    /// Shares of the memory for streams.
+    shares: Arc<Semaphore>,
     stats: Arc<Stats>,
 }
 
@@ -59,11 +64,11 @@ struct State {
 pub struct Early(Option<tokio::task::JoinHandle<Result<Option<Slot>>>>);
 
 impl Copier {
-    /// A copier that streams up to `streams` blobs at once.
+    /// A copier that streams up to `streams` large blobs at once, or more small ones.
     pub fn new(source: Arc<dyn Source>, sink: Arc<dyn Sink>, streams: usize, stats: Arc<Stats>) -> Self {
         let relation = Relation::between(&*source, &*sink);
-        let streams = Arc::new(Semaphore::new(streams.max(1)));
-        Copier { source, sink, relation, state: Mutex::default(), streams, stats }
+        let shares = Arc::new(Semaphore::new(streams.max(1) * shares(u64::MAX) as usize));
+        Copier { source, sink, relation, state: Mutex::default(), shares, stats }
     }
 
     /// How the two places stand to each other.
@@ -122,7 +127,7 @@ impl Copier {
             sink: self.sink.clone(),
             from,
             descriptor: descriptor.clone(),
-            streams: self.streams.clone(),
+            shares: self.shares.clone(),
             stats: self.stats.clone(),
         };
         let moving = one.run().boxed().shared();
@@ -201,8 +206,15 @@ struct OneMove {
     sink: Arc<dyn Sink>,
     from: Option<String>,
     descriptor: Descriptor,
-    streams: Arc<Semaphore>,
+    shares: Arc<Semaphore>,
     stats: Arc<Stats>,
+}
+
+/// The shares that a blob of this size takes.
+fn shares(size: u64) -> u32 {
+    let pieces = size.min(STREAM - SHARE).div_ceil(SHARE) + 1;
+    // At most STREAM / SHARE.
+    u32::try_from(pieces).unwrap_or(1)
 }
 
 impl OneMove {
@@ -218,7 +230,15 @@ impl OneMove {
             }
             Offer::Wanted(slot) => slot,
         };
-        let _permit = self.streams.acquire().await;
+        // The upload is open by the time it is this blob's turn.
+        let opening = async {
+            match slot {
+                Some(slot) => Ok(Some(slot)),
+                None => self.sink.open().await,
+            }
+        };
+        let (_turn, slot) = tokio::join!(self.shares.acquire_many(shares(self.descriptor.size)), opening);
+        let slot = slot?;
         self.sink.put(slot, &self.descriptor, Payload::Blob(&*self.source, &self.descriptor)).await?;
         Stats::add(&self.stats.blobs_copied, 1);
         Ok(())

@@ -103,7 +103,7 @@ impl Download {
                 Ok(Some(piece)) => {
                     let skipped = self.skip.min(piece.len() as u64);
                     self.skip -= skipped;
-                    let piece = piece.slice(usize::try_from(skipped).unwrap_or(0)..);
+                    let piece = Bytes::copy_from_slice(&piece[usize::try_from(skipped).unwrap_or(0)..]);
                     if piece.is_empty() {
                         continue;
                     }

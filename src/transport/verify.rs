@@ -7,8 +7,8 @@ use crate::image::{Descriptor, Digest};
 use bytes::Bytes;
 use futures_util::StreamExt;
 
-/// Passes a stream on while it is what its descriptor says. The last piece is held back until the digest
-/// is known: a receiver that counts bytes never has a whole blob that is wrong.
+/// Passes a stream on while it is what its descriptor says. The piece that makes it whole is held back until
+/// the digest is known: a receiver that counts bytes never has a whole blob that is wrong.
 pub fn verified(stream: BlobStream, descriptor: &Descriptor) -> BlobStream {
     let check = Check {
         stream,
@@ -50,9 +50,10 @@ impl Check {
                         return Err(wrong_size(&self.digest, self.size, "longer"));
                     }
                     hasher.update(&piece);
-                    match self.held.replace(piece) {
-                        Some(before) if !before.is_empty() => return Ok(Some(before)),
-                        _ => {}
+                    match self.seen < self.size {
+                        _ if piece.is_empty() => {}
+                        true => return Ok(Some(piece)),
+                        false => self.held = Some(piece),
                     }
                 }
                 None => {

@@ -1,0 +1,195 @@
+//! Memory is flat (contract C8): what passes through is not kept, neither in memory nor on disk.
+
+use std::io::{BufRead, BufReader, Read, Write};
+use std::net::{TcpListener, TcpStream};
+use std::process::Command;
+use std::sync::{Arc, Mutex};
+use std::thread;
+
+use reapify::image::Digest;
+use reapify::image::digest::{Algorithm, Hasher};
+
+/// Layers stream side by side.
+const LAYERS: u64 = 4;
+/// What differs between two runs of the same image.
+const NOISE_KB: u64 = 1024;
+
+#[test]
+fn a_large_image_takes_no_more_memory_than_a_small_one() {
+    // `scripts/test` takes 2 GiB; more shows nothing else, but can be asked for.
+    let gib = std::env::var("MEMORY_TEST_GIB").map_or(2, |n| n.parse().expect("a number of GiB"));
+    let small = (0..3).map(|_| peak_kb(10_000_000)).max().unwrap_or(0);
+    let large = peak_kb(gib << 30);
+    eprintln!("10 MB: {small} kB, {gib} GiB: {large} kB");
+    assert!(small > 1000, "a peak of {small} kB is none");
+    assert!(large <= small + NOISE_KB, "{gib} GiB took {large} kB at the peak, 10 MB took {small} kB");
+}
+
+/// Wraps an image of `size` bytes from one registry to another: the peak RSS just before the tag is written.
+fn peak_kb(size: u64) -> u64 {
+    let image = Arc::new(Image::new(size));
+    let (from, to) = (serve(image.clone()), serve(image.clone()));
+    let home = tempfile::tempdir().expect("a directory");
+    // No directory for temporary files: who needs one fails.
+    let child = Command::new(env!("CARGO_BIN_EXE_reapify"))
+        .args(["wrap", "--quiet", &format!("{from}/image:1"), &format!("{to}/image:2")])
+        .env_clear()
+        .env("HOME", home.path())
+        .env("TMPDIR", home.path().join("none"))
+        .stdout(std::process::Stdio::null())
+        .spawn()
+        .expect("reapify starts");
+    *image.child.lock().expect("no panic") = Some(child.id());
+    let status = { child }.wait().expect("a child");
+    assert!(status.success(), "{status}");
+    let written = std::fs::read_dir(home.path()).expect("the directory").count();
+    assert_eq!(written, 0, "files were left behind");
+    assert_eq!(*image.received.lock().expect("no panic"), size / LAYERS * LAYERS, "bytes of layers arrived");
+    let peak = *image.peak_kb.lock().expect("no panic");
+    peak.expect("the tag was written")
+}
+
+/// An image whose layers are made as they are sent: each is one byte, many times.
+struct Image {
+    layers: Vec<Digest>,
+    layer_size: u64,
+    config: Vec<u8>,
+    manifest: Vec<u8>,
+    child: Mutex<Option<u32>>,
+    received: Mutex<u64>,
+    peak_kb: Mutex<Option<u64>>,
+}
+
+impl Image {
+    fn new(size: u64) -> Self {
+        let layer_size = size / LAYERS;
+        let layers: Vec<Digest> = (0..LAYERS)
+            .map(|i| {
+                thread::spawn(move || {
+                    let mut hasher = Hasher::new(Algorithm::Sha256);
+                    pieces(i as u8, layer_size, |piece| hasher.update(piece));
+                    hasher.finish()
+                })
+            })
+            .collect::<Vec<_>>()
+            .into_iter()
+            .map(|thread| thread.join().expect("no panic"))
+            .collect();
+        let list = |of: &dyn Fn(&Digest) -> String| layers.iter().map(of).collect::<Vec<_>>().join(",");
+        let config = format!(
+            r#"{{"os":"linux","architecture":"amd64","config":{{"Cmd":["x"]}},"rootfs":{{"type":"layers","diff_ids":[{}]}}}}"#,
+            list(&|digest| format!("\"{digest}\""))
+        );
+        let kind = |name: &str| format!("application/vnd.oci.image.{name}");
+        let manifest = format!(
+            r#"{{"schemaVersion":2,"mediaType":"{}","config":{{"mediaType":"{}","digest":"{}","size":{}}},"layers":[{}]}}"#,
+            kind("manifest.v1+json"),
+            kind("config.v1+json"),
+            Digest::sha256(&config),
+            config.len(),
+            list(&|digest| format!(
+                r#"{{"mediaType":"{}","digest":"{digest}","size":{layer_size}}}"#,
+                kind("layer.v1.tar")
+            ))
+        );
+        Image {
+            layers,
+            layer_size,
+            config: config.into(),
+            manifest: manifest.into(),
+            child: Mutex::default(),
+            received: Mutex::default(),
+            peak_kb: Mutex::default(),
+        }
+    }
+
+    /// What `/proc` says of the child, which waits for its last answer.
+    fn measure(&self) {
+        let pid = loop {
+            match *self.child.lock().expect("no panic") {
+                Some(pid) => break pid,
+                None => thread::yield_now(),
+            }
+        };
+        let status = std::fs::read_to_string(format!("/proc/{pid}/status")).expect("the child runs");
+        let peak = status.lines().find_map(|line| line.strip_prefix("VmHWM:")?.trim().strip_suffix(" kB"));
+        *self.peak_kb.lock().expect("no panic") = peak.and_then(|kb| kb.parse().ok());
+    }
+}
+
+fn pieces(byte: u8, mut left: u64, mut take: impl FnMut(&[u8])) {
+    let piece = vec![byte; 256 << 10];
+    while left > 0 {
+        let n = left.min(piece.len() as u64);
+        take(&piece[..n as usize]);
+        left -= n;
+    }
+}
+
+/// A registry that has the image, takes everything and keeps nothing.
+fn serve(image: Arc<Image>) -> String {
+    let listener = TcpListener::bind("127.0.0.1:0").expect("a loopback port");
+    let address = listener.local_addr().expect("an address").to_string();
+    thread::spawn(move || {
+        for socket in listener.incoming().flatten() {
+            let image = image.clone();
+            thread::spawn(move || {
+                let mut reader = BufReader::new(socket);
+                // A connection ends when the child closes it.
+                while answer(&mut reader, &image).is_some() {}
+            });
+        }
+    });
+    address
+}
+
+fn answer(reader: &mut BufReader<TcpStream>, image: &Image) -> Option<()> {
+    let mut line = String::new();
+    reader.read_line(&mut line).ok().filter(|n| *n > 0)?;
+    let mut length = 0;
+    loop {
+        let mut header = String::new();
+        reader.read_line(&mut header).ok()?;
+        match header.trim_end().to_ascii_lowercase().split_once(": ") {
+            Some(("content-length", value)) => length = value.parse().ok()?,
+            Some(_) => {}
+            None => break,
+        }
+    }
+    let mut parts = line.split(' ');
+    let (method, path) = (parts.next()?, parts.next()?);
+    let is_layer = |digest: &&Digest| path.contains(digest.hex());
+    let layer = image.layers.iter().position(|digest| is_layer(&digest));
+    let body = std::io::copy(&mut reader.take(length), &mut std::io::sink()).ok()?;
+    let socket = reader.get_mut();
+    let mut send = |status: &str, length: u64, body: &[u8]| {
+        write!(socket, "HTTP/1.1 {status}\r\nContent-Length: {length}\r\n\r\n").ok()?;
+        socket.write_all(body).ok()
+    };
+    match method {
+        "GET" if path.ends_with("/manifests/1") => {
+            send("200 OK", image.manifest.len() as u64, &image.manifest)
+        }
+        "GET" if layer.is_some() => {
+            send("200 OK", image.layer_size, &[])?;
+            let mut outcome = Ok(());
+            pieces(layer? as u8, image.layer_size, |piece| {
+                if outcome.is_ok() {
+                    outcome = socket.write_all(piece);
+                }
+            });
+            outcome.ok()
+        }
+        "GET" if path.contains("/blobs/") => send("200 OK", image.config.len() as u64, &image.config),
+        "POST" => send("202 Accepted\r\nLocation: /v2/image/blobs/uploads/1?state=1", 0, &[]),
+        "PUT" => {
+            if path.contains("/manifests/") {
+                image.measure();
+            } else if layer.is_some() {
+                *image.received.lock().expect("no panic") += body;
+            }
+            send("201 Created", 0, &[])
+        }
+        _ => send("404 Not Found", 0, &[]),
+    }
+}

@@ -11,8 +11,9 @@ use crate::transport::Stats;
 use bytes::Bytes;
 use reqwest::header::{self, HeaderMap, HeaderName, HeaderValue};
 use reqwest::{Method, Response, StatusCode, Url};
+use std::collections::HashMap;
 use std::hash::{BuildHasher, RandomState};
-use std::sync::{Arc, OnceLock};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 use tokio::sync::Semaphore;
 
@@ -50,8 +51,9 @@ pub struct Client {
     host: String,
     pub(super) base: Url,
     http: reqwest::Client,
-    /// For hosts the registry sends us to; made when one is met.
-    elsewhere: OnceLock<reqwest::Client>,
+    hosts: HostOptions,
+    /// For hosts the registry sends us to, by origin; made when one is met.
+    elsewhere: Mutex<HashMap<String, reqwest::Client>>,
     pub(super) credentials: Credentials,
     pub(super) tokens: Tokens,
     budget: Semaphore,
@@ -97,7 +99,8 @@ impl Client {
             host: host.into(),
             base,
             http,
-            elsewhere: OnceLock::new(),
+            hosts: hosts.clone(),
+            elsewhere: Mutex::default(),
             credentials,
             tokens: Tokens::default(),
             budget: Semaphore::new(options.jobs.max(1)),
@@ -295,15 +298,18 @@ impl Client {
     }
 
     /// The connection pool for a URL.
-    pub fn http_for(&self, url: &Url) -> Result<&reqwest::Client> {
+    pub fn http_for(&self, url: &Url) -> Result<reqwest::Client> {
         if self.is_own(url) {
-            return Ok(&self.http);
+            return Ok(self.http.clone());
         }
-        if let Some(http) = self.elsewhere.get() {
-            return Ok(http);
+        let origin = url.origin().ascii_serialization();
+        let mut elsewhere = self.elsewhere.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(http) = elsewhere.get(&origin) {
+            return Ok(http.clone());
         }
-        let http = tls::elsewhere(self.options.connect)?;
-        Ok(self.elsewhere.get_or_init(|| http))
+        let http = tls::elsewhere(url, &self.hosts, self.options.connect)?;
+        elsewhere.insert(origin, http.clone());
+        Ok(http)
     }
 
     /// The error for a connection that failed.

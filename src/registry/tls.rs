@@ -19,30 +19,50 @@ pub struct HostOptions {
 
 /// The address of a registry and a connection pool for it.
 pub fn connect(host: &str, options: &HostOptions, timeout: Duration) -> Result<(Url, reqwest::Client)> {
-    let named = |list: &[String]| list.iter().any(|h| h == host);
-    let certs = certs_dir(host);
-    let insecure = named(&options.insecure);
-    let has_tls = insecure || certs.is_some() || options.ca_file.is_some();
-    let plain = named(&options.plain_http) || (is_loopback(host) && !has_tls);
+    let has_tls = is_named(&options.insecure, host) || certs_dir(host).is_some() || options.ca_file.is_some();
+    let plain = is_named(&options.plain_http, host) || (is_loopback(host) && !has_tls);
     // Docker Hub's registry has another name than the one in references.
     let address = if host == "docker.io" { "registry-1.docker.io" } else { host };
     let scheme = if plain { "http" } else { "https" };
     let base = Url::parse(&format!("{scheme}://{address}/"))
         .map_err(|e| Error::usage(format!("{host:?} is no host of a registry: {e}")))?;
-    let mut builder = pool(timeout);
-    if plain {
-        // Reading the system's certificates takes longer than all else together.
-        builder = builder.tls_certs_only([]);
-    }
+    Ok((base, pool(host, plain, options, timeout)?))
+}
+
+/// A connection pool for where a registry points to: by what is known of that host. Its origin counts.
+pub fn elsewhere(url: &Url, options: &HostOptions, timeout: Duration) -> Result<reqwest::Client> {
+    let port = url.port().map(|port| format!(":{port}")).unwrap_or_default();
+    let host = format!("{}{port}", url.host_str().unwrap_or_default());
+    pool(&host, url.scheme() == "http", options, timeout)
+}
+
+fn is_named(list: &[String], host: &str) -> bool {
+    list.iter().any(|h| h == host)
+}
+
+fn pool(host: &str, plain: bool, options: &HostOptions, timeout: Duration) -> Result<reqwest::Client> {
+    // Once a process; a second call is refused and changes nothing.
+    let _ = rustls::crypto::ring::default_provider().install_default();
+    let mut builder = reqwest::Client::builder()
+        .user_agent(concat!("reapify/", env!("CARGO_PKG_VERSION")))
+        .redirect(reqwest::redirect::Policy::none())
+        .connect_timeout(timeout)
+        .http2_adaptive_window(true)
+        .pool_idle_timeout(Duration::from_secs(30))
+        .tcp_nodelay(true);
     if is_loopback(host) {
         builder = builder.no_proxy();
     }
-    if insecure {
+    if plain {
+        // Reading the system's certificates takes longer than all else together.
+        return build(builder.tls_certs_only([]));
+    }
+    if is_named(&options.insecure, host) {
         builder = builder.tls_danger_accept_invalid_certs(true);
     }
     let mut authorities = Vec::new();
     authorities.extend(options.ca_file.clone());
-    if let Some(dir) = certs {
+    if let Some(dir) = certs_dir(host) {
         let files = files_in(&dir);
         authorities.extend(files.iter().filter(|f| has_extension(f, "crt")).cloned());
         for cert in files.iter().filter(|f| has_extension(f, "cert")) {
@@ -69,24 +89,7 @@ pub fn connect(host: &str, options: &HostOptions, timeout: Duration) -> Result<(
     if !certificates.is_empty() {
         builder = builder.tls_certs_merge(certificates);
     }
-    Ok((base, build(builder)?))
-}
-
-/// A connection pool for hosts that a registry points to: the system's authorities, no credentials.
-pub fn elsewhere(timeout: Duration) -> Result<reqwest::Client> {
-    build(pool(timeout))
-}
-
-fn pool(timeout: Duration) -> reqwest::ClientBuilder {
-    // Once a process; a second call is refused and changes nothing.
-    let _ = rustls::crypto::ring::default_provider().install_default();
-    reqwest::Client::builder()
-        .user_agent(concat!("reapify/", env!("CARGO_PKG_VERSION")))
-        .redirect(reqwest::redirect::Policy::none())
-        .connect_timeout(timeout)
-        .http2_adaptive_window(true)
-        .pool_idle_timeout(Duration::from_secs(30))
-        .tcp_nodelay(true)
+    build(builder)
 }
 
 fn build(builder: reqwest::ClientBuilder) -> Result<reqwest::Client> {

@@ -1,6 +1,7 @@
 //! The one error type: what went wrong, what to do about it, and which exit code it means.
 
 use std::fmt;
+use std::time::Duration;
 
 /// The class of an error. Each class is one exit code of the program.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -55,6 +56,7 @@ struct Inner {
     message: String,
     hint: Option<String>,
     transient: bool,
+    wait: Option<Duration>,
 }
 
 /// The result of anything that can fail in this crate.
@@ -63,7 +65,7 @@ pub type Result<T, E = Error> = std::result::Result<T, E>;
 impl Error {
     /// An error of the given class.
     pub fn new(kind: Kind, message: impl Into<String>) -> Self {
-        Error(Box::new(Inner { kind, message: message.into(), hint: None, transient: false }))
+        Error(Box::new(Inner { kind, message: message.into(), hint: None, transient: false, wait: None }))
     }
 
     /// [`Kind::Other`].
@@ -115,6 +117,13 @@ impl Error {
         self
     }
 
+    /// Notes how long the other side asked to be left alone before it is tried again.
+    #[must_use]
+    pub fn after(mut self, wait: Option<Duration>) -> Self {
+        self.0.wait = wait;
+        self
+    }
+
     /// Puts what was being done in front: `what: message`.
     #[must_use]
     pub fn context(mut self, what: impl fmt::Display) -> Self {
@@ -135,6 +144,11 @@ impl Error {
     /// Whether the same thing may work when tried again.
     pub fn is_transient(&self) -> bool {
         self.0.transient
+    }
+
+    /// How long the other side asked to be left alone, if it did.
+    pub fn wait(&self) -> Option<Duration> {
+        self.0.wait
     }
 }
 

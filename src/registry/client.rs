@@ -126,16 +126,14 @@ impl Client {
         let mut attempt = 0;
         loop {
             let outcome = self.authenticated(request).await;
-            let (error, wait) = match outcome {
+            let error = match outcome {
                 Ok(answer) if error::is_transient(answer.status()) => {
-                    let header = answer.headers().get(header::RETRY_AFTER).and_then(|v| v.to_str().ok());
-                    let wait = retry_after(header);
-                    (self.refusal(&request.what, answer).await, wait)
+                    self.refusal(&request.what, answer).await
                 }
-                Err(error) if error.is_transient() => (error, None),
+                Err(error) if error.is_transient() => error,
                 outcome => return outcome,
             };
-            self.pause(&mut attempt, error, wait).await?;
+            self.pause(&mut attempt, error).await?;
         }
     }
 
@@ -157,7 +155,7 @@ impl Client {
             match self.body(answer, limit).await {
                 Ok(body) => return Ok(Whole { status, headers, body }),
                 Err(error) if error.is_transient() => {
-                    self.pause(&mut attempt, error.context(&request.what), None).await?;
+                    self.pause(&mut attempt, error.context(&request.what)).await?;
                 }
                 Err(error) => return Err(error.context(&request.what)),
             }
@@ -165,7 +163,7 @@ impl Client {
     }
 
     /// Waits before another attempt, or gives up with `error`.
-    pub async fn pause(&self, attempt: &mut u32, error: Error, wait: Option<Duration>) -> Result<()> {
+    pub async fn pause(&self, attempt: &mut u32, error: Error) -> Result<()> {
         if *attempt >= self.options.retries {
             return Err(match *attempt {
                 0 => error,
@@ -173,7 +171,7 @@ impl Client {
             });
         }
         let backoff = self.options.backoff * 2u32.pow((*attempt).min(6));
-        let pause = wait.unwrap_or_else(|| jittered(backoff)).min(MAX_WAIT);
+        let pause = error.wait().unwrap_or_else(|| jittered(backoff)).min(MAX_WAIT);
         (self.options.trace)(0, format!("{error}; trying again in {:.1} s", pause.as_secs_f64()));
         Stats::add(&self.options.stats.retries, 1);
         *attempt += 1;
@@ -181,11 +179,12 @@ impl Client {
         Ok(())
     }
 
-    /// The error for an answer, with what its body says.
+    /// The error for an answer, with what its body says and when to come again.
     pub async fn refusal(&self, what: &str, answer: Response) -> Error {
         let status = answer.status();
+        let wait = retry_after(answer.headers().get(header::RETRY_AFTER).and_then(|v| v.to_str().ok()));
         let body = self.body(answer, error::MAX_BODY).await.unwrap_or_default();
-        from_answer(what, status, &body)
+        from_answer(what, status, &body).after(wait)
     }
 
     /// A body, whole, cut off at `limit`.

@@ -123,7 +123,7 @@ impl Download {
             if !error.is_transient() {
                 return Err(error);
             }
-            self.client.pause(&mut self.attempt, error, None).await?;
+            self.client.pause(&mut self.attempt, error).await?;
             self.connect().await?;
         }
     }

@@ -181,7 +181,7 @@ impl Client {
             if !error.is_transient() {
                 return Err(error);
             }
-            self.pause(&mut attempt, error, None).await?;
+            self.pause(&mut attempt, error).await?;
         }
     }
 }

@@ -151,7 +151,7 @@ impl Uploads {
                 Err(error) if error.is_transient() => error,
                 Err(error) => return Err(error),
             };
-            self.client.pause(&mut attempt, error, None).await?;
+            self.client.pause(&mut attempt, error).await?;
             if self.exists(descriptor).await? {
                 return Ok(());
             }

@@ -109,7 +109,7 @@ impl Options {
     }
 }
 
-/// `ca.crt`, and `tls.crt` with `tls.key` for 127.0.0.1 signed by it.
+/// `ca.crt`, and `tls.crt` with `tls.key` for this machine and for a name that only a proxy knows.
 fn write_certificates(dir: &std::path::Path) {
     use rcgen::{BasicConstraints, CertificateParams, IsCa, Issuer, KeyPair};
     let write = |name: &str, text: String| std::fs::write(dir.join(name), text).expect("a certificate");
@@ -120,7 +120,8 @@ fn write_certificates(dir: &std::path::Path) {
     write("ca.crt", params.self_signed(&key).expect("a certificate").pem());
     let issuer = Issuer::new(params, key);
     let key = KeyPair::generate().expect("a key");
-    let params = CertificateParams::new(vec!["127.0.0.1".into(), "localhost".into()]).expect("names");
+    let params = CertificateParams::new(vec!["127.0.0.1".into(), "localhost".into(), "registry.test".into()])
+        .expect("names");
     write("tls.crt", params.signed_by(&key, &issuer).expect("a certificate").pem());
     write("tls.key", key.serialize_pem());
 }

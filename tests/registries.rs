@@ -5,6 +5,7 @@ mod support;
 
 use std::io::{Read, Write};
 use std::net::{TcpListener, TcpStream};
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 use support::docker_registry::{DockerRegistry, Options};
 use support::image::{Image, file};
@@ -148,7 +149,7 @@ fn a_body_cut_at_any_byte_is_mended() {
         let layer = whole["layers"][0]["digest"].as_str().expect("a digest").to_owned();
         registry.hook(move |asked| {
             let is_layer = matches!(&asked.kind, Kind::Blob { digest, .. } if *digest == layer);
-            match is_layer && asked.is_read() && once.swap(false, std::sync::atomic::Ordering::SeqCst) {
+            match is_layer && asked.is_read() && once.swap(false, Ordering::SeqCst) {
                 true => Act::alter(move |reply| reply.cut_at(offset)),
                 false => Act::Serve,
             }
@@ -260,4 +261,25 @@ fn a_slow_answer_is_waited_for() {
     let from = source(&registry);
     let report = wrap(&from, &registry.name("copy", "v1")).run().succeeds().json();
     assert_eq!(report["stats"]["retries"], 0);
+}
+
+#[test]
+fn what_is_only_being_opened_is_cancelled_too() {
+    let (registry, other) = (Registry::start(), Registry::start());
+    let image = Image::new().layer(&[file("a", b"content")]).layer(&[file("b", b"more")]);
+    let from = image.in_registry(&registry, "app", "v1");
+    for blob in image.blobs().iter().skip(1) {
+        registry.remove_blob("app", &support::image::digest(blob));
+    }
+    // The first is known at once and fails; of the others nobody has heard by then.
+    let opened = AtomicU64::new(0);
+    other.hook(move |asked| match asked.kind {
+        Kind::StartUpload { .. } => {
+            Act::Delay(Duration::from_millis(300 * opened.fetch_add(1, Ordering::SeqCst)))
+        }
+        _ => Act::Serve,
+    });
+    wrap(&from, &other.name("copy", "v1")).run().exits(3);
+    assert!(other.log().count(|e| e.line().starts_with("POST")) > 0, "{:#?}", other.log().lines());
+    assert_eq!(other.open_uploads(), 0, "{:#?}", other.log().lines());
 }

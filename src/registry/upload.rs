@@ -13,6 +13,10 @@ use std::collections::HashSet;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
+use tokio_util::task::TaskTracker;
+
+/// How long, after a failure, the answers to what was just asked are waited for.
+const LAST_ANSWERS: Duration = Duration::from_secs(2);
 
 /// The uploads of one repository.
 pub struct Uploads {
@@ -20,7 +24,9 @@ pub struct Uploads {
     repository: String,
     scopes: Vec<Scope>,
     /// Sessions that are open, to be cancelled when we give up.
-    open: Mutex<HashSet<String>>,
+    open: Arc<Mutex<HashSet<String>>>,
+    /// Questions that may open more of them.
+    opening: TaskTracker,
     /// How blobs are sent here after the usual way was refused.
     fallback: Mutex<Option<Upload>>,
 }
@@ -39,35 +45,45 @@ impl Uploads {
             client,
             repository: repository.into(),
             scopes,
-            open: Mutex::default(),
+            open: Arc::default(),
+            opening: TaskTracker::new(),
             fallback: Mutex::default(),
         }
-    }
-
-    fn request<'a>(&self, method: Method, url: Url, scopes: &'a [Scope], what: String) -> Request<'a> {
-        Request { method, url, headers: HeaderMap::new(), body: bytes::Bytes::new(), scopes, what }
     }
 
     fn sessions(&self) -> std::sync::MutexGuard<'_, HashSet<String>> {
         self.open.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    fn slot(&self, url: &Url, answer: &Response, what: &str) -> Result<Slot> {
-        let location = answer.headers().get(header::LOCATION).ok_or_else(|| {
-            Error::network(format!("{what}: the registry named no Location for the upload"))
-        })?;
-        let location = self.client.follow(url, location, what)?.to_string();
-        self.sessions().insert(location.clone());
-        Ok(Slot(location))
+    /// Asks for a session, or for what may become one. Whoever asks may give up before the answer is here;
+    /// the answer is taken all the same, or a session would stay open that nobody knows of.
+    async fn ask(&self, url: &Url, scopes: Vec<Scope>, what: &str) -> Result<Response> {
+        let (client, open) = (self.client.clone(), self.open.clone());
+        let (url, what) = (url.clone(), what.to_owned());
+        let asking = self.opening.spawn(async move {
+            let (headers, body) = (HeaderMap::new(), bytes::Bytes::new());
+            let method = Method::POST;
+            let request = Request { method, url: url.clone(), headers, body, scopes: &scopes, what };
+            let answer = client.send(&request).await?;
+            if answer.status() == StatusCode::ACCEPTED
+                && let Ok(slot) = slot(&client, &url, &answer, &request.what)
+            {
+                open.lock().unwrap_or_else(PoisonError::into_inner).insert(slot.0);
+            }
+            Ok(answer)
+        });
+        asking.await.unwrap_or_else(|e| Err(Error::other(format!("a task ended early: {e}"))))
     }
 
     /// Opens a session.
     pub async fn open(&self) -> Result<Slot> {
         let url = self.client.url(&self.repository, "blobs/uploads/")?;
         let what = format!("opening an upload to {}/{}", self.client.host(), self.repository);
-        let request = self.request(Method::POST, url.clone(), &self.scopes, what);
-        let answer = self.client.expect(&request, &[StatusCode::ACCEPTED]).await?;
-        self.slot(&url, &answer, &request.what)
+        let answer = self.ask(&url, self.scopes.clone(), &what).await?;
+        match answer.status() {
+            StatusCode::ACCEPTED => slot(&self.client, &url, &answer, &what),
+            _ => Err(self.client.refusal(&what, answer).await),
+        }
     }
 
     /// Cancels a session. Best effort: registries forget sessions by themselves, later.
@@ -87,8 +103,10 @@ impl Uploads {
         self.client.count(&Method::DELETE, &url, outcome);
     }
 
-    /// Cancels all sessions.
+    /// Cancels all sessions, those among them that are only being opened.
     pub async fn release(&self) {
+        self.opening.close();
+        let _ = tokio::time::timeout(LAST_ANSWERS, self.opening.wait()).await;
         let open: Vec<String> = self.sessions().drain().collect();
         futures_util::future::join_all(open.into_iter().map(|location| self.close(Slot(location)))).await;
     }
@@ -100,11 +118,10 @@ impl Uploads {
         let what = format!("mounting {} from {from}", descriptor.digest);
         let mut scopes = self.scopes.clone();
         scopes.push(Scope { repository: from.into(), push: false });
-        let request = self.request(Method::POST, url.clone(), &scopes, what);
-        let answer = self.client.send(&request).await?;
+        let answer = self.ask(&url, scopes, &what).await?;
         match answer.status() {
             StatusCode::CREATED => Ok(Mount::Done),
-            StatusCode::ACCEPTED => Ok(Mount::Refused(self.slot(&url, &answer, &request.what).ok())),
+            StatusCode::ACCEPTED => Ok(Mount::Refused(slot(&self.client, &url, &answer, &what).ok())),
             // Registries say no in many ways, and all mean: send it.
             _ => Ok(Mount::Refused(None)),
         }
@@ -114,7 +131,8 @@ impl Uploads {
     pub async fn exists(&self, descriptor: &Descriptor) -> Result<bool> {
         let url = self.client.url(&self.repository, &format!("blobs/{}", descriptor.digest))?;
         let what = format!("looking for {} in {}/{}", descriptor.digest, self.client.host(), self.repository);
-        let request = self.request(Method::HEAD, url, &self.scopes, what);
+        let (headers, body) = (HeaderMap::new(), bytes::Bytes::new());
+        let request = Request { method: Method::HEAD, url, headers, body, scopes: &self.scopes, what };
         let answer = self.client.send(&request).await?;
         match answer.status() {
             StatusCode::OK => {
@@ -339,6 +357,15 @@ impl Uploads {
             _ => e.context(what),
         })
     }
+}
+
+/// The session that an answer names.
+fn slot(client: &Client, url: &Url, answer: &Response, what: &str) -> Result<Slot> {
+    let location = answer
+        .headers()
+        .get(header::LOCATION)
+        .ok_or_else(|| Error::network(format!("{what}: the registry named no Location for the upload")))?;
+    Ok(Slot(client.follow(url, location, what)?.to_string()))
 }
 
 /// What a request carries.

@@ -21,7 +21,7 @@ pub enum Act {
     ServeAndHangUp,
     /// Never answer; the request changes nothing.
     Stall,
-    /// Wait, then serve.
+    /// Do what was asked, and answer after this long.
     Delay(Duration),
     /// Do what was asked, then alter the answer.
     Alter(Box<dyn FnOnce(Reply) -> Reply + Send>),

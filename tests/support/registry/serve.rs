@@ -88,8 +88,7 @@ async fn handle(shared: Arc<Shared>, request: Request<Incoming>) -> Result<Answe
             tokio::time::sleep(FOR_EVER).await;
             return Err(HungUp);
         }
-        Act::Delay(time) => tokio::time::sleep(time).await,
-        Act::Serve | Act::Answer(_) | Act::ServeAndHangUp | Act::Alter(_) => {}
+        _ => {}
     }
     let content = read(&mut body, usize::MAX, &ending).await?;
     let serve = |content| shared.store().serve(&asked, content, &shared.host());
@@ -99,6 +98,11 @@ async fn handle(shared: Arc<Shared>, request: Request<Incoming>) -> Result<Answe
         Act::ServeAndHangUp => {
             serve(content);
             return Err(HungUp);
+        }
+        Act::Delay(time) => {
+            let reply = serve(content);
+            tokio::time::sleep(time).await;
+            reply
         }
         _ => serve(content),
     };

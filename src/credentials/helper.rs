@@ -26,11 +26,15 @@ pub async fn get(name: &str, server: &str) -> Result<Credentials> {
     if name.is_empty() || name.contains('/') {
         return Err(Error::other(format!("{program:?} is no name of a credential helper")));
     }
+    ask(&program, server).await
+}
+
+async fn ask(program: &str, server: &str) -> Result<Credentials> {
     let failed = |why: String| {
         Error::denied(format!("the credential helper {program} failed for {server}: {why}"))
             .hint("run it by hand, or give credentials with --src-creds or --dest-creds")
     };
-    match tokio::time::timeout(TIMEOUT, run(&program, server)).await {
+    match tokio::time::timeout(TIMEOUT, run(program, server)).await {
         Err(_) => Err(failed(format!("no answer within {} s", TIMEOUT.as_secs()))),
         Ok(Err(error)) => Err(failed(error.to_string())),
         Ok(Ok((true, answer))) => {
@@ -70,4 +74,20 @@ async fn run(program: &str, server: &str) -> std::io::Result<(bool, Vec<u8>)> {
         output.take(MAX_ANSWER).read_to_end(&mut answer).await?;
     }
     Ok((child.wait().await?.success(), answer))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::os::unix::fs::PermissionsExt;
+
+    #[tokio::test(start_paused = true)]
+    async fn one_that_hangs_is_given_up() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("docker-credential-slow");
+        std::fs::write(&path, "#!/bin/sh\nexec sleep 1000\n").unwrap();
+        std::fs::set_permissions(&path, PermissionsExt::from_mode(0o755)).unwrap();
+        let error = ask(&path.display().to_string(), "example.com").await.unwrap_err();
+        assert!(error.to_string().ends_with("no answer within 60 s"), "{error}");
+    }
 }

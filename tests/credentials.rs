@@ -1,0 +1,259 @@
+//! Where credentials come from, in which order, and where they never go: files, helpers, the environment
+//! and the command line (contract C9).
+
+mod support;
+
+use std::os::unix::fs::PermissionsExt;
+use std::path::PathBuf;
+use support::image::{Image, file};
+use support::registry::{Auth, Bearer, Registry};
+use support::run::{Outcome, Run, reapify};
+use support::scratch;
+
+const USER: &str = "ann";
+const PASSWORD: &str = "s3cret";
+/// `ann:s3cret`, as files and headers have it.
+const BASIC: &str = "YW5uOnMzY3JldA==";
+/// `bob:wr0ng`.
+const WRONG: &str = "Ym9iOndyMG5n";
+
+/// A registry that wants a password, with an image.
+struct Guarded {
+    registry: Registry,
+    from: String,
+}
+
+impl Guarded {
+    fn new() -> Self {
+        let registry = Registry::start();
+        let from = Image::new().layer(&[file("a", b"content")]).in_registry(&registry, "team/app", "v1");
+        registry.set(|s| s.auth = Auth::Basic { user: USER.into(), password: PASSWORD.into() });
+        Guarded { registry, from }
+    }
+
+    fn host(&self) -> String {
+        self.registry.host()
+    }
+
+    /// Everything it can say, at its most talkative.
+    fn inspect(&self) -> Run {
+        reapify(["inspect", "-vvv", "--retries", "0", "--output", "json", &self.from])
+    }
+
+    /// A file of docker's or podman's that knows this host.
+    fn knows(&self, auth: &str) -> String {
+        format!(r#"{{"auths": {{"{}": {{"auth": "{auth}"}}}}}}"#, self.host())
+    }
+}
+
+/// Programs on the PATH.
+struct Programs(tempfile::TempDir);
+
+impl Programs {
+    fn new() -> Self {
+        Programs(scratch())
+    }
+
+    /// A helper that notes what it is asked, then runs these lines.
+    fn helper(&self, name: &str, lines: &str) {
+        let path = self.0.path().join(format!("docker-credential-{name}"));
+        let asked = self.asked_path(name).display().to_string();
+        let script = format!("#!/bin/sh\n{{ echo \"$@\"; cat; echo; }} >>'{asked}'\n{lines}\n");
+        std::fs::write(&path, script).expect("a script");
+        std::fs::set_permissions(&path, PermissionsExt::from_mode(0o755)).expect("a program");
+    }
+
+    fn asked_path(&self, name: &str) -> PathBuf {
+        self.0.path().join(format!("{name}.asked"))
+    }
+
+    /// What a helper was asked.
+    fn asked(&self, name: &str) -> String {
+        std::fs::read_to_string(self.asked_path(name)).unwrap_or_default()
+    }
+
+    fn path(&self) -> String {
+        let rest = std::env::var("PATH").unwrap_or_default();
+        format!("{}:{rest}", self.0.path().display())
+    }
+}
+
+fn no_secrets(outcome: Outcome) -> Outcome {
+    outcome.never_says(PASSWORD).never_says("YW5uOnMzY3JldA").never_says("wr0ng").never_says("Ym9iOndyMG5n")
+}
+
+const ANSWER: &str = r#"echo '{"ServerURL":"x","Username":"ann","Secret":"s3cret"}'"#;
+
+#[test]
+fn helpers_are_asked_by_the_name_of_the_registry() {
+    let guarded = Guarded::new();
+    let programs = Programs::new();
+    programs.helper("keys", ANSWER);
+    let config = format!(r#"{{"credHelpers": {{"{}": "keys"}}}}"#, guarded.host());
+    for file in [".docker/config.json", ".config/containers/auth.json"] {
+        let run = guarded.inspect().env("PATH", programs.path()).home_file(file, &config);
+        no_secrets(run.run().succeeds());
+    }
+    assert_eq!(programs.asked("keys"), format!("get\n{}\n", guarded.host()).repeat(2));
+}
+
+#[test]
+fn a_helper_of_the_host_comes_before_the_store_and_the_store_before_the_file() {
+    let guarded = Guarded::new();
+    let host = guarded.host();
+    let programs = Programs::new();
+    programs.helper("right", ANSWER);
+    programs.helper("wrong", r#"echo '{"Username":"bob","Secret":"wr0ng"}'"#);
+    programs.helper("empty", "echo 'credentials not found in native keychain'; exit 1");
+    let auths = |auth: &str| format!(r#""auths": {{"{host}": {{"auth": "{auth}"}}}}"#);
+    let helper = |name: &str| format!(r#""credHelpers": {{"{host}": "{name}"}}"#);
+    let store = |name: &str| format!(r#""credsStore": "{name}""#);
+    let run = |parts: &[String]| {
+        let config = format!("{{{}}}", parts.join(","));
+        let run = guarded.inspect().env("PATH", programs.path()).home_file(".docker/config.json", &config);
+        no_secrets(run.run())
+    };
+    run(&[helper("right"), store("wrong"), auths(WRONG)]).succeeds();
+    assert_eq!(programs.asked("wrong"), "");
+    run(&[store("right"), auths(WRONG)]).succeeds();
+    run(&[helper("wrong"), store("right"), auths(BASIC)]).exits(4);
+    // What the store does not know may be in the file; what `docker login` leaves there is no entry.
+    run(&[store("empty"), auths(BASIC)]).succeeds();
+    run(&[store("empty"), format!(r#""auths": {{"{host}": {{}}}}"#)]).exits(4);
+    run(&[store("empty")]).exits(4).says("docker login");
+}
+
+#[test]
+fn helpers_that_fail_are_named_and_no_secret_is() {
+    let guarded = Guarded::new();
+    let programs = Programs::new();
+    programs.helper("locked", "echo 'the keychain is locked'; exit 1");
+    programs.helper("torn", r#"echo '{"Username":"ann","Secret":"s3cret"'"#);
+    programs.helper("list", r#"echo '["s3cret"]'"#);
+    programs.helper("deaf", "exec <&-; exit 3");
+    let run = |name: &str| {
+        let config = format!(r#"{{"credHelpers": {{"{}": "{name}"}}}}"#, guarded.host());
+        let run = guarded.inspect().env("PATH", programs.path()).home_file(".docker/config.json", &config);
+        no_secrets(run.run())
+    };
+    run("locked")
+        .exits(4)
+        .says("docker-credential-locked")
+        .says("the keychain is locked")
+        .says("--src-creds");
+    run("torn").exits(4).says("its answer is malformed");
+    run("list").exits(4).says("its answer is malformed");
+    run("deaf").exits(4).says("docker-credential-deaf");
+    run("missing").exits(4).says("docker-credential-missing").says("No such file");
+    // A name is no path and no command line.
+    run("../../bin/sh").exits(1).says("no name of a credential helper");
+    run("keys; touch x").exits(4).says("No such file");
+}
+
+#[test]
+fn identity_tokens_of_helpers_and_files_are_traded() {
+    let guarded = Guarded::new();
+    let bearer = Bearer { identity_token: Some("1dent1ty".into()), ..Bearer::new(USER, PASSWORD) };
+    guarded.registry.set(|s| s.auth = Auth::Bearer(bearer));
+    let programs = Programs::new();
+    programs.helper("keys", r#"echo '{"Username":"<token>","Secret":"1dent1ty"}'"#);
+    let host = guarded.host();
+    for config in [
+        format!(r#"{{"credHelpers": {{"{host}": "keys"}}}}"#),
+        format!(r#"{{"auths": {{"{host}": {{"auth": "{BASIC}", "identitytoken": "1dent1ty"}}}}}}"#),
+    ] {
+        let run = guarded.inspect().env("PATH", programs.path()).home_file(".docker/config.json", &config);
+        run.run().succeeds().never_says("1dent1ty");
+        let said = guarded.registry.log().everything_said();
+        assert!(!said.contains(BASIC), "the token is what is sent: {said}");
+    }
+}
+
+#[test]
+fn the_longest_namespace_of_the_first_file_that_knows_it_counts() {
+    let guarded = Guarded::new();
+    let host = guarded.host();
+    let podman = ".config/containers/auth.json";
+    let entries = |entries: &[(&str, &str)]| {
+        let entries: Vec<String> = entries
+            .iter()
+            .map(|(key, auth)| format!(r#""{}": {{"auth": "{auth}"}}"#, key.replace("HOST", &host)))
+            .collect();
+        format!(r#"{{"auths": {{{}}}}}"#, entries.join(","))
+    };
+    let run = |podman_file: &[(&str, &str)], docker_file: &[(&str, &str)]| {
+        let run = guarded.inspect();
+        let run = run.home_file(podman, &entries(podman_file));
+        no_secrets(run.home_file(".docker/config.json", &entries(docker_file)).run())
+    };
+    run(&[("HOST/team/app", BASIC), ("HOST/team", WRONG), ("HOST", WRONG)], &[]).succeeds();
+    run(&[("HOST/team", BASIC), ("HOST", WRONG), ("HOST/tea", WRONG)], &[]).succeeds();
+    run(&[("HOST", BASIC), ("HOST/other", WRONG), ("HOST/team/app/more", WRONG)], &[]).succeeds();
+    run(&[("HOST/other", WRONG)], &[("https://HOST/v2/", BASIC)]).succeeds();
+    run(&[("HOST", BASIC)], &[("HOST", WRONG)]).succeeds();
+    run(&[("HOST", WRONG)], &[("HOST", BASIC)]).exits(4);
+}
+
+#[test]
+fn files_are_found_where_docker_and_podman_look() {
+    let guarded = Guarded::new();
+    let dir = scratch();
+    let write = |path: &str, auth: &str| {
+        let path = dir.path().join(path);
+        std::fs::create_dir_all(path.parent().expect("a parent")).expect("a directory");
+        std::fs::write(&path, guarded.knows(auth)).expect("a file");
+        path.display().to_string()
+    };
+    let named = write("named.json", BASIC);
+    let of_docker = write("docker/config.json", BASIC);
+    let of_run = write("run/containers/auth.json", BASIC);
+    let of_config = write("config/containers/auth.json", BASIC);
+    let parent = |path: &str, up: usize| {
+        PathBuf::from(path).ancestors().nth(up).expect("a directory").display().to_string()
+    };
+    let wrong = guarded.knows(WRONG);
+    let run = || guarded.inspect().home_file(".docker/config.json", &wrong);
+    no_secrets(run().env("DOCKER_CONFIG", parent(&of_docker, 1)).run().succeeds());
+    no_secrets(run().env("XDG_RUNTIME_DIR", parent(&of_run, 2)).run().succeeds());
+    no_secrets(run().env("XDG_CONFIG_HOME", parent(&of_config, 2)).run().succeeds());
+    no_secrets(run().env("REGISTRY_AUTH_FILE", &named).run().succeeds());
+    no_secrets(run().args(["--authfile", &named]).run().succeeds());
+    run().args(["--authfile", "/nowhere.json"]).run().exits(1).says("/nowhere.json");
+    let torn = dir.path().join("torn.json");
+    std::fs::write(&torn, format!(r#"{{"auths": {{"x": {{"auth": "{BASIC}""#)).expect("a file");
+    let outcome = run().args(["--authfile", &torn.display().to_string()]).run();
+    no_secrets(outcome.exits(1).says("torn.json are malformed at line 1"));
+}
+
+#[test]
+fn what_is_given_comes_before_what_is_found_and_each_side_has_its_own() {
+    let guarded = Guarded::new();
+    let other = Registry::start();
+    other.set(|s| s.auth = Auth::Basic { user: "eve".into(), password: "0ther".into() });
+    let to = other.name("copy", "v1");
+    let config = guarded.knows(WRONG);
+    let wrap = |to: &str| {
+        let run = reapify(["wrap", "-vvv", "--output", "json", "--retries", "0", &guarded.from, to]);
+        run.home_file(".docker/config.json", &config)
+    };
+    let clean = |outcome: Outcome| no_secrets(outcome.never_says("0ther").never_says("ZXZlOjB0aGVy"));
+    clean(wrap(&to).args(["--src-creds", "ann:s3cret", "--dest-creds", "eve:0ther"]).run().succeeds());
+    let from_env = wrap(&other.name("copy", "v2"))
+        .env("REAPIFY_SRC_CREDS", "ann:s3cret")
+        .env("REAPIFY_DEST_CREDS", "eve:0ther");
+    clean(from_env.run().succeeds());
+    other.complete("copy", "v2");
+    // The command line before the environment.
+    let both = wrap(&to).env("REAPIFY_SRC_CREDS", "bob:wr0ng").args(["--src-creds", "ann:s3cret"]);
+    clean(both.args(["--dest-creds", "eve:0ther"]).run().succeeds());
+    // Swapped they open neither.
+    let swapped = wrap(&to).args(["--dest-creds", "ann:s3cret", "--src-creds", "eve:0ther"]);
+    clean(swapped.run().exits(4));
+    guarded.registry.clear_log();
+    other.clear_log();
+    clean(wrap(&to).args(["--src-creds", "ann:s3cret", "--dest-creds", "eve:0ther"]).run().succeeds());
+    assert!(!guarded.registry.log().everything_said().contains("ZXZlOjB0aGVy"));
+    assert!(!other.log().everything_said().contains(BASIC));
+    // Secrets given on the command line do not stand in `--help`.
+    reapify(["wrap", "--help"]).env("REAPIFY_SRC_CREDS", "ann:s3cret").run().succeeds().never_says(PASSWORD);
+}

@@ -3,11 +3,10 @@
 
 mod support;
 
-use std::os::unix::fs::PermissionsExt;
 use std::path::PathBuf;
 use support::image::{Image, file};
 use support::registry::{Auth, Bearer, Registry};
-use support::run::{Outcome, Run, reapify};
+use support::run::{Outcome, Run, reapify, tool};
 use support::scratch;
 
 const USER: &str = "ann";
@@ -59,8 +58,9 @@ impl Programs {
         let path = self.0.path().join(format!("docker-credential-{name}"));
         let asked = self.asked_path(name).display().to_string();
         let script = format!("#!/bin/sh\n{{ echo \"$@\"; cat; echo; }} >>'{asked}'\n{lines}\n");
-        std::fs::write(&path, script).expect("a script");
-        std::fs::set_permissions(&path, PermissionsExt::from_mode(0o755)).expect("a program");
+        // Not written by this process: a fork elsewhere could hold it open while it is to run.
+        let path = path.display().to_string();
+        tool("install", ["-m", "755", "/dev/stdin", &path]).stdin(script).run().succeeds();
     }
 
     fn asked_path(&self, name: &str) -> PathBuf {

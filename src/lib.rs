@@ -25,6 +25,8 @@ pub mod cli;
 pub mod copy;
 pub mod credentials;
 pub mod error;
+#[cfg(any(test, fuzzing))]
+pub mod fuzzing;
 pub mod image;
 pub mod inspect;
 pub mod job;

@@ -2,7 +2,7 @@
 //!
 //! Sources: docker's `config.json` (docker login), containers-auth.json(5), docker-credential-helpers.
 
-mod file;
+pub(crate) mod file;
 mod helper;
 
 use crate::error::Result;

@@ -7,7 +7,7 @@ mod push;
 pub mod read;
 pub mod report;
 mod select;
-mod survey;
+pub(crate) mod survey;
 
 use crate::copy::Copier;
 use crate::error::{Error, Result};

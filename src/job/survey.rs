@@ -83,11 +83,12 @@ impl Read for Pipe {
     }
 }
 
-fn members(mut pipe: Pipe, limit: u64, mut survey: Survey) -> Result<Survey> {
+/// Notes what a layer holds, as far as `limit` bytes of tar.
+pub fn members(mut layer: impl Read + 'static, limit: u64, mut survey: Survey) -> Result<Survey> {
     let malformed = |e: std::io::Error| Error::unsupported(format!("the layer is malformed: {e}"));
     let mut magic = [0; 4];
-    let n = read_up_to(&mut pipe, &mut magic)?;
-    let whole = std::io::Cursor::new(magic).take(n as u64).chain(pipe);
+    let n = read_up_to(&mut layer, &mut magic)?;
+    let whole = std::io::Cursor::new(magic).take(n as u64).chain(layer);
     let tar: Box<dyn Read> = match magic {
         [0x1f, 0x8b, ..] => Box::new(flate2::read::MultiGzDecoder::new(whole)),
         [0x28, 0xb5, 0x2f, 0xfd] => Box::new(

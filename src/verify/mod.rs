@@ -1,7 +1,7 @@
 //! Is a wrapped image what its record says? The strongest answer there is: undo the wrap, wrap again with
 //! the reaper found in the image, and compare every byte.
 
-mod layer;
+pub(crate) mod layer;
 
 use crate::error::{Context, Error, Result};
 use crate::image::json::{Document, child, quote};

@@ -1,0 +1,205 @@
+//! What must hold whatever a parser is given, as bodies that cargo-fuzz runs (`scripts/fuzz`) and that the tests
+//! run over mutations of `testdata/fuzz`. What cargo-fuzz found lies there too.
+
+use crate::credentials::file;
+use crate::image::json::Document;
+use crate::image::reference::File;
+use crate::image::{
+    Content, Descriptor, Digest, ImageConfig, Location, Manifest, Name, Platform, media_type,
+};
+use crate::job::survey;
+use crate::reapers::Reapers;
+use crate::registry::auth;
+use crate::rewrite::elf::Program;
+use crate::rewrite::index::{self, Base, Replaced};
+use crate::rewrite::paths::Survey;
+use crate::rewrite::{self, Action, Image, Policy, Read};
+use crate::transport::Source;
+use crate::transport::docker_archive::DockerArchive;
+use crate::transport::oci_archive::OciArchive;
+use std::fmt::{Debug, Display};
+use std::io::Write;
+use std::path::Path;
+use std::str::FromStr;
+use std::time::Instant;
+
+/// A body, by the name of its target.
+pub type Body = (&'static str, fn(&[u8]));
+
+/// All of them.
+pub const BODIES: [Body; 9] = [
+    ("references", references),
+    ("manifests", manifests),
+    ("configs", configs),
+    ("splice", splice),
+    ("archives", archives),
+    ("layers", layers),
+    ("challenges", challenges),
+    ("credential_files", credential_files),
+    ("programs", programs),
+];
+
+/// What is read is written so that it is read the same.
+pub fn references(data: &[u8]) {
+    fn again<T: FromStr<Err: Debug> + Display + PartialEq + Debug>(text: &str) {
+        if let Ok(value) = text.parse::<T>() {
+            let written = value.to_string();
+            assert_eq!(written.parse::<T>().expect("what was written is read"), value);
+        }
+    }
+    let Ok(text) = std::str::from_utf8(data) else { return };
+    again::<Location>(text);
+    again::<Name>(text);
+    again::<Digest>(text);
+    again::<Platform>(text);
+}
+
+/// Bytes and digest stay, and an index comes out of its wrap as it went in: wrap itself sees to that, and
+/// must not give what cannot be read again.
+pub fn manifests(data: &[u8]) {
+    for declared in [None, Some(media_type::OCI_MANIFEST), Some(media_type::DOCKER_LIST)] {
+        let Ok(manifest) = Manifest::parse(data.to_vec(), declared) else { continue };
+        assert_eq!(manifest.bytes, data);
+        assert_eq!(manifest.digest, Digest::sha256(data));
+        let Content::Index { .. } = manifest.content else { continue };
+        let child = Manifest::parse(r#"{"schemaVersion":2,"config":{},"layers":[]}"#, None);
+        let children: Vec<Replaced> = (0..manifest.children().len().min(3))
+            .filter_map(|position| Some(Replaced { position, manifest: child.clone().ok()? }))
+            .collect();
+        let base = Base { source: manifest.digest.clone(), dropped: 0, manifest };
+        let recipe = Digest::sha256("recipe");
+        if let Ok(wrapped) = index::wrap(&base, &children, &[], &recipe) {
+            let again = Manifest::parse(wrapped.bytes.clone(), Some(&wrapped.media_type));
+            assert_eq!(
+                again.expect("a wrapped index is an index").children().len(),
+                base.manifest.children().len()
+            );
+        }
+        // Leaving one out may fail, but not give nonsense.
+        let _ = index::wrap(&base, &[], &[0], &recipe);
+        let _ = index::unwrap(&base.manifest, &children);
+    }
+}
+
+/// Unwrap is the inverse of wrap, and wrapping twice is wrapping once.
+pub fn configs(data: &[u8]) {
+    let Ok(config) = ImageConfig::parse(data.to_vec()) else { return };
+    let layers: Vec<String> = (0..config.diff_ids.len().min(8))
+        .map(|n| {
+            format!(
+                r#"{{"mediaType":"{}","digest":"{}","size":{n}}}"#,
+                media_type::OCI_LAYER_GZIP,
+                Digest::sha256(n.to_string())
+            )
+        })
+        .collect();
+    let descriptor = Descriptor::of(media_type::OCI_CONFIG, data);
+    let text = format!(
+        r#"{{"schemaVersion":2,"mediaType":"{}","config":{{"mediaType":"{}","digest":"{}","size":{}}},"layers":[{}]}}"#,
+        media_type::OCI_MANIFEST,
+        media_type::OCI_CONFIG,
+        descriptor.digest,
+        descriptor.size,
+        layers.join(",")
+    );
+    let manifest = Manifest::parse(text, None).expect("a manifest");
+    let Ok(Read::Image(source)) = Image::read(manifest, data.to_vec().into(), true) else { return };
+    let (reapers, policy) = (Reapers::default(), Policy::default());
+    let Ok(wrapped) = rewrite::wrap(&source, &reapers, &policy, &[]) else { return };
+    let Some(config) = wrapped.config.filter(|_| wrapped.action == Action::Wrapped) else { return };
+    let wrapped = Image::new(wrapped.manifest, config, true).expect("a wrapped image is an image");
+    let back = rewrite::unwrap(&wrapped).expect("what was wrapped can be unwrapped");
+    assert_eq!(back.manifest.bytes, source.manifest.bytes);
+    assert_eq!(back.config.expect("a config"), data);
+    let twice = rewrite::wrap(&wrapped, &reapers, &policy, &[]).expect("what was wrapped can be wrapped");
+    assert_eq!(twice.action, Action::Unchanged);
+    assert_eq!(twice.manifest.bytes, wrapped.manifest.bytes);
+}
+
+/// Lines: a pointer, a value, then the document. An edit of JSON gives JSON, and its undo gives back every byte.
+pub fn splice(data: &[u8]) {
+    let Ok(text) = std::str::from_utf8(data) else { return };
+    let mut parts = text.splitn(3, '\n');
+    let (Some(pointer), Some(raw), Some(text)) = (parts.next(), parts.next(), parts.next()) else { return };
+    if serde_json::from_str::<serde::de::IgnoredAny>(raw).is_err() {
+        return;
+    }
+    let is_json = |text: &str| serde_json::from_str::<serde::de::IgnoredAny>(text).is_ok();
+    let sound = is_json(text);
+    let Ok(document) = Document::new(text.as_bytes()) else { return };
+    for push in [false, true] {
+        let mut edited = document.clone();
+        let outcome = if push { edited.push(pointer, raw) } else { edited.set(pointer, raw) };
+        let Ok(undo) = outcome else { continue };
+        if sound {
+            assert!(is_json(edited.as_str()), "{:?}", edited.as_str());
+        }
+        if !push {
+            assert_eq!(edited.get(pointer).expect("a place").map(str::trim), Some(raw.trim()));
+        }
+        edited.undo(&undo).expect("an undo");
+        assert_eq!(edited.as_str(), text);
+    }
+    let mut shorter = document;
+    if shorter.remove_element(pointer, raw.len() % 4).is_ok() && sound {
+        assert!(is_json(shorter.as_str()), "{:?}", shorter.as_str());
+    }
+}
+
+/// An archive gives an image or an error.
+pub fn archives(data: &[u8]) {
+    let mut archive = tempfile::NamedTempFile::new().expect("a temporary file");
+    archive.write_all(data).expect("a temporary file");
+    let name = File::Path(archive.path().to_owned());
+    let runtime = tokio::runtime::Builder::new_current_thread().build().expect("a runtime");
+    if let Ok(archive) = DockerArchive::open(&name, None) {
+        let _ = runtime.block_on(archive.manifest());
+    }
+    if let Ok(archive) = OciArchive::open(&name, None) {
+        let _ = runtime.block_on(archive.manifest());
+    }
+}
+
+/// Layers, which anybody may have made.
+pub fn layers(data: &[u8]) {
+    let _ = crate::verify::layer::read(data);
+    let survey = Survey::new("/usr/local/bin/reaper");
+    if let Ok(mut survey) = survey::members(std::io::Cursor::new(data.to_vec()), 4 << 20, survey) {
+        survey.end_of_layer();
+        for replace in [false, true] {
+            let Ok(parents) = survey.parents(replace) else { continue };
+            assert_eq!(parents.len(), 3, "usr, usr/local, usr/local/bin");
+        }
+    }
+}
+
+/// The headers of a 401, a line each, and the answer of a token server.
+pub fn challenges(data: &[u8]) {
+    if let Ok(text) = std::str::from_utf8(data) {
+        let _ = auth::challenge(text.lines());
+    }
+    let now = Instant::now();
+    if let Some(token) = auth::Token::read(data, now) {
+        assert!(token.is_fresh(now));
+    }
+}
+
+/// docker's and podman's files.
+pub fn credential_files(data: &[u8]) {
+    let Ok(text) = std::str::from_utf8(data) else { return };
+    let path = Path::new("config.json");
+    for host in ["docker.io", "registry.example:5000"] {
+        let _ = file::find(text, host, "team/app", path);
+        let _ = file::find_auths(text, host, "team/app", path);
+    }
+}
+
+/// A reaper that a user brings along.
+pub fn programs(data: &[u8]) {
+    if let Ok(program) = Program::parse(data) {
+        let _ = program.check_static();
+    }
+    for platform in ["linux/amd64", "linux/arm/v7", "linux/s390x"] {
+        let _ = Program::check_reaper(data, &platform.parse().expect("a platform"));
+    }
+}

@@ -67,6 +67,8 @@ impl Document {
     /// Makes `raw` the value at `pointer`. A key that is not there is added as the last member of its
     /// object; an object that is absent, `null` or empty is written anew.
     pub fn set(&mut self, pointer: &str, raw: &str) -> Result<Undo> {
+        // Blanks around a value are none of its own, and an undo would leave them.
+        let raw = raw.trim();
         let keys: Vec<String> = keys(pointer).collect();
         let mut at = self.root()?;
         for (depth, key) in keys.iter().enumerate() {
@@ -100,6 +102,7 @@ impl Document {
     /// Adds `raw` as the last element of the array at `pointer`; an array that is absent, `null` or
     /// empty is written anew.
     pub fn push(&mut self, pointer: &str, raw: &str) -> Result<Undo> {
+        let raw = raw.trim();
         let Some(array) = self.get(pointer)? else { return self.set(pointer, &format!("[{raw}]")) };
         match Node::parse(array)? {
             Node::Array(elements) if !elements.is_empty() => {

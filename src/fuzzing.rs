@@ -203,3 +203,103 @@ pub fn programs(data: &[u8]) {
         let _ = Program::check_reaper(data, &platform.parse().expect("a platform"));
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+    use proptest::sample::Index;
+    use std::path::PathBuf;
+
+    /// What the formats are made of.
+    const WORDS: [&str; 24] = [
+        "{", "}", "[", "]", ",", ":", "\"", "\\", "\\u0000", "null", "1e9", "-1", "\"a\":", "/", "..",
+        ".wh.", "@", " ", "\n", "=", "\0", "sha256:", "Bearer ", "é",
+    ];
+
+    /// One change: a place, how much goes, and what comes there.
+    #[derive(Debug, Clone)]
+    enum Change {
+        Word(Index, usize, usize),
+        Bytes(Index, usize, Vec<u8>),
+        /// A piece of the input itself, once more.
+        Again(Index, Index, usize),
+        Cut(Index),
+    }
+
+    fn change() -> impl Strategy<Value = Change> {
+        prop_oneof![
+            (any::<Index>(), 0usize..8, 0..WORDS.len())
+                .prop_map(|(at, gone, word)| Change::Word(at, gone, word)),
+            (any::<Index>(), 0usize..8, prop::collection::vec(any::<u8>(), 0..8))
+                .prop_map(|(at, gone, bytes)| Change::Bytes(at, gone, bytes)),
+            (any::<Index>(), any::<Index>(), 1usize..64)
+                .prop_map(|(at, from, size)| Change::Again(at, from, size)),
+            any::<Index>().prop_map(Change::Cut),
+        ]
+    }
+
+    fn apply(input: &mut Vec<u8>, change: &Change) {
+        let place = |index: &Index, input: &[u8]| index.index(input.len() + 1);
+        let splice = |input: &mut Vec<u8>, at: usize, gone: usize, new: &[u8]| {
+            let end = input.len().min(at + gone);
+            input.splice(at..end, new.iter().copied());
+        };
+        match change {
+            Change::Word(at, gone, word) => splice(input, place(at, input), *gone, WORDS[*word].as_bytes()),
+            Change::Bytes(at, gone, bytes) => splice(input, place(at, input), *gone, bytes),
+            Change::Again(at, from, size) => {
+                let from = place(from, input);
+                let piece = input[from..input.len().min(from + size)].to_vec();
+                splice(input, place(at, input), 0, &piece);
+            }
+            Change::Cut(at) => input.truncate(place(at, input)),
+        }
+    }
+
+    fn seeds(target: &str) -> Vec<Vec<u8>> {
+        let dir = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("testdata/fuzz").join(target);
+        let mut paths: Vec<PathBuf> = std::fs::read_dir(dir).unwrap().map(|e| e.unwrap().path()).collect();
+        paths.sort();
+        paths.iter().map(|path| std::fs::read(path).unwrap()).collect()
+    }
+
+    #[test]
+    fn seeds_and_what_was_found_hold() {
+        for (target, body) in BODIES {
+            let seeds = seeds(target);
+            assert!(!seeds.is_empty(), "{target}");
+            seeds.iter().for_each(|seed| body(seed));
+        }
+    }
+
+    #[test]
+    fn every_body_is_a_target_of_cargo_fuzz() {
+        let dir = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("fuzz/fuzz_targets");
+        let mut targets: Vec<String> = std::fs::read_dir(dir)
+            .unwrap()
+            .map(|e| e.unwrap().path().file_stem().unwrap().to_string_lossy().into_owned())
+            .collect();
+        targets.sort();
+        let mut names = BODIES.map(|body| body.0);
+        names.sort_unstable();
+        assert_eq!(targets, names);
+    }
+
+    proptest! {
+        #![proptest_config(ProptestConfig::with_cases(4096))]
+
+        #[test]
+        fn changed_seeds_hold(
+            target in 0..BODIES.len(),
+            seed in any::<Index>(),
+            changes in prop::collection::vec(change(), 1..6),
+        ) {
+            let (name, body) = BODIES[target];
+            let seeds = seeds(name);
+            let mut input = seeds[seed.index(seeds.len())].clone();
+            changes.iter().for_each(|change| apply(&mut input, change));
+            body(&input);
+        }
+    }
+}

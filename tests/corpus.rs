@@ -53,7 +53,7 @@ const FATES: [(&str, Fate); 28] = [
     ("systemd", Carried("an init system")),
     ("tini", Carried("tini")),
     ("umoci", Wrapped),
-    ("windows", Carried("not a Linux image")),
+    ("windows", Refused("no reaper for windows/amd64")),
 ];
 
 struct Specimen {

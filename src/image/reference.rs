@@ -130,7 +130,12 @@ impl Location {
 impl fmt::Display for Location {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Location::Registry(name) => return write!(f, "{name}"),
+            Location::Registry(name) => {
+                // A host may be called what a transport is: `docker://oci:5000/app`.
+                let name = name.to_string();
+                let plain = matches!(name.parse(), Ok(Location::Registry(_)));
+                return write!(f, "{}{name}", if plain { "" } else { "docker://" });
+            }
             Location::DockerDaemon(name) => return write!(f, "docker-daemon:{name}"),
             _ => f.write_str(&self.without_target())?,
         }

@@ -1,15 +1,15 @@
 //! The copy engine: which blobs have to be moved, how, and each of them once. It knows neither HTTP nor
 //! the fields of configs.
 
-use crate::error::Result;
+use crate::error::{Error, Result};
 use crate::image::{Descriptor, Digest};
 use crate::transport::{Offer, Payload, Sink, Slot, Source, Stats};
 use bytes::Bytes;
 use futures_util::future::{BoxFuture, FutureExt, Shared};
-use std::collections::{HashMap, HashSet};
+use std::collections::{HashMap, HashSet, VecDeque};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use tokio::sync::Semaphore;
-use tokio::task::JoinSet;
+use tokio::task::{JoinHandle, JoinSet};
 
 /// Where blobs of the source are, seen from the destination.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -38,6 +38,9 @@ const STREAM: u64 = 2 << 20;
 /// A share of that; a small blob takes fewer, so that many of them go at once.
 const SHARE: u64 = 128 << 10;
 
+/// How many moves are begun at once: more than there are requests, but an index may need thousands.
+const BEGUN: usize = 128;
+
 type Move = Shared<BoxFuture<'static, Result<()>>>;
 
 /// Moves blobs from one place to another: each digest once a run, many at a time, in the background.
@@ -48,6 +51,8 @@ pub struct Copier {
     state: Mutex<State>,
     /// Shares of the memory for streams.
     shares: Arc<Semaphore>,
+    /// Moves that may be begun.
+    gate: Arc<Semaphore>,
     stats: Arc<Stats>,
 }
 
@@ -56,19 +61,19 @@ struct State {
     /// What the destination is known to have.
     has: HashSet<Digest>,
     moves: HashMap<Digest, Move>,
+    /// Uploads that were opened before they were needed; any of them does for any blob.
+    opened: VecDeque<JoinHandle<Result<Option<Slot>>>>,
     /// Ended with the copier.
     background: JoinSet<()>,
 }
-
-/// An upload that was opened before it was needed.
-pub struct Early(Option<tokio::task::JoinHandle<Result<Option<Slot>>>>);
 
 impl Copier {
     /// A copier that streams up to `streams` large blobs at once, or more small ones.
     pub fn new(source: Arc<dyn Source>, sink: Arc<dyn Sink>, streams: usize, stats: Arc<Stats>) -> Self {
         let relation = Relation::between(&*source, &*sink);
         let shares = Arc::new(Semaphore::new(streams.max(1) * shares(u64::MAX) as usize));
-        Copier { source, sink, relation, state: Mutex::default(), shares, stats }
+        let gate = Arc::new(Semaphore::new(BEGUN));
+        Copier { source, sink, relation, state: Mutex::default(), shares, gate, stats }
     }
 
     /// How the two places stand to each other.
@@ -130,73 +135,54 @@ impl Copier {
             shares: self.shares.clone(),
             stats: self.stats.clone(),
         };
-        let moving = one.run().boxed().shared();
+        let gate = self.gate.clone();
+        // One that waits is no more than its name: boxed when it begins.
+        let moving = async move {
+            let _begun = gate.acquire().await;
+            one.run().boxed().await
+        };
+        let moving: Move = moving.boxed().shared();
         state.moves.insert(descriptor.digest.clone(), moving.clone());
         (moving, true)
     }
 
-    /// Opens an upload in the background.
-    pub fn open_early(&self) -> Early {
+    /// Opens an upload in the background: for the next bytes that are sent. Those that nobody takes are given up
+    /// with the sink.
+    pub fn open_early(&self) {
         let sink = self.sink.clone();
-        Early(Some(tokio::spawn(async move { sink.open().await })))
+        let opening = tokio::spawn(async move { sink.open().await });
+        self.lock().opened.push_back(opening);
     }
 
     /// Sends bytes at hand, once a digest.
-    pub async fn bytes(&self, early: Early, descriptor: &Descriptor, bytes: Bytes) -> Result<()> {
+    pub async fn bytes(&self, descriptor: &Descriptor, bytes: Bytes) -> Result<()> {
         let (sink, stats, target) = (self.sink.clone(), self.stats.clone(), descriptor.clone());
-        // Whoever comes first sends; the others' uploads are given up.
+        // Whoever comes first sends.
         let sending = {
             let mut state = self.lock();
             let known =
                 state.has.contains(&descriptor.digest) || state.moves.contains_key(&descriptor.digest);
-            match known {
-                true => Err(early),
-                false => {
-                    let sending = async move {
-                        let slot = early.slot().await?;
-                        sink.put(slot, &target, Payload::Bytes(bytes)).await?;
-                        Stats::add(&stats.blobs_copied, 1);
-                        Ok(())
+            (!known).then(|| {
+                let opened = state.opened.pop_front();
+                let sending = async move {
+                    let slot = match opened {
+                        Some(task) => task
+                            .await
+                            .unwrap_or_else(|e| Err(Error::other(format!("a task ended early: {e}"))))?,
+                        None => None,
                     };
-                    let sending: Move = sending.boxed().shared();
-                    state.moves.insert(descriptor.digest.clone(), sending.clone());
-                    Ok(sending)
-                }
-            }
+                    sink.put(slot, &target, Payload::Bytes(bytes)).await?;
+                    Stats::add(&stats.blobs_copied, 1);
+                    Ok(())
+                };
+                let sending: Move = sending.boxed().shared();
+                state.moves.insert(descriptor.digest.clone(), sending.clone());
+                sending
+            })
         };
         match sending {
-            Ok(sending) => sending.await,
-            Err(early) => {
-                early.close(&*self.sink).await;
-                self.blob(descriptor).await
-            }
-        }
-    }
-
-    /// Gives up an upload that is not needed after all.
-    pub async fn close(&self, early: Early) {
-        early.close(&*self.sink).await;
-    }
-}
-
-impl Early {
-    /// None was opened.
-    pub fn none() -> Self {
-        Early(None)
-    }
-
-    async fn slot(self) -> Result<Option<Slot>> {
-        match self.0 {
-            Some(task) => task
-                .await
-                .unwrap_or_else(|e| Err(crate::error::Error::other(format!("a task ended early: {e}")))),
-            None => Ok(None),
-        }
-    }
-
-    async fn close(self, sink: &dyn Sink) {
-        if let Ok(Some(slot)) = self.slot().await {
-            sink.close(slot).await;
+            Some(sending) => sending.await,
+            None => self.blob(descriptor).await,
         }
     }
 }

@@ -120,9 +120,8 @@ impl Job {
         }
         // Where the destination may be up to date and only the configs can tell, nothing is begun before.
         let hold = current.as_ref().is_some_and(|current| self.may_be_done(&source, current));
-        let root = plan::Planner { job: self, copier: &copier, hold }.root(source.clone()).await?;
+        let root = plan::Planner::new(self, &copier, hold).root(source.clone()).await?;
         let mut report = if current.is_some_and(|c| c.digest == root.manifest().digest) {
-            root.release(&copier).await;
             Report::new(&source, &root, None)
         } else {
             let digest = push::push(&copier, &*self.sink, &root).await?;
@@ -159,7 +158,7 @@ impl Job {
             return Ok((report, Vec::new()));
         }
         let copier = self.copier();
-        let root = plan::Planner { job: self, copier: &copier, hold: true }.root(source.clone()).await?;
+        let root = plan::Planner::new(self, &copier, true).root(source.clone()).await?;
         let same = current.is_some_and(|c| c.digest == root.manifest().digest);
         let changes = if same { Vec::new() } else { report::changes(&root, &copier) };
         Ok((Report::new(&source, &root, None), changes))

@@ -2,14 +2,15 @@
 //! soon as they are known, unless that is held back.
 
 use super::{Attestations, Job, Task, Wrap, read, select, survey};
-use crate::copy::{Copier, Early};
+use crate::copy::Copier;
 use crate::error::{Context, Error, Result};
 use crate::image::{Content, Descriptor, Digest, Manifest, Platform};
 use crate::rewrite::index::{self, Replaced};
 use crate::rewrite::{self, Action, Image, Read, Rewritten, record};
 use bytes::Bytes;
 use futures_util::future::{BoxFuture, FutureExt, try_join_all};
-use std::sync::Mutex;
+use std::collections::HashSet;
+use std::sync::{Mutex, PoisonError};
 
 /// How deep indexes may nest.
 const MAX_DEPTH: usize = 8;
@@ -33,8 +34,6 @@ pub struct ImageNode {
     /// The config it came with.
     pub config: Bytes,
     pub rewritten: Rewritten,
-    /// Uploads opened for layer and config.
-    pub early: Mutex<Vec<Early>>,
 }
 
 /// An index.
@@ -103,22 +102,6 @@ impl Node {
             _ => None,
         }
     }
-
-    /// Gives up what was opened for it.
-    pub async fn release(&self, copier: &Copier) {
-        if let Node::Image(image) = self {
-            for early in image.take_early() {
-                copier.close(early).await;
-            }
-        }
-    }
-}
-
-impl ImageNode {
-    /// The uploads that were opened.
-    pub fn take_early(&self) -> Vec<Early> {
-        std::mem::take(&mut *self.early.lock().unwrap_or_else(std::sync::PoisonError::into_inner))
-    }
 }
 
 /// What a manifest with a config turned out to be.
@@ -129,13 +112,20 @@ enum Outcome {
 
 /// Makes the tree.
 pub struct Planner<'a> {
-    pub job: &'a Job,
-    pub copier: &'a Copier,
+    job: &'a Job,
+    copier: &'a Copier,
     /// Begin nothing yet.
-    pub hold: bool,
+    hold: bool,
+    /// Reapers for which an upload was opened.
+    reapers: Mutex<HashSet<Digest>>,
 }
 
-impl Planner<'_> {
+impl<'a> Planner<'a> {
+    /// `hold`: begin nothing yet.
+    pub fn new(job: &'a Job, copier: &'a Copier, hold: bool) -> Self {
+        Planner { job, copier, hold, reapers: Mutex::default() }
+    }
+
     /// The tree of an image.
     pub async fn root(&self, manifest: Manifest) -> Result<Node> {
         let node = self.node(manifest, None, 0).await?;
@@ -177,51 +167,26 @@ impl Planner<'_> {
         };
         let source = manifest.digest.clone();
         let reading = read::config(&*self.job.source, &config);
-        let mut early = Vec::new();
         if !self.hold {
             // The config is asked for first, the mounts follow while it is on its way.
             let is_wrapped = matches!(self.job.task, Task::Unwrap) || record::annotated(&manifest).is_some();
-            early = self.begin(&layers, is_wrapped);
+            self.begin(&layers, is_wrapped, descriptor.and_then(|d| d.platform.as_ref()));
         }
-        let bytes = match reading.await {
-            Ok(bytes) => bytes,
-            Err(error) => {
-                self.close(early).await;
-                return Err(error);
+        let bytes = reading.await?;
+        match self.rewrite(manifest, bytes.clone(), descriptor).await? {
+            Outcome::Image(platform, rewritten) => {
+                let rewritten = *rewritten;
+                Ok(Node::Image(Box::new(ImageNode { platform, source, config: bytes, rewritten })))
             }
-        };
-        match self.rewrite(manifest, bytes.clone(), descriptor).await {
-            Ok(Outcome::Image(platform, rewritten)) => {
-                if rewritten.layer.is_none() && rewritten.config.is_none() {
-                    self.close(std::mem::take(&mut early)).await;
-                }
-                let early = Mutex::new(early);
-                Ok(Node::Image(Box::new(ImageNode {
-                    platform,
-                    source,
-                    config: bytes,
-                    rewritten: *rewritten,
-                    early,
-                })))
-            }
-            Ok(Outcome::NotAnImage(manifest, kind)) => {
-                self.close(early).await;
-                self.not_an_image(manifest, descriptor, &kind)
-            }
-            Err(error) => {
-                self.close(early).await;
-                Err(error)
-            }
+            Outcome::NotAnImage(manifest, kind) => self.not_an_image(manifest, descriptor, &kind),
         }
     }
 
-    /// Begins all moves of an image's layers, and opens uploads for what is new.
-    fn begin(&self, layers: &[Descriptor], is_wrapped: bool) -> Vec<Early> {
-        let uploads = match self.job.task {
-            Task::Wrap(_) => 2,
-            Task::Unwrap => 1,
-        };
-        let early = (0..uploads).map(|_| self.copier.open_early()).collect();
+    /// Begins all moves of an image's layers, and opens uploads for what will be new.
+    fn begin(&self, layers: &[Descriptor], is_wrapped: bool, platform: Option<&Platform>) {
+        for _ in 0..self.new_blobs(platform) {
+            self.copier.open_early();
+        }
         // The last layer of a wrapped image is the reaper's, which goes, or gives way to another.
         let layers = match layers {
             [layers @ .., _] if is_wrapped => layers,
@@ -230,12 +195,19 @@ impl Planner<'_> {
         for layer in layers {
             self.copier.start(layer);
         }
-        early
     }
 
-    async fn close(&self, early: Vec<Early>) {
-        for early in early {
-            self.copier.close(early).await;
+    /// How many blobs an image will probably have that are nowhere yet: a config, and a layer where its reaper
+    /// is not that of another image too.
+    fn new_blobs(&self, platform: Option<&Platform>) -> usize {
+        let Task::Wrap(wrap) = &self.job.task else { return 1 };
+        let Some(platform) = platform else { return 2 };
+        match wrap.reapers.select(platform) {
+            Ok(reaper) => {
+                let mut reapers = self.reapers.lock().unwrap_or_else(PoisonError::into_inner);
+                1 + usize::from(reapers.insert(reaper.digest.clone()))
+            }
+            Err(_) => 0,
         }
     }
 

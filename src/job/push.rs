@@ -1,7 +1,7 @@
 //! Writes a tree, from the leaves up: blobs, children, the index, and the tag last.
 
 use super::plan::{Carried, ImageNode, Node};
-use crate::copy::{Copier, Early};
+use crate::copy::Copier;
 use crate::error::Result;
 use crate::image::{Content, Digest};
 use crate::transport::Sink;
@@ -53,25 +53,17 @@ impl Pusher<'_> {
     async fn image(&self, image: &ImageNode) -> Result<()> {
         let rewritten = &image.rewritten;
         let Content::Image { config, layers } = &rewritten.manifest.content else { return Ok(()) };
-        let mut early = image.take_early().into_iter();
-        let mut next = || early.next().unwrap_or_else(Early::none);
-        let (for_config, for_layer) = (next(), next());
         let added = rewritten.layer.as_ref().map(|layer| (layer, &layers[layers.len() - 1]));
         let kept = &layers[..layers.len() - usize::from(added.is_some())];
         let layer = async {
             match added {
-                Some((layer, descriptor)) => {
-                    self.copier.bytes(for_layer, descriptor, layer.blob.clone()).await
-                }
-                None => {
-                    self.copier.close(for_layer).await;
-                    Ok(())
-                }
+                Some((layer, descriptor)) => self.copier.bytes(descriptor, layer.blob.clone()).await,
+                None => Ok(()),
             }
         };
         let config = async {
             match &rewritten.config {
-                Some(bytes) => self.copier.bytes(for_config, config, bytes.clone()).await,
+                Some(bytes) => self.copier.bytes(config, bytes.clone()).await,
                 None => self.copier.blob(config).await,
             }
         };

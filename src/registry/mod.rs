@@ -189,10 +189,6 @@ impl Sink for Repository {
         self.uploads.open().await.map(Some)
     }
 
-    async fn close(&self, slot: Slot) {
-        self.uploads.close(slot).await;
-    }
-
     async fn put(&self, slot: Option<Slot>, descriptor: &Descriptor, payload: Payload<'_>) -> Result<()> {
         self.uploads.put(slot, descriptor, payload).await
     }

@@ -81,9 +81,6 @@ pub trait Sink: Send + Sync {
         Ok(None)
     }
 
-    /// Gives up an upload that is not needed after all.
-    async fn close(&self, _slot: Slot) {}
-
     /// Sends a blob.
     async fn put(&self, slot: Option<Slot>, descriptor: &Descriptor, payload: Payload<'_>) -> Result<()>;
 

@@ -2,12 +2,13 @@
 //! run over mutations of `testdata/fuzz`. What cargo-fuzz found lies there too.
 
 use crate::credentials::file;
+use crate::error::Result;
 use crate::image::json::Document;
 use crate::image::reference::File;
 use crate::image::{
     Content, Descriptor, Digest, ImageConfig, Location, Manifest, Name, Platform, media_type,
 };
-use crate::job::survey;
+use crate::job::{read, survey};
 use crate::reapers::Reapers;
 use crate::registry::auth;
 use crate::rewrite::elf::Program;
@@ -61,7 +62,10 @@ pub fn manifests(data: &[u8]) {
         let Ok(manifest) = Manifest::parse(data.to_vec(), declared) else { continue };
         assert_eq!(manifest.bytes, data);
         assert_eq!(manifest.digest, Digest::sha256(data));
-        let Content::Index { .. } = manifest.content else { continue };
+        let Content::Index { .. } = manifest.content else {
+            image_manifest(&manifest);
+            continue;
+        };
         let child = Manifest::parse(r#"{"schemaVersion":2,"config":{},"layers":[]}"#, None);
         let children: Vec<Replaced> = (0..manifest.children().len().min(3))
             .filter_map(|position| Some(Replaced { position, manifest: child.clone().ok()? }))
@@ -79,6 +83,24 @@ pub fn manifests(data: &[u8]) {
         let _ = index::wrap(&base, &[], &[0], &recipe);
         let _ = index::unwrap(&base.manifest, &children);
     }
+}
+
+/// The manifest of an image, with a config that fits, comes out of its wrap as it went in.
+fn image_manifest(manifest: &Manifest) {
+    let Content::Image { layers, .. } = &manifest.content else { return };
+    let ids: Vec<String> =
+        (0..layers.len()).map(|n| format!("\"{}\"", Digest::sha256(n.to_string()))).collect();
+    let config = format!(
+        r#"{{"os":"linux","architecture":"amd64","rootfs":{{"type":"layers","diff_ids":[{}]}}}}"#,
+        ids.join(",")
+    );
+    let Ok(mut text) = Document::new(&manifest.bytes) else { return };
+    let digest = format!("\"{}\"", Digest::sha256(&config));
+    let fitted = text.set("/config/digest", &digest).is_ok()
+        && text.set("/config/size", &config.len().to_string()).is_ok();
+    let parsed = Manifest::parse(text.into_bytes(), Some(&manifest.media_type));
+    let Some(manifest) = parsed.ok().filter(|_| fitted) else { return };
+    wrap_and_back(manifest, config.into_bytes());
 }
 
 /// Unwrap is the inverse of wrap, and wrapping twice is wrapping once.
@@ -103,14 +125,18 @@ pub fn configs(data: &[u8]) {
         layers.join(",")
     );
     let manifest = Manifest::parse(text, None).expect("a manifest");
-    let Ok(Read::Image(source)) = Image::read(manifest, data.to_vec().into(), true) else { return };
+    wrap_and_back(manifest, data.to_vec());
+}
+
+fn wrap_and_back(manifest: Manifest, config: Vec<u8>) {
+    let Ok(Read::Image(source)) = Image::read(manifest, config.clone().into(), true) else { return };
     let (reapers, policy) = (Reapers::default(), Policy::default());
     let Ok(wrapped) = rewrite::wrap(&source, &reapers, &policy, &[]) else { return };
-    let Some(config) = wrapped.config.filter(|_| wrapped.action == Action::Wrapped) else { return };
-    let wrapped = Image::new(wrapped.manifest, config, true).expect("a wrapped image is an image");
+    let Some(new) = wrapped.config.filter(|_| wrapped.action == Action::Wrapped) else { return };
+    let wrapped = Image::new(wrapped.manifest, new, true).expect("a wrapped image is an image");
     let back = rewrite::unwrap(&wrapped).expect("what was wrapped can be unwrapped");
     assert_eq!(back.manifest.bytes, source.manifest.bytes);
-    assert_eq!(back.config.expect("a config"), data);
+    assert_eq!(back.config.expect("a config"), config);
     let twice = rewrite::wrap(&wrapped, &reapers, &policy, &[]).expect("what was wrapped can be wrapped");
     assert_eq!(twice.action, Action::Unchanged);
     assert_eq!(twice.manifest.bytes, wrapped.manifest.bytes);
@@ -146,18 +172,30 @@ pub fn splice(data: &[u8]) {
     }
 }
 
-/// An archive gives an image or an error.
+/// An archive gives an image, with all its blobs as they should be, or an error.
 pub fn archives(data: &[u8]) {
     let mut archive = tempfile::NamedTempFile::new().expect("a temporary file");
     archive.write_all(data).expect("a temporary file");
     let name = File::Path(archive.path().to_owned());
     let runtime = tokio::runtime::Builder::new_current_thread().build().expect("a runtime");
     if let Ok(archive) = DockerArchive::open(&name, None) {
-        let _ = runtime.block_on(archive.manifest());
+        let _ = runtime.block_on(read_all(&archive));
     }
     if let Ok(archive) = OciArchive::open(&name, None) {
-        let _ = runtime.block_on(archive.manifest());
+        let _ = runtime.block_on(read_all(&archive));
     }
+}
+
+async fn read_all(archive: &dyn Source) -> Result<()> {
+    let mut manifest = archive.manifest().await?;
+    if let Some(child) = manifest.children().first() {
+        manifest = archive.child(child).await?;
+    }
+    for blob in manifest.blobs() {
+        let read = read::blob(archive, blob, 1 << 20).await?;
+        assert!(blob.digest.matches(&read), "a blob is what its descriptor says");
+    }
+    read::image(archive, manifest).await.map(drop)
 }
 
 /// Layers, which anybody may have made.

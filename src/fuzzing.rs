@@ -8,7 +8,8 @@ use crate::image::reference::File;
 use crate::image::{
     Content, Descriptor, Digest, ImageConfig, Location, Manifest, Name, Platform, media_type,
 };
-use crate::job::{read, survey};
+use crate::job::read::{self, Reader};
+use crate::job::survey;
 use crate::reapers::Reapers;
 use crate::registry::auth;
 use crate::rewrite::elf::Program;
@@ -22,6 +23,7 @@ use std::fmt::{Debug, Display};
 use std::io::Write;
 use std::path::Path;
 use std::str::FromStr;
+use std::sync::Arc;
 use std::time::Instant;
 
 /// A body, by the name of its target.
@@ -72,7 +74,7 @@ pub fn manifests(data: &[u8]) {
             .collect();
         let base = Base { source: manifest.digest.clone(), dropped: 0, manifest };
         let recipe = Digest::sha256("recipe");
-        if let Ok(wrapped) = index::wrap(&base, &children, &[], &recipe) {
+        if let Ok(wrapped) = index::wrap(&base, &children, &[], 0, &recipe) {
             let again = Manifest::parse(wrapped.bytes.clone(), Some(&wrapped.media_type));
             assert_eq!(
                 again.expect("a wrapped index is an index").children().len(),
@@ -80,7 +82,7 @@ pub fn manifests(data: &[u8]) {
             );
         }
         // Leaving one out may fail, but not give nonsense.
-        let _ = index::wrap(&base, &[], &[0], &recipe);
+        let _ = index::wrap(&base, &[], &[0], 0, &recipe);
         let _ = index::unwrap(&base.manifest, &children);
     }
 }
@@ -179,23 +181,23 @@ pub fn archives(data: &[u8]) {
     let name = File::Path(archive.path().to_owned());
     let runtime = tokio::runtime::Builder::new_current_thread().build().expect("a runtime");
     if let Ok(archive) = DockerArchive::open(&name, None) {
-        let _ = runtime.block_on(read_all(&archive));
+        let _ = runtime.block_on(read_all(Arc::new(archive)));
     }
     if let Ok(archive) = OciArchive::open(&name, None) {
-        let _ = runtime.block_on(read_all(&archive));
+        let _ = runtime.block_on(read_all(Arc::new(archive)));
     }
 }
 
-async fn read_all(archive: &dyn Source) -> Result<()> {
+async fn read_all(archive: Arc<dyn Source>) -> Result<()> {
     let mut manifest = archive.manifest().await?;
     if let Some(child) = manifest.children().first() {
         manifest = archive.child(child).await?;
     }
     for blob in manifest.blobs() {
-        let read = read::blob(archive, blob, 1 << 20).await?;
+        let read = read::blob(&*archive, blob, 1 << 20).await?;
         assert!(blob.digest.matches(&read), "a blob is what its descriptor says");
     }
-    read::image(archive, manifest).await.map(drop)
+    Reader::new(archive).tree(manifest, &|_| true).await.map(drop)
 }
 
 /// Layers, which anybody may have made.

@@ -4,13 +4,11 @@ use super::options::{Format, Global, SourceOptions};
 use super::output::{Console, result};
 use super::places::Places;
 use crate::error::{Context, Error, Kind, Result};
-use crate::image::{Content, Descriptor, Location, Manifest, Platform};
+use crate::image::{Descriptor, Location, Manifest, Platform};
 use crate::inspect::{Findings, inspect};
-use crate::job::read;
+use crate::job::read::{Reader, Tree};
 use crate::reapers::Reapers;
-use crate::rewrite::Image;
 use crate::transport::{Source, Stats};
-use futures_util::future::try_join_all;
 use serde_json::{Value, json};
 use std::sync::Arc;
 
@@ -33,7 +31,7 @@ pub async fn run(global: &Global, args: Args, console: &Console) -> Result<()> {
     let wanted = args.platform.iter().map(|p| p.parse()).collect::<Result<Vec<Platform>>>()?;
     let mut places = Places::new(&args.from.network, console, Arc::new(Stats::default()));
     let source = places.source(&location, &args.from).await?;
-    let looking = look(&*source, &wanted);
+    let looking = look(source, &wanted);
     let (manifest, findings, referrers) =
         super::interruptible(looking, async || {}).await.context(|| format!("{location}"))?;
     let text = match global.output {
@@ -53,30 +51,25 @@ pub async fn run(global: &Global, args: Args, console: &Console) -> Result<()> {
     Ok(())
 }
 
-async fn look(source: &dyn Source, wanted: &[Platform]) -> Result<(Manifest, Vec<Findings>, Vec<String>)> {
+async fn look(
+    source: Arc<dyn Source>,
+    wanted: &[Platform],
+) -> Result<(Manifest, Vec<Findings>, Vec<String>)> {
     let manifest = source.manifest().await?;
-    let reapers = Reapers::default();
-    let findings = match &manifest.content {
-        Content::Index { children } => {
-            let is_wanted = |d: &&Descriptor| match &d.platform {
-                _ if d.is_attestation() => false,
-                Some(p) if !wanted.is_empty() => wanted.iter().any(|w| p.satisfies(w)),
-                Some(p) => !p.is_unknown(),
-                None => wanted.is_empty(),
-            };
-            let images = children.iter().filter(is_wanted).map(|d| async {
-                let child = source.child(d).await?;
-                read::image(source, child).await.context(|| format!("{}", d.digest))
-            });
-            try_join_all(images).await?.into_iter().flatten().collect()
-        }
-        _ => match read::image(source, manifest.clone()).await? {
-            Some(findings) => vec![findings],
-            None => return Err(crate::rewrite::artifact(&manifest.media_type)),
-        },
+    let is_wanted = |child: &Descriptor| match &child.platform {
+        _ if child.is_attestation() => false,
+        _ if child.is_index() => true,
+        Some(p) if !wanted.is_empty() => wanted.iter().any(|w| p.satisfies(w)),
+        Some(p) => !p.is_unknown(),
+        None => wanted.is_empty(),
     };
-    let findings: Vec<Findings> =
-        findings.into_iter().map(|image: Image| inspect(&image, &reapers)).collect();
+    let reader = Reader::new(source.clone());
+    let tree = reader.tree(manifest.clone(), &is_wanted).await?;
+    if matches!(tree, Tree::Other) {
+        return Err(crate::rewrite::artifact(&manifest.media_type));
+    }
+    let reapers = Reapers::default();
+    let findings: Vec<Findings> = tree.images().iter().map(|image| inspect(image, &reapers)).collect();
     if findings.is_empty() {
         return Err(Error::usage("the image has none of these platforms"));
     }

@@ -33,7 +33,7 @@ pub async fn run(global: &Global, args: Args, console: &Console) -> Result<()> {
         Some(expected) => Some(places.source(expected, &args.from).await?),
         None => None,
     };
-    let verifying = verify(&*image, source.as_deref(), args.deep);
+    let verifying = verify(image, source, args.deep);
     let verified = super::interruptible(verifying, async || {}).await.context(|| format!("{location}"))?;
     let text = match global.output {
         Format::Json => json_of(&location, &verified).to_string(),

@@ -6,7 +6,7 @@ mod provenance;
 mod push;
 pub mod read;
 pub mod report;
-mod select;
+pub(crate) mod select;
 pub(crate) mod survey;
 
 use crate::copy::Copier;
@@ -17,6 +17,7 @@ use crate::rewrite::layer::Layer;
 use crate::rewrite::{Action, Policy, index, record};
 use crate::transport::{Sink, Source, Stats};
 use plan::Node;
+use read::Reader;
 use report::{PlatformReport, Report};
 use std::sync::Arc;
 
@@ -37,6 +38,16 @@ pub enum Task {
     Wrap(Wrap),
     /// Take it away again.
     Unwrap,
+}
+
+impl Task {
+    /// The platforms to keep of an index; all if empty.
+    fn platforms(&self) -> &[Platform] {
+        match self {
+            Task::Wrap(wrap) => &wrap.platforms,
+            Task::Unwrap => &[],
+        }
+    }
 }
 
 /// The choices of a wrap.
@@ -110,7 +121,8 @@ impl Job {
             return Err(Error::usage("the destination cannot hold a statement beside the image")
                 .hint("--provenance is for registries and oci: directories"));
         }
-        let (source, current) = self.read().await?;
+        let reader = Reader::new(self.source.clone());
+        let (source, current) = self.read(&reader).await?;
         if let Some(report) = self.nothing_to_do(&source, current.as_ref()).filter(|_| !self.provenance) {
             return Ok(report);
         }
@@ -120,7 +132,7 @@ impl Job {
         }
         // Where the destination may be up to date and only the configs can tell, nothing is begun before.
         let hold = current.as_ref().is_some_and(|current| self.may_be_done(&source, current));
-        let root = plan::Planner::new(self, &copier, hold).root(source.clone()).await?;
+        let root = plan::Planner::new(self, &reader, &copier, hold).root(source.clone()).await?;
         let mut report = if current.is_some_and(|c| c.digest == root.manifest().digest) {
             Report::new(&source, &root, None)
         } else {
@@ -153,12 +165,13 @@ impl Job {
 
     /// What [`Job::run`] would do, without doing any of it.
     pub async fn dry_run(&self) -> Result<(Report, Vec<report::Change>)> {
-        let (source, current) = self.read().await?;
+        let reader = Reader::new(self.source.clone());
+        let (source, current) = self.read(&reader).await?;
         if let Some(report) = self.nothing_to_do(&source, current.as_ref()) {
             return Ok((report, Vec::new()));
         }
         let copier = self.copier();
-        let root = plan::Planner::new(self, &copier, true).root(source.clone()).await?;
+        let root = plan::Planner::new(self, &reader, &copier, true).root(source.clone()).await?;
         let same = current.is_some_and(|c| c.digest == root.manifest().digest);
         let changes = if same { Vec::new() } else { report::changes(&root, &copier) };
         Ok((Report::new(&source, &root, None), changes))
@@ -168,26 +181,23 @@ impl Job {
         Copier::new(self.source.clone(), self.sink.clone(), self.streams, self.stats.clone())
     }
 
-    async fn read(&self) -> Result<(Manifest, Option<Manifest>)> {
+    async fn read(&self, reader: &Reader) -> Result<(Manifest, Option<Manifest>)> {
         if self.in_place {
             let source = self.source.manifest().await?;
             return Ok((source.clone(), Some(source)));
         }
         let (source, current) = tokio::join!(self.source.manifest(), self.sink.current());
         // What the source lacks matters more than what the destination answers.
-        Ok((self.fitting(source?).await?, current?))
+        Ok((self.fitting(source?, reader).await?, current?))
     }
 
     /// The image itself, where the destination takes no index.
-    async fn fitting(&self, mut source: Manifest) -> Result<Manifest> {
-        let wanted = match &self.task {
-            Task::Wrap(wrap) => wrap.platforms.as_slice(),
-            Task::Unwrap => &[],
-        };
-        while !self.sink.takes_indexes() && matches!(source.content, Content::Index { .. }) {
-            source = self.source.child(select::one(&source, wanted)?).await?;
+    async fn fitting(&self, source: Manifest, reader: &Reader) -> Result<Manifest> {
+        if self.sink.takes_indexes() || !matches!(source.content, Content::Index { .. }) {
+            return Ok(source);
         }
-        Ok(source)
+        let image = select::one(reader, &source, self.task.platforms()).await?;
+        reader.child(&image).await.map(|manifest| manifest.as_ref().clone())
     }
 
     /// The answer that two requests give: what the destination records says all.

@@ -1,7 +1,9 @@
 //! From a manifest to a tree of what will be written. Reads manifests and configs; begins to move blobs as
 //! soon as they are known, unless that is held back.
 
-use super::{Attestations, Job, Task, Wrap, read, select, survey};
+use super::read::{Limits, Reader};
+use super::select::{self, Selection};
+use super::{Attestations, Job, Task, Wrap, survey};
 use crate::copy::Copier;
 use crate::error::{Context, Error, Result};
 use crate::image::{Content, Descriptor, Digest, Manifest, Platform};
@@ -11,11 +13,6 @@ use bytes::Bytes;
 use futures_util::future::{BoxFuture, FutureExt, try_join_all};
 use std::collections::HashSet;
 use std::sync::{Mutex, PoisonError};
-
-/// How deep indexes may nest.
-const MAX_DEPTH: usize = 8;
-/// How many children an index may have.
-const MAX_CHILDREN: usize = 1024;
 
 /// A manifest that will be at the destination.
 pub enum Node {
@@ -42,6 +39,8 @@ pub struct IndexNode {
     pub source: Digest,
     pub children: Vec<Child>,
     pub notes: Vec<String>,
+    /// How many children are left out now, here and below.
+    pub dropped: usize,
     /// The index before any wrap.
     pub base: Manifest,
 }
@@ -83,6 +82,14 @@ impl Node {
         }
     }
 
+    /// How many children an index and those in it lose.
+    fn dropped(&self) -> usize {
+        match self {
+            Node::Index(index) => index.dropped,
+            _ => 0,
+        }
+    }
+
     /// The manifest as it was before any wrap, where that is another than the one read.
     fn original(&self) -> Option<Manifest> {
         match self {
@@ -113,22 +120,25 @@ enum Outcome {
 /// Makes the tree.
 pub struct Planner<'a> {
     job: &'a Job,
+    reader: &'a Reader,
     copier: &'a Copier,
     /// Begin nothing yet.
     hold: bool,
-    /// Reapers for which an upload was opened.
-    reapers: Mutex<HashSet<Digest>>,
+    limits: Limits,
+    /// Reapers, and configs to be rewritten, for which an upload was opened.
+    expected: Mutex<HashSet<Digest>>,
 }
 
 impl<'a> Planner<'a> {
     /// `hold`: begin nothing yet.
-    pub fn new(job: &'a Job, copier: &'a Copier, hold: bool) -> Self {
-        Planner { job, copier, hold, reapers: Mutex::default() }
+    pub fn new(job: &'a Job, reader: &'a Reader, copier: &'a Copier, hold: bool) -> Self {
+        Planner { job, reader, copier, hold, limits: Limits::default(), expected: Mutex::default() }
     }
 
     /// The tree of an image.
     pub async fn root(&self, manifest: Manifest) -> Result<Node> {
-        let node = self.node(manifest, None, 0).await?;
+        let selection = Selection::new(self.reader, &manifest, self.wanted()).await?;
+        let node = self.node(manifest, None, &selection, 0).await?;
         if let (Task::Unwrap, Node::Index(index)) = (&self.job.task, &node)
             && index.children.iter().all(|c| c.node.replacement().is_none())
         {
@@ -137,22 +147,21 @@ impl<'a> Planner<'a> {
         Ok(node)
     }
 
-    fn node(
-        &self,
+    fn wanted(&self) -> &[Platform] {
+        self.job.task.platforms()
+    }
+
+    fn node<'s>(
+        &'s self,
         manifest: Manifest,
         descriptor: Option<&Descriptor>,
+        selection: &'s Selection,
         depth: usize,
-    ) -> BoxFuture<'_, Result<Node>> {
+    ) -> BoxFuture<'s, Result<Node>> {
         let descriptor = descriptor.cloned();
         async move {
             match &manifest.content {
-                Content::Index { children } if depth >= MAX_DEPTH || children.len() > MAX_CHILDREN => {
-                    Err(Error::unsupported(format!(
-                        "the index {} nests deeper than {MAX_DEPTH} levels or has more than {MAX_CHILDREN} children",
-                        manifest.digest
-                    )))
-                }
-                Content::Index { .. } => self.index(manifest, depth).await,
+                Content::Index { .. } => self.index(manifest, selection, depth).await,
                 _ => self.image(manifest, descriptor.as_ref()).await,
             }
         }
@@ -166,11 +175,11 @@ impl<'a> Planner<'a> {
             Content::Index { .. } => return Err(Error::other("an index was taken for an image")),
         };
         let source = manifest.digest.clone();
-        let reading = read::config(&*self.job.source, &config);
+        let reading = self.reader.config(&config);
         if !self.hold {
             // The config is asked for first, the mounts follow while it is on its way.
             let is_wrapped = matches!(self.job.task, Task::Unwrap) || record::annotated(&manifest).is_some();
-            self.begin(&layers, is_wrapped, descriptor.and_then(|d| d.platform.as_ref()));
+            self.begin(&config, &layers, is_wrapped, descriptor.and_then(|d| d.platform.as_ref()));
         }
         let bytes = reading.await?;
         match self.rewrite(manifest, bytes.clone(), descriptor).await? {
@@ -183,8 +192,14 @@ impl<'a> Planner<'a> {
     }
 
     /// Begins all moves of an image's layers, and opens uploads for what will be new.
-    fn begin(&self, layers: &[Descriptor], is_wrapped: bool, platform: Option<&Platform>) {
-        for _ in 0..self.new_blobs(platform) {
+    fn begin(
+        &self,
+        config: &Descriptor,
+        layers: &[Descriptor],
+        is_wrapped: bool,
+        platform: Option<&Platform>,
+    ) {
+        for _ in 0..self.new_blobs(&config.digest, platform) {
             self.copier.open_early();
         }
         // The last layer of a wrapped image is the reaper's, which goes, or gives way to another.
@@ -199,15 +214,14 @@ impl<'a> Planner<'a> {
 
     /// How many blobs an image will probably have that are nowhere yet: a config, and a layer where its reaper
     /// is not that of another image too.
-    fn new_blobs(&self, platform: Option<&Platform>) -> usize {
-        let Task::Wrap(wrap) = &self.job.task else { return 1 };
-        let Some(platform) = platform else { return 2 };
-        match wrap.reapers.select(platform) {
-            Ok(reaper) => {
-                let mut reapers = self.reapers.lock().unwrap_or_else(PoisonError::into_inner);
-                1 + usize::from(reapers.insert(reaper.digest.clone()))
-            }
-            Err(_) => 0,
+    fn new_blobs(&self, config: &Digest, platform: Option<&Platform>) -> usize {
+        let mut expected = self.expected.lock().unwrap_or_else(PoisonError::into_inner);
+        let for_config = usize::from(expected.insert(config.clone()));
+        let Task::Wrap(wrap) = &self.job.task else { return for_config };
+        match platform.map(|platform| wrap.reapers.select(platform)) {
+            None => for_config + 1,
+            Some(Ok(reaper)) => for_config + usize::from(expected.insert(reaper.digest.clone())),
+            Some(Err(_)) => 0,
         }
     }
 
@@ -223,6 +237,9 @@ impl<'a> Planner<'a> {
         };
         let platform = image.config.platform().ok().map(Platform::canonical);
         let in_index = descriptor.is_some();
+        if !in_index {
+            select::check_alone(platform.as_ref(), self.wanted())?;
+        }
         let rewritten = match &self.job.task {
             Task::Wrap(wrap) => match self.wrap(&image, wrap).await {
                 // One child that has no reaper does not keep the others from theirs.
@@ -273,14 +290,10 @@ impl<'a> Planner<'a> {
         }
     }
 
-    async fn index(&self, manifest: Manifest, depth: usize) -> Result<Node> {
-        let wanted = match &self.job.task {
-            Task::Wrap(wrap) => wrap.platforms.as_slice(),
-            Task::Unwrap => &[],
-        };
-        let chosen = select::children(&manifest, wanted)?;
-        let all = manifest.children().iter().enumerate();
-        let kept = all.filter(|(i, _)| chosen.contains(i)).map(|(i, d)| self.child(i, d, depth));
+    async fn index(&self, manifest: Manifest, selection: &Selection<'_>, depth: usize) -> Result<Node> {
+        self.limits.enter(&manifest, depth)?;
+        let kept = selection.of(&manifest);
+        let kept = kept.iter().map(|i| self.child(*i, &manifest.children()[*i], selection, depth));
         let mut children = try_join_all(kept).await?;
         let mut notes = Vec::new();
         let left_out = manifest.children().len() - children.len();
@@ -303,6 +316,7 @@ impl<'a> Planner<'a> {
         let base = index::unwrap(&manifest, &originals)?;
         let dropped: Vec<usize> =
             (0..manifest.children().len()).filter(|i| !children.iter().any(|c| c.position == *i)).collect();
+        let dropped_below = children.iter().map(|c| c.node.dropped()).sum();
         let result = match &self.job.task {
             Task::Wrap(wrap) => {
                 let replaced: Vec<Replaced> = children
@@ -317,10 +331,11 @@ impl<'a> Planner<'a> {
                             .then(|| Replaced { position: c.position, manifest: new.clone() })
                     })
                     .collect();
-                index::wrap(&base, &replaced, &dropped, &wrap.index_recipe())?
+                index::wrap(&base, &replaced, &dropped, dropped_below, &wrap.index_recipe())?
             }
             Task::Unwrap => {
-                if base.dropped > 0 {
+                // The root counts for all that are in it.
+                if base.dropped > 0 && depth == 0 {
                     notes.push(format!(
                         "the index had {} more children when it was wrapped; they are gone, so that its digest is a new one",
                         base.dropped
@@ -330,39 +345,35 @@ impl<'a> Planner<'a> {
             }
         };
         let source = manifest.digest.clone();
-        Ok(Node::Index(IndexNode { manifest: result, source, children, notes, base: base.manifest }))
+        let dropped = dropped.len() + dropped_below;
+        Ok(Node::Index(IndexNode { manifest: result, source, children, notes, dropped, base: base.manifest }))
     }
 
-    async fn child(&self, position: usize, descriptor: &Descriptor, depth: usize) -> Result<Child> {
+    async fn child(
+        &self,
+        position: usize,
+        descriptor: &Descriptor,
+        selection: &Selection<'_>,
+        depth: usize,
+    ) -> Result<Child> {
         let here = || match &descriptor.platform {
             Some(platform) if !platform.is_unknown() => {
                 format!("the image for {platform}, {}", descriptor.digest)
             }
             _ => format!("the child {}", descriptor.digest),
         };
-        let carry = |reason: &str| self.carried(descriptor.clone(), reason.to_string(), depth);
-        let is_manifest = descriptor.media_type.is_empty() || descriptor.is_image() || descriptor.is_index();
-        let node = if descriptor.is_attestation() {
-            Node::Carried(carry("an attestation").await.context(here)?)
-        } else if !is_manifest {
-            Node::Carried(
-                carry(&format!("not a container image ({})", descriptor.media_type)).await.context(here)?,
-            )
-        } else if descriptor
-            .platform
-            .as_ref()
-            .is_some_and(|p| !p.os.is_empty() && p.os != "linux" && !p.is_unknown())
-        {
-            Node::Carried(carry("not a Linux image").await.context(here)?)
-        } else {
-            let manifest = self.job.source.child(descriptor).await.context(here)?;
-            let node = self.node(manifest, Some(descriptor), depth + 1).await.context(here)?;
-            match node {
-                Node::Carried(carried) => Node::Carried(self.filled(carried, depth).await.context(here)?),
-                node => node,
+        let node: BoxFuture<'_, Result<Node>> = async {
+            if let Some(reason) = select::carried(descriptor) {
+                return Ok(Node::Carried(self.carried(descriptor.clone(), reason, depth).await?));
             }
-        };
-        Ok(Child { position, descriptor: descriptor.clone(), node })
+            let manifest = self.reader.child(descriptor).await?.as_ref().clone();
+            match self.node(manifest, Some(descriptor), selection, depth + 1).await? {
+                Node::Carried(carried) => Ok(Node::Carried(self.filled(carried, depth).await?)),
+                node => Ok(node),
+            }
+        }
+        .boxed();
+        Ok(Child { position, descriptor: descriptor.clone(), node: node.await.context(here)? })
     }
 
     /// Something that is taken along: read only if the destination lacks it.
@@ -376,7 +387,7 @@ impl<'a> Planner<'a> {
             let platform = descriptor.platform.clone();
             let mut carried = Carried { platform, reason, manifest: None, children: Vec::new(), descriptor };
             if !self.copier.has(&carried.descriptor.digest) {
-                carried.manifest = Some(self.job.source.child(&carried.descriptor).await?);
+                carried.manifest = Some(self.reader.child(&carried.descriptor).await?.as_ref().clone());
             }
             self.filled(carried, depth).await
         }
@@ -385,10 +396,10 @@ impl<'a> Planner<'a> {
 
     /// Begins the moves of what a carried manifest needs, and reads what is below it.
     async fn filled(&self, mut carried: Carried, depth: usize) -> Result<Carried> {
-        if depth >= MAX_DEPTH {
-            return Err(Error::unsupported(format!("indexes nest deeper than {MAX_DEPTH} levels")));
-        }
         let Some(manifest) = &carried.manifest else { return Ok(carried) };
+        if !manifest.children().is_empty() {
+            self.limits.enter(manifest, depth + 1)?;
+        }
         if !self.hold {
             manifest.blobs().into_iter().for_each(|blob| self.copier.start(blob));
         }

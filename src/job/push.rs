@@ -1,87 +1,120 @@
-//! Writes a tree, from the leaves up: blobs, children, the index, and the tag last.
+//! Writes a tree, from the leaves up: blobs, images, the indexes above them, and the tag last.
 
-use super::plan::{Carried, ImageNode, Node};
+use super::plan::{Carried, Child, ImageNode, Node};
 use crate::copy::Copier;
 use crate::error::Result;
-use crate::image::{Content, Digest};
+use crate::image::{Content, Digest, Manifest};
 use crate::transport::Sink;
-use futures_util::future::{BoxFuture, FutureExt, try_join_all};
+use futures_util::future::try_join_all;
+use std::collections::HashSet;
 
 /// Writes the tree and moves the tag to it.
 pub async fn push(copier: &Copier, sink: &dyn Sink, root: &Node) -> Result<Digest> {
-    let pusher = Pusher { copier, sink };
-    pusher.below(root).await?;
+    match root {
+        Node::Image(image) => image_blobs(copier, image).await?,
+        Node::Index(index) => {
+            for level in Levels::below(&index.children).by_height {
+                try_join_all(level.iter().map(|one| one.write(copier, sink))).await?;
+            }
+        }
+        Node::Carried(_) => {}
+    }
     sink.put_manifest(root.manifest(), None).await
 }
 
-struct Pusher<'a> {
-    copier: &'a Copier,
-    sink: &'a dyn Sink,
+/// The manifests below the root, each digest once, by their height above the leaves.
+#[derive(Default)]
+struct Levels<'a> {
+    by_height: Vec<Vec<One<'a>>>,
+    seen: HashSet<&'a Digest>,
 }
 
-impl Pusher<'_> {
-    /// Everything a manifest points to.
-    fn below<'a>(&'a self, node: &'a Node) -> BoxFuture<'a, Result<()>> {
-        async move {
-            match node {
-                Node::Image(image) => self.image(image).await,
-                Node::Index(index) => {
-                    let children = index.children.iter().map(|child| async {
-                        if let Node::Carried(carried) = &child.node {
-                            return self.carried(carried).await;
-                        }
-                        self.below(&child.node).await?;
-                        let manifest = child.node.manifest();
-                        // Under its own digest where it is the one that was read, which may be no SHA-256.
-                        let (digest, is_old) = match manifest.digest == *child.node.source() {
-                            true => (&child.descriptor.digest, true),
-                            false => (&manifest.digest, false),
-                        };
-                        match self.copier.knows_of(digest) || (is_old && self.copier.has(digest)) {
-                            true => Ok(()),
-                            false => self.sink.put_manifest(manifest, Some(digest)).await.map(drop),
-                        }
-                    });
-                    try_join_all(children).await.map(drop)
-                }
-                Node::Carried(carried) => self.carried(carried).await,
-            }
+/// A manifest to be written.
+struct One<'a> {
+    digest: &'a Digest,
+    manifest: &'a Manifest,
+    /// Whether the source has it.
+    is_old: bool,
+    /// The image, where it is one that was looked into.
+    image: Option<&'a ImageNode>,
+}
+
+impl<'a> Levels<'a> {
+    fn below(children: &'a [Child]) -> Self {
+        let mut levels = Levels::default();
+        for child in children {
+            levels.child(child);
         }
-        .boxed()
+        levels
     }
 
-    async fn image(&self, image: &ImageNode) -> Result<()> {
-        let rewritten = &image.rewritten;
-        let Content::Image { config, layers } = &rewritten.manifest.content else { return Ok(()) };
-        let added = rewritten.layer.as_ref().map(|layer| (layer, &layers[layers.len() - 1]));
-        let kept = &layers[..layers.len() - usize::from(added.is_some())];
-        let layer = async {
-            match added {
-                Some((layer, descriptor)) => self.copier.bytes(descriptor, layer.blob.clone()).await,
-                None => Ok(()),
+    /// Returns the height.
+    fn child(&mut self, child: &'a Child) -> usize {
+        let (height, image) = match &child.node {
+            Node::Carried(carried) => return self.carried(carried),
+            Node::Image(image) => (0, Some(image.as_ref())),
+            Node::Index(index) => {
+                let below = index.children.iter().map(|child| self.child(child) + 1);
+                (below.max().unwrap_or(0), None)
             }
         };
-        let config = async {
-            match &rewritten.config {
-                Some(bytes) => self.copier.bytes(config, bytes.clone()).await,
-                None => self.copier.blob(config).await,
-            }
-        };
-        let moves = try_join_all(kept.iter().map(|d| self.copier.blob(d)));
-        tokio::try_join!(layer, config, moves).map(drop)
+        let manifest = child.node.manifest();
+        let is_old = manifest.digest == *child.node.source();
+        // Under its own digest where it is the one that was read, which may be no SHA-256.
+        let digest = if is_old { &child.descriptor.digest } else { &manifest.digest };
+        self.add(One { digest, manifest, is_old, image }, height)
     }
 
-    fn carried<'a>(&'a self, carried: &'a Carried) -> BoxFuture<'a, Result<()>> {
-        async move {
-            let Some(manifest) = &carried.manifest else { return Ok(()) };
-            let blobs = manifest.blobs().into_iter().map(|blob| self.copier.blob(blob));
-            let children = carried.children.iter().map(|child| self.carried(child));
-            tokio::try_join!(try_join_all(blobs), try_join_all(children))?;
-            match self.copier.has(&carried.descriptor.digest) {
-                true => Ok(()),
-                false => self.sink.put_manifest(manifest, Some(&carried.descriptor.digest)).await.map(drop),
+    fn carried(&mut self, carried: &'a Carried) -> usize {
+        let height = carried.children.iter().map(|child| self.carried(child) + 1).max().unwrap_or(0);
+        match &carried.manifest {
+            Some(manifest) => {
+                let digest = &carried.descriptor.digest;
+                self.add(One { digest, manifest, is_old: true, image: None }, height)
             }
+            None => height,
         }
-        .boxed()
     }
+
+    fn add(&mut self, one: One<'a>, height: usize) -> usize {
+        if self.seen.insert(one.digest) {
+            self.by_height.resize_with(self.by_height.len().max(height + 1), Vec::new);
+            self.by_height[height].push(one);
+        }
+        height
+    }
+}
+
+impl One<'_> {
+    async fn write(&self, copier: &Copier, sink: &dyn Sink) -> Result<()> {
+        match self.image {
+            Some(image) => image_blobs(copier, image).await?,
+            None => drop(try_join_all(self.manifest.blobs().into_iter().map(|b| copier.blob(b))).await?),
+        }
+        match copier.knows_of(self.digest) || (self.is_old && copier.has(self.digest)) {
+            true => Ok(()),
+            false => sink.put_manifest(self.manifest, Some(self.digest)).await.map(drop),
+        }
+    }
+}
+
+async fn image_blobs(copier: &Copier, image: &ImageNode) -> Result<()> {
+    let rewritten = &image.rewritten;
+    let Content::Image { config, layers } = &rewritten.manifest.content else { return Ok(()) };
+    let added = rewritten.layer.as_ref().map(|layer| (layer, &layers[layers.len() - 1]));
+    let kept = &layers[..layers.len() - usize::from(added.is_some())];
+    let layer = async {
+        match added {
+            Some((layer, descriptor)) => copier.bytes(descriptor, layer.blob.clone()).await,
+            None => Ok(()),
+        }
+    };
+    let config = async {
+        match &rewritten.config {
+            Some(bytes) => copier.bytes(config, bytes.clone()).await,
+            None => copier.blob(config).await,
+        }
+    };
+    let moves = try_join_all(kept.iter().map(|d| copier.blob(d)));
+    tokio::try_join!(layer, config, moves).map(drop)
 }

@@ -1,14 +1,155 @@
-//! Manifests and configs, read whole and verified.
+//! Manifests and configs, read whole and verified, and each of them once.
 
 use crate::error::{Context, Error, Result};
-use crate::image::{Content, Descriptor, MAX_CONFIG, Manifest};
+use crate::image::{Content, Descriptor, Digest, MAX_CONFIG, Manifest};
 use crate::rewrite::{Image, Read};
 use crate::transport::Source;
 use crate::transport::verify::{read_whole, verified};
 use bytes::Bytes;
+use futures_util::future::{BoxFuture, FutureExt, Shared, try_join_all};
+use std::collections::HashMap;
+use std::hash::Hash;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
 
-/// The config of an image.
-pub async fn config(source: &dyn Source, descriptor: &Descriptor) -> Result<Bytes> {
+/// How deep indexes may nest.
+const MAX_DEPTH: usize = 8;
+/// How many manifests there may be below an index, each counted as often as it is pointed to: a few small indexes
+/// that point to each other a thousand times would have no end.
+const MAX_MANIFESTS: usize = 1024;
+
+/// What bounds one way through an image.
+#[derive(Debug, Default)]
+pub struct Limits {
+    met: AtomicUsize,
+}
+
+impl Limits {
+    /// Fails where an index nests too deep, or its children are too many with all that were met before.
+    pub fn enter(&self, index: &Manifest, depth: usize) -> Result<()> {
+        let children = index.children().len();
+        let met = self.met.fetch_add(children, Ordering::Relaxed) + children;
+        if depth >= MAX_DEPTH || met > MAX_MANIFESTS {
+            return Err(Error::unsupported(format!(
+                "the index nests deeper than {MAX_DEPTH} levels or has more than {MAX_MANIFESTS} manifests below it"
+            ))
+            .hint("choose one of its images by digest"));
+        }
+        Ok(())
+    }
+}
+
+/// Digest, declared size and media type: all three are checked.
+type ManifestKey = (Digest, u64, String);
+type Once<T> = Shared<BoxFuture<'static, Result<T>>>;
+
+/// Reads an image and what is below it.
+pub struct Reader {
+    source: Arc<dyn Source>,
+    manifests: Mutex<HashMap<ManifestKey, Once<Arc<Manifest>>>>,
+    configs: Mutex<HashMap<(Digest, u64), Once<Bytes>>>,
+}
+
+impl Reader {
+    /// Nothing is read yet.
+    pub fn new(source: Arc<dyn Source>) -> Self {
+        Reader { source, manifests: Mutex::default(), configs: Mutex::default() }
+    }
+
+    /// Where is read from.
+    pub fn source(&self) -> &Arc<dyn Source> {
+        &self.source
+    }
+
+    /// The manifest of a child.
+    pub async fn child(&self, descriptor: &Descriptor) -> Result<Arc<Manifest>> {
+        let key = (descriptor.digest.clone(), descriptor.size, descriptor.media_type.clone());
+        let (source, wanted) = (self.source.clone(), descriptor.clone());
+        once(&self.manifests, key, async move { source.child(&wanted).await.map(Arc::new) }).await
+    }
+
+    /// The config of an image.
+    pub fn config(&self, descriptor: &Descriptor) -> impl Future<Output = Result<Bytes>> + Send + use<> {
+        let key = (descriptor.digest.clone(), descriptor.size);
+        let (source, wanted) = (self.source.clone(), descriptor.clone());
+        once(&self.configs, key, async move { config(&*source, &wanted).await })
+    }
+
+    /// What is below a manifest, as far as it is wanted: all at once, images with their configs.
+    pub fn tree<'a>(
+        &'a self,
+        manifest: Manifest,
+        wanted: &'a (dyn Fn(&Descriptor) -> bool + Sync),
+    ) -> BoxFuture<'a, Result<Tree>> {
+        let limits = Limits::default();
+        async move { self.subtree(manifest, wanted, &limits, 0).await }.boxed()
+    }
+
+    fn subtree<'a>(
+        &'a self,
+        manifest: Manifest,
+        wanted: &'a (dyn Fn(&Descriptor) -> bool + Sync),
+        limits: &'a Limits,
+        depth: usize,
+    ) -> BoxFuture<'a, Result<Tree>> {
+        async move {
+            let descriptor = match &manifest.content {
+                Content::Index { .. } => {
+                    limits.enter(&manifest, depth)?;
+                    let chosen = manifest.children().iter().enumerate().filter(|(_, child)| wanted(child));
+                    let below = chosen.map(|(position, child)| async move {
+                        let here = || format!("the child {}", child.digest);
+                        let manifest = self.child(child).await.context(here)?;
+                        let tree = self.subtree(manifest.as_ref().clone(), wanted, limits, depth + 1).await;
+                        tree.context(here).map(|tree| (position, tree))
+                    });
+                    let below = try_join_all(below).await?;
+                    return Ok(Tree::Index(manifest, below));
+                }
+                Content::Artifact { .. } => return Ok(Tree::Other),
+                Content::Image { config, .. } => config.as_ref().clone(),
+            };
+            let config = self.config(&descriptor).await?;
+            Ok(match Image::read(manifest, config, self.source.keeps_manifests())? {
+                Read::Image(image) => Tree::Image(image),
+                Read::Artifact(_) => Tree::Other,
+            })
+        }
+        .boxed()
+    }
+}
+
+/// A manifest and what is below it.
+pub enum Tree {
+    /// An image.
+    Image(Box<Image>),
+    /// An index, and those of its children that were wanted, by position.
+    Index(Manifest, Vec<(usize, Tree)>),
+    /// Something else.
+    Other,
+}
+
+impl Tree {
+    /// The images in it, in their order.
+    pub fn images(self) -> Vec<Image> {
+        match self {
+            Tree::Image(image) => vec![*image],
+            Tree::Index(_, children) => children.into_iter().flat_map(|(_, tree)| tree.images()).collect(),
+            Tree::Other => Vec::new(),
+        }
+    }
+}
+
+fn once<K: Hash + Eq, T: Clone + Send + Sync + 'static>(
+    all: &Mutex<HashMap<K, Once<T>>>,
+    key: K,
+    reading: impl Future<Output = Result<T>> + Send + 'static,
+) -> Once<T> {
+    let mut all = all.lock().unwrap_or_else(PoisonError::into_inner);
+    all.entry(key).or_insert_with(|| reading.boxed().shared()).clone()
+}
+
+async fn config(source: &dyn Source, descriptor: &Descriptor) -> Result<Bytes> {
     if descriptor.size > MAX_CONFIG {
         return Err(Error::unsupported(format!(
             "the image config has {} bytes, more than 8 MiB",
@@ -22,14 +163,4 @@ pub async fn config(source: &dyn Source, descriptor: &Descriptor) -> Result<Byte
 pub async fn blob(source: &dyn Source, descriptor: &Descriptor, limit: u64) -> Result<Bytes> {
     let stream = source.blob(descriptor).await?;
     read_whole(verified(stream, descriptor), descriptor, limit).await
-}
-
-/// The image of a manifest; `None` for what is something else.
-pub async fn image(source: &dyn Source, manifest: Manifest) -> Result<Option<Image>> {
-    let Content::Image { config: descriptor, .. } = &manifest.content else { return Ok(None) };
-    let bytes = config(source, descriptor).await?;
-    match Image::read(manifest, bytes, source.keeps_manifests())? {
-        Read::Image(image) => Ok(Some(*image)),
-        Read::Artifact(_) => Ok(None),
-    }
 }

@@ -44,18 +44,13 @@ impl Report {
     /// The report of a tree; `written` is the digest that the destination gave it.
     pub(super) fn new(source: &Manifest, root: &Node, written: Option<Digest>) -> Self {
         let platforms = platform_report(root);
-        let (mut notes, reason) = match root {
-            Node::Image(image) => (image.rewritten.notes.clone(), image.rewritten.reason.clone()),
-            Node::Index(index) => (index.notes.clone(), None),
-            Node::Carried(carried) => (Vec::new(), Some(carried.reason.clone())),
+        let reason = match root {
+            Node::Image(image) => image.rewritten.reason.clone(),
+            Node::Index(_) => None,
+            Node::Carried(carried) => Some(carried.reason.clone()),
         };
-        if let Node::Index(index) = root {
-            notes.extend(index.children.iter().flat_map(|child| match &child.node {
-                Node::Image(image) => image.rewritten.notes.clone(),
-                _ => Vec::new(),
-            }));
-            notes.dedup();
-        }
+        let mut notes = Vec::new();
+        collect_notes(root, &mut notes);
         Report {
             source_digest: source.digest.clone(),
             digest: written.unwrap_or_else(|| root.manifest().digest.clone()),
@@ -78,6 +73,23 @@ impl Report {
             notes: Vec::new(),
             platforms: Vec::new(),
         }
+    }
+}
+
+/// Each note once: the children of an index often have the same to say.
+fn collect_notes(node: &Node, notes: &mut Vec<String>) {
+    let own = match node {
+        Node::Image(image) => &image.rewritten.notes,
+        Node::Index(index) => &index.notes,
+        Node::Carried(_) => return,
+    };
+    for note in own {
+        if !notes.contains(note) {
+            notes.push(note.clone());
+        }
+    }
+    if let Node::Index(index) = node {
+        index.children.iter().for_each(|child| collect_notes(&child.node, notes));
     }
 }
 

@@ -1,53 +1,136 @@
-//! Which children of an index are meant by `--platform`.
+//! Which children of an index are meant: by `--platform`, and for a rewrite at all.
 
-use crate::error::{Error, Result};
-use crate::image::{Descriptor, Manifest, Platform};
+use super::read::{Limits, Reader};
+use crate::error::{Context, Error, Result};
+use crate::image::{Content, Descriptor, Digest, Manifest, Platform};
+use futures_util::future::{BoxFuture, FutureExt, try_join_all};
+use std::collections::HashSet;
 
-/// The positions of the children that are kept: those for a wanted platform and what describes them; all
-/// where nothing is wanted. Fails with [`Kind::Usage`](crate::error::Kind) if a platform is not there.
-pub fn children(index: &Manifest, wanted: &[Platform]) -> Result<Vec<usize>> {
-    let children = index.children();
-    if wanted.is_empty() {
-        return Ok((0..children.len()).collect());
-    }
-    let images = images(index, wanted)?;
-    let subjects: Vec<String> = images.iter().map(|i| children[*i].digest.to_string()).collect();
-    let describes_kept = |child: &Descriptor| {
-        child.annotation("vnd.docker.reference.digest").is_some_and(|s| subjects.iter().any(|d| d == s))
-    };
-    Ok((0..children.len()).filter(|i| images.contains(i) || describes_kept(&children[*i])).collect())
-}
-
-/// The one child to take where an index cannot go.
-pub fn one<'a>(index: &'a Manifest, wanted: &[Platform]) -> Result<&'a Descriptor> {
-    let no_index = || {
-        Error::usage("the destination holds images of one platform, not indexes")
-            .hint(format!("choose one with --platform: {}; or write to oci-archive:", available(index)))
-    };
-    if wanted.is_empty() {
-        return Err(no_index());
-    }
-    match images(index, wanted)?[..] {
-        [only] => Ok(&index.children()[only]),
-        _ => Err(no_index()),
+/// Why a child is taken along as it is, if its descriptor tells so.
+pub fn carried(child: &Descriptor) -> Option<String> {
+    let is_manifest = child.media_type.is_empty() || child.is_image() || child.is_index();
+    let other_os = |p: &Platform| !p.os.is_empty() && p.os != "linux" && !p.is_unknown();
+    if child.is_attestation() {
+        Some("an attestation".into())
+    } else if !is_manifest {
+        Some(format!("not a container image ({})", child.media_type))
+    } else if child.platform.as_ref().is_some_and(other_os) {
+        Some("not a Linux image".into())
+    } else {
+        None
     }
 }
 
-fn images(index: &Manifest, wanted: &[Platform]) -> Result<Vec<usize>> {
-    let is_for = |child: &Descriptor, platform: &Platform| {
-        child.platform.as_ref().is_some_and(|p| p.satisfies(platform))
-    };
-    if let Some(missing) = wanted.iter().find(|p| !index.children().iter().any(|c| is_for(c, p))) {
-        return Err(Error::usage(format!("the image has no platform {missing}"))
-            .hint(format!("it has: {}", available(index))));
-    }
-    let children = index.children().iter().enumerate();
-    Ok(children.filter(|(_, c)| wanted.iter().any(|p| is_for(c, p))).map(|(i, _)| i).collect())
+/// The platforms that are wanted, and the indexes below the root that hold them.
+pub struct Selection<'a> {
+    wanted: &'a [Platform],
+    /// Nested indexes with something wanted in them.
+    indexes: HashSet<Digest>,
+    /// The images that are wanted, in their order.
+    images: Vec<Descriptor>,
 }
 
-fn available(index: &Manifest) -> String {
-    let images = index.children().iter().filter(|d| !d.is_attestation());
-    let mut names: Vec<String> = images.filter_map(|d| Some(d.platform.as_ref()?.to_string())).collect();
-    names.dedup();
+impl<'a> Selection<'a> {
+    /// Looks for platforms in an index and those within it; everything is meant where nothing is wanted. Fails
+    /// with [`Kind::Usage`](crate::error::Kind) if a platform is not there.
+    pub async fn new(reader: &Reader, root: &Manifest, wanted: &'a [Platform]) -> Result<Self> {
+        let mut selection = Selection { wanted, indexes: HashSet::new(), images: Vec::new() };
+        if wanted.is_empty() || !matches!(root.content, Content::Index { .. }) {
+            return Ok(selection);
+        }
+        let all = leaves(reader, root, &Limits::default(), 0).await?;
+        let is_for = |image: &Descriptor, platform: &Platform| {
+            image.platform.as_ref().is_some_and(|p| p.satisfies(platform))
+        };
+        if let Some(missing) = wanted.iter().find(|p| !all.iter().any(|leaf| is_for(&leaf.image, p))) {
+            return Err(Error::usage(format!("the image has no platform {missing}"))
+                .hint(format!("it has: {}", names(&all))));
+        }
+        for leaf in all {
+            if wanted.iter().any(|p| is_for(&leaf.image, p)) {
+                selection.indexes.extend(leaf.above);
+                selection.images.push(leaf.image);
+            }
+        }
+        Ok(selection)
+    }
+
+    /// The positions of the children that are kept: those that are wanted and what describes them.
+    pub fn of(&self, index: &Manifest) -> Vec<usize> {
+        let children = index.children();
+        let is_meant = |child: &Descriptor| {
+            self.wanted.is_empty()
+                || self.indexes.contains(&child.digest)
+                || child.platform.as_ref().is_some_and(|p| self.wanted.iter().any(|w| p.satisfies(w)))
+        };
+        let kept: Vec<String> =
+            children.iter().filter(|c| is_meant(c)).map(|c| c.digest.to_string()).collect();
+        let describes_kept = |child: &Descriptor| {
+            child.annotation("vnd.docker.reference.digest").is_some_and(|s| kept.iter().any(|d| d == s))
+        };
+        (0..children.len()).filter(|i| is_meant(&children[*i]) || describes_kept(&children[*i])).collect()
+    }
+}
+
+/// Fails where an image that is no index's child is not for all the platforms that are wanted.
+pub fn check_alone(platform: Option<&Platform>, wanted: &[Platform]) -> Result<()> {
+    let Some(missing) = wanted.iter().find(|w| !platform.is_some_and(|p| p.satisfies(w))) else {
+        return Ok(());
+    };
+    let own = platform.map_or_else(|| "no platform it would name".to_string(), Platform::to_string);
+    Err(Error::usage(format!("the image has no platform {missing}"))
+        .hint(format!("it is a single image, for {own}")))
+}
+
+/// The one image to take where an index cannot go.
+pub async fn one(reader: &Reader, root: &Manifest, wanted: &[Platform]) -> Result<Descriptor> {
+    let selection = Selection::new(reader, root, wanted).await?;
+    match selection.images.split_first() {
+        Some((first, more)) if more.iter().all(|i| i.digest == first.digest) => Ok(first.clone()),
+        _ => {
+            let all = names(&leaves(reader, root, &Limits::default(), 0).await?);
+            Err(Error::usage("the destination holds images of one platform, not indexes")
+                .hint(format!("choose one with --platform: {all}; or write to oci-archive:")))
+        }
+    }
+}
+
+/// An image somewhere below an index, and the indexes above it but the root.
+struct Leaf {
+    above: Vec<Digest>,
+    image: Descriptor,
+}
+
+fn leaves<'a>(
+    reader: &'a Reader,
+    index: &'a Manifest,
+    limits: &'a Limits,
+    depth: usize,
+) -> BoxFuture<'a, Result<Vec<Leaf>>> {
+    async move {
+        limits.enter(index, depth)?;
+        let below = index.children().iter().filter(|c| !c.is_attestation()).map(|child| async move {
+            if !child.is_index() {
+                return Ok(vec![Leaf { above: Vec::new(), image: child.clone() }]);
+            }
+            let nested = reader.child(child).await.context(|| format!("the child {}", child.digest))?;
+            let mut below = leaves(reader, &nested, limits, depth + 1).await?;
+            below.iter_mut().for_each(|leaf| leaf.above.push(child.digest.clone()));
+            Result::<_>::Ok(below)
+        });
+        let below = try_join_all(below).await?;
+        Ok(below.into_iter().flatten().collect())
+    }
+    .boxed()
+}
+
+fn names(leaves: &[Leaf]) -> String {
+    let mut names: Vec<String> = Vec::new();
+    for platform in leaves.iter().filter_map(|leaf| leaf.image.platform.as_ref()) {
+        let name = platform.to_string();
+        if !names.contains(&name) {
+            names.push(name);
+        }
+    }
     names.join(", ")
 }

@@ -23,7 +23,7 @@ pub struct Replaced {
 struct Undos {
     /// How the annotations are restored.
     index: Vec<Undo>,
-    /// How many children were left out, so that the source's digest cannot come back.
+    /// How many children were left out here and below, so that the source's digest cannot come back.
     dropped: usize,
 }
 
@@ -34,7 +34,7 @@ pub struct Base {
     pub manifest: Manifest,
     /// The digest of the index that was wrapped first.
     pub source: Digest,
-    /// How many children it had more.
+    /// How many children it and the indexes in it had more.
     pub dropped: usize,
 }
 
@@ -50,8 +50,14 @@ pub fn recipe(reapers: &Reapers, policy: &Policy, selection: &str) -> Digest {
 }
 
 /// Puts the new children into an index and leaves out those at `dropped` (positions). Comes back
-/// unchanged if there is nothing to do.
-pub fn wrap(base: &Base, children: &[Replaced], dropped: &[usize], recipe: &Digest) -> Result<Manifest> {
+/// unchanged if there is nothing to do. `dropped_below`: how many the new children that are indexes have lost.
+pub fn wrap(
+    base: &Base,
+    children: &[Replaced],
+    dropped: &[usize],
+    dropped_below: usize,
+    recipe: &Digest,
+) -> Result<Manifest> {
     if children.is_empty() && dropped.is_empty() && base.dropped == 0 {
         return Ok(base.manifest.clone());
     }
@@ -60,14 +66,11 @@ pub fn wrap(base: &Base, children: &[Replaced], dropped: &[usize], recipe: &Dige
     if base.manifest.family() == Family::Oci {
         let mut undo = Record::write_annotations(&base.source, recipe, &mut text)?;
         undo.push(text.set(&undo_pointer(), "\"\"")?);
-        let undos = Undos { index: record::condense(&undo), dropped: base.dropped + dropped.len() };
+        let undos =
+            Undos { index: record::condense(&undo), dropped: base.dropped + dropped.len() + dropped_below };
         text.set(&undo_pointer(), &quote(&to_json(&undos)?))?;
     }
-    let mut positions = dropped.to_vec();
-    positions.sort_unstable();
-    for position in positions.iter().rev() {
-        text.remove_element("/manifests", *position)?;
-    }
+    remove(&mut text, dropped)?;
     let wrapped = Manifest::parse(text.into_bytes(), Some(&base.manifest.media_type))?;
     if dropped.is_empty() {
         let originals: Vec<Replaced> = Vec::new();
@@ -88,6 +91,26 @@ pub fn wrap(base: &Base, children: &[Replaced], dropped: &[usize], recipe: &Dige
         }
     }
     Ok(wrapped)
+}
+
+/// An index with other manifests in place of some children.
+pub fn with(index: &Manifest, children: &[Replaced]) -> Result<Manifest> {
+    let mut text = Document::new(&index.bytes)?;
+    replace(&mut text, index, children)?;
+    Manifest::parse(text.into_bytes(), Some(&index.media_type))
+}
+
+/// An index without the children at some positions.
+pub fn without(index: &Manifest, positions: &[usize]) -> Result<Manifest> {
+    let mut text = Document::new(&index.bytes)?;
+    remove(&mut text, positions)?;
+    Manifest::parse(text.into_bytes(), Some(&index.media_type))
+}
+
+fn remove(text: &mut Document, positions: &[usize]) -> Result<()> {
+    let mut positions = positions.to_vec();
+    positions.sort_unstable();
+    positions.iter().rev().try_for_each(|position| text.remove_element("/manifests", *position))
 }
 
 /// Takes the record out of an index and puts the children back that wrap had replaced.

@@ -2,11 +2,13 @@
 //! the reaper found in the image, and compare every byte.
 
 pub(crate) mod layer;
+mod source;
 
 use crate::error::{Context, Error, Result};
 use crate::image::json::{Document, child, quote};
 use crate::image::{Content, Digest, Manifest, Platform};
-use crate::job::read;
+use crate::job::read::{self, Reader, Tree};
+use crate::job::select;
 use crate::reapers::Reapers;
 use crate::rewrite::index::{self, Base, Replaced};
 use crate::rewrite::record::{self, Record};
@@ -14,7 +16,9 @@ use crate::rewrite::{self, Action, IfInit, Image, Policy, init};
 use crate::transport::Source;
 use crate::transport::verify::verified;
 use futures_util::StreamExt;
-use futures_util::future::try_join_all;
+use futures_util::future::{BoxFuture, FutureExt, try_join_all};
+use std::collections::HashSet;
+use std::sync::Arc;
 
 /// What was found true of an image.
 #[derive(Debug, Clone)]
@@ -46,72 +50,130 @@ pub struct VerifiedImage {
 
 /// Verifies an image or an index. With `source`, also that it is what wrapping that gives; with `deep`, that every
 /// blob is there and intact. Fails with [`Kind::Verification`](crate::error::Kind) and the first difference.
-pub async fn verify(image: &dyn Source, source: Option<&dyn Source>, deep: bool) -> Result<Verified> {
-    let (manifest, expected) = match source {
+pub async fn verify(image: Arc<dyn Source>, source: Option<Arc<dyn Source>>, deep: bool) -> Result<Verified> {
+    let (manifest, expected) = match &source {
         Some(source) => {
             let (manifest, expected) = tokio::join!(image.manifest(), source.manifest());
-            (manifest?, Some((source, expected.context(|| "the source")?)))
+            (manifest?, Some(expected.context(|| "the source")?))
         }
         None => (image.manifest().await?, None),
     };
-    let children = children(image, &manifest).await?;
-    let images: Vec<VerifiedImage> = children.iter().map(|c| c.outcome.clone()).collect();
+    let digest = manifest.digest.clone();
+    let reader = Reader::new(image);
+    let checked = check(&reader, tree(&reader, manifest.clone()).await?).await?;
+    let images: Vec<VerifiedImage> = checked.images().into_iter().cloned().collect();
     let unwrapped = images.iter().find(|i| i.record.is_none() && !i.exempt);
     let none = images.iter().all(|i| i.record.is_none());
-    let same = expected.as_ref().is_some_and(|(_, e)| e.digest == manifest.digest);
+    let same = expected.as_ref().is_some_and(|e| e.digest == digest);
     if let Some(image) = unwrapped.or(images.first().filter(|_| none && !same)) {
         let platform = image.platform.as_ref().map(|p| format!(" for {p}")).unwrap_or_default();
         let why = image.reason.as_deref().unwrap_or_default();
         return Err(Error::verification(format!("the image{platform} is not wrapped: {why}")));
     }
     if images.is_empty() {
-        return Err(Error::verification("the index holds no Linux image"));
+        return Err(match manifest.content {
+            Content::Index { .. } => Error::verification("the index holds no Linux image"),
+            _ => rewrite::artifact(&manifest.media_type),
+        });
     }
-    let source_digest = match &manifest.content {
-        Content::Index { .. } => verify_index(&manifest, &children, expected.as_ref().map(|e| &e.1))?,
-        _ => match children.first().and_then(|c| c.original.as_ref()) {
-            Some(original) => original.digest.clone(),
-            None => manifest.digest.clone(),
-        },
-    };
-    if let Some((place, expected)) = &expected {
-        verify_source(*place, expected, &manifest, &children, &source_digest).await?;
+    if let Some((source, expected)) = source.zip(expected) {
+        source::verify(source, expected, &checked).await?;
     }
-    let blobs = if deep { read_all(image, &manifest).await? } else { 0 };
-    Ok(Verified { digest: manifest.digest, source_digest, images, blobs })
+    let blobs = if deep { read_all(&reader, manifest).await? } else { 0 };
+    Ok(Verified { digest, source_digest: checked.source().clone(), images, blobs })
 }
 
-struct Child {
-    position: usize,
-    manifest: Manifest,
-    /// Before it was wrapped, if it was.
-    original: Option<Manifest>,
-    outcome: VerifiedImage,
+/// All that wrap would look into.
+async fn tree(reader: &Reader, manifest: Manifest) -> Result<Tree> {
+    reader.tree(manifest, &|child| select::carried(child).is_none()).await
 }
 
-async fn children(place: &dyn Source, manifest: &Manifest) -> Result<Vec<Child>> {
-    let Content::Index { children } = &manifest.content else {
-        return match read::image(place, manifest.clone()).await? {
-            Some(image) => Ok(vec![one(place, image, 0).await?]),
-            None => Err(rewrite::artifact(&manifest.media_type)),
-        };
-    };
-    let images = children.iter().enumerate().filter(|(_, d)| d.is_image() && !d.is_attestation());
-    let images =
-        images.filter(|(_, d)| d.platform.as_ref().is_none_or(|p| p.os == "linux" || p.os.is_empty()));
-    let verified = images.map(|(position, descriptor)| async move {
-        let here = || format!("the image {}", descriptor.digest);
-        let child = place.child(descriptor).await.context(here)?;
-        match read::image(place, child).await.context(here)? {
-            Some(image) => one(place, image, position).await.context(here).map(Some),
-            None => Ok(None),
+/// A manifest that is what its record says.
+enum Checked {
+    Image {
+        manifest: Manifest,
+        /// Before it was wrapped, if it was.
+        original: Option<Manifest>,
+        outcome: Box<VerifiedImage>,
+    },
+    Index {
+        manifest: Manifest,
+        base: Base,
+        /// By position.
+        children: Vec<(usize, Checked)>,
+    },
+    /// Something that has nothing to verify.
+    Other,
+}
+
+impl Checked {
+    fn manifest(&self) -> Option<&Manifest> {
+        match self {
+            Checked::Image { manifest, .. } | Checked::Index { manifest, .. } => Some(manifest),
+            Checked::Other => None,
         }
-    });
-    Ok(try_join_all(verified).await?.into_iter().flatten().collect())
+    }
+
+    /// Before it was wrapped, where that is another one.
+    fn original(&self) -> Option<&Manifest> {
+        match self {
+            Checked::Image { original, .. } => original.as_ref(),
+            Checked::Index { manifest, base, .. } => {
+                Some(&base.manifest).filter(|b| b.digest != manifest.digest)
+            }
+            Checked::Other => None,
+        }
+    }
+
+    /// The digest of what was wrapped.
+    fn source(&self) -> &Digest {
+        match self {
+            Checked::Image { manifest, original, .. } => &original.as_ref().unwrap_or(manifest).digest,
+            Checked::Index { base, .. } => &base.source,
+            Checked::Other => unreachable!("an artifact has no source"),
+        }
+    }
+
+    fn images(&self) -> Vec<&VerifiedImage> {
+        match self {
+            Checked::Image { outcome, .. } => vec![outcome],
+            Checked::Index { children, .. } => children.iter().flat_map(|(_, c)| c.images()).collect(),
+            Checked::Other => Vec::new(),
+        }
+    }
+
+    /// The images as they were before, in their order.
+    fn originals(&self) -> Vec<Option<&Digest>> {
+        match self {
+            Checked::Image { original, .. } => vec![original.as_ref().map(|m| &m.digest)],
+            Checked::Index { children, .. } => children.iter().flat_map(|(_, c)| c.originals()).collect(),
+            Checked::Other => Vec::new(),
+        }
+    }
+}
+
+fn check(reader: &Reader, tree: Tree) -> BoxFuture<'_, Result<Checked>> {
+    async move {
+        match tree {
+            Tree::Other => Ok(Checked::Other),
+            Tree::Image(image) => {
+                let here = format!("the image {}", image.manifest.digest);
+                one(&**reader.source(), *image).await.context(|| here)
+            }
+            Tree::Index(manifest, below) => {
+                let below =
+                    below.into_iter().map(async |(at, tree)| check(reader, tree).await.map(|c| (at, c)));
+                let children = try_join_all(below).await?;
+                let base = verify_index(&manifest, &children)?;
+                Ok(Checked::Index { manifest, base, children })
+            }
+        }
+    }
+    .boxed()
 }
 
 /// One image: against its record, or against the reasons for having none.
-async fn one(place: &dyn Source, image: Image, position: usize) -> Result<Child> {
+async fn one(place: &dyn Source, image: Image) -> Result<Checked> {
     let mut outcome = VerifiedImage {
         platform: image.config.platform().ok().map(Platform::canonical),
         digest: image.manifest.digest.clone(),
@@ -132,7 +194,7 @@ async fn one(place: &dyn Source, image: Image, position: usize) -> Result<Child>
             None if no_reaper => "there is no reaper for its platform".into(),
             None => "it has no record".into(),
         });
-        return Ok(Child { position, manifest, original: None, outcome });
+        return Ok(Checked::Image { manifest, original: None, outcome: Box::new(outcome) });
     };
     let record = original.record.clone();
     let descriptor = image.manifest.blobs().last().copied().cloned();
@@ -147,7 +209,7 @@ async fn one(place: &dyn Source, image: Image, position: usize) -> Result<Child>
     };
     rewrapped(&image, &before, &record, &layer)?;
     outcome.record = Some(record);
-    Ok(Child { position, manifest, original: Some(before.manifest), outcome })
+    Ok(Checked::Image { manifest, original: Some(before.manifest), outcome: Box::new(outcome) })
 }
 
 /// Wraps the original with the reaper in the image, and compares.
@@ -183,77 +245,24 @@ fn rewrapped(image: &Image, original: &Image, record: &Record, layer: &layer::Co
 }
 
 /// The index is that of its children, by its own record.
-fn verify_index(manifest: &Manifest, children: &[Child], source: Option<&Manifest>) -> Result<Digest> {
-    let originals: Vec<Replaced> = children
-        .iter()
-        .filter_map(|c| Some(Replaced { position: c.position, manifest: c.original.clone()? }))
-        .collect();
-    let base = index::unwrap(manifest, &originals)?;
-    let wrapped: Vec<Replaced> = children
-        .iter()
-        .filter(|c| c.original.is_some())
-        .map(|c| Replaced { position: c.position, manifest: c.manifest.clone() })
-        .collect();
-    let Some((recorded, recipe)) = record::annotated(manifest) else { return Ok(base.source) };
+fn verify_index(manifest: &Manifest, children: &[(usize, Checked)]) -> Result<Base> {
+    let replaced = |by: fn(&Checked) -> Option<&Manifest>| -> Vec<Replaced> {
+        let changed = children.iter().filter(|(_, child)| child.original().is_some());
+        changed
+            .filter_map(|(at, child)| Some(Replaced { position: *at, manifest: by(child)?.clone() }))
+            .collect()
+    };
+    let base = index::unwrap(manifest, &replaced(Checked::original))?;
+    let Some((recorded, recipe)) = record::annotated(manifest) else { return Ok(base) };
     if recorded != base.source {
         return Err(Error::verification(format!(
             "the index records the source {recorded}, but undoing it gives {}",
             base.source
         )));
     }
-    compare("the index", &manifest.bytes, &index::wrap(&base, &wrapped, &[], &recipe)?.bytes)?;
-    if let Some(source) = source.filter(|_| base.dropped > 0) {
-        kept_of(source, &base)?;
-    }
-    Ok(base.source)
-}
-
-/// Where children were left out, those that stayed are the source's, in its order.
-fn kept_of(source: &Manifest, base: &Base) -> Result<()> {
-    let mut rest = source.children().iter();
-    for child in base.manifest.children() {
-        if !rest.any(|d| d.digest == child.digest) {
-            return Err(Error::verification(format!(
-                "the index has the child {}, which the source has not",
-                child.digest
-            )));
-        }
-    }
-    let missing = source.children().len() - base.manifest.children().len();
-    match missing == base.dropped {
-        true => Ok(()),
-        false => Err(Error::verification(format!(
-            "{missing} children of the source are missing, {} are recorded as left out",
-            base.dropped
-        ))),
-    }
-}
-
-async fn verify_source(
-    place: &dyn Source,
-    expected: &Manifest,
-    manifest: &Manifest,
-    children: &[Child],
-    source: &Digest,
-) -> Result<()> {
-    if expected.digest == *source || expected.digest == manifest.digest {
-        return Ok(());
-    }
-    // The source may be wrapped itself: then both come from the same original.
-    let theirs = self::children(place, expected).await.context(|| "the source")?;
-    let same = !theirs.is_empty()
-        && theirs.len() == children.len()
-        && theirs.iter().zip(children).all(|(a, b)| {
-            a.original.is_some()
-                && a.original.as_ref().map(|m| &m.digest) == b.original.as_ref().map(|m| &m.digest)
-        });
-    match same {
-        true => Ok(()),
-        false => Err(Error::verification(format!(
-            "the image was made from {source}, not from the source {}",
-            expected.digest
-        ))),
-    }
+    let again = index::wrap(&base, &replaced(Checked::manifest), &[], 0, &recipe)?;
+    compare("the index", &manifest.bytes, &again.bytes)?;
+    Ok(base)
 }
 
 /// Why a record does not count.
@@ -301,20 +310,19 @@ fn compare(what: &str, found: &[u8], expected: &[u8]) -> Result<()> {
 }
 
 /// Reads every blob to its end.
-async fn read_all(place: &dyn Source, manifest: &Manifest) -> Result<usize> {
-    let mut pending = vec![manifest.clone()];
-    let mut seen = std::collections::HashSet::new();
+async fn read_all(reader: &Reader, manifest: Manifest) -> Result<usize> {
+    let mut pending = vec![Arc::new(manifest)];
+    let mut seen = HashSet::new();
     while let Some(manifest) = pending.pop() {
         for descriptor in manifest.children() {
             if seen.insert(descriptor.digest.clone()) {
-                pending.push(
-                    place.child(descriptor).await.context(|| format!("the child {}", descriptor.digest))?,
-                );
+                let here = || format!("the child {}", descriptor.digest);
+                pending.push(reader.child(descriptor).await.context(here)?);
             }
         }
         for descriptor in manifest.blobs().into_iter().filter(|d| !d.is_foreign()) {
             if seen.insert(descriptor.digest.clone()) {
-                let mut stream = verified(place.blob(descriptor).await?, descriptor);
+                let mut stream = verified(reader.source().blob(descriptor).await?, descriptor);
                 while let Some(piece) = stream.next().await {
                     piece.context(|| format!("the blob {}", descriptor.digest))?;
                 }

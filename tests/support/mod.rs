@@ -4,7 +4,7 @@
 //! | module | what it gives |
 //! |---|---|
 //! | [`run`] | runs reapify and the oracles (skopeo, umoci …), with a deadline, and asserts on the outcome |
-//! | [`image`] | builds images of any shape and puts them into a layout or a registry |
+//! | [`image`], [`index`] | build images and indexes of any shape and put them into a layout or a registry |
 //! | [`registry`] | the in-process registry: faults, hooks, authentication, and a log of every request |
 //! | [`refusal`] | what has to be true when reapify refuses |
 //! | [`daemon`] | starts real servers that cannot outlive the test process |
@@ -17,6 +17,7 @@ pub mod docker;
 pub mod docker_registry;
 pub mod engine;
 pub mod image;
+pub mod index;
 pub mod podman;
 pub mod refusal;
 pub mod registry;

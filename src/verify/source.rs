@@ -1,0 +1,109 @@
+//! Is a wrapped image what wrapping a given source makes?
+
+use super::{Checked, check, compare, tree};
+use crate::error::{Context, Error, Result};
+use crate::image::{Digest, Manifest};
+use crate::job::read::Reader;
+use crate::rewrite::index::{self, Base, Replaced};
+use crate::rewrite::record;
+use crate::transport::Source;
+use futures_util::future::{BoxFuture, FutureExt};
+use std::sync::Arc;
+
+/// Fails unless `checked` was made from `expected`: as a whole, or from those of its children that were kept.
+pub async fn verify(place: Arc<dyn Source>, expected: Manifest, checked: &Checked) -> Result<()> {
+    let reader = Reader::new(place);
+    if checked.manifest().is_some_and(|m| m.digest == expected.digest)
+        || made_from(&reader, &expected, checked).await?
+    {
+        return Ok(());
+    }
+    // The source may be wrapped itself: then both come from the same original.
+    let digest = expected.digest.clone();
+    let theirs = check(&reader, tree(&reader, expected).await?).await.context(|| "the source")?;
+    let (ours, theirs) = (checked.originals(), theirs.originals());
+    match !theirs.is_empty() && theirs == ours && theirs.iter().all(Option::is_some) {
+        true => Ok(()),
+        false => Err(Error::verification(format!(
+            "the image was made from {}, not from the source {digest}",
+            checked.source()
+        ))),
+    }
+}
+
+/// Whether this is the source. An error says what is wrong where it should be.
+fn made_from<'a>(
+    reader: &'a Reader,
+    expected: &'a Manifest,
+    checked: &'a Checked,
+) -> BoxFuture<'a, Result<bool>> {
+    async move {
+        let Checked::Index { manifest, base, children } = checked else {
+            return Ok(expected.digest == *checked.source());
+        };
+        // What a Docker list was made from is written nowhere: there the children tell.
+        let is_recorded = record::annotated(manifest).is_some();
+        if base.manifest.digest == expected.digest {
+            return Ok(true);
+        }
+        if is_recorded && (base.dropped == 0 || base.source != expected.digest) {
+            return Ok(false);
+        }
+        let Some(Narrowed { dropped, replaced }) = narrowed(expected, base, children) else {
+            return match is_recorded {
+                true => Err(Error::verification("the index has children that the source has not")),
+                false => Ok(false),
+            };
+        };
+        for (position, (nested, _)) in &replaced {
+            let theirs = reader.child(&expected.children()[*position]).await.context(|| "the source")?;
+            if !made_from(reader, &theirs, nested).await? {
+                return Ok(false);
+            }
+        }
+        let replaced: Vec<Replaced> = replaced
+            .into_iter()
+            .map(|(position, (_, manifest))| Replaced { position, manifest: manifest.clone() })
+            .collect();
+        let kept = index::without(&index::with(expected, &replaced)?, &dropped)?;
+        compare("the index before it was wrapped", &base.manifest.bytes, &kept.bytes)?;
+        Ok(true)
+    }
+    .boxed()
+}
+
+/// How an index comes from a larger one.
+struct Narrowed<'a> {
+    /// The children that were left out, by position in the larger one.
+    dropped: Vec<usize>,
+    /// The nested indexes that lost children of their own, and what they were before they were wrapped.
+    replaced: Vec<(usize, (&'a Checked, &'a Manifest))>,
+}
+
+/// `None` where the smaller one has what the larger one has not, or has it in another order.
+fn narrowed<'a>(source: &Manifest, base: &'a Base, children: &'a [(usize, Checked)]) -> Option<Narrowed<'a>> {
+    let nested = |position: usize| {
+        let child = children.iter().find(|(at, _)| *at == position).map(|(_, child)| child)?;
+        match child {
+            Checked::Index { base, .. } if base.dropped > 0 => Some((child, base)),
+            _ => None,
+        }
+    };
+    let mut kept = base.manifest.children().iter().enumerate().map(|(position, child)| {
+        let nested = nested(position);
+        let came_from: &Digest = nested.map_or(&child.digest, |(_, base)| &base.source);
+        (came_from, nested)
+    });
+    let mut next = kept.next();
+    let mut narrowed = Narrowed { dropped: Vec::new(), replaced: Vec::new() };
+    for (position, child) in source.children().iter().enumerate() {
+        match next {
+            Some((came_from, nested)) if *came_from == child.digest => {
+                narrowed.replaced.extend(nested.map(|(child, base)| (position, (child, &base.manifest))));
+                next = kept.next();
+            }
+            _ => narrowed.dropped.push(position),
+        }
+    }
+    next.is_none().then_some(narrowed)
+}

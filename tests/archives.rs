@@ -2,7 +2,6 @@
 
 mod support;
 
-use std::io::Write;
 use std::path::PathBuf;
 
 use serde_json::json;
@@ -10,41 +9,8 @@ use support::docker::Docker;
 use support::engine::Engine;
 use support::image::{Image, blob_path, digest, file};
 use support::run::{Outcome, reapify, tool};
+use support::tars::{FILE, LINK, Member, SYMLINK, gzip, tar_of, zstd};
 use support::{in_parallel, scratch, zombies};
-
-/// A tar member: its name as it is written, what it is, its content or the target of the link.
-type Member<'a> = (&'a str, tar::EntryType, &'a [u8]);
-
-const FILE: tar::EntryType = tar::EntryType::Regular;
-const SYMLINK: tar::EntryType = tar::EntryType::Symlink;
-const LINK: tar::EntryType = tar::EntryType::Link;
-
-/// A tar with these members. Names go in as they are: a library would refuse the hostile ones.
-fn tar_of(members: &[Member]) -> Vec<u8> {
-    let mut tar = tar::Builder::new(Vec::new());
-    for (name, kind, content) in members {
-        let mut header = tar::Header::new_ustar();
-        header.as_mut_bytes().get_mut(..name.len()).expect("a short name").copy_from_slice(name.as_bytes());
-        header.set_entry_type(*kind);
-        header.set_mode(0o644);
-        let is_link = [SYMLINK, LINK].contains(kind);
-        let body: &[u8] = if is_link { &[] } else { content };
-        if is_link {
-            let field = header.as_mut_bytes().get_mut(157..157 + content.len()).expect("a short target");
-            field.copy_from_slice(content);
-        }
-        header.set_size(body.len() as u64);
-        header.set_cksum();
-        tar.append(&header, body).expect("a tar in memory");
-    }
-    tar.into_inner().expect("a tar in memory")
-}
-
-fn gzip(bytes: &[u8]) -> Vec<u8> {
-    let mut gzip = flate2::write::GzEncoder::new(Vec::new(), flate2::Compression::fast());
-    gzip.write_all(bytes).expect("gzip in memory");
-    gzip.finish().expect("gzip in memory")
-}
 
 /// What is in an image: two layers, not compressed, the second the same as the first, and a config.
 struct Parts {
@@ -126,6 +92,10 @@ fn an_archive_of_an_old_engine_with_a_link_for_a_layer() {
     assert_eq!(compressed, wrapped);
     let pipe = ["wrap", "docker-archive:-", &name];
     assert_eq!(reapify(pipe).stdin(gzip(&archive)).run().succeeds().digest(), wrapped);
+    let (first, second) = archive.split_at(archive.len() / 2);
+    let zstd = [zstd(first), zstd(second)].concat();
+    assert_eq!(Case::new(&zstd).wrap("docker-archive", "").succeeds().digest(), wrapped);
+    assert_eq!(reapify(pipe).stdin(zstd).run().succeeds().digest(), wrapped);
 }
 
 #[test]
@@ -223,9 +193,34 @@ fn hostile_and_broken_archives_are_refused() {
     in_parallel(cases, |(phrase, members)| {
         Case::new(&tar_of(&[&base[..], members].concat())).is_refused("docker-archive", phrase);
     });
-    let zstd = b"\x28\xb5\x2f\xfd not that it matters".repeat(100);
-    Case::new(&zstd).is_refused("docker-archive", "zstd");
-    Case::new(&zstd).is_refused("oci-archive", "zstd");
+    for (magic, phrase) in [
+        (&b"\xfd7zXZ\0"[..], "compressed with xz"),
+        (b"BZh91AY", "compressed with bzip2"),
+        (b"\x28\xb5\x2f\xfd", "malformed"),
+        (b"\x1f\x8b", "malformed"),
+    ] {
+        let nonsense = [magic, b" not that it matters"].concat().repeat(100);
+        Case::new(&nonsense).is_refused("docker-archive", phrase);
+        Case::new(&nonsense).is_refused("oci-archive", phrase);
+    }
+}
+
+#[test]
+fn archives_that_would_fill_memory_or_disk_are_refused() {
+    let zeros = vec![0; 400 << 20];
+    let bomb = gzip(&tar_of(&[("layer", FILE, &zeros)]));
+    let name = "n".repeat(2 << 20);
+    let long_name =
+        tar_of(&[("././@LongLink", tar::EntryType::GNULongName, name.as_bytes()), ("n", FILE, b"")]);
+    let record = format!("{} path={name}\n", name.len() + 14);
+    let long_record = tar_of(&[("h", tar::EntryType::XHeader, record.as_bytes()), ("n", FILE, b"")]);
+    for (archive, phrase) in
+        [(&bomb, "grows more than"), (&long_name, "longer than 1 MiB"), (&long_record, "longer than 1 MiB")]
+    {
+        for transport in ["docker-archive", "oci-archive"] {
+            Case::new(archive).is_refused(transport, phrase);
+        }
+    }
 }
 
 #[test]

@@ -4,7 +4,8 @@
 use crate::error::{Context, Error, Result};
 use crate::image::{Content, Descriptor, Manifest};
 use crate::rewrite::paths::{Directory, Kind, Survey};
-use crate::transport::archive::read_up_to;
+use crate::transport::decompress::decompress;
+use crate::transport::leash::{Bounded, Leash};
 use crate::transport::verify::verified;
 use crate::transport::{BlobStream, Source};
 use bytes::Bytes;
@@ -84,57 +85,49 @@ impl Read for Pipe {
 }
 
 /// Notes what a layer holds, as far as `limit` bytes of tar.
-pub fn members(mut layer: impl Read + 'static, limit: u64, mut survey: Survey) -> Result<Survey> {
+pub fn members(layer: impl Read + 'static, limit: u64, mut survey: Survey) -> Result<Survey> {
     let malformed = |e: std::io::Error| Error::unsupported(format!("the layer is malformed: {e}"));
-    let mut magic = [0; 4];
-    let n = read_up_to(&mut layer, &mut magic)?;
-    let whole = std::io::Cursor::new(magic).take(n as u64).chain(layer);
-    let tar: Box<dyn Read> = match magic {
-        [0x1f, 0x8b, ..] => Box::new(flate2::read::MultiGzDecoder::new(whole)),
-        [0x28, 0xb5, 0x2f, 0xfd] => Box::new(
-            ruzstd::decoding::StreamingDecoder::new(whole)
-                .map_err(|e| Error::unsupported(format!("the layer is malformed zstd: {e}")))?,
-        ),
-        _ => Box::new(whole),
-    };
-    let mut tar = Bounded { inner: tar, left: limit };
+    let (_, tar) = decompress(layer).context(|| "the layer")?;
+    let tar = Bounded::new(tar, limit, "it grows more than a thousandfold when it is decompressed");
+    let (leash, mut tar) = Leash::on(tar);
     let mut archive = tar::Archive::new(&mut tar);
-    for entry in archive.entries().map_err(malformed)? {
-        let entry = entry.map_err(malformed)?;
+    let mut entries = archive.entries().map_err(malformed)?;
+    loop {
+        leash.before_member();
+        let Some(entry) = entries.next() else { break };
+        let mut entry = entry.map_err(malformed)?;
+        leash.within_member();
         let name = String::from_utf8_lossy(&entry.path_bytes()).into_owned();
         let header = entry.header();
         let kind = match header.entry_type() {
-            tar::EntryType::Directory => Kind::Directory(Directory {
-                path: String::new(),
-                mode: header.mode().map_err(malformed)? & 0o7777,
-                uid: header.uid().map_err(malformed)?,
-                gid: header.gid().map_err(malformed)?,
-                mtime: header.mtime().map_err(malformed)?,
-            }),
+            tar::EntryType::Directory => Kind::Directory(directory(header).map_err(malformed)?),
             tar::EntryType::Symlink => {
                 Kind::Link(String::from_utf8_lossy(&entry.link_name_bytes().unwrap_or_default()).into_owned())
             }
             _ => Kind::Other,
         };
         survey.member(&name, &kind);
+        std::io::copy(&mut entry, &mut std::io::sink()).map_err(malformed)?;
     }
+    leash.within_member();
     // What follows the archive's end is read too, so that the sender is not left waiting.
     std::io::copy(&mut tar, &mut std::io::sink()).map_err(malformed)?;
     Ok(survey)
 }
 
-/// A reader that ends in an error where a layer grows out of all proportion.
-struct Bounded {
-    inner: Box<dyn Read>,
-    left: u64,
-}
-
-impl Read for Bounded {
-    fn read(&mut self, buffer: &mut [u8]) -> std::io::Result<usize> {
-        let n = self.inner.read(buffer)?;
-        self.left = self.left.checked_sub(n as u64).ok_or_else(|| {
-            std::io::Error::other("it grows more than a thousandfold when it is decompressed")
-        })?;
-        Ok(n)
-    }
+/// What a tar says of a directory. A field that was left blank is 0, as it is to engines.
+fn directory(header: &tar::Header) -> std::io::Result<Directory> {
+    let fields = header.as_old();
+    let number = |field: &[u8], value: std::io::Result<u64>| match field {
+        field if field.iter().all(|b| matches!(b, 0 | b' ')) => Ok(0),
+        _ => value,
+    };
+    Ok(Directory {
+        path: String::new(),
+        // At most twelve bits.
+        mode: u32::try_from(number(&fields.mode, header.mode().map(u64::from))? & 0o7777).unwrap_or(0),
+        uid: number(&fields.uid, header.uid())?,
+        gid: number(&fields.gid, header.gid())?,
+        mtime: number(&fields.mtime, header.mtime())?,
+    })
 }

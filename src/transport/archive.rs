@@ -2,7 +2,9 @@
 //! name and renamed when whole.
 
 use super::BlobStream;
-use super::layout::{file_stream, persist};
+use super::decompress::{Format, decompress};
+use super::layout::{PIECE, file_stream, persist};
+use super::leash::Leash;
 use crate::error::{Context, Error, Result};
 use crate::image::reference::File as FileName;
 use bytes::Bytes;
@@ -13,6 +15,14 @@ use std::io::{Read, Seek, SeekFrom, Write};
 use std::os::unix::fs::FileExt;
 use std::path::PathBuf;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+
+/// An archive of images is of compressed layers or of files, which are larger than nothing.
+const MAX_GROWTH: u64 = 200;
+/// Small archives may be anything.
+const ALWAYS_SPOOLED: u64 = 256 << 20;
+/// How many bytes the names of all members may take, with a hundred for each: 300,000 members.
+const MAX_NAMES: usize = 64 << 20;
 
 /// A member of an archive.
 #[derive(Debug, Clone)]
@@ -53,21 +63,12 @@ impl Archive {
                 let mut magic = [0; 6];
                 let n = read_up_to(&mut file, &mut magic)?;
                 file.seek(SeekFrom::Start(0)).context(|| &place)?;
-                match plain(&magic[..n], &place)? {
-                    true => file,
-                    false => spool(flate2::read::MultiGzDecoder::new(file), &place)?,
+                match Format::of(&magic[..n]) {
+                    Format::Plain => file,
+                    _ => spool(file).context(|| &place)?,
                 }
             }
-            FileName::Pipe => {
-                let mut input = std::io::stdin().lock();
-                let mut magic = [0; 6];
-                let n = read_up_to(&mut input, &mut magic).context(|| &place)?;
-                let whole = magic[..n].chain(input);
-                match plain(&magic[..n], &place)? {
-                    true => spool(whole, &place)?,
-                    false => spool(flate2::read::MultiGzDecoder::new(whole), &place)?,
-                }
-            }
+            FileName::Pipe => spool(std::io::stdin()).context(|| &place)?,
         };
         let members = members(&file).context(|| &place)?;
         Ok(Archive { file: Arc::new(file), members, place })
@@ -149,7 +150,7 @@ impl Read for Section {
 }
 
 /// Fills a buffer as far as there are bytes; returns how far.
-pub fn read_up_to(input: &mut impl Read, buffer: &mut [u8]) -> Result<usize> {
+pub fn read_up_to(input: &mut impl Read, buffer: &mut [u8]) -> std::io::Result<usize> {
     let mut n = 0;
     while n < buffer.len() {
         match input.read(&mut buffer[n..])? {
@@ -160,22 +161,48 @@ pub fn read_up_to(input: &mut impl Read, buffer: &mut [u8]) -> Result<usize> {
     Ok(n)
 }
 
-/// Whether bytes are not compressed; fails for a compression that is not known here.
-fn plain(magic: &[u8], place: &str) -> Result<bool> {
-    const OTHERS: [(&[u8], &str); 3] =
-        [(b"\x28\xb5\x2f\xfd", "zstd"), (b"\xfd7zXZ\0", "xz"), (b"BZh", "bzip2")];
-    if let Some((_, name)) = OTHERS.iter().find(|(m, _)| magic.starts_with(m)) {
-        return Err(Error::unsupported(format!("{place}: the archive is compressed with {name}"))
-            .hint(format!("decompress it on the way: {name} -dc FILE | reapify wrap …:- …")));
-    }
-    Ok(!magic.starts_with(b"\x1f\x8b"))
-}
-
-fn spool(mut input: impl Read, place: &str) -> Result<File> {
+/// Writes an archive to a temporary file, decompressed.
+fn spool(input: impl Read + 'static) -> Result<File> {
+    let counter = Arc::new(AtomicU64::new(0));
+    let (format, mut archive) = decompress(Counted { inner: input, counter: counter.clone() })?;
     let mut file = tempfile::tempfile().context(|| "a temporary file")?;
-    std::io::copy(&mut input, &mut file).context(|| place)?;
+    let mut piece = vec![0; PIECE];
+    let mut written = 0u64;
+    loop {
+        let n = match archive.read(&mut piece) {
+            Ok(n) => n,
+            Err(e) if e.kind() == std::io::ErrorKind::Interrupted => continue,
+            Err(e) => return Err(Error::unsupported(format!("the archive is malformed or truncated: {e}"))),
+        };
+        if n == 0 {
+            break;
+        }
+        written += n as u64;
+        let most = counter.load(Ordering::Relaxed).saturating_mul(MAX_GROWTH).max(ALWAYS_SPOOLED);
+        if format != Format::Plain && written > most {
+            return Err(Error::unsupported(format!(
+                "the archive is hostile: it grows more than {MAX_GROWTH} times when it is decompressed"
+            ))
+            .hint("if you trust it, decompress it before"));
+        }
+        file.write_all(&piece[..n]).context(|| "a temporary file")?;
+    }
     file.seek(SeekFrom::Start(0))?;
     Ok(file)
+}
+
+/// A reader that counts.
+struct Counted<R> {
+    inner: R,
+    counter: Arc<AtomicU64>,
+}
+
+impl<R: Read> Read for Counted<R> {
+    fn read(&mut self, buffer: &mut [u8]) -> std::io::Result<usize> {
+        let n = self.inner.read(buffer)?;
+        self.counter.fetch_add(n as u64, Ordering::Relaxed);
+        Ok(n)
+    }
 }
 
 fn members(file: &File) -> Result<HashMap<String, Member>> {
@@ -186,12 +213,20 @@ fn members(file: &File) -> Result<HashMap<String, Member>> {
     reader.seek(SeekFrom::Start(0))?;
     let mut members = HashMap::new();
     let mut end = 0;
+    let mut room = MAX_NAMES;
+    let (leash, file) = Leash::on(file);
     let mut archive = tar::Archive::new(file);
-    for entry in archive.entries_with_seek().map_err(malformed)? {
+    let mut entries = archive.entries_with_seek().map_err(malformed)?;
+    loop {
+        leash.before_member();
+        let Some(entry) = entries.next() else { break };
         let entry = entry.map_err(malformed)?;
         let name = String::from_utf8(entry.path_bytes().into_owned())
             .map_err(|_| Error::unsupported("the archive has a member whose name is not UTF-8"))?;
         let name = normal(&name, "")?;
+        room = room.checked_sub(name.len() + 100).ok_or_else(|| {
+            Error::unsupported("the archive is hostile: it has far more members than images need")
+        })?;
         let kind = entry.header().entry_type();
         end = entry.raw_file_position().saturating_add(entry.size());
         end = end.checked_next_multiple_of(512).unwrap_or(u64::MAX);

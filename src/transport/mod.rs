@@ -1,8 +1,10 @@
 //! Kinds of places an image lives in, behind two traits. Nothing here knows of reapers.
 
 pub mod archive;
+pub mod decompress;
 pub mod docker_archive;
 pub mod layout;
+pub mod leash;
 pub mod oci_archive;
 pub mod verify;
 

@@ -6,6 +6,7 @@
 //! | [`run`] | runs reapify and the oracles (skopeo, umoci …), with a deadline, and asserts on the outcome |
 //! | [`image`], [`index`] | build images and indexes of any shape and put them into a layout or a registry |
 //! | [`registry`] | the in-process registry: faults, hooks, authentication, and a log of every request |
+//! | [`tars`] | tars of any shape, for layers and archives |
 //! | [`refusal`] | what has to be true when reapify refuses |
 //! | [`daemon`] | starts real servers that cannot outlive the test process |
 //! | [`engine`] | containers, whichever engine runs them |
@@ -22,6 +23,7 @@ pub mod podman;
 pub mod refusal;
 pub mod registry;
 pub mod run;
+pub mod tars;
 pub mod tokens;
 
 use std::path::PathBuf;

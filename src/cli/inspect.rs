@@ -57,7 +57,7 @@ async fn look(
 ) -> Result<(Manifest, Vec<Findings>, Vec<String>)> {
     let manifest = source.manifest().await?;
     let is_wanted = |child: &Descriptor| match &child.platform {
-        _ if child.is_attestation() => false,
+        _ if child.is_attestation() || !child.is_manifest() => false,
         _ if child.is_index() => true,
         Some(p) if !wanted.is_empty() => wanted.iter().any(|w| p.satisfies(w)),
         Some(p) => !p.is_unknown(),

@@ -74,6 +74,12 @@ impl Descriptor {
         matches!(self.media_type.as_str(), media_type::OCI_MANIFEST | media_type::DOCKER_MANIFEST)
     }
 
+    /// Whether the content is a manifest of any kind: indexes may list other things, too.
+    pub fn is_manifest(&self) -> bool {
+        let kind = &self.media_type;
+        kind.is_empty() || ["manifest", "index"].iter().any(|word| kind.contains(word))
+    }
+
     /// Whether engines fetch this layer from elsewhere than the image's registry.
     pub fn is_foreign(&self) -> bool {
         media_type::is_nondistributable(&self.media_type)
@@ -150,13 +156,14 @@ impl Manifest {
         if view.schema_version == Some(1) || known.is_some_and(|t| media_type::DOCKER_SCHEMA1.contains(&t)) {
             return Err(schema1());
         }
-        if view.schema_version != Some(2) {
+        let is_artifact =
+            view.artifact_type.as_deref().is_some_and(|t| !t.is_empty()) || view.blobs.is_some();
+        // The artifact manifest that the OCI once had does without.
+        if view.schema_version != Some(2) && !(is_artifact && view.schema_version.is_none()) {
             return Err(Error::unsupported("the manifest has no schemaVersion 2")
                 .hint("this is not a Docker or OCI manifest; check the reference"));
         }
         let config_type = view.config.as_ref().map(|c| c.0.media_type.clone());
-        let is_artifact =
-            view.artifact_type.as_deref().is_some_and(|t| !t.is_empty()) || view.blobs.is_some();
         let (content, by_shape) = match (view.config, view.layers, view.manifests) {
             (None, None, Some(children)) if view.blobs.is_none() => {
                 (Content::Index { children: plain(children) }, media_type::OCI_INDEX)
@@ -297,6 +304,12 @@ mod tests {
             assert!(matches!(manifest.content, Content::Artifact { .. }), "{extra}");
             assert_eq!(manifest.blobs().len(), 1);
         }
+        let own = "application/vnd.oci.artifact.manifest.v1+json";
+        let text = format!(
+            r#"{{"mediaType":"{own}","artifactType":"x/y","blobs":[{{"mediaType":"x/z","digest":"{D}","size":1}}]}}"#
+        );
+        let manifest = Manifest::parse(text, Some(own)).unwrap();
+        assert_eq!((manifest.media_type.as_str(), manifest.blobs().len()), (own, 1));
     }
 
     #[test]

@@ -49,6 +49,8 @@ pub struct IndexNode {
 pub struct Child {
     pub position: usize,
     pub descriptor: Descriptor,
+    /// What the index will call it.
+    pub digest: Digest,
     pub node: Node,
 }
 
@@ -57,7 +59,7 @@ pub struct Carried {
     pub descriptor: Descriptor,
     pub platform: Option<Platform>,
     pub reason: String,
-    /// `None` where the destination has it already.
+    /// `None` where the destination has it already, and where it is no manifest.
     pub manifest: Option<Manifest>,
     /// What is below it, where it is an index.
     pub children: Vec<Carried>,
@@ -70,15 +72,6 @@ impl Node {
             Node::Image(image) => &image.rewritten.manifest,
             Node::Index(index) => &index.manifest,
             Node::Carried(_) => unreachable!("the root is read, not carried"),
-        }
-    }
-
-    /// The digest of what was read.
-    pub fn source(&self) -> &Digest {
-        match self {
-            Node::Image(image) => &image.source,
-            Node::Index(index) => &index.source,
-            Node::Carried(carried) => &carried.descriptor.digest,
         }
     }
 
@@ -293,7 +286,7 @@ impl<'a> Planner<'a> {
     async fn index(&self, manifest: Manifest, selection: &Selection<'_>, depth: usize) -> Result<Node> {
         self.limits.enter(&manifest, depth)?;
         let kept = selection.of(&manifest);
-        let kept = kept.iter().map(|i| self.child(*i, &manifest.children()[*i], selection, depth));
+        let kept = kept.iter().map(|i| self.child(*i, &manifest, selection, depth));
         let mut children = try_join_all(kept).await?;
         let mut notes = Vec::new();
         let left_out = manifest.children().len() - children.len();
@@ -352,10 +345,11 @@ impl<'a> Planner<'a> {
     async fn child(
         &self,
         position: usize,
-        descriptor: &Descriptor,
+        index: &Manifest,
         selection: &Selection<'_>,
         depth: usize,
     ) -> Result<Child> {
+        let descriptor = &index.children()[position];
         let here = || match &descriptor.platform {
             Some(platform) if !platform.is_unknown() => {
                 format!("the image for {platform}, {}", descriptor.digest)
@@ -373,7 +367,12 @@ impl<'a> Planner<'a> {
             }
         }
         .boxed();
-        Ok(Child { position, descriptor: descriptor.clone(), node: node.await.context(here)? })
+        let node = node.await.context(here)?;
+        let digest = match node.replacement() {
+            Some(manifest) => index::name(index, position, manifest),
+            None => descriptor.digest.clone(),
+        };
+        Ok(Child { position, descriptor: descriptor.clone(), digest, node })
     }
 
     /// Something that is taken along: read only if the destination lacks it.
@@ -386,7 +385,12 @@ impl<'a> Planner<'a> {
         async move {
             let platform = descriptor.platform.clone();
             let mut carried = Carried { platform, reason, manifest: None, children: Vec::new(), descriptor };
-            if !self.copier.has(&carried.descriptor.digest) {
+            if !carried.descriptor.is_manifest() {
+                // Something whose meaning only its owner knows: it goes as a blob.
+                if !self.hold {
+                    self.copier.start(&carried.descriptor);
+                }
+            } else if !self.copier.has(&carried.descriptor.digest) {
                 carried.manifest = Some(self.reader.child(&carried.descriptor).await?.as_ref().clone());
             }
             self.filled(carried, depth).await

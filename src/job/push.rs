@@ -3,7 +3,7 @@
 use super::plan::{Carried, Child, ImageNode, Node};
 use crate::copy::Copier;
 use crate::error::Result;
-use crate::image::{Content, Digest, Manifest};
+use crate::image::{Content, Descriptor, Digest, Manifest};
 use crate::transport::Sink;
 use futures_util::future::try_join_all;
 use std::collections::HashSet;
@@ -29,14 +29,21 @@ struct Levels<'a> {
     seen: HashSet<&'a Digest>,
 }
 
-/// A manifest to be written.
+/// Something to be written.
 struct One<'a> {
     digest: &'a Digest,
-    manifest: &'a Manifest,
+    what: What<'a>,
     /// Whether the source has it.
     is_old: bool,
-    /// The image, where it is one that was looked into.
-    image: Option<&'a ImageNode>,
+}
+
+enum What<'a> {
+    /// An image that was looked into.
+    Image(&'a ImageNode),
+    /// Another manifest.
+    Manifest(&'a Manifest),
+    /// No manifest at all.
+    Blob(&'a Descriptor),
 }
 
 impl<'a> Levels<'a> {
@@ -50,30 +57,26 @@ impl<'a> Levels<'a> {
 
     /// Returns the height.
     fn child(&mut self, child: &'a Child) -> usize {
-        let (height, image) = match &child.node {
+        let (height, what) = match &child.node {
             Node::Carried(carried) => return self.carried(carried),
-            Node::Image(image) => (0, Some(image.as_ref())),
+            Node::Image(image) => (0, What::Image(image)),
             Node::Index(index) => {
                 let below = index.children.iter().map(|child| self.child(child) + 1);
-                (below.max().unwrap_or(0), None)
+                (below.max().unwrap_or(0), What::Manifest(&index.manifest))
             }
         };
-        let manifest = child.node.manifest();
-        let is_old = manifest.digest == *child.node.source();
-        // Under its own digest where it is the one that was read, which may be no SHA-256.
-        let digest = if is_old { &child.descriptor.digest } else { &manifest.digest };
-        self.add(One { digest, manifest, is_old, image }, height)
+        let is_old = child.digest == child.descriptor.digest;
+        self.add(One { digest: &child.digest, what, is_old }, height)
     }
 
     fn carried(&mut self, carried: &'a Carried) -> usize {
         let height = carried.children.iter().map(|child| self.carried(child) + 1).max().unwrap_or(0);
-        match &carried.manifest {
-            Some(manifest) => {
-                let digest = &carried.descriptor.digest;
-                self.add(One { digest, manifest, is_old: true, image: None }, height)
-            }
-            None => height,
-        }
+        let what = match &carried.manifest {
+            Some(manifest) => What::Manifest(manifest),
+            None if carried.descriptor.is_manifest() => return height,
+            None => What::Blob(&carried.descriptor),
+        };
+        self.add(One { digest: &carried.descriptor.digest, what, is_old: true }, height)
     }
 
     fn add(&mut self, one: One<'a>, height: usize) -> usize {
@@ -87,13 +90,20 @@ impl<'a> Levels<'a> {
 
 impl One<'_> {
     async fn write(&self, copier: &Copier, sink: &dyn Sink) -> Result<()> {
-        match self.image {
-            Some(image) => image_blobs(copier, image).await?,
-            None => drop(try_join_all(self.manifest.blobs().into_iter().map(|b| copier.blob(b))).await?),
-        }
+        let manifest = match self.what {
+            What::Blob(descriptor) => return copier.blob(descriptor).await,
+            What::Image(image) => {
+                image_blobs(copier, image).await?;
+                &image.rewritten.manifest
+            }
+            What::Manifest(manifest) => {
+                try_join_all(manifest.blobs().into_iter().map(|b| copier.blob(b))).await?;
+                manifest
+            }
+        };
         match copier.knows_of(self.digest) || (self.is_old && copier.has(self.digest)) {
             true => Ok(()),
-            false => sink.put_manifest(self.manifest, Some(self.digest)).await.map(drop),
+            false => sink.put_manifest(manifest, Some(self.digest)).await.map(drop),
         }
     }
 }

@@ -139,14 +139,13 @@ fn collect(node: &Node, copier: &Copier, changes: &mut Vec<Change>) {
                 if let Node::Carried(_) = child.node {
                     continue;
                 }
-                let new = &child.node.manifest().digest;
-                if new != child.node.source() {
+                if child.digest != child.descriptor.digest {
                     changes.push(Change::Value {
                         platform: child.descriptor.platform.clone(),
                         document: "index",
                         pointer: format!("/manifests/{}/digest", child.position),
                         before: Some(format!("{:?}", child.descriptor.digest.to_string())),
-                        after: Some(format!("{:?}", new.to_string())),
+                        after: Some(format!("{:?}", child.digest.to_string())),
                     });
                 }
             }

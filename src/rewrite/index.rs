@@ -3,6 +3,7 @@
 use super::record::{self, PREFIX, Record};
 use super::{Policy, init};
 use crate::error::{Error, Result};
+use crate::image::digest::Algorithm;
 use crate::image::json::{Document, Undo, child, quote, to_json};
 use crate::image::media_type::Family;
 use crate::image::{Digest, Manifest};
@@ -130,13 +131,22 @@ pub fn unwrap(index: &Manifest, children: &[Replaced]) -> Result<Base> {
 
 fn replace(text: &mut Document, index: &Manifest, children: &[Replaced]) -> Result<()> {
     for Replaced { position, manifest } in children {
-        text.set(&at(*position, "digest"), &quote(&manifest.digest.to_string()))?;
+        text.set(&at(*position, "digest"), &quote(&name(index, *position, manifest).to_string()))?;
         text.set(&at(*position, "size"), &manifest.bytes.len().to_string())?;
         if index.children().get(*position).is_some_and(|c| c.data.is_some()) {
             record::embed(text, &format!("/manifests/{position}"), &manifest.bytes)?;
         }
     }
     Ok(())
+}
+
+/// What an index calls another manifest in the place of one of its children. It stays with the algorithm it uses
+/// there, so that the digest of the first one can come back.
+pub fn name(index: &Manifest, position: usize, manifest: &Manifest) -> Digest {
+    match index.children().get(position).map(|child| child.digest.algorithm()) {
+        None | Some(Algorithm::Sha256) => manifest.digest.clone(),
+        Some(other) => Digest::of(other, &manifest.bytes),
+    }
 }
 
 fn at(position: usize, field: &str) -> String {

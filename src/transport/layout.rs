@@ -18,6 +18,8 @@ pub const LAYOUT_FILE: &[u8] = br#"{"imageLayoutVersion":"1.0.0"}"#;
 /// An index without children.
 pub const EMPTY_INDEX: &str =
     r#"{"schemaVersion":2,"mediaType":"application/vnd.oci.image.index.v1+json","manifests":[]}"#;
+/// A layout may hold many images, but has an end.
+const MAX_INDEX: u64 = 64 << 20;
 /// How much of a file is read at once.
 pub const PIECE: usize = 128 << 10;
 
@@ -58,10 +60,16 @@ impl Layout {
     /// The text of `index.json`; `None` where there is no layout.
     fn index(&self) -> Result<Option<String>> {
         let path = self.dir.join("index.json");
-        match fs::read_to_string(&path) {
-            Ok(text) => Ok(Some(text)),
-            Err(e) if e.kind() == std::io::ErrorKind::NotFound => Ok(None),
-            Err(e) => Err(Error::from(e).context(path.display())),
+        let file = match File::open(&path) {
+            Ok(file) => file,
+            Err(e) if e.kind() == std::io::ErrorKind::NotFound => return Ok(None),
+            Err(e) => return Err(Error::from(e).context(path.display())),
+        };
+        let mut text = String::new();
+        file.take(MAX_INDEX + 1).read_to_string(&mut text).context(|| path.display().to_string())?;
+        match text.len() as u64 > MAX_INDEX {
+            true => Err(Error::unsupported(format!("{} is larger than 64 MiB", path.display()))),
+            false => Ok(Some(text)),
         }
     }
 

@@ -314,13 +314,15 @@ async fn read_all(reader: &Reader, manifest: Manifest) -> Result<usize> {
     let mut pending = vec![Arc::new(manifest)];
     let mut seen = HashSet::new();
     while let Some(manifest) = pending.pop() {
-        for descriptor in manifest.children() {
+        let (children, others): (Vec<_>, Vec<_>) =
+            manifest.children().iter().partition(|child| child.is_manifest());
+        for descriptor in children {
             if seen.insert(descriptor.digest.clone()) {
                 let here = || format!("the child {}", descriptor.digest);
                 pending.push(reader.child(descriptor).await.context(here)?);
             }
         }
-        for descriptor in manifest.blobs().into_iter().filter(|d| !d.is_foreign()) {
+        for descriptor in manifest.blobs().into_iter().chain(others).filter(|d| !d.is_foreign()) {
             if seen.insert(descriptor.digest.clone()) {
                 let mut stream = verified(reader.source().blob(descriptor).await?, descriptor);
                 while let Some(piece) = stream.next().await {

@@ -7,12 +7,14 @@
 //! | [`image`], [`index`] | build images and indexes of any shape and put them into a layout or a registry |
 //! | [`registry`] | the in-process registry: faults, hooks, authentication, and a log of every request |
 //! | [`tars`] | tars of any shape, for layers and archives |
+//! | [`changes`] | what a wrap may change, and nothing else |
 //! | [`refusal`] | what has to be true when reapify refuses |
 //! | [`daemon`] | starts real servers that cannot outlive the test process |
 //! | [`engine`] | containers, whichever engine runs them |
 //! | [`docker_registry`], [`docker`], [`podman`] | Debian's `docker-registry`, `dockerd` and `podman`, each private to the test |
 #![allow(dead_code, unused_imports, reason = "each test file uses a part of it")]
 
+pub mod changes;
 pub mod daemon;
 pub mod docker;
 pub mod docker_registry;

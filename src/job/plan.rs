@@ -13,6 +13,7 @@ use bytes::Bytes;
 use futures_util::future::{BoxFuture, FutureExt, try_join_all};
 use std::collections::HashSet;
 use std::sync::{Mutex, PoisonError};
+use tokio::sync::Semaphore;
 
 /// A manifest that will be at the destination.
 pub enum Node {
@@ -118,6 +119,8 @@ pub struct Planner<'a> {
     /// Begin nothing yet.
     hold: bool,
     limits: Limits,
+    /// Layers that are looked into at once: each takes a decompressor's memory.
+    surveys: Semaphore,
     /// Reapers, and configs to be rewritten, for which an upload was opened.
     expected: Mutex<HashSet<Digest>>,
 }
@@ -125,7 +128,8 @@ pub struct Planner<'a> {
 impl<'a> Planner<'a> {
     /// `hold`: begin nothing yet.
     pub fn new(job: &'a Job, reader: &'a Reader, copier: &'a Copier, hold: bool) -> Self {
-        Planner { job, reader, copier, hold, limits: Limits::default(), expected: Mutex::default() }
+        let surveys = Semaphore::new(job.streams);
+        Planner { job, reader, copier, hold, limits: Limits::default(), surveys, expected: Mutex::default() }
     }
 
     /// The tree of an image.
@@ -261,6 +265,7 @@ impl<'a> Planner<'a> {
         let original = rewritten.original.as_ref().map_or(&image.manifest, |o| &o.manifest);
         // An image built from a wrapped one has the reaper of that one in the way.
         let replace = wrap.replace || record::recorded_path(&image.config.labels) == Some(&policy.path);
+        let _turn = self.surveys.acquire().await;
         let parents = survey::parents(&*self.job.source, original, &policy.path, replace).await?;
         rewrite::wrap(image, reapers, policy, &parents)
     }

@@ -72,7 +72,7 @@ pub fn manifests(data: &[u8]) {
         let children: Vec<Replaced> = (0..manifest.children().len().min(3))
             .filter_map(|position| Some(Replaced { position, manifest: child.clone().ok()? }))
             .collect();
-        let base = Base { source: manifest.digest.clone(), dropped: 0, manifest };
+        let base = Base { source: manifest.digest.clone(), dropped: 0, is_stale: false, manifest };
         let recipe = Digest::sha256("recipe");
         if let Ok(wrapped) = index::wrap(&base, &children, &[], 0, &recipe) {
             let again = Manifest::parse(wrapped.bytes.clone(), Some(&wrapped.media_type));

@@ -110,6 +110,34 @@ fn attestations_go_with_the_images_they_describe() {
     reapify(["verify", &to, "--deep", "--source", &registry.name("app", "all")]).run().succeeds();
 }
 
+/// Tools that edit an index keep its annotations, and the record says what was true before.
+#[test]
+fn an_index_that_was_changed_after_its_wrap_is_wrapped_as_what_it_is() {
+    let registry = Registry::start();
+    let plain = String::from_utf8(usual(&registry, Family::Oci)).unwrap();
+    let noted = plain.replace("\"x-vendor\"", "\"annotations\":{\"a\":\"b\"},\"x-vendor\"");
+    registry.put_manifest("app", "all", Family::Oci.index(), noted.as_bytes());
+    let name = |tag: &str| registry.name("app", tag);
+    reapify(["wrap", "--attestations", "keep", &name("all"), &name("reaped")]).run().succeeds();
+    let (bytes, _) = manifest(&registry, "app", "reaped");
+    let text = String::from_utf8(bytes).unwrap();
+    let changed = text.replace("},\"x-vendor\"", ",\"x\":\"y\"},\"x-vendor\"");
+    assert_ne!(changed, text);
+    registry.put_manifest("app", "changed", Family::Oci.index(), changed.as_bytes());
+
+    reapify(["verify", &name("changed")]).run().exits(6).says("does not describe this index");
+    let wrap = |from: &str, to: &str| {
+        reapify(["wrap", "--attestations", "keep", &name(from), &name(to)]).run().succeeds()
+    };
+    let first = wrap("changed", "again").says("a record that does not describe it").digest();
+    assert_eq!(wrap("again", "twice").never_says("does not describe").digest(), first);
+    reapify(["verify", &name("again")]).run().succeeds();
+    reapify(["unwrap", &name("again"), &name("back")]).run().succeeds();
+    let children = |tag: &str| manifest(&registry, "app", tag).1["manifests"].clone();
+    assert_eq!(children("back"), children("all"));
+    assert_eq!(manifest(&registry, "app", "back").1["annotations"]["x"], "y");
+}
+
 #[test]
 fn platforms_narrow_an_index_which_stays_one() {
     let registry = Registry::start();

@@ -312,6 +312,9 @@ impl<'a> Planner<'a> {
             .filter_map(|c| Some(Replaced { position: c.position, manifest: c.node.original()? }))
             .collect();
         let base = index::unwrap(&manifest, &originals)?;
+        if base.is_stale {
+            notes.push("the index has a record that does not describe it; it stays as it is".into());
+        }
         let dropped: Vec<usize> =
             (0..manifest.children().len()).filter(|i| !children.iter().any(|c| c.position == *i)).collect();
         let dropped_below = children.iter().map(|c| c.node.dropped()).sum();

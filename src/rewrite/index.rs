@@ -37,6 +37,8 @@ pub struct Base {
     pub source: Digest,
     /// How many children it and the indexes in it had more.
     pub dropped: usize,
+    /// Whether there is a record that does not describe this index: it was changed since. It stays where it is.
+    pub is_stale: bool,
 }
 
 /// The recipe of an index: as that of an image, but over all reapers, and over which children are kept.
@@ -120,13 +122,19 @@ pub fn unwrap(index: &Manifest, children: &[Replaced]) -> Result<Base> {
     replace(&mut text, index, children)?;
     let undos: Option<Undos> = index.annotations.get(&undo_key()).and_then(|u| serde_json::from_str(u).ok());
     let recorded = record::annotated(index).map(|(source, _)| source);
-    let dropped = undos.as_ref().map_or(0, |u| u.dropped);
-    if let Some(undos) = &undos {
-        record::apply(&mut text, &undos.index)?;
-    }
-    let manifest = Manifest::parse(text.into_bytes(), Some(&index.media_type))?;
+    let undone = undos.as_ref().zip(recorded.as_ref()).and_then(|(undos, _)| {
+        let mut text = text.clone();
+        record::apply(&mut text, &undos.index).ok()?;
+        Manifest::parse(text.into_bytes(), Some(&index.media_type)).ok()
+    });
+    let is_stale = undone.is_none() && record::any_trace(&index.annotations);
+    let dropped = undone.as_ref().and(undos).map_or(0, |u| u.dropped);
+    let manifest = match undone {
+        Some(undone) => undone,
+        None => Manifest::parse(text.into_bytes(), Some(&index.media_type))?,
+    };
     let source = recorded.filter(|_| dropped > 0).unwrap_or_else(|| manifest.digest.clone());
-    Ok(Base { source, dropped, manifest })
+    Ok(Base { source, dropped, is_stale, manifest })
 }
 
 fn replace(text: &mut Document, index: &Manifest, children: &[Replaced]) -> Result<()> {

@@ -253,6 +253,11 @@ fn verify_index(manifest: &Manifest, children: &[(usize, Checked)]) -> Result<Ba
             .collect()
     };
     let base = index::unwrap(manifest, &replaced(Checked::original))?;
+    if base.is_stale {
+        return Err(Error::verification(
+            "the record in the index's annotations does not describe this index",
+        ));
+    }
     let Some((recorded, recipe)) = record::annotated(manifest) else { return Ok(base) };
     if recorded != base.source {
         return Err(Error::verification(format!(

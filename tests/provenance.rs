@@ -4,6 +4,7 @@ mod support;
 
 use serde_json::{Value, json};
 use support::image::{Family, Image, digest, layout_blob};
+use support::index::{child, put_index};
 use support::registry::Registry;
 use support::run::reapify;
 use support::{scratch, zombies};
@@ -106,6 +107,14 @@ fn what_refers_to_the_source_is_reported_and_stays_with_it() {
         Family::Oci.manifest(),
         signature.as_bytes(),
     );
+    // In an index, those of its images as well.
+    put_index(&registry, "app", "all", Family::Oci, &[child(&source, "linux", "amd64")]);
+    reapify(["wrap", "-v", &registry.name("app", "all"), &registry.name("index", "v1")])
+        .run()
+        .succeeds()
+        .says("what refers to the source's image for linux/amd64")
+        .says("application/vnd.example.signature");
+    assert_eq!(registry.tags("index").len(), 1);
     reapify(["wrap", "-v", &from, &registry.name("copy", "v1")])
         .run()
         .succeeds()

@@ -6,7 +6,8 @@ use serde_json::Value;
 use support::image::{Family, digest};
 use support::index::{actions, attestation, child, image_for, manifest, pairs, put_index};
 use support::registry::Registry;
-use support::run::reapify;
+use support::run::{Outcome, reapify};
+use support::scratch;
 
 /// An index for four platforms, one of them Windows, with an attestation.
 fn usual(registry: &Registry, family: Family) -> Vec<u8> {
@@ -158,7 +159,7 @@ fn platforms_narrow_an_index_which_stays_one() {
     reapify(["wrap", "--platform", "linux/riscv64", &from, &registry.name("copy", "none")])
         .run()
         .exits(2)
-        .says("linux/riscv64")
+        .says("no platform linux/riscv64\n")
         .says("linux/amd64, linux/arm64, linux/s390x, windows/amd64");
     reapify(["wrap", "--platform", "linux", &from, &registry.name("copy", "none")]).run().exits(2);
     assert!(registry.manifest("copy", "none").is_none());
@@ -238,6 +239,35 @@ fn children_without_a_reaper_or_with_an_init_are_carried_over_with_the_reason() 
     reapify(["verify", &registry.name("copy", "x"), "--source", &registry.name("app", "mixed")])
         .run()
         .succeeds();
+}
+
+#[test]
+fn where_one_image_has_to_do_it_is_the_one_that_engines_take() {
+    let registry = Registry::start();
+    let of = |variant: &str, family: &str| {
+        let image = image_for("linux", "amd64", variant, Family::Oci);
+        image.in_registry(&registry, "app", family);
+        let mut descriptor = child(&image, "linux", "amd64");
+        if !variant.is_empty() {
+            descriptor["platform"]["variant"] = variant.into();
+        }
+        descriptor
+    };
+    let (v2, v3, plain, other) = (of("v2", "a"), of("v3", "b"), of("", "c"), of("v1", "d"));
+    put_index(&registry, "app", "all", Family::Oci, &[v3.clone(), v2.clone(), plain.clone(), other]);
+    put_index(&registry, "app", "variants", Family::Oci, &[v3, v2.clone()]);
+    let dir = scratch();
+    let wrap = |tag: &str, platforms: &str, n: u32| {
+        let to = format!("docker-archive:{}:app:v1", dir.path().join(n.to_string()).display());
+        reapify(["wrap", "--output", "json", "--platform", platforms, &registry.name("app", tag), &to]).run()
+    };
+    let source = |outcome: Outcome| outcome.succeeds().json()["source_digest"].clone();
+    assert_eq!(source(wrap("all", "linux/amd64", 1)), plain["digest"]);
+    assert_eq!(source(wrap("all", "linux/amd64/v2", 2)), v2["digest"]);
+    wrap("variants", "linux/amd64", 3).exits(2).says("linux/amd64/v3, linux/amd64/v2");
+    wrap("all", "linux/arm64,linux/amd64,linux/s390x", 4)
+        .exits(2)
+        .says("no platform linux/arm64, linux/s390x");
 }
 
 #[test]

@@ -16,6 +16,7 @@ use crate::reapers::Reapers;
 use crate::rewrite::layer::Layer;
 use crate::rewrite::{Action, Policy, index, record};
 use crate::transport::{Sink, Source, Stats};
+use futures_util::future::try_join_all;
 use plan::Node;
 use read::Reader;
 use report::{PlatformReport, Report};
@@ -140,7 +141,7 @@ impl Job {
             Report::new(&source, &root, Some(digest))
         };
         if self.referrers {
-            report.notes.extend(self.referrers_of(&source).await?);
+            report.notes.extend(self.referrers_of(&source, &report).await?);
         }
         if let Task::Wrap(wrap) = &self.task
             && self.provenance
@@ -152,15 +153,27 @@ impl Job {
         Ok(report)
     }
 
-    /// Signatures and statements are about the source, and stay with it.
-    async fn referrers_of(&self, source: &Manifest) -> Result<Option<String>> {
-        let found = self.source.referrers(&source.digest).await?;
-        Ok((!found.is_empty()).then(|| {
-            format!(
-                "what refers to the source is about it alone and is not carried over: {}",
+    /// Signatures and statements are about the source, and stay with it: those of the image, and of the images in it
+    /// that have become others.
+    async fn referrers_of(&self, source: &Manifest, report: &Report) -> Result<Vec<String>> {
+        let images = report.platforms.iter().filter(|image| image.digest != image.source_digest);
+        let mut subjects: Vec<(String, &Digest)> = vec![("the source".into(), &source.digest)];
+        for image in images {
+            if subjects.iter().all(|subject| *subject.1 != image.source_digest) {
+                let platform = image.platform.as_ref().map(ToString::to_string).unwrap_or_default();
+                subjects.push((format!("the source's image for {platform}"), &image.source_digest));
+            }
+        }
+        let asking = subjects.into_iter().map(|(name, digest)| async move {
+            let found = self.source.referrers(digest).await?;
+            let note = format!(
+                "what refers to {name} is about it alone and is not carried over: {}",
                 found.join(", ")
-            )
-        }))
+            );
+            Result::<_>::Ok((!found.is_empty()).then_some(note))
+        });
+        let notes = try_join_all(asking).await?;
+        Ok(notes.into_iter().flatten().collect())
     }
 
     /// What [`Job::run`] would do, without doing any of it.

@@ -42,9 +42,10 @@ impl<'a> Selection<'a> {
         let is_for = |image: &Descriptor, platform: &Platform| {
             image.platform.as_ref().is_some_and(|p| p.satisfies(platform))
         };
-        if let Some(missing) = wanted.iter().find(|p| !all.iter().any(|leaf| is_for(&leaf.image, p))) {
-            return Err(Error::usage(format!("the image has no platform {missing}"))
-                .hint(format!("it has: {}", names(&all))));
+        let missing = wanted.iter().filter(|p| !all.iter().any(|leaf| is_for(&leaf.image, p)));
+        if let Some(error) = missing_platforms(missing) {
+            let platforms = all.iter().filter_map(|leaf| leaf.image.platform.as_ref());
+            return Err(error.hint(format!("it has: {}", names(platforms))));
         }
         for leaf in all {
             if wanted.iter().any(|p| is_for(&leaf.image, p)) {
@@ -74,21 +75,36 @@ impl<'a> Selection<'a> {
 
 /// Fails where an image that is no index's child is not for all the platforms that are wanted.
 pub fn check_alone(platform: Option<&Platform>, wanted: &[Platform]) -> Result<()> {
-    let Some(missing) = wanted.iter().find(|w| !platform.is_some_and(|p| p.satisfies(w))) else {
-        return Ok(());
-    };
-    let own = platform.map_or_else(|| "no platform it would name".to_string(), Platform::to_string);
-    Err(Error::usage(format!("the image has no platform {missing}"))
-        .hint(format!("it is a single image, for {own}")))
+    let missing = wanted.iter().filter(|w| !platform.is_some_and(|p| p.satisfies(w)));
+    match missing_platforms(missing) {
+        None => Ok(()),
+        Some(error) => {
+            let own = platform.map_or_else(|| "no platform it would name".to_string(), Platform::to_string);
+            Err(error.hint(format!("it is a single image, for {own}")))
+        }
+    }
 }
 
-/// The one image to take where an index cannot go.
+fn missing_platforms<'p>(missing: impl Iterator<Item = &'p Platform>) -> Option<Error> {
+    let names = names(missing);
+    (!names.is_empty()).then(|| Error::usage(format!("the image has no platform {names}")))
+}
+
+/// The one image to take where an index cannot go: what is for just the wanted platform comes before its variants,
+/// and of several for the same the first is taken, as engines do.
 pub async fn one(reader: &Reader, root: &Manifest, wanted: &[Platform]) -> Result<Descriptor> {
     let selection = Selection::new(reader, root, wanted).await?;
-    match selection.images.split_first() {
-        Some((first, more)) if more.iter().all(|i| i.digest == first.digest) => Ok(first.clone()),
-        _ => {
-            let all = names(&leaves(reader, root, &Limits::default(), 0).await?);
+    let images = &selection.images;
+    let is_exactly = |image: &&Descriptor| {
+        let own = image.platform.as_ref().map(Platform::canonical);
+        wanted.len() == 1 && own.as_ref() == Some(&wanted[0].canonical())
+    };
+    let only = |images: &[Descriptor]| images.windows(2).all(|two| two[0].digest == two[1].digest);
+    match images.iter().find(is_exactly).or(images.first().filter(|_| only(images))) {
+        Some(image) => Ok(image.clone()),
+        None => {
+            let all = leaves(reader, root, &Limits::default(), 0).await?;
+            let all = names(all.iter().filter_map(|leaf| leaf.image.platform.as_ref()));
             Err(Error::usage("the destination holds images of one platform, not indexes")
                 .hint(format!("choose one with --platform: {all}; or write to oci-archive:")))
         }
@@ -124,10 +140,10 @@ fn leaves<'a>(
     .boxed()
 }
 
-fn names(leaves: &[Leaf]) -> String {
+/// Each name once.
+fn names<'p>(platforms: impl Iterator<Item = &'p Platform>) -> String {
     let mut names: Vec<String> = Vec::new();
-    for platform in leaves.iter().filter_map(|leaf| leaf.image.platform.as_ref()) {
-        let name = platform.to_string();
+    for name in platforms.map(Platform::to_string) {
         if !names.contains(&name) {
             names.push(name);
         }

@@ -15,7 +15,7 @@ use crate::registry::auth;
 use crate::rewrite::elf::Program;
 use crate::rewrite::index::{self, Base, Replaced};
 use crate::rewrite::paths::Survey;
-use crate::rewrite::{self, Action, Image, Policy, Read};
+use crate::rewrite::{self, Action, Image, Policy, Read, record, repeat};
 use crate::transport::Source;
 use crate::transport::docker_archive::DockerArchive;
 use crate::transport::oci_archive::OciArchive;
@@ -136,6 +136,9 @@ fn wrap_and_back(manifest: Manifest, config: Vec<u8>) {
     let Ok(wrapped) = rewrite::wrap(&source, &reapers, &policy, &[]) else { return };
     let Some(new) = wrapped.config.filter(|_| wrapped.action == Action::Wrapped) else { return };
     let wrapped = Image::new(wrapped.manifest, new, true).expect("a wrapped image is an image");
+    if let Some((_, recipe)) = record::annotated(&wrapped.manifest) {
+        assert!(repeat::may_be(&source.manifest, &recipe, &wrapped.manifest), "a result is known as one");
+    }
     let back = rewrite::unwrap(&wrapped).expect("what was wrapped can be unwrapped");
     assert_eq!(back.manifest.bytes, source.manifest.bytes);
     assert_eq!(back.config.expect("a config"), config);

@@ -139,6 +139,53 @@ fn an_index_that_was_changed_after_its_wrap_is_wrapped_as_what_it_is() {
     assert_eq!(manifest(&registry, "app", "back").1["annotations"]["x"], "y");
 }
 
+/// What other tools changed at the destination is put right, although the annotations say that all is done.
+#[test]
+fn annotations_alone_do_not_make_a_result() {
+    let registry = Registry::start();
+    usual(&registry, Family::Oci);
+    let image = image_for("linux", "amd64", "", Family::Oci);
+    image.in_registry(&registry, "app", "one");
+    let two_requests = |from: &str, options: &[&str]| {
+        registry.clear_log();
+        let names = [registry.name("app", from), registry.name("copy", from)];
+        let outcome = reapify(["wrap", "--output", "json"]).args(options).args(names).run().succeeds();
+        (outcome.json()["digest"].clone(), registry.log().len() == 2)
+    };
+    let some = ["--platform", "linux/arm64,linux/s390x"];
+    for (from, options) in
+        [("one", &[][..]), ("all", &[]), ("all", &["--attestations", "keep"]), ("all", &some)]
+    {
+        let (result, _) = two_requests(from, options);
+        assert_eq!(two_requests(from, options), (result.clone(), true), "{from} {options:?}");
+        let (bytes, parsed) = manifest(&registry, "copy", from);
+        let text = String::from_utf8(bytes).unwrap();
+        let is_index = parsed["manifests"].is_array();
+        let changes: [(&str, &str); 3] = match is_index {
+            true => {
+                [("\"x-vendor\" : 1e3", "\"x-vendor\" : 1e4"), ("\"s390x\"", "\"ppc64\""), (" ]", " ,{}]")]
+            }
+            false => [
+                ("\"layers\":[", "\"layers\":[{},"),
+                ("io.reapify.source", "x\":\"y\",\"io.reapify.source"),
+                ("}]", ",\"x\":1}]"),
+            ],
+        };
+        for (old, new) in changes {
+            assert!(text.contains(old), "{old} in {text}");
+            // Another descriptor where one is needed.
+            let any = if is_index { "manifests" } else { "layers" };
+            let new = new.replace("{}", &parsed[any][0].to_string());
+            registry.set(|settings| settings.checks_references = false);
+            let media_type = parsed["mediaType"].as_str().unwrap();
+            registry.put_manifest("copy", from, media_type, text.replacen(old, &new, 1).as_bytes());
+            registry.set(|settings| settings.checks_references = true);
+            assert_eq!(two_requests(from, options), (result.clone(), false), "{from} {options:?} {old}");
+        }
+        assert_eq!(two_requests(from, options), (result, true), "{from} {options:?}");
+    }
+}
+
 #[test]
 fn platforms_narrow_an_index_which_stays_one() {
     let registry = Registry::start();

@@ -14,7 +14,7 @@ use crate::error::{Error, Result};
 use crate::image::{Content, Digest, Manifest, Platform};
 use crate::reapers::Reapers;
 use crate::rewrite::layer::Layer;
-use crate::rewrite::{Action, Policy, index, record};
+use crate::rewrite::{Action, DEFAULT_PATH, Policy, index, record, repeat};
 use crate::transport::{Sink, Source, Stats};
 use futures_util::future::try_join_all;
 use plan::Node;
@@ -222,8 +222,15 @@ impl Job {
             true => wrap.index_recipe() == recipe,
             false => wrap.recipes().any(|r| r == recipe),
         };
-        let same_source = recorded_source == source.digest || current.digest == source.digest;
-        (same_recipe && same_source).then(|| Report::up_to_date(source, current))
+        let added_by_us = match &current.content {
+            Content::Image { layers, .. } if wrap.policy.path == DEFAULT_PATH => {
+                layers.last().is_some_and(|last| wrap.may_have_added(&last.digest))
+            }
+            _ => true,
+        };
+        let same_source = current.digest == source.digest
+            || (recorded_source == source.digest && repeat::may_be(source, &recipe, current));
+        (same_recipe && added_by_us && same_source).then(|| Report::up_to_date(source, current))
     }
 
     fn may_be_done(&self, source: &Manifest, current: &Manifest) -> bool {

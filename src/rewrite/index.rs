@@ -1,6 +1,6 @@
 //! The same for an index: its children's descriptors follow their new manifests, and all else stays.
 
-use super::record::{self, PREFIX, Record};
+use super::record::{self, Record};
 use super::{Policy, init};
 use crate::error::{Error, Result};
 use crate::image::digest::Algorithm;
@@ -110,7 +110,8 @@ pub fn without(index: &Manifest, positions: &[usize]) -> Result<Manifest> {
     Manifest::parse(text.into_bytes(), Some(&index.media_type))
 }
 
-fn remove(text: &mut Document, positions: &[usize]) -> Result<()> {
+/// Takes the children at some positions out.
+pub(super) fn remove(text: &mut Document, positions: &[usize]) -> Result<()> {
     let mut positions = positions.to_vec();
     positions.sort_unstable();
     positions.iter().rev().try_for_each(|position| text.remove_element("/manifests", *position))
@@ -120,7 +121,8 @@ fn remove(text: &mut Document, positions: &[usize]) -> Result<()> {
 pub fn unwrap(index: &Manifest, children: &[Replaced]) -> Result<Base> {
     let mut text = Document::new(&index.bytes)?;
     replace(&mut text, index, children)?;
-    let undos: Option<Undos> = index.annotations.get(&undo_key()).and_then(|u| serde_json::from_str(u).ok());
+    let undos: Option<Undos> =
+        index.annotations.get(record::undo_key()).and_then(|u| serde_json::from_str(u).ok());
     let recorded = record::annotated(index).map(|(source, _)| source);
     let undone = undos.as_ref().zip(recorded.as_ref()).and_then(|(undos, _)| {
         let mut text = text.clone();
@@ -161,10 +163,6 @@ fn at(position: usize, field: &str) -> String {
     format!("/manifests/{position}/{field}")
 }
 
-fn undo_key() -> String {
-    format!("{PREFIX}undo")
-}
-
 fn undo_pointer() -> String {
-    child("/annotations", &undo_key())
+    child("/annotations", record::undo_key())
 }

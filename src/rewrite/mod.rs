@@ -9,6 +9,7 @@ pub mod init;
 pub mod layer;
 pub mod paths;
 pub mod record;
+pub mod repeat;
 
 use crate::error::{Error, Result};
 use crate::image::json::{Document, quote, to_json};
@@ -437,17 +438,21 @@ fn edit_manifest(
     record: &Record,
 ) -> Result<Vec<crate::image::json::Undo>> {
     let mut undo = vec![text.set("/config/digest", "\"\"")?, text.set("/config/size", "0")?];
-    let descriptor = format!(
-        "{{\"mediaType\":{},\"digest\":{},\"size\":{}}}",
-        quote(manifest.family().gzip_layer()),
-        quote(&layer.digest.to_string()),
-        layer.blob.len()
-    );
+    let descriptor = layer_descriptor(manifest.family(), &layer.digest, layer.blob.len() as u64);
     undo.push(text.push("/layers", &descriptor)?);
     if manifest.family() == Family::Oci {
         undo.extend(Record::write_annotations(&record.source, &record.recipe, text)?);
     }
     Ok(undo)
+}
+
+/// The descriptor of the added layer.
+fn layer_descriptor(family: Family, digest: &Digest, size: u64) -> String {
+    format!(
+        "{{\"mediaType\":{},\"digest\":{},\"size\":{size}}}",
+        quote(family.gzip_layer()),
+        quote(&digest.to_string()),
+    )
 }
 
 fn has_data(manifest: &Manifest) -> bool {

@@ -124,6 +124,11 @@ impl Record {
     }
 }
 
+/// The annotation of an index that says how it is restored.
+pub fn undo_key() -> &'static str {
+    key::UNDO
+}
+
 /// Source and recipe as a manifest's annotations give them.
 pub fn annotated(manifest: &Manifest) -> Option<(Digest, Digest)> {
     let digest = |key: &str| manifest.annotations.get(key)?.parse().ok();

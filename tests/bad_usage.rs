@@ -121,6 +121,9 @@ fn names_and_options_that_make_no_sense() {
     let archive = place.at("docker-archive", "out/docker.tar:app:v1");
     for (source, destination, options, phrase) in [
         (&source, &by_digest, &[][..], "digest"),
+        (&source, &place.at("oci", "out/layout@sha256:aa"), &[], "invalid digest"),
+        (&source, &place.at("oci-archive", &format!("out/oci.tar@{}", image.digest())), &[], "by its tag"),
+        (&source, &to, &["--platform", "linux/arm64"], "single image, for linux/amd64"),
         (&source, &place.registry.name("UPPER", "v1"), &[], "UPPER"),
         (&source, &"docker-daemon:app:v1".to_owned(), &[], "docker-daemon"),
         (&"host/app:bad tag".to_owned(), &to, &[], "bad tag"),
@@ -141,6 +144,62 @@ fn names_and_options_that_make_no_sense() {
         (&index, &to, &["--src-creds", "a:b", "--src-password-stdin"], "password"),
     ] {
         refused_to(&place, source, destination, options, 2, phrase);
+    }
+}
+
+#[test]
+fn destinations_that_cannot_be_written() {
+    let place = Place::new();
+    let source = place.layout(&Image::small());
+    std::fs::write(place.path("file"), "precious").expect("a file");
+    for (destination, named) in [
+        (place.at("oci-archive", "none/oci.tar:v1"), "none/oci.tar"),
+        (place.at("docker-archive", "none/docker.tar:app:v1"), "none/docker.tar"),
+        ("oci:/proc/none:v1".to_owned(), "/proc/none"),
+    ] {
+        let outcome = wrap(&source, &destination).run().exits(1).says("cannot write to").says(named);
+        has_one_error(outcome);
+    }
+    for name in ["file:v1", "file/below:v1"] {
+        let outcome = wrap(&source, &place.at("oci", name)).run().exits(2).says("is not a directory");
+        has_one_error(outcome.says("oci-archive:"));
+        has_one_error(reapify(["inspect", &place.at("oci", name)]).run().exits(2).says("is not a directory"));
+        assert_eq!(std::fs::read(place.path("file")).expect("a file"), b"precious");
+    }
+}
+
+#[test]
+fn platforms_are_asked_for_alike_everywhere() {
+    let place = Place::new();
+    let image = Image::small();
+    let source = place.layout(&image);
+    let mut descriptor = image.descriptor();
+    descriptor["platform"] = json!({"os": "linux", "architecture": "amd64"});
+    let index = json!({"schemaVersion": 2, "mediaType": Family::Oci.index(), "manifests": [descriptor]});
+    place.pushed(&image);
+    place.registry.put_manifest("app", "index", Family::Oci.index(), index.to_string().as_bytes());
+    for name in [&source, &place.registry.name("app", "index")] {
+        let inspect = |platform: &str| reapify(["inspect", name, "--platform", platform]).run();
+        inspect("linux/amd64").succeeds();
+        has_one_error(inspect("linux/arm64").exits(2).says("no platform linux/arm64").says("linux/amd64"));
+    }
+}
+
+/// What comes from an image does not move the cursor of who looks at it.
+#[test]
+fn terminals_are_not_written_to_by_images() {
+    let place = Place::new();
+    let config = support::image::CONFIG
+        .replace("/app", r"/\u001b[2J\u202etxt.exe")
+        .replace(r#""config":{"#, r#""config":{"User":"a\nb","#);
+    let source = place.layout(&Image::small().config(&config));
+    let shown = reapify(["inspect", &source]).run().succeeds();
+    assert!(shown.text().contains(r"/\u{1b}[2J\u{202e}txt.exe") && shown.text().contains(r"a\nb"), "{shown}");
+    let dry = reapify(["wrap", "--dry-run", &source, &place.at("oci", "out:v1")]).run().succeeds();
+    std::fs::write(place.path("tar"), b"\x1b[2J\n".repeat(512)).expect("a file");
+    let refused = reapify(["inspect", &place.at("docker-archive", "tar")]).run().exits(5);
+    for text in [shown.text(), dry.text(), refused.stderr] {
+        assert!(!text.contains('\x1b') && !text.contains('\u{202e}'), "{text:?}");
     }
 }
 

@@ -1,12 +1,13 @@
 //! `reapify inspect`
 
 use super::options::{Format, Global, SourceOptions};
-use super::output::{Console, result};
+use super::output::{Console, printable, result};
 use super::places::Places;
 use crate::error::{Context, Error, Kind, Result};
 use crate::image::{Descriptor, Location, Manifest, Platform};
 use crate::inspect::{Findings, inspect};
 use crate::job::read::{Reader, Tree};
+use crate::job::select::{self, Selection};
 use crate::reapers::Reapers;
 use crate::transport::{Source, Stats};
 use serde_json::{Value, json};
@@ -56,22 +57,24 @@ async fn look(
     wanted: &[Platform],
 ) -> Result<(Manifest, Vec<Findings>, Vec<String>)> {
     let manifest = source.manifest().await?;
-    let is_wanted = |child: &Descriptor| match &child.platform {
-        _ if child.is_attestation() || !child.is_manifest() => false,
-        _ if child.is_index() => true,
-        Some(p) if !wanted.is_empty() => wanted.iter().any(|w| p.satisfies(w)),
-        Some(p) => !p.is_unknown(),
-        None => wanted.is_empty(),
-    };
     let reader = Reader::new(source.clone());
-    let tree = reader.tree(manifest.clone(), &is_wanted).await?;
+    let selection = Selection::new(&reader, &manifest, wanted).await?;
+    let may_be_image = |child: &Descriptor| {
+        let is_unknown = child.platform.as_ref().is_some_and(Platform::is_unknown);
+        child.is_manifest() && !child.is_attestation() && !is_unknown
+    };
+    let is_meant = |child: &Descriptor| may_be_image(child) && selection.keeps(child);
+    let tree = reader.tree(manifest.clone(), &is_meant).await?;
     if matches!(tree, Tree::Other) {
         return Err(crate::rewrite::artifact(&manifest.media_type));
+    }
+    if let Tree::Image(image) = &tree {
+        select::check_alone(image.config.platform().ok(), wanted)?;
     }
     let reapers = Reapers::default();
     let findings: Vec<Findings> = tree.images().iter().map(|image| inspect(image, &reapers)).collect();
     if findings.is_empty() {
-        return Err(Error::usage("the image has none of these platforms"));
+        return Err(Error::unsupported("the index holds no container image"));
     }
     let referrers = source.referrers(&manifest.digest).await?;
     Ok((manifest, findings, referrers))
@@ -80,7 +83,7 @@ async fn look(
 fn text_of(location: &Location, manifest: &Manifest, findings: &[Findings], referrers: &[String]) -> String {
     let mut lines = vec![format!("{}@{}", location.without_target(), manifest.digest)];
     for image in findings {
-        let mut row = |name: &str, value: String| lines.push(format!("  {name:<9}{value}"));
+        let mut row = |name: &str, value: String| lines.push(format!("  {name:<9}{}", printable(&value)));
         row("platform", image.platform.to_string());
         if findings.len() > 1 {
             row("digest", image.digest.to_string());
@@ -106,7 +109,7 @@ fn text_of(location: &Location, manifest: &Manifest, findings: &[Findings], refe
         }
         row("layers", image.layers.to_string());
     }
-    lines.extend(referrers.iter().map(|r| format!("  refers   {r}")));
+    lines.extend(referrers.iter().map(|r| format!("  refers   {}", printable(r))));
     lines.join("\n")
 }
 

@@ -60,7 +60,24 @@ impl Console {
 
 /// A closed standard error is no reason to stop.
 fn say(text: &str) {
-    let _ = writeln!(std::io::stderr(), "{text}");
+    let _ = writeln!(std::io::stderr(), "{}", printable(text));
+}
+
+/// A line of text for a terminal. Names and commands come from images and registries, which may hold what moves the
+/// cursor, sets colours or turns the direction of writing.
+pub fn printable(text: &str) -> String {
+    let is_unseen = |c: char| {
+        c.is_control()
+            || matches!(c, '\u{200e}'..='\u{200f}' | '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}')
+    };
+    let mut line = String::with_capacity(text.len());
+    for c in text.chars() {
+        match is_unseen(c) {
+            true => line.extend(c.escape_default()),
+            false => line.push(c),
+        }
+    }
+    line
 }
 
 /// Prints a result: on standard output, unless that is where the image went. A reader that went away is no error.
@@ -135,7 +152,8 @@ impl Outcome<'_> {
     }
 
     fn text(&self) -> String {
-        let mut lines: Vec<String> = self.changes.unwrap_or_default().iter().map(change_text).collect();
+        let changes = self.changes.unwrap_or_default().iter();
+        let mut lines: Vec<String> = changes.map(|change| printable(&change_text(change))).collect();
         if self.changes.is_some_and(<[Change]>::is_empty) {
             lines.push("nothing would change".into());
         }

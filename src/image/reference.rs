@@ -59,7 +59,7 @@ impl FromStr for Location {
             return Ok(Location::Registry(rest.parse()?));
         }
         if let Some(rest) = text.strip_prefix("oci:") {
-            let (rest, digest) = split_digest(rest);
+            let (rest, digest) = split_digest(rest)?;
             let (dir, tag) = split_file(rest);
             if dir.is_empty() {
                 return Err(empty("directory"));
@@ -67,13 +67,12 @@ impl FromStr for Location {
             return Ok(Location::Layout { dir: dir.into(), tag: checked_tag(tag)?, digest });
         }
         if let Some(rest) = text.strip_prefix("oci-archive:") {
-            let (file, tag) = split_file(rest);
-            return Ok(Location::OciArchive { file: File::parse(file, text)?, tag: checked_tag(tag)? });
+            let (file, tag) = split_archive(rest, text)?;
+            return Ok(Location::OciArchive { file, tag: checked_tag(tag)? });
         }
         if let Some(rest) = text.strip_prefix("docker-archive:") {
-            let (file, name) = split_file(rest);
-            let name = name.map(str::parse).transpose()?;
-            return Ok(Location::DockerArchive { file: File::parse(file, text)?, name });
+            let (file, name) = split_archive(rest, text)?;
+            return Ok(Location::DockerArchive { file, name: name.map(str::parse).transpose()? });
         }
         if let Some(rest) = text.strip_prefix("docker-daemon:") {
             return Ok(Location::DockerDaemon(rest.parse()?));
@@ -180,11 +179,25 @@ fn split_file(text: &str) -> (&str, Option<&str>) {
     }
 }
 
-fn split_digest(text: &str) -> (&str, Option<Digest>) {
-    match text.rsplit_once('@').map(|(rest, digest)| (rest, digest.parse())) {
-        Some((rest, Ok(digest))) => (rest, Some(digest)),
-        _ => (text, None),
+/// What does not begin as a digest belongs to the path.
+fn split_digest(text: &str) -> Result<(&str, Option<Digest>)> {
+    match text.rsplit_once('@') {
+        Some((rest, digest)) if ["sha256:", "sha512:"].iter().any(|name| digest.starts_with(name)) => {
+            let digest = digest.parse().map_err(|e: Error| Error::usage(e.to_string()))?;
+            Ok((rest, Some(digest)))
+        }
+        _ => Ok((text, None)),
     }
+}
+
+/// An archive and what is named in it; a digest cannot be.
+fn split_archive<'a>(rest: &'a str, whole: &str) -> Result<(File, Option<&'a str>)> {
+    let (file, name) = split_file(rest);
+    if file.ends_with("@sha256") || file.ends_with("@sha512") {
+        return Err(Error::usage(format!("{whole:?}: an image in an archive is named by its tag"))
+            .hint("copy the archive into an oci: directory to name an image by its digest"));
+    }
+    Ok((File::parse(file, whole)?, name))
 }
 
 /// `org.opencontainers.image.ref.name`, by the grammar of the OCI image specification.

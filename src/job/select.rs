@@ -56,20 +56,22 @@ impl<'a> Selection<'a> {
         Ok(selection)
     }
 
+    /// Whether a child is wanted, or an index with something wanted in it.
+    pub fn keeps(&self, child: &Descriptor) -> bool {
+        self.wanted.is_empty()
+            || self.indexes.contains(&child.digest)
+            || child.platform.as_ref().is_some_and(|p| self.wanted.iter().any(|w| p.satisfies(w)))
+    }
+
     /// The positions of the children that are kept: those that are wanted and what describes them.
     pub fn of(&self, index: &Manifest) -> Vec<usize> {
         let children = index.children();
-        let is_meant = |child: &Descriptor| {
-            self.wanted.is_empty()
-                || self.indexes.contains(&child.digest)
-                || child.platform.as_ref().is_some_and(|p| self.wanted.iter().any(|w| p.satisfies(w)))
-        };
         let kept: Vec<String> =
-            children.iter().filter(|c| is_meant(c)).map(|c| c.digest.to_string()).collect();
+            children.iter().filter(|c| self.keeps(c)).map(|c| c.digest.to_string()).collect();
         let describes_kept = |child: &Descriptor| {
             child.annotation("vnd.docker.reference.digest").is_some_and(|s| kept.iter().any(|d| d == s))
         };
-        (0..children.len()).filter(|i| is_meant(&children[*i]) || describes_kept(&children[*i])).collect()
+        (0..children.len()).filter(|i| self.keeps(&children[*i]) || describes_kept(&children[*i])).collect()
     }
 }
 

@@ -3,7 +3,7 @@
 
 use super::BlobStream;
 use super::decompress::{Format, decompress};
-use super::layout::{PIECE, file_stream, persist};
+use super::layout::{PIECE, file_stream, persist, unwritable};
 use super::leash::Leash;
 use crate::error::{Context, Error, Result};
 use crate::image::reference::File as FileName;
@@ -324,7 +324,7 @@ impl Writer {
                     .parent()
                     .filter(|d| !d.as_os_str().is_empty())
                     .unwrap_or_else(|| std::path::Path::new("."));
-                let file = tempfile::NamedTempFile::new_in(dir).context(|| path.display().to_string())?;
+                let file = tempfile::NamedTempFile::new_in(dir).map_err(|e| unwritable(e, path))?;
                 (Output::File(file), Some(path.clone()))
             }
         };

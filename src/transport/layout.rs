@@ -63,6 +63,11 @@ impl Layout {
         let file = match File::open(&path) {
             Ok(file) => file,
             Err(e) if e.kind() == std::io::ErrorKind::NotFound => return Ok(None),
+            Err(e) if e.kind() == std::io::ErrorKind::NotADirectory => {
+                return Err(Error::usage(format!("{} is not a directory", self.dir.display())).hint(
+                    format!("if it is a tar with a layout in it, say oci-archive:{}", self.dir.display()),
+                ));
+            }
             Err(e) => return Err(Error::from(e).context(path.display())),
         };
         let mut text = String::new();
@@ -80,10 +85,8 @@ impl Layout {
         let lock = match File::open(&layout) {
             Ok(file) => file,
             Err(e) if e.kind() == std::io::ErrorKind::NotFound => {
-                fs::create_dir_all(&self.dir).context(|| self.dir.display().to_string())?;
                 // Of several that create it, the first one's is locked by all.
-                let mut file =
-                    tempfile::NamedTempFile::new_in(&self.dir).context(|| layout.display().to_string())?;
+                let mut file = temporary_in(&self.dir)?;
                 file.write_all(LAYOUT_FILE)?;
                 match file.persist_noclobber(&layout) {
                     Ok(_) => {
@@ -105,19 +108,34 @@ impl Layout {
 
     /// The temporary file is in the same directory, so that it can be renamed.
     fn write(&self, path: &Path, content: &[u8]) -> Result<()> {
-        let dir = path.parent().unwrap_or(&self.dir);
-        fs::create_dir_all(dir).context(|| dir.display().to_string())?;
-        let mut file = tempfile::NamedTempFile::new_in(dir).context(|| dir.display().to_string())?;
-        file.write_all(content)?;
+        let mut file = temporary_in(path.parent().unwrap_or(&self.dir))?;
+        file.write_all(content).map_err(|e| unwritable(e, path))?;
         persist(file, path)
     }
+}
+
+/// A file in a directory, which is made if it is not there, to be renamed when it is whole.
+fn temporary_in(dir: &Path) -> Result<tempfile::NamedTempFile> {
+    fs::create_dir_all(dir)
+        .and_then(|()| tempfile::NamedTempFile::new_in(dir))
+        .map_err(|e| unwritable(e, dir))
+}
+
+/// The error for a place that cannot be written. That something is not there says nothing of the image.
+pub fn unwritable(error: std::io::Error, place: &Path) -> Error {
+    let message = format!("cannot write to {}: {error}", place.display());
+    match error.kind() {
+        std::io::ErrorKind::PermissionDenied => Error::denied(message),
+        _ => Error::other(message),
+    }
+    .hint("check that the destination's directory is there, or can be made, and has room")
 }
 
 /// Gives a finished file its name, readable by all as any file would be.
 pub fn persist(file: tempfile::NamedTempFile, path: &Path) -> Result<()> {
     use std::os::unix::fs::PermissionsExt;
     file.as_file().set_permissions(fs::Permissions::from_mode(0o644))?;
-    file.persist(path).map(drop).map_err(|e| Error::from(e.error).context(path.display()))
+    file.persist(path).map(drop).map_err(|e| unwritable(e.error, path))
 }
 
 /// A manifest from bytes, against the descriptor it was asked for by.
@@ -286,12 +304,10 @@ impl Sink for Layout {
 
     async fn put(&self, _slot: Option<Slot>, descriptor: &Descriptor, payload: Payload<'_>) -> Result<()> {
         let path = self.blob_path(&descriptor.digest);
-        let dir = path.parent().unwrap_or(&self.dir);
-        fs::create_dir_all(dir).context(|| dir.display().to_string())?;
-        let mut file = tempfile::NamedTempFile::new_in(dir).context(|| dir.display().to_string())?;
+        let mut file = temporary_in(path.parent().unwrap_or(&self.dir))?;
         let mut stream = payload.open().await?;
         while let Some(piece) = stream.next().await {
-            file.write_all(&piece?).context(|| path.display().to_string())?;
+            file.write_all(&piece?).map_err(|e| unwritable(e, &path))?;
         }
         persist(file, &path)
     }

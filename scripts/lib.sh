@@ -27,7 +27,8 @@ log: { level: info, accesslog: { disabled: true } }
 storage: { filesystem: { rootdirectory: $1/registry }, delete: { enabled: true } }
 http: { addr: "127.0.0.1:0" }
 YAML
-    docker-registry serve "$1/registry.yml" >"$1/registry.log" 2>&1 &
+    : >"$1/registry.log"
+    docker-registry serve "$1/registry.yml" >>"$1/registry.log" 2>&1 &
     registry_pid=$!
     for ((tries = 0; tries < 200; tries++)); do
         registry_host=$(sed -n 's/.*listening on \(127\.0\.0\.1:[0-9]*\).*/\1/p' "$1/registry.log")

@@ -243,7 +243,8 @@ fn an_index_with_platforms_missing_at_the_source_is_refused_by_name() {
         .run()
         .exits(3)
         .says("linux/arm64")
-        .says(&gone.digest());
+        .says(&gone.digest())
+        .says("--platform chooses among those that are there");
     assert!(registry.manifest("copy", "x").is_none());
     reapify(["wrap", "--platform", "linux/amd64", &from, &registry.name("copy", "x")]).run().succeeds();
 }

@@ -184,6 +184,7 @@ fn check_tag(text: &str) -> Result<(), String> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use proptest::prelude::*;
 
     const D: &str = "sha256:ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad";
 
@@ -215,6 +216,33 @@ mod tests {
         }
         let both: Name = format!("example.com/a:t@{D}").parse().unwrap();
         assert_eq!((both.tag(), both.target()), (Some("t"), D.to_string()));
+    }
+
+    proptest! {
+        #![proptest_config(ProptestConfig::with_cases(2000))]
+
+        /// What both take they take alike; we take nothing that it does not, but for hosts it has no form for.
+        #[test]
+        fn names_are_those_of_oci_spec(
+            host in prop::sample::select(vec!["", "localhost/", "h.io/", "h:5000/", "docker.io/", "index.docker.io/", "a-b.c/"]),
+            repository in "[a-z0-9]{1,3}([._/-]{1,2}[a-zA-Z0-9]{0,3}){0,3}",
+            tag in "(:[a-zA-Z0-9_.-]{0,4}){0,1}",
+            digest in prop::sample::select(vec!["", "@sha256:12", "@sha256:ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad"]),
+        ) {
+            let text = format!("{host}{repository}{tag}{digest}");
+            let theirs = text.parse::<oci_client::Reference>();
+            match text.parse::<Name>() {
+                Ok(ours) => {
+                    let theirs = theirs.map_err(|e| TestCaseError::fail(format!("{text}: {e}")))?;
+                    prop_assert_eq!(ours.host(), theirs.registry(), "{}", text);
+                    prop_assert_eq!(ours.repository(), theirs.repository(), "{}", text);
+                    prop_assert_eq!(ours.tag(), theirs.tag(), "{}", text);
+                    let digest = ours.digest().map(Digest::to_string);
+                    prop_assert_eq!(digest.as_deref(), theirs.digest(), "{}", text);
+                }
+                Err(why) => prop_assert!(theirs.is_err(), "{text}: {why}"),
+            }
+        }
     }
 
     #[test]

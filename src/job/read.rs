@@ -1,6 +1,6 @@
 //! Manifests and configs, read whole and verified, and each of them once.
 
-use crate::error::{Context, Error, Result};
+use crate::error::{Context, Error, Kind, Result};
 use crate::image::{Content, Descriptor, Digest, MAX_CONFIG, Manifest};
 use crate::rewrite::{Image, Read};
 use crate::transport::Source;
@@ -65,7 +65,15 @@ impl Reader {
     pub async fn child(&self, descriptor: &Descriptor) -> Result<Arc<Manifest>> {
         let key = (descriptor.digest.clone(), descriptor.size, descriptor.media_type.clone());
         let (source, wanted) = (self.source.clone(), descriptor.clone());
-        once(&self.manifests, key, async move { source.child(&wanted).await.map(Arc::new) }).await
+        let reading = async move {
+            source.child(&wanted).await.map(Arc::new).map_err(|error| match error.kind() {
+                Kind::NotFound => error.hint(
+                    "the index names it, but the source lacks it; --platform chooses among those that are there",
+                ),
+                _ => error,
+            })
+        };
+        once(&self.manifests, key, reading).await
     }
 
     /// The config of an image.

@@ -163,6 +163,19 @@ fn indexes_without_end_are_refused_soon() {
     }
 }
 
+/// One digest may be said to be for several platforms.
+#[test]
+fn of_two_names_for_one_image_the_one_that_was_kept_is_verified() {
+    let registry = Registry::start();
+    let image = image_in(&registry, "linux", "amd64");
+    let mut nameless = image.clone();
+    nameless.as_object_mut().unwrap().remove("platform");
+    put_index(&registry, "app", "all", Family::Oci, &[nameless, image]);
+    let (from, to) = (registry.name("app", "all"), registry.name("copy", "some"));
+    reapify(["wrap", "--platform", "linux/amd64", &from, &to]).run().succeeds();
+    reapify(["verify", &to, "--source", &from]).run().succeeds();
+}
+
 #[test]
 fn a_docker_list_that_lost_platforms_is_verified_against_its_source() {
     let registry = Registry::start();

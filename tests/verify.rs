@@ -249,6 +249,18 @@ fn a_reaper_for_another_machine_is_found_out() {
     forgery.verify(&[]).exits(6).says("the reaper does not fit the image").says("arm64");
 }
 
+/// The reaper of an image that does not say for which ARM it is is that of the oldest.
+#[test]
+fn an_image_without_a_variant_is_verified() {
+    for (machine, variant) in [("arm", ""), ("arm", "v8"), ("amd64", "v3"), ("arm64", "v8")] {
+        let registry = Registry::start();
+        let image = image_for("linux", machine, variant, Family::Oci);
+        let (from, to) = (image.in_registry(&registry, "app", "v1"), registry.name("app", "reaped"));
+        reapify(["wrap", &from, &to]).run().succeeds();
+        reapify(["verify", &to, "--source", &from]).run().succeeds();
+    }
+}
+
 #[test]
 fn only_deep_looks_at_what_the_layers_hold() {
     let whole = Forgery::new().written();

@@ -44,9 +44,8 @@ fn index(source: &Manifest, recipe: &Digest, result: &Manifest) -> Result<Option
     let mut dropped = Vec::new();
     let mut next = 0;
     for position in 0..source.children().len() {
-        let (ours, kept) = (format!("/manifests/{position}"), format!("/manifests/{next}"));
-        if next < result.children().len() && masked(&text, &ours)? == masked(&theirs, &kept)? {
-            take_over(&mut text, &theirs, &ours, &kept)?;
+        if next < result.children().len() && masked(&text, position)? == masked(&theirs, next)? {
+            take_over(&mut text, &theirs, &at(position), &at(next))?;
             next += 1;
         } else {
             dropped.push(position);
@@ -80,9 +79,13 @@ fn take_over(text: &mut Document, theirs: &Document, ours: &str, from: &str) -> 
     Ok(())
 }
 
-/// A descriptor without what follows its target.
-fn masked(text: &Document, at: &str) -> Result<Option<String>> {
-    let Some(descriptor) = text.get(at)? else { return Ok(None) };
+fn at(position: usize) -> String {
+    format!("/manifests/{position}")
+}
+
+/// The descriptor of a child without what follows its target.
+pub fn masked(index: &Document, position: usize) -> Result<Option<String>> {
+    let Some(descriptor) = index.get(&at(position))? else { return Ok(None) };
     let mut descriptor = Document::new(descriptor.as_bytes())?;
     for field in FOLLOWS {
         let place = child("", field);

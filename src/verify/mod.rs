@@ -215,7 +215,8 @@ async fn one(place: &dyn Source, image: Image) -> Result<Checked> {
 /// Wraps the original with the reaper in the image, and compares.
 fn rewrapped(image: &Image, original: &Image, record: &Record, layer: &layer::Contents) -> Result<()> {
     let mut reapers = Reapers::none();
-    reapers.give(Some(&image.config.platform()?.canonical()), layer.program.clone())?;
+    // For whatever variant of its machine the image is: which one wrap took for it is in the image.
+    reapers.give(None, layer.program.clone())?;
     let policy = |if_init| Policy { path: record.path.clone(), args: record.args.clone(), if_init };
     let policies = [policy(IfInit::Skip), policy(IfInit::Wrap)];
     let policy =

@@ -2,10 +2,11 @@
 
 use super::{Checked, check, compare, tree};
 use crate::error::{Context, Error, Result};
+use crate::image::json::Document;
 use crate::image::{Digest, Manifest};
 use crate::job::read::Reader;
 use crate::rewrite::index::{self, Base, Replaced};
-use crate::rewrite::record;
+use crate::rewrite::{record, repeat};
 use crate::transport::Source;
 use futures_util::future::{BoxFuture, FutureExt};
 use std::sync::Arc;
@@ -49,7 +50,7 @@ fn made_from<'a>(
         if is_recorded && (base.dropped == 0 || base.source != expected.digest) {
             return Ok(false);
         }
-        let Some(Narrowed { dropped, replaced }) = narrowed(expected, base, children) else {
+        let Some(Narrowed { dropped, replaced }) = narrowed(expected, base, children)? else {
             return match is_recorded {
                 true => Err(Error::verification("the index has children that the source has not")),
                 false => Ok(false),
@@ -81,7 +82,11 @@ struct Narrowed<'a> {
 }
 
 /// `None` where the smaller one has what the larger one has not, or has it in another order.
-fn narrowed<'a>(source: &Manifest, base: &'a Base, children: &'a [(usize, Checked)]) -> Option<Narrowed<'a>> {
+fn narrowed<'a>(
+    source: &Manifest,
+    base: &'a Base,
+    children: &'a [(usize, Checked)],
+) -> Result<Option<Narrowed<'a>>> {
     let nested = |position: usize| {
         let child = children.iter().find(|(at, _)| *at == position).map(|(_, child)| child)?;
         match child {
@@ -89,21 +94,26 @@ fn narrowed<'a>(source: &Manifest, base: &'a Base, children: &'a [(usize, Checke
             _ => None,
         }
     };
-    let mut kept = base.manifest.children().iter().enumerate().map(|(position, child)| {
-        let nested = nested(position);
-        let came_from: &Digest = nested.map_or(&child.digest, |(_, base)| &base.source);
-        (came_from, nested)
-    });
-    let mut next = kept.next();
+    let (ours, theirs) = (Document::new(&base.manifest.bytes)?, Document::new(&source.bytes)?);
+    let mut next = 0;
     let mut narrowed = Narrowed { dropped: Vec::new(), replaced: Vec::new() };
     for (position, child) in source.children().iter().enumerate() {
-        match next {
-            Some((came_from, nested)) if *came_from == child.digest => {
+        let kept = base.manifest.children().get(next).map(|kept| {
+            let nested = nested(next);
+            let came_from: &Digest = nested.map_or(&kept.digest, |(_, base)| &base.source);
+            (came_from, nested)
+        });
+        match kept {
+            // One digest may stand there more than once, and be said to be for different platforms.
+            Some((came_from, nested))
+                if *came_from == child.digest
+                    && repeat::masked(&ours, next)? == repeat::masked(&theirs, position)? =>
+            {
                 narrowed.replaced.extend(nested.map(|(child, base)| (position, (child, &base.manifest))));
-                next = kept.next();
+                next += 1;
             }
             _ => narrowed.dropped.push(position),
         }
     }
-    next.is_none().then_some(narrowed)
+    Ok((next == base.manifest.children().len()).then_some(narrowed))
 }

@@ -345,6 +345,19 @@ fn in_an_index_each_meets_its_fate_and_the_index_comes_back() {
         let page = b"<html>what it is only its owner knows</html>";
         write_blob(&source, page);
         children.push(json!({"mediaType": "text/html", "digest": digest(page), "size": page.len()}));
+        // Windows: the base layers are at their maker's, and are not asked for.
+        let windows =
+            image().layer("application/vnd.docker.image.rootfs.foreign.diff.tar.gzip", gzip).with(|i| {
+                i.layers[1].extra = r#","urls":["https://layers.example/1"]"#;
+                i.layers[1].is_absent = true;
+            });
+        windows.write(&source);
+        let manifest = windows.manifest_bytes();
+        put(&source, &name_of(&manifest), &manifest);
+        children.push(json!({
+            "mediaType": windows.media_type(), "digest": name_of(&manifest), "size": manifest.len(),
+            "platform": {"os": "windows", "architecture": "amd64", "os.version": "10.0.20348.1"},
+        }));
         let index = json!({"schemaVersion": 2, "mediaType": Family::Oci.index(), "manifests": children});
         let index = serde_json::to_vec_pretty(&index).unwrap();
         write_blob(&source, &index);
@@ -366,6 +379,11 @@ fn in_an_index_each_meets_its_fate_and_the_index_comes_back() {
                 _ => assert_eq!(platform["action"], "wrapped", "{what}"),
             }
         }
+        let last = platforms.last().unwrap();
+        assert_eq!(
+            (last["action"].as_str(), last["reason"].as_str()),
+            (Some("skipped"), Some("not a Linux image"))
+        );
         let wrapped: Value = serde_json::from_slice(&layout_manifest(&dir.path().join("out"), "v1")).unwrap();
         for child in wrapped["manifests"].as_array().unwrap() {
             let stored = child["digest"].as_str().unwrap();

@@ -216,7 +216,7 @@ impl<'a> Planner<'a> {
         let for_config = usize::from(expected.insert(config.clone()));
         let Task::Wrap(wrap) = &self.job.task else { return for_config };
         match platform.map(|platform| wrap.reapers.select(platform)) {
-            None => for_config + 1,
+            None => 2 * for_config,
             Some(Ok(reaper)) => for_config + usize::from(expected.insert(reaper.digest.clone())),
             Some(Err(_)) => 0,
         }

@@ -9,6 +9,7 @@ use std::path::Path;
 use serde_json::{Value, json};
 use support::image::{Family, Image, digest, file, layout_blob, layout_manifest, write_blob, write_index};
 use support::index::image_for;
+use support::registry::{Kind, Registry};
 use support::run::reapify;
 use support::{in_parallel, scratch};
 
@@ -119,24 +120,83 @@ impl Forest<'_> {
     }
 }
 
+/// Everything that a manifest leads to, each digest once: name, whether it is a manifest, media type.
+fn below(root: &str, read: &dyn Fn(&str, bool) -> Vec<u8>) -> Vec<(String, bool, String)> {
+    let mut found = vec![(root.to_owned(), true, Family::Oci.index().to_owned())];
+    let mut seen = HashSet::from([root.to_owned()]);
+    let mut next = 0;
+    while let Some((name, is_manifest, _)) = found.get(next).cloned() {
+        next += 1;
+        let bytes = read(&name, is_manifest);
+        if !is_manifest {
+            continue;
+        }
+        let manifest: Value = serde_json::from_slice(&bytes).expect("a manifest");
+        let children = manifest["manifests"].as_array().cloned().unwrap_or_default();
+        let layers = manifest["layers"].as_array().cloned().unwrap_or_default();
+        for descriptor in children.iter().chain(&layers).chain(manifest.get("config")) {
+            let text = |field: &str| descriptor[field].as_str().expect("a string").to_owned();
+            let kind = text("mediaType");
+            let is_manifest =
+                children.contains(descriptor) && (kind.contains("manifest") || kind.contains("index"));
+            if seen.insert(text("digest")) {
+                found.push((text("digest"), is_manifest, kind));
+            }
+        }
+    }
+    found
+}
+
 /// Everything that a manifest leads to is there, under its digest.
-fn is_whole(dir: &Path, name: &str, is_manifest: bool, seen: &mut HashSet<String>) {
-    if !seen.insert(name.to_owned()) {
-        return;
+fn is_whole(dir: &Path, root: &str) -> Vec<(String, bool, String)> {
+    below(root, &|name, _| layout_blob(dir, name))
+}
+
+/// The same in a registry, from one repository to another and in place: every way to move things gives the same.
+fn in_registry(dir: &Path, root: &str, result: &str) {
+    let registry = Registry::start();
+    // Not every index that can be made is one that registries take: children that are no manifests.
+    registry.set(|settings| settings.checks_references = false);
+    for (name, is_manifest, kind) in is_whole(dir, root).into_iter().rev() {
+        let bytes = layout_blob(dir, &name);
+        match is_manifest {
+            true => {
+                drop(registry.put_manifest("app", if name == root { "v1" } else { &name }, &kind, &bytes))
+            }
+            false => drop(registry.put_blob("app", &bytes)),
+        }
     }
-    let bytes = layout_blob(dir, name);
-    if !is_manifest {
-        return;
-    }
-    let manifest: Value = serde_json::from_slice(&bytes).expect("a manifest");
-    let list = |field: &str| manifest[field].as_array().cloned().unwrap_or_default();
-    for child in list("manifests") {
-        let kind = child["mediaType"].as_str().expect("a media type");
-        let is_manifest = kind.contains("manifest") || kind.contains("index");
-        is_whole(dir, child["digest"].as_str().expect("a digest"), is_manifest, seen);
-    }
-    for blob in list("layers").iter().chain(manifest.get("config")) {
-        is_whole(dir, blob["digest"].as_str().expect("a digest"), false, seen);
+    for (from, repository, tag) in [("app", "copy", "v1"), ("app", "app", "beside"), ("app", "app", "v1")] {
+        let names = [registry.name(from, "v1"), registry.name(repository, tag)];
+        let report = reapify(["wrap", "--attestations", "keep", "--output", "json"])
+            .args(names)
+            .run()
+            .succeeds()
+            .json();
+        assert_eq!(report["digest"], result, "to {repository}:{tag}");
+        assert_eq!(registry.manifest(repository, tag).expect("a result").digest, result);
+        below(result, &|name, is_manifest| match is_manifest {
+            true => registry.manifest(repository, name).expect("a manifest").bytes.to_vec(),
+            false => registry.blob(repository, name).expect("a blob"),
+        });
+        assert_eq!(registry.open_uploads(), 0, "uploads that were opened are used or cancelled");
+        // Nothing is read or written twice, whatever points to it.
+        let mut asked = HashSet::new();
+        for entry in registry.log().entries {
+            let what = match entry.asked.kind {
+                Kind::Manifest { reference, .. } => reference,
+                Kind::Blob { digest, .. } => digest,
+                Kind::Upload { .. } if entry.asked.method == "PUT" => entry.asked.query["digest"].clone(),
+                Kind::StartUpload { .. } => match entry.asked.query.get("mount") {
+                    Some(digest) => digest.clone(),
+                    None => continue,
+                },
+                _ => continue,
+            };
+            let request = format!("{} {} {what}", entry.asked.method, entry.asked.path.contains("/copy/"));
+            assert!(asked.insert(request.clone()), "{request}\n{:#?}", registry.log().lines());
+        }
+        registry.clear_log();
     }
 }
 
@@ -168,7 +228,8 @@ fn try_one(seed: u64) {
     };
     assert!(wrapped(&report) <= linux.max(1) * 4 && (linux > 0 || wrapped(&report) == 0), "seed {seed}");
     let result = report["digest"].as_str().expect("a digest");
-    is_whole(&dir("out"), result, true, &mut HashSet::new());
+    is_whole(&dir("out"), result);
+    in_registry(&dir("source"), &digest(&source), result);
     let again = wrap("out", "twice", &keep).succeeds().json();
     assert_eq!(again["digest"], result, "seed {seed}");
     assert_eq!(wrap("source", "out", &keep).succeeds().json()["digest"], result, "seed {seed}");
@@ -176,7 +237,7 @@ fn try_one(seed: u64) {
         reapify(["verify", "--deep", &name("out"), "--source", &name("source")]).run().succeeds();
         reapify(["unwrap", &name("out"), &name("back")]).run().succeeds();
         assert_eq!(layout_manifest(&dir("back"), "v1"), source, "seed {seed}");
-        is_whole(&dir("back"), &digest(&source), true, &mut HashSet::new());
+        is_whole(&dir("back"), &digest(&source));
     } else {
         assert_eq!(result, digest(&source), "seed {seed}");
         reapify(["unwrap", &name("out"), &name("back")]).run().exits(5);
@@ -191,7 +252,7 @@ fn try_one(seed: u64) {
         }
         let report = outcome.succeeds().json();
         let result = report["digest"].as_str().expect("a digest");
-        is_whole(&dir(to), result, true, &mut HashSet::new());
+        is_whole(&dir(to), result);
         assert_eq!(
             wrap(to, &format!("{to}-twice"), options).succeeds().json()["digest"],
             result,

@@ -230,6 +230,12 @@ fn try_one(seed: u64) {
     let result = report["digest"].as_str().expect("a digest");
     is_whole(&dir("out"), result);
     in_registry(&dir("source"), &digest(&source), result);
+    // An archive holds the same, each member once: one that stands there twice would not be read.
+    let archive = format!("oci-archive:{}:v1", dir("out.tar").display());
+    let archived = reapify(["wrap"]).args(keep).args([&name("source"), &archive]).run().succeeds();
+    assert_eq!(archived.digest(), result, "seed {seed}");
+    reapify(["wrap"]).args(keep).args([&archive, &name("unpacked")]).run().succeeds();
+    is_whole(&dir("unpacked"), result);
     let again = wrap("out", "twice", &keep).succeeds().json();
     assert_eq!(again["digest"], result, "seed {seed}");
     assert_eq!(wrap("source", "out", &keep).succeeds().json()["digest"], result, "seed {seed}");

@@ -9,7 +9,7 @@ use bytes::Bytes;
 use futures_util::future::{BoxFuture, FutureExt, Shared, try_join_all};
 use std::collections::HashMap;
 use std::hash::Hash;
-use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 
 /// How deep indexes may nest.
@@ -17,6 +17,9 @@ const MAX_DEPTH: usize = 8;
 /// How many manifests there may be below an index, each counted as often as it is pointed to: a few small indexes
 /// that point to each other a thousand times would have no end.
 const MAX_MANIFESTS: usize = 1024;
+
+/// How many bytes of manifests and configs are held. Each has its own bound; together they have this one.
+const MAX_HELD: u64 = 128 << 20;
 
 /// What bounds one way through an image.
 #[derive(Debug, Default)]
@@ -48,12 +51,13 @@ pub struct Reader {
     source: Arc<dyn Source>,
     manifests: Mutex<HashMap<ManifestKey, Once<Arc<Manifest>>>>,
     configs: Mutex<HashMap<(Digest, u64), Once<Bytes>>>,
+    held: Arc<AtomicU64>,
 }
 
 impl Reader {
     /// Nothing is read yet.
     pub fn new(source: Arc<dyn Source>) -> Self {
-        Reader { source, manifests: Mutex::default(), configs: Mutex::default() }
+        Reader { source, manifests: Mutex::default(), configs: Mutex::default(), held: Arc::default() }
     }
 
     /// Where is read from.
@@ -65,7 +69,9 @@ impl Reader {
     pub async fn child(&self, descriptor: &Descriptor) -> Result<Arc<Manifest>> {
         let key = (descriptor.digest.clone(), descriptor.size, descriptor.media_type.clone());
         let (source, wanted) = (self.source.clone(), descriptor.clone());
+        let held = self.held.clone();
         let reading = async move {
+            hold(&held, &wanted)?;
             source.child(&wanted).await.map(Arc::new).map_err(|error| match error.kind() {
                 Kind::NotFound => error.hint(
                     "the index names it, but the source lacks it; --platform chooses among those that are there",
@@ -80,7 +86,11 @@ impl Reader {
     pub fn config(&self, descriptor: &Descriptor) -> impl Future<Output = Result<Bytes>> + Send + use<> {
         let key = (descriptor.digest.clone(), descriptor.size);
         let (source, wanted) = (self.source.clone(), descriptor.clone());
-        once(&self.configs, key, async move { config(&*source, &wanted).await })
+        let held = self.held.clone();
+        once(&self.configs, key, async move {
+            hold(&held, &wanted)?;
+            config(&*source, &wanted).await
+        })
     }
 
     /// What is below a manifest, as far as it is wanted: all at once, images with their configs.
@@ -157,6 +167,15 @@ fn once<K: Hash + Eq, T: Clone + Send + Sync + 'static>(
     all.entry(key).or_insert_with(|| reading.boxed().shared()).clone()
 }
 
+/// Makes room for what will be read.
+fn hold(held: &AtomicU64, descriptor: &Descriptor) -> Result<()> {
+    let more = |held: u64| held.checked_add(descriptor.size).filter(|all| *all <= MAX_HELD);
+    held.fetch_update(Ordering::Relaxed, Ordering::Relaxed, more).map(drop).map_err(|_| {
+        Error::unsupported("the manifests and configs of this image have more than 128 MiB in all")
+            .hint("choose some of its images with --platform, or one by its digest")
+    })
+}
+
 async fn config(source: &dyn Source, descriptor: &Descriptor) -> Result<Bytes> {
     if descriptor.size > MAX_CONFIG {
         return Err(Error::unsupported(format!(
@@ -171,4 +190,55 @@ async fn config(source: &dyn Source, descriptor: &Descriptor) -> Result<Bytes> {
 pub async fn blob(source: &dyn Source, descriptor: &Descriptor, limit: u64) -> Result<Bytes> {
     let stream = source.blob(descriptor).await?;
     read_whole(verified(stream, descriptor), descriptor, limit).await
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::transport::{BlobStream, Origin};
+
+    /// A place that has nothing, and counts how often it was asked.
+    #[derive(Default)]
+    struct Empty(AtomicUsize);
+
+    #[async_trait::async_trait]
+    impl Source for Empty {
+        async fn manifest(&self) -> Result<Manifest> {
+            Err(Error::not_found("nothing here"))
+        }
+
+        async fn child(&self, _: &Descriptor) -> Result<Manifest> {
+            self.0.fetch_add(1, Ordering::Relaxed);
+            self.manifest().await
+        }
+
+        async fn blob(&self, _: &Descriptor) -> Result<BlobStream> {
+            self.0.fetch_add(1, Ordering::Relaxed);
+            Err(Error::not_found("nothing here"))
+        }
+
+        fn origin(&self) -> Option<Origin> {
+            None
+        }
+    }
+
+    #[tokio::test]
+    async fn what_is_held_has_a_bound_and_is_asked_for_once() {
+        let place = Arc::new(Empty::default());
+        let reader = Reader::new(place.clone());
+        let descriptor = |n: u64, size| Descriptor::new("", Digest::sha256(n.to_string()), size);
+        for n in 0..16 {
+            for _ in 0..3 {
+                assert!(reader.child(&descriptor(n, 4 << 20)).await.is_err());
+                assert!(reader.config(&descriptor(n, 4 << 20)).await.is_err());
+            }
+        }
+        assert_eq!(place.0.load(Ordering::Relaxed), 32);
+        for size in [1, u64::MAX, 1] {
+            let full = reader.config(&descriptor(size, size)).await.unwrap_err();
+            assert!(full.to_string().contains("128 MiB"), "{full}");
+            assert!(reader.child(&descriptor(size, size)).await.is_err());
+        }
+        assert_eq!(place.0.load(Ordering::Relaxed), 32, "more is not even asked for");
+    }
 }

@@ -93,6 +93,12 @@ impl Reader {
         })
     }
 
+    /// A blob of no more than `limit` bytes, which counts as if it were kept.
+    pub async fn blob(&self, descriptor: &Descriptor, limit: u64) -> Result<Bytes> {
+        hold(&self.held, descriptor)?;
+        blob(&*self.source, descriptor, limit).await
+    }
+
     /// What is below a manifest, as far as it is wanted: all at once, images with their configs.
     pub fn tree<'a>(
         &'a self,
@@ -171,7 +177,7 @@ fn once<K: Hash + Eq, T: Clone + Send + Sync + 'static>(
 fn hold(held: &AtomicU64, descriptor: &Descriptor) -> Result<()> {
     let more = |held: u64| held.checked_add(descriptor.size).filter(|all| *all <= MAX_HELD);
     held.fetch_update(Ordering::Relaxed, Ordering::Relaxed, more).map(drop).map_err(|_| {
-        Error::unsupported("the manifests and configs of this image have more than 128 MiB in all")
+        Error::unsupported("what has to be read of this image is more than 128 MiB in all")
             .hint("choose some of its images with --platform, or one by its digest")
     })
 }

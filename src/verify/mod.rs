@@ -7,7 +7,7 @@ mod source;
 use crate::error::{Context, Error, Result};
 use crate::image::json::{Document, child, quote};
 use crate::image::{Content, Digest, Manifest, Platform};
-use crate::job::read::{self, Reader, Tree};
+use crate::job::read::{Reader, Tree};
 use crate::job::select;
 use crate::reapers::Reapers;
 use crate::rewrite::index::{self, Base, Replaced};
@@ -158,7 +158,7 @@ fn check(reader: &Reader, tree: Tree) -> BoxFuture<'_, Result<Checked>> {
             Tree::Other => Ok(Checked::Other),
             Tree::Image(image) => {
                 let here = format!("the image {}", image.manifest.digest);
-                one(&**reader.source(), *image).await.context(|| here)
+                one(reader, *image).await.context(|| here)
             }
             Tree::Index(manifest, below) => {
                 let below =
@@ -173,7 +173,7 @@ fn check(reader: &Reader, tree: Tree) -> BoxFuture<'_, Result<Checked>> {
 }
 
 /// One image: against its record, or against the reasons for having none.
-async fn one(place: &dyn Source, image: Image) -> Result<Checked> {
+async fn one(reader: &Reader, image: Image) -> Result<Checked> {
     let mut outcome = VerifiedImage {
         platform: image.config.platform().ok().map(Platform::canonical),
         digest: image.manifest.digest.clone(),
@@ -199,7 +199,7 @@ async fn one(place: &dyn Source, image: Image) -> Result<Checked> {
     let record = original.record.clone();
     let descriptor = image.manifest.blobs().last().copied().cloned();
     let descriptor = descriptor.ok_or_else(|| Error::verification("the image has no layer"))?;
-    let blob = read::blob(place, &descriptor, layer::MAX_LAYER).await.context(|| "the reaper's layer")?;
+    let blob = reader.blob(&descriptor, layer::MAX_LAYER).await.context(|| "the reaper's layer")?;
     let layer = layer::read(&blob)?;
     layer.check(&record, image.config.platform()?)?;
     let before = Image {

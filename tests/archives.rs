@@ -7,7 +7,7 @@ use std::path::PathBuf;
 use serde_json::json;
 use support::docker::Docker;
 use support::engine::Engine;
-use support::image::{Image, blob_path, digest, file};
+use support::image::{Image, blob_path, digest, file, layout_manifest};
 use support::run::{Outcome, reapify, tool};
 use support::tars::{FILE, LINK, Member, SYMLINK, gzip, tar_of, zstd};
 use support::{in_parallel, scratch, zombies};
@@ -158,6 +158,46 @@ fn of_several_images_one_has_to_be_named() {
     two.wrap("docker-archive", ":other/app:v2").succeeds();
     two.wrap("docker-archive", ":other/app:v3").exits(3).says("other/app:v2");
     with(json!([])).wrap("docker-archive", "").exits(3);
+}
+
+/// Docker from 25 on: an OCI layout in a tar, where the tag is not the whole name.
+#[test]
+fn of_several_images_in_a_layout_one_is_named_in_full() {
+    let config = |n: &str| support::image::CONFIG.replace("serve", n);
+    let images = ["one", "two"].map(|n| (n, Image::small().config(&config(n))));
+    let entry = |(name, image): &(&str, Image)| {
+        let mut descriptor = image.descriptor();
+        descriptor["annotations"] = json!({
+            "io.containerd.image.name": format!("docker.io/library/{name}:v1"),
+            "org.opencontainers.image.ref.name": "v1",
+        });
+        descriptor
+    };
+    let entries: Vec<serde_json::Value> = images.iter().map(entry).collect();
+    let index = json!({"schemaVersion": 2, "manifests": entries}).to_string();
+    let mut files = vec![
+        ("oci-layout".to_owned(), br#"{"imageLayoutVersion":"1.0.0"}"#.to_vec()),
+        ("index.json".to_owned(), index.into_bytes()),
+    ];
+    for (_, image) in &images {
+        for blob in image.blobs().into_iter().chain([image.manifest_bytes()]) {
+            let name = format!("blobs/{}", digest(&blob).replace(':', "/"));
+            if files.iter().all(|file| file.0 != name) {
+                files.push((name, blob));
+            }
+        }
+    }
+    let members: Vec<Member> =
+        files.iter().map(|(name, bytes)| (name.as_str(), FILE, bytes.as_slice())).collect();
+    let case = Case::new(&tar_of(&members));
+    let both = ["docker.io/library/one:v1", "docker.io/library/two:v1"];
+    case.wrap("oci-archive", ":v1").exits(2).says(both[0]).says(both[1]);
+    for (name, (_, image)) in both.iter().zip(&images) {
+        let report = case.wrap("oci-archive", &format!(":{name}")).succeeds();
+        let source = layout_manifest(&case.layout(), "v1");
+        let labels = String::from_utf8(source).unwrap();
+        assert!(labels.contains(&image.digest()), "{report}");
+    }
 }
 
 #[test]

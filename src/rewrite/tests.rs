@@ -206,6 +206,7 @@ fn a_descriptors_data_follows_its_target() {
     let result = wrap(&source, &reapers(b""), &Policy::default(), &[]).unwrap();
     let Content::Image { config, .. } = &result.manifest.content else { panic!() };
     assert_eq!(config.data.as_deref(), Some(encode(&result.config.clone().unwrap()).as_str()));
+    assert!(repeat::may_be(&source.manifest, &result_recipe(&after(&result)), &result.manifest));
     assert_eq!(unwrap(&after(&result)).unwrap().manifest.bytes, source.manifest.bytes);
     // Data that is not its target could not be restored.
     let liar = image_of(&with("AAAA"), &text).unwrap();
@@ -361,6 +362,10 @@ prop_compose! {
     }
 }
 
+fn result_recipe(wrapped: &Image) -> Digest {
+    record::annotated(&wrapped.manifest).unwrap().1
+}
+
 proptest! {
     #[test]
     fn unwrap_is_the_inverse_of_wrap(
@@ -373,6 +378,9 @@ proptest! {
         let result = wrap(&source, &reapers(b""), &Policy::default(), &[]).unwrap();
         if result.action == Action::Wrapped {
             let wrapped = after(&result);
+            let recipe = result_recipe(&wrapped);
+            prop_assert!(repeat::may_be(&source.manifest, &recipe, &wrapped.manifest));
+            prop_assert!(!repeat::may_be(&source.manifest, &Digest::sha256("other"), &wrapped.manifest));
             let back = unwrap(&wrapped).unwrap();
             prop_assert_eq!(&back.manifest.bytes, &source.manifest.bytes);
             prop_assert_eq!(back.config.unwrap(), &source.config.bytes);

@@ -13,6 +13,9 @@ use std::path::{Path, PathBuf};
 
 /// The name of a tag in an index of a layout.
 pub const REF_NAME: &str = "org.opencontainers.image.ref.name";
+/// The whole name of an image, as containerd and Docker from 25 on write it beside the tag: in what `docker save` makes
+/// of several images, tags alone may stand for more than one.
+const FULL_NAME: &str = "io.containerd.image.name";
 /// The whole of the `oci-layout` file.
 pub const LAYOUT_FILE: &[u8] = br#"{"imageLayoutVersion":"1.0.0"}"#;
 /// An index without children.
@@ -168,7 +171,7 @@ pub fn find(
     let named = |d: &&Descriptor| {
         // What refers to an image is meant only by its digest.
         digest.map_or(d.artifact_type.is_none(), |digest| d.digest == *digest)
-            && (tag.is_none() || d.annotation(REF_NAME) == tag)
+            && (tag.is_none() || d.annotation(REF_NAME) == tag || d.annotation(FULL_NAME) == tag)
     };
     let found: Vec<&Descriptor> = index.children().iter().filter(named).collect();
     match found[..] {
@@ -176,7 +179,8 @@ pub fn find(
         // The same image may stand there under several names.
         [first, ref more @ ..] if more.iter().all(|d| d.digest == first.digest) => Ok(Some(first.clone())),
         _ => {
-            let tags: Vec<&str> = found.iter().filter_map(|d| d.annotation(REF_NAME)).collect();
+            let name = |d: &&Descriptor| d.annotation(FULL_NAME).or(d.annotation(REF_NAME)).map(String::from);
+            let tags: Vec<String> = found.iter().filter_map(name).collect();
             Err(Error::usage(format!("{place} holds {} images", found.len()))
                 .hint(format!("say which: {place}:TAG or {place}@DIGEST; tags: {}", tags.join(", "))))
         }

@@ -212,6 +212,26 @@ fn platforms_narrow_an_index_which_stays_one() {
     assert!(registry.manifest("copy", "none").is_none());
 }
 
+/// They name the image as it was before it was wrapped.
+#[test]
+fn attestations_are_known_in_a_wrapped_index_too() {
+    let registry = Registry::start();
+    usual(&registry, Family::Oci);
+    let kept = registry.name("copy", "kept");
+    reapify(["wrap", "--attestations", "keep", &registry.name("app", "all"), &kept]).run().succeeds();
+    let some = ["--attestations", "keep", "--platform", "linux/amd64"];
+    let others = ["--attestations", "keep", "--platform", "linux/arm64"];
+    for (options, left) in [(&[][..], 4), (&some, 2), (&others, 1)] {
+        let wrap = |from: &str, tag: &str| {
+            let outcome = reapify(["wrap"]).args(options).args([from, &registry.name("out", tag)]).run();
+            outcome.succeeds().digest()
+        };
+        assert_eq!(wrap(&kept, "late"), wrap(&registry.name("app", "all"), "first"), "{options:?}");
+        let (_, late) = manifest(&registry, "out", "late");
+        assert_eq!(late["manifests"].as_array().unwrap().len(), left, "{options:?}");
+    }
+}
+
 #[test]
 fn a_single_image_is_for_the_platform_that_is_asked_for_or_refused() {
     let registry = Registry::start();

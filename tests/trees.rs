@@ -249,8 +249,14 @@ fn try_one(seed: u64) {
         reapify(["unwrap", &name("out"), &name("back")]).run().exits(5);
     }
 
+    // Another reaper, or other options, as if they had been first.
+    let group = ["--group", "--attestations", "keep"];
+    wrap("source", "group", &group).succeeds();
+    assert_eq!(wrap("group", "upgraded", &keep).succeeds().json()["digest"], result, "seed {seed}");
+
     // With some left out: what was kept is the source's, and stays so.
-    for (to, options) in [("less", &[][..]), ("some", &["--platform", &platform])] {
+    let some = ["--platform", platform.as_str(), "--attestations", "keep"];
+    for (to, options) in [("less", &[][..]), ("few", &some[..2]), ("some", &some)] {
         let outcome = wrap("source", to, options);
         if outcome.code() == 2 {
             outcome.says("no platform");

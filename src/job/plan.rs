@@ -66,6 +66,19 @@ pub struct Carried {
     pub children: Vec<Carried>,
 }
 
+impl Child {
+    /// What takes its place in the index as it was before any wrap.
+    fn replaced(&self, base: &Manifest) -> Option<Replaced> {
+        let before = base.children().get(self.position)?;
+        let new = match &self.node {
+            Node::Carried(_) => return None,
+            node => node.manifest(),
+        };
+        let is_other = before.digest != new.digest && !before.digest.matches(&new.bytes);
+        is_other.then(|| Replaced { position: self.position, manifest: new.clone() })
+    }
+}
+
 impl Node {
     /// The manifest that will be written. A carried one at the root cannot be.
     pub fn manifest(&self) -> &Manifest {
@@ -293,47 +306,25 @@ impl<'a> Planner<'a> {
         let kept = selection.of(&manifest);
         let kept = kept.iter().map(|i| self.child(*i, &manifest, selection, depth));
         let mut children = try_join_all(kept).await?;
-        let mut notes = Vec::new();
-        let left_out = manifest.children().len() - children.len();
-        if left_out > 0 {
-            notes.push(format!(
-                "{left_out} of {} children are left out by --platform",
-                manifest.children().len()
-            ));
-        }
-        let dropped_attestations = self.drop_attestations(&mut children);
-        if dropped_attestations > 0 {
-            notes.push(format!(
-                "{dropped_attestations} attestations are left out: they describe images that were rewritten (--attestations keep carries them over)"
-            ));
-        }
         let originals: Vec<Replaced> = children
             .iter()
             .filter_map(|c| Some(Replaced { position: c.position, manifest: c.node.original()? }))
             .collect();
         let base = index::unwrap(&manifest, &originals)?;
+        let replaced = match &self.job.task {
+            Task::Wrap(_) => children.iter().filter_map(|child| child.replaced(&base.manifest)).collect(),
+            Task::Unwrap => Vec::new(),
+        };
+        let mut notes = Vec::new();
         if base.is_stale {
             notes.push("the index has a record that does not describe it; it stays as it is".into());
         }
+        self.leave_out_attestations(&mut children, &base.manifest, &replaced, &mut notes);
         let dropped: Vec<usize> =
             (0..manifest.children().len()).filter(|i| !children.iter().any(|c| c.position == *i)).collect();
         let dropped_below = children.iter().map(|c| c.node.dropped()).sum();
         let result = match &self.job.task {
-            Task::Wrap(wrap) => {
-                let replaced: Vec<Replaced> = children
-                    .iter()
-                    .filter_map(|c| {
-                        let before = base.manifest.children().get(c.position)?;
-                        let new = match &c.node {
-                            Node::Carried(_) => return None,
-                            node => node.manifest(),
-                        };
-                        (before.digest != new.digest && !before.digest.matches(&new.bytes))
-                            .then(|| Replaced { position: c.position, manifest: new.clone() })
-                    })
-                    .collect();
-                index::wrap(&base, &replaced, &dropped, dropped_below, &wrap.index_recipe())?
-            }
+            Task::Wrap(wrap) => index::wrap(&base, &replaced, &dropped, dropped_below, &wrap.index_recipe())?,
             Task::Unwrap => {
                 // The root counts for all that are in it.
                 if base.dropped > 0 && depth == 0 {
@@ -421,19 +412,38 @@ impl<'a> Planner<'a> {
         Ok(carried)
     }
 
-    /// Attestations go with the image they describe.
-    fn drop_attestations(&self, children: &mut Vec<Child>) -> usize {
-        let Task::Wrap(Wrap { attestations: Attestations::Drop, .. }) = &self.job.task else { return 0 };
-        let rewritten: Vec<String> = children
-            .iter()
-            .filter(|c| c.node.replacement().is_some())
-            .map(|c| c.descriptor.digest.to_string())
-            .collect();
-        let before = children.len();
-        children.retain(|child| {
-            let subject = child.descriptor.annotation("vnd.docker.reference.digest");
-            !(child.descriptor.is_attestation() && subject.is_some_and(|s| rewritten.iter().any(|d| d == s)))
-        });
-        before - children.len()
+    /// Attestations stay only with the image they describe, as it is. They name it as it was before any wrap.
+    fn leave_out_attestations(
+        &self,
+        children: &mut Vec<Child>,
+        base: &Manifest,
+        replaced: &[Replaced],
+        notes: &mut Vec<String>,
+    ) {
+        let Task::Wrap(wrap) = &self.job.task else { return };
+        let named = |position: usize| base.children().get(position).map(|child| child.digest.to_string());
+        let subject = |child: &Child| {
+            let annotation = child.descriptor.annotation("vnd.docker.reference.digest");
+            annotation.filter(|_| child.descriptor.is_attestation()).map(str::to_owned)
+        };
+        if !wrap.platforms.is_empty() {
+            let kept: HashSet<String> = children.iter().filter_map(|c| named(c.position)).collect();
+            children.retain(|child| subject(child).is_none_or(|subject| kept.contains(&subject)));
+            let (left, all) = (base.children().len() - children.len(), base.children().len());
+            if left > 0 {
+                notes.push(format!("{left} of {all} children are left out by --platform"));
+            }
+        }
+        if wrap.attestations == Attestations::Drop {
+            let rewritten: HashSet<String> = replaced.iter().filter_map(|r| named(r.position)).collect();
+            let before = children.len();
+            children.retain(|child| subject(child).is_none_or(|subject| !rewritten.contains(&subject)));
+            let dropped = before - children.len();
+            if dropped > 0 {
+                notes.push(format!(
+                    "{dropped} attestations are left out: they describe images that were rewritten (--attestations keep carries them over)"
+                ));
+            }
+        }
     }
 }

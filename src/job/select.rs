@@ -63,15 +63,19 @@ impl<'a> Selection<'a> {
             || child.platform.as_ref().is_some_and(|p| self.wanted.iter().any(|w| p.satisfies(w)))
     }
 
-    /// The positions of the children that are kept: those that are wanted and what describes them.
+    /// The positions of the children that may be kept: those that are wanted, and attestations but for those of
+    /// children that are not. An index that is wrapped no longer tells whose the others are.
     pub fn of(&self, index: &Manifest) -> Vec<usize> {
         let children = index.children();
-        let kept: Vec<String> =
-            children.iter().filter(|c| self.keeps(c)).map(|c| c.digest.to_string()).collect();
-        let describes_kept = |child: &Descriptor| {
-            child.annotation("vnd.docker.reference.digest").is_some_and(|s| kept.iter().any(|d| d == s))
+        let unwanted: HashSet<String> =
+            children.iter().filter(|c| !self.keeps(c)).map(|c| c.digest.to_string()).collect();
+        let may_describe_kept = |child: &Descriptor| {
+            let subject = child.annotation("vnd.docker.reference.digest");
+            child.is_attestation() && subject.is_some_and(|s| !unwanted.contains(s))
         };
-        (0..children.len()).filter(|i| self.keeps(&children[*i]) || describes_kept(&children[*i])).collect()
+        (0..children.len())
+            .filter(|i| self.keeps(&children[*i]) || may_describe_kept(&children[*i]))
+            .collect()
     }
 }
 

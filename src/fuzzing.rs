@@ -83,7 +83,7 @@ pub fn manifests(data: &[u8]) {
         }
         // Leaving one out may fail, but not give nonsense.
         let _ = index::wrap(&base, &[], &[0], 0, &recipe);
-        let _ = index::unwrap(&base.manifest, &children);
+        let _ = index::unwrap(&base.manifest, &children, false);
     }
 }
 

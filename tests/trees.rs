@@ -265,11 +265,11 @@ fn try_one(seed: u64) {
         let report = outcome.succeeds().json();
         let result = report["digest"].as_str().expect("a digest");
         is_whole(&dir(to), result);
-        assert_eq!(
-            wrap(to, &format!("{to}-twice"), options).succeeds().json()["digest"],
-            result,
-            "seed {seed}"
-        );
+        // Done is done; and it is the same whether the source comes wrapped or not.
+        for (from, again) in [(to, "again"), ("out", "late")] {
+            let report = wrap(from, &format!("{to}-{again}"), options).succeeds().json();
+            assert_eq!(report["digest"], result, "seed {seed} {from} {options:?}");
+        }
         if wrapped(&report) > 0 {
             reapify(["verify", &name(to), "--source", &name("source")]).run().succeeds();
             reapify(["unwrap", &name(to), &name(&format!("{to}-back"))]).run().succeeds();

@@ -44,6 +44,8 @@ pub struct IndexNode {
     pub dropped: usize,
     /// The index before any wrap.
     pub base: Manifest,
+    /// Whether some of it was not looked into, so that `base` is not all of what it was.
+    pub is_part: bool,
 }
 
 /// A child, at its position in the source.
@@ -310,7 +312,9 @@ impl<'a> Planner<'a> {
             .iter()
             .filter_map(|c| Some(Replaced { position: c.position, manifest: c.node.original()? }))
             .collect();
-        let base = index::unwrap(&manifest, &originals)?;
+        let is_part = children.len() < manifest.children().len()
+            || children.iter().any(|c| matches!(&c.node, Node::Index(below) if below.is_part));
+        let base = index::unwrap(&manifest, &originals, is_part)?;
         let replaced = match &self.job.task {
             Task::Wrap(_) => children.iter().filter_map(|child| child.replaced(&base.manifest)).collect(),
             Task::Unwrap => Vec::new(),
@@ -338,7 +342,8 @@ impl<'a> Planner<'a> {
         };
         let source = manifest.digest.clone();
         let dropped = dropped.len() + dropped_below;
-        Ok(Node::Index(IndexNode { manifest: result, source, children, notes, dropped, base: base.manifest }))
+        let base = base.manifest;
+        Ok(Node::Index(IndexNode { manifest: result, source, children, notes, dropped, base, is_part }))
     }
 
     async fn child(

@@ -76,8 +76,7 @@ pub fn wrap(
     remove(&mut text, dropped)?;
     let wrapped = Manifest::parse(text.into_bytes(), Some(&base.manifest.media_type))?;
     if dropped.is_empty() {
-        let originals: Vec<Replaced> = Vec::new();
-        let mut back = Document::new(&unwrap(&wrapped, &originals)?.manifest.bytes)?;
+        let mut back = Document::new(&unwrap(&wrapped, &[], false)?.manifest.bytes)?;
         for Replaced { position, .. } in children {
             let was = &base.manifest.children()[*position];
             back.set(&at(*position, "digest"), &quote(&was.digest.to_string()))?;
@@ -117,8 +116,9 @@ pub(super) fn remove(text: &mut Document, positions: &[usize]) -> Result<()> {
     positions.iter().rev().try_for_each(|position| text.remove_element("/manifests", *position))
 }
 
-/// Takes the record out of an index and puts the children back that wrap had replaced.
-pub fn unwrap(index: &Manifest, children: &[Replaced]) -> Result<Base> {
+/// Takes the record out of an index and puts the children back that wrap had replaced. `is_part`: some children were
+/// not looked into and may still be wrapped, so that only the record can say what the index was.
+pub fn unwrap(index: &Manifest, children: &[Replaced], is_part: bool) -> Result<Base> {
     let mut text = Document::new(&index.bytes)?;
     replace(&mut text, index, children)?;
     let undos: Option<Undos> =
@@ -135,7 +135,8 @@ pub fn unwrap(index: &Manifest, children: &[Replaced]) -> Result<Base> {
         Some(undone) => undone,
         None => Manifest::parse(text.into_bytes(), Some(&index.media_type))?,
     };
-    let source = recorded.filter(|_| dropped > 0).unwrap_or_else(|| manifest.digest.clone());
+    let source = recorded.filter(|_| dropped > 0 || (is_part && !is_stale));
+    let source = source.unwrap_or_else(|| manifest.digest.clone());
     Ok(Base { source, dropped, is_stale, manifest })
 }
 

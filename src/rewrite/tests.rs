@@ -277,17 +277,17 @@ fn an_index_comes_back_as_it_was() {
         );
         let source = Manifest::parse(text, None).unwrap();
         let recipe = index::recipe(&reapers(b""), &Policy::default(), "");
-        let base = index::unwrap(&source, &[]).unwrap();
+        let base = index::unwrap(&source, &[], false).unwrap();
         let new = index::Replaced { position: 0, manifest: wrapped.manifest.clone() };
         let result = index::wrap(&base, std::slice::from_ref(&new), &[], 0, &recipe).unwrap();
         assert_eq!(record::annotated(&result), Some((source.digest.clone(), recipe.clone())));
         let old = index::Replaced { position: 0, manifest: child.manifest.clone() };
-        let back = index::unwrap(&result, std::slice::from_ref(&old)).unwrap();
+        let back = index::unwrap(&result, std::slice::from_ref(&old), false).unwrap();
         assert_eq!((&back.manifest.bytes, back.dropped), (&source.bytes, 0));
 
         let narrowed = index::wrap(&base, std::slice::from_ref(&new), &[1], 0, &recipe).unwrap();
         assert_eq!(narrowed.children().len(), 1);
-        let kept = index::unwrap(&narrowed, &[old]).unwrap();
+        let kept = index::unwrap(&narrowed, &[old], false).unwrap();
         assert_eq!(
             (kept.manifest.children()[0].digest.clone(), kept.dropped, kept.source.clone()),
             (child.manifest.digest.clone(), 1, source.digest.clone())

@@ -253,7 +253,7 @@ fn verify_index(manifest: &Manifest, children: &[(usize, Checked)]) -> Result<Ba
             .filter_map(|(at, child)| Some(Replaced { position: *at, manifest: by(child)?.clone() }))
             .collect()
     };
-    let base = index::unwrap(manifest, &replaced(Checked::original))?;
+    let base = index::unwrap(manifest, &replaced(Checked::original), false)?;
     if base.is_stale {
         return Err(Error::verification(
             "the record in the index's annotations does not describe this index",

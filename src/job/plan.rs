@@ -46,6 +46,8 @@ pub struct IndexNode {
     pub base: Manifest,
     /// Whether some of it was not looked into, so that `base` is not all of what it was.
     pub is_part: bool,
+    /// The digest of what it was.
+    pub origin: Digest,
 }
 
 /// A child, at its position in the source.
@@ -342,8 +344,17 @@ impl<'a> Planner<'a> {
         };
         let source = manifest.digest.clone();
         let dropped = dropped.len() + dropped_below;
-        let base = base.manifest;
-        Ok(Node::Index(IndexNode { manifest: result, source, children, notes, dropped, base, is_part }))
+        let (base, origin) = (base.manifest, base.source);
+        Ok(Node::Index(IndexNode {
+            manifest: result,
+            source,
+            children,
+            notes,
+            dropped,
+            base,
+            is_part,
+            origin,
+        }))
     }
 
     async fn child(
@@ -426,13 +437,21 @@ impl<'a> Planner<'a> {
         notes: &mut Vec<String>,
     ) {
         let Task::Wrap(wrap) = &self.job.task else { return };
-        let named = |position: usize| base.children().get(position).map(|child| child.digest.to_string());
+        // What is left of an index may go by the name of the whole.
+        let names = |child: &Child| {
+            let origin = match &child.node {
+                Node::Index(index) => Some(index.origin.to_string()),
+                _ => None,
+            };
+            let name = base.children().get(child.position).map(|child| child.digest.to_string());
+            name.into_iter().chain(origin)
+        };
         let subject = |child: &Child| {
             let annotation = child.descriptor.annotation("vnd.docker.reference.digest");
             annotation.filter(|_| child.descriptor.is_attestation()).map(str::to_owned)
         };
         if !wrap.platforms.is_empty() {
-            let kept: HashSet<String> = children.iter().filter_map(|c| named(c.position)).collect();
+            let kept: HashSet<String> = children.iter().flat_map(names).collect();
             children.retain(|child| subject(child).is_none_or(|subject| kept.contains(&subject)));
             let (left, all) = (base.children().len() - children.len(), base.children().len());
             if left > 0 {
@@ -440,7 +459,8 @@ impl<'a> Planner<'a> {
             }
         }
         if wrap.attestations == Attestations::Drop {
-            let rewritten: HashSet<String> = replaced.iter().filter_map(|r| named(r.position)).collect();
+            let is_rewritten = |child: &&Child| replaced.iter().any(|r| r.position == child.position);
+            let rewritten: HashSet<String> = children.iter().filter(is_rewritten).flat_map(names).collect();
             let before = children.len();
             children.retain(|child| subject(child).is_none_or(|subject| !rewritten.contains(&subject)));
             let dropped = before - children.len();

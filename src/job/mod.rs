@@ -8,6 +8,7 @@ pub mod read;
 pub mod report;
 pub(crate) mod select;
 pub(crate) mod survey;
+mod tree;
 
 use crate::copy::Copier;
 use crate::error::{Error, Result};
@@ -17,10 +18,10 @@ use crate::rewrite::layer::Layer;
 use crate::rewrite::{Action, DEFAULT_PATH, Policy, index, record, repeat};
 use crate::transport::{Sink, Source, Stats};
 use futures_util::future::try_join_all;
-use plan::Node;
 use read::Reader;
 use report::{PlatformReport, Report};
 use std::sync::Arc;
+use tree::Node;
 
 /// What becomes of attestations whose subject is rewritten: they describe bytes that are no more.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]

@@ -1,6 +1,6 @@
 //! What was done, or would be: for people and for programs.
 
-use super::plan::{ImageNode, Node};
+use super::tree::{ImageNode, Node};
 use super::{platform_report, summary};
 use crate::copy::{Copier, Relation};
 use crate::image::json::{Document, Undo};

@@ -58,9 +58,12 @@ impl<'a> Selection<'a> {
 
     /// Whether a child is wanted, or an index with something wanted in it.
     pub fn keeps(&self, child: &Descriptor) -> bool {
-        self.wanted.is_empty()
-            || self.indexes.contains(&child.digest)
-            || child.platform.as_ref().is_some_and(|p| self.wanted.iter().any(|w| p.satisfies(w)))
+        let is_wanted = |p: &Platform| self.wanted.iter().any(|w| p.satisfies(w));
+        match child.is_index() {
+            _ if self.wanted.is_empty() => true,
+            true => self.indexes.contains(&child.digest),
+            false => child.platform.as_ref().is_some_and(is_wanted),
+        }
     }
 
     /// The positions of the children that may be kept: those that are wanted, and attestations but for those of

@@ -72,7 +72,7 @@ fn platforms_are_found_in_nested_indexes() {
     let source = family(&registry);
     let [from, some] = [("app", "all"), ("copy", "some")].map(|(r, t)| registry.name(r, t));
     let wrap = ["wrap", "--output", "json", "--platform", "linux/arm64", "--platform", "linux/riscv64"];
-    let report = reapify(wrap).args([&from, &some]).run().succeeds().says("left out").json();
+    let report = reapify(wrap).args([&from, &some]).run().succeeds().says("--platform leaves out").json();
     assert_eq!(actions(&report), pairs(&[("linux/arm64", "wrapped"), ("linux/riscv64", "wrapped")]));
     registry.complete("copy", "some");
     let (_, after) = manifest(&registry, "copy", "some");
@@ -86,7 +86,7 @@ fn platforms_are_found_in_nested_indexes() {
     assert_eq!((&again["digest"], again["action"].as_str()), (&report["digest"], Some("unchanged")));
     let back = registry.name("back", "some");
     let unwrapped = reapify(["unwrap", "--output", "json", &some, &back]).run().succeeds();
-    let unwrapped = unwrapped.says("2 more children").never_says("1 more children").json();
+    let unwrapped = unwrapped.says("2 children are gone").never_says("1 child is gone").json();
     assert_ne!(unwrapped["digest"], digest(&source));
 
     reapify(["wrap", "--platform", "linux/ppc64le", &from, &registry.name("copy", "none")])

@@ -97,11 +97,11 @@ fn attestations_go_with_the_images_they_describe() {
     let registry = Registry::start();
     usual(&registry, Family::Oci);
     let to = registry.name("copy", "reaped");
-    reapify(["wrap", &registry.name("app", "all"), &to]).run().succeeds().says("1 attestations are left out");
+    reapify(["wrap", &registry.name("app", "all"), &to]).run().succeeds().says("1 attestation is left out");
     let (_, after) = manifest(&registry, "copy", "reaped");
     assert_eq!(after["manifests"].as_array().unwrap().len(), 4);
     // The kept children come back all the same.
-    reapify(["unwrap", &to, &registry.name("back", "again")]).run().succeeds().says("1 more children");
+    reapify(["unwrap", &to, &registry.name("back", "again")]).run().succeeds().says("1 child is gone");
     let (_, before) = manifest(&registry, "app", "all");
     let (_, back) = manifest(&registry, "back", "again");
     let digests = |v: &Value| {

@@ -228,9 +228,12 @@ impl<'a> Planner<'a> {
             Task::Unwrap => {
                 // The root counts for all that are in it.
                 if base.dropped > 0 && depth == 0 {
+                    let gone = match base.dropped {
+                        1 => "1 child is".to_string(),
+                        n => format!("{n} children are"),
+                    };
                     notes.push(format!(
-                        "the index had {} more children when it was wrapped; they are gone, so that its digest is a new one",
-                        base.dropped
+                        "{gone} gone since the index was wrapped, so that its digest is a new one"
                     ));
                 }
                 base.manifest.clone()
@@ -349,7 +352,7 @@ impl<'a> Planner<'a> {
             children.retain(|child| subject(child).is_none_or(|subject| kept.contains(&subject)));
             let (left, all) = (base.children().len() - children.len(), base.children().len());
             if left > 0 {
-                notes.push(format!("{left} of {all} children are left out by --platform"));
+                notes.push(format!("--platform leaves out {left} of {all} children"));
             }
         }
         if wrap.attestations == Attestations::Drop {
@@ -359,9 +362,11 @@ impl<'a> Planner<'a> {
             children.retain(|child| subject(child).is_none_or(|subject| !rewritten.contains(&subject)));
             let dropped = before - children.len();
             if dropped > 0 {
-                notes.push(format!(
-                    "{dropped} attestations are left out: they describe images that were rewritten (--attestations keep carries them over)"
-                ));
+                let what = match dropped {
+                    1 => "1 attestation is left out: it describes what was rewritten".to_string(),
+                    n => format!("{n} attestations are left out: they describe what was rewritten"),
+                };
+                notes.push(format!("{what} (--attestations keep carries over all)"));
             }
         }
     }

@@ -30,6 +30,15 @@ pub enum Undo {
     Pop(String),
 }
 
+impl Undo {
+    /// The place that it restores.
+    pub fn pointer(&self) -> &str {
+        match self {
+            Undo::Set(pointer, _) | Undo::Del(pointer) | Undo::Pop(pointer) => pointer,
+        }
+    }
+}
+
 impl Document {
     /// Takes a JSON text. It is read only where an edit passes through.
     pub fn new(bytes: &[u8]) -> Result<Self> {

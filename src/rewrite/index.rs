@@ -125,6 +125,15 @@ pub fn unwrap(index: &Manifest, children: &[Replaced], is_part: bool) -> Result<
         index.annotations.get(record::undo_key()).and_then(|u| serde_json::from_str(u).ok());
     let recorded = record::annotated(index).map(|(source, _)| source);
     let undone = undos.as_ref().zip(recorded.as_ref()).and_then(|(undos, _)| {
+        // A record of ours restores annotations and nothing else: no other may say what the children were.
+        let is_ours = undos.index.iter().all(|undo| {
+            undo.pointer()
+                .strip_prefix("/annotations")
+                .is_some_and(|rest| rest.is_empty() || rest.starts_with('/'))
+        });
+        if !is_ours {
+            return None;
+        }
         let mut text = text.clone();
         record::apply(&mut text, &undos.index).ok()?;
         Manifest::parse(text.into_bytes(), Some(&index.media_type)).ok()

@@ -160,14 +160,11 @@ pub fn prefix(path: &str, args: &[String]) -> Vec<String> {
 
 /// Leaves out what an earlier undo of the list restores anyway (it is applied after).
 pub fn condense(undos: &[Undo]) -> Vec<Undo> {
-    let pointer = |undo: &Undo| match undo {
-        Undo::Set(p, _) | Undo::Del(p) | Undo::Pop(p) => p.clone(),
-    };
     let mut kept: Vec<Undo> = Vec::new();
     for undo in undos {
-        let at = pointer(undo);
+        let at = undo.pointer();
         let covered = kept.iter().any(|k| {
-            let whole = pointer(k);
+            let whole = k.pointer();
             !matches!(k, Undo::Pop(_)) && (at == whole || at.starts_with(&format!("{whole}/")))
         });
         if !covered {

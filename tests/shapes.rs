@@ -97,7 +97,15 @@ fn attestations_go_with_the_images_they_describe() {
     let registry = Registry::start();
     usual(&registry, Family::Oci);
     let to = registry.name("copy", "reaped");
+    registry.clear_log();
     reapify(["wrap", &registry.name("app", "all"), &to]).run().succeeds().says("1 attestation is left out");
+    // What is left out is not read, and nothing of it is moved.
+    let attestation = manifest(&registry, "app", "all").1["manifests"][4]["digest"].clone();
+    let (_, parts) = manifest(&registry, "app", attestation.as_str().unwrap());
+    for digest in [&attestation, &parts["config"]["digest"], &parts["layers"][0]["digest"]] {
+        let hex = digest.as_str().unwrap().trim_start_matches("sha256:");
+        assert_eq!(registry.log().count(|e| e.line().contains(hex)), 0, "{:#?}", registry.log().lines());
+    }
     let (_, after) = manifest(&registry, "copy", "reaped");
     assert_eq!(after["manifests"].as_array().unwrap().len(), 4);
     // The kept children come back all the same.
@@ -137,6 +145,30 @@ fn an_index_that_was_changed_after_its_wrap_is_wrapped_as_what_it_is() {
     let children = |tag: &str| manifest(&registry, "app", tag).1["manifests"].clone();
     assert_eq!(children("back"), children("all"));
     assert_eq!(manifest(&registry, "app", "back").1["annotations"]["x"], "y");
+}
+
+/// A record can say anything. What an index had for children is not for it to say.
+#[test]
+fn a_record_that_would_change_the_children_is_none() {
+    let registry = Registry::start();
+    usual(&registry, Family::Oci);
+    let name = |tag: &str| registry.name("app", tag);
+    reapify(["wrap", "--attestations", "keep", &name("all"), &name("reaped")]).run().succeeds();
+    let text = String::from_utf8(manifest(&registry, "app", "reaped").0).unwrap();
+    let honest = r#"{\"del\":\"/annotations\"}"#;
+    assert!(text.contains(honest), "{text}");
+    let other = r#"{\"set\":[\"/manifests\",\"[]\"]}"#;
+    for forged in [r#"{\"pop\":\"/manifests\"}"#, r#"{\"del\":\"/x-vendor\"}"#, other] {
+        let changed = text.replace(honest, forged);
+        assert_ne!(changed, text);
+        registry.put_manifest("app", "forged", Family::Oci.index(), changed.as_bytes());
+        reapify(["verify", &name("forged")]).run().exits(6).says("does not describe this index");
+        for command in [&["wrap", "--group", "--attestations", "keep"][..], &["unwrap"]] {
+            let to = name("out");
+            reapify(command).args([&name("forged"), &to]).run().succeeds().says("does not describe it");
+            assert_eq!(manifest(&registry, "app", "out").1["manifests"].as_array().unwrap().len(), 5);
+        }
+    }
 }
 
 /// What other tools changed at the destination is put right, although the annotations say that all is done.

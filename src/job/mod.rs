@@ -214,7 +214,7 @@ impl Job {
         reader.child(&image).await.map(|manifest| manifest.as_ref().clone())
     }
 
-    /// The answer that two requests give: what the destination records says all.
+    /// The answer that two requests give: as far as manifests tell, the destination is what wrap makes of the source.
     fn nothing_to_do(&self, source: &Manifest, current: Option<&Manifest>) -> Option<Report> {
         let (Task::Wrap(wrap), Some(current)) = (&self.task, current) else { return None };
         let (recorded_source, recipe) = record::annotated(current)?;

@@ -1,5 +1,5 @@
-//! From a manifest to the [tree](super::tree) of what will be written. Reads manifests and configs; begins to move blobs as
-//! soon as they are known, unless that is held back.
+//! From a manifest to the [tree](super::tree) of what will be written. Reads manifests and configs; begins to move
+//! blobs as soon as they are known, unless that is held back.
 
 use super::read::{Limits, Reader};
 use super::select::{self, Selection};
@@ -202,14 +202,20 @@ impl<'a> Planner<'a> {
     async fn index(&self, manifest: Manifest, selection: &Selection<'_>, depth: usize) -> Result<Node> {
         self.limits.enter(&manifest, depth)?;
         let kept = selection.of(&manifest);
-        let kept = kept.iter().map(|i| self.child(*i, &manifest, selection, depth));
-        let mut children = try_join_all(kept).await?;
+        let is_part = kept.len() < manifest.children().len();
+        // Whether an attestation stays depends on what becomes of its subject: it is not read before.
+        let (attestations, others): (Vec<usize>, Vec<usize>) =
+            kept.into_iter().partition(|i| manifest.children()[*i].is_attestation());
+        let read = |positions: Vec<usize>| {
+            try_join_all(positions.into_iter().map(|i| self.child(i, &manifest, selection, depth)))
+        };
+        let mut children = read(others).await?;
         let originals: Vec<Replaced> = children
             .iter()
             .filter_map(|c| Some(Replaced { position: c.position, manifest: c.node.original()? }))
             .collect();
-        let is_part = children.len() < manifest.children().len()
-            || children.iter().any(|c| matches!(&c.node, Node::Index(below) if below.is_part));
+        let is_part =
+            is_part || children.iter().any(|c| matches!(&c.node, Node::Index(below) if below.is_part));
         let base = index::unwrap(&manifest, &originals, is_part)?;
         let replaced = match &self.job.task {
             Task::Wrap(_) => children.iter().filter_map(|child| child.replaced(&base.manifest)).collect(),
@@ -219,7 +225,9 @@ impl<'a> Planner<'a> {
         if base.is_stale {
             notes.push("the index has a record that does not describe it; it stays as it is".into());
         }
-        self.leave_out_attestations(&mut children, &base.manifest, &replaced, &mut notes);
+        let attestations = self.staying(attestations, &children, &base.manifest, &replaced, &mut notes);
+        children.extend(read(attestations).await?);
+        children.sort_by_key(|child| child.position);
         let dropped: Vec<usize> =
             (0..manifest.children().len()).filter(|i| !children.iter().any(|c| c.position == *i)).collect();
         let dropped_below = children.iter().map(|c| c.node.dropped()).sum();
@@ -325,49 +333,47 @@ impl<'a> Planner<'a> {
         Ok(carried)
     }
 
-    /// Attestations stay only with the image they describe, as it is. They name it as it was before any wrap.
-    fn leave_out_attestations(
+    /// Which attestations stay: those of what stays, as it is. They name it as it was before any wrap.
+    fn staying(
         &self,
-        children: &mut Vec<Child>,
+        mut attestations: Vec<usize>,
+        others: &[Child],
         base: &Manifest,
         replaced: &[Replaced],
         notes: &mut Vec<String>,
-    ) {
-        let Task::Wrap(wrap) = &self.job.task else { return };
+    ) -> Vec<usize> {
+        let Task::Wrap(wrap) = &self.job.task else { return attestations };
+        let all = base.children();
         // What is left of an index may go by the name of the whole.
         let names = |child: &Child| {
             let origin = match &child.node {
                 Node::Index(index) => Some(index.origin.to_string()),
                 _ => None,
             };
-            let name = base.children().get(child.position).map(|child| child.digest.to_string());
+            let name = all.get(child.position).map(|child| child.digest.to_string());
             name.into_iter().chain(origin)
         };
-        let subject = |child: &Child| {
-            let annotation = child.descriptor.annotation("vnd.docker.reference.digest");
-            annotation.filter(|_| child.descriptor.is_attestation()).map(str::to_owned)
-        };
+        let subject = |i: usize| all.get(i)?.annotation("vnd.docker.reference.digest");
         if !wrap.platforms.is_empty() {
-            let kept: HashSet<String> = children.iter().flat_map(names).collect();
-            children.retain(|child| subject(child).is_none_or(|subject| kept.contains(&subject)));
-            let (left, all) = (base.children().len() - children.len(), base.children().len());
+            let kept: HashSet<String> = others.iter().flat_map(names).collect();
+            attestations.retain(|i| subject(*i).is_none_or(|subject| kept.contains(subject)));
+            let left = all.len().saturating_sub(others.len() + attestations.len());
             if left > 0 {
-                notes.push(format!("--platform leaves out {left} of {all} children"));
+                notes.push(format!("--platform leaves out {left} of {} children", all.len()));
             }
         }
         if wrap.attestations == Attestations::Drop {
             let is_rewritten = |child: &&Child| replaced.iter().any(|r| r.position == child.position);
-            let rewritten: HashSet<String> = children.iter().filter(is_rewritten).flat_map(names).collect();
-            let before = children.len();
-            children.retain(|child| subject(child).is_none_or(|subject| !rewritten.contains(&subject)));
-            let dropped = before - children.len();
-            if dropped > 0 {
-                let what = match dropped {
-                    1 => "1 attestation is left out: it describes what was rewritten".to_string(),
-                    n => format!("{n} attestations are left out: they describe what was rewritten"),
-                };
-                notes.push(format!("{what} (--attestations keep carries over all)"));
-            }
+            let rewritten: HashSet<String> = others.iter().filter(is_rewritten).flat_map(names).collect();
+            let before = attestations.len();
+            attestations.retain(|i| subject(*i).is_none_or(|subject| !rewritten.contains(subject)));
+            let what = match before - attestations.len() {
+                0 => return attestations,
+                1 => "1 attestation is left out: it describes what was rewritten".to_string(),
+                n => format!("{n} attestations are left out: they describe what was rewritten"),
+            };
+            notes.push(format!("{what} (--attestations keep carries over all)"));
         }
+        attestations
     }
 }

@@ -4,15 +4,15 @@
 use crate::credentials::file;
 use crate::error::Result;
 use crate::image::json::Document;
-use crate::image::reference::File;
+use crate::image::location::FileOrStdio;
 use crate::image::{
-    Content, Descriptor, Digest, ImageConfig, Location, Manifest, Name, Platform, media_type,
+    Content, Descriptor, Digest, ImageConfig, Location, Manifest, Platform, Reference, media_type,
 };
-use crate::job::read::{self, Reader};
-use crate::job::survey;
+use crate::read::files;
+use crate::read::{self, Reader};
 use crate::reapers::Reapers;
+use crate::reapers::elf::Program;
 use crate::registry::auth;
-use crate::rewrite::elf::Program;
 use crate::rewrite::index::{self, Base, Replaced};
 use crate::rewrite::paths::Survey;
 use crate::rewrite::{self, Action, Image, Policy, Read, record, repeat};
@@ -52,7 +52,7 @@ pub fn references(data: &[u8]) {
     }
     let Ok(text) = std::str::from_utf8(data) else { return };
     again::<Location>(text);
-    again::<Name>(text);
+    again::<Reference>(text);
     again::<Digest>(text);
     again::<Platform>(text);
 }
@@ -181,7 +181,7 @@ pub fn splice(data: &[u8]) {
 pub fn archives(data: &[u8]) {
     let mut archive = tempfile::NamedTempFile::new().expect("a temporary file");
     archive.write_all(data).expect("a temporary file");
-    let name = File::Path(archive.path().to_owned());
+    let name = FileOrStdio::Path(archive.path().to_owned());
     let runtime = tokio::runtime::Builder::new_current_thread().build().expect("a runtime");
     if let Ok(archive) = DockerArchive::open(&name, None) {
         let _ = runtime.block_on(read_all(Arc::new(archive)));
@@ -207,7 +207,7 @@ async fn read_all(archive: Arc<dyn Source>) -> Result<()> {
 pub fn layers(data: &[u8]) {
     let _ = crate::verify::layer::read(data);
     let survey = Survey::new("/usr/local/bin/reaper");
-    if let Ok(mut survey) = survey::members(std::io::Cursor::new(data.to_vec()), 4 << 20, survey) {
+    if let Ok(mut survey) = files::members(std::io::Cursor::new(data.to_vec()), 4 << 20, survey) {
         survey.end_of_layer();
         for replace in [false, true] {
             let Ok(parents) = survey.parents(replace) else { continue };

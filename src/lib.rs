@@ -13,8 +13,8 @@
 //! - [`reapers`]: the programs that are added
 //! - [`transport`]: layouts and archives, behind the traits `Source` and `Sink`
 //! - [`registry`] and [`credentials`]: the registry transport
-//! - [`copy`]: the engine that moves blobs, each once
-//! - [`job`]: one run from end to end
+//! - [`read`]: manifests and configs, each once, within limits
+//! - [`engine`]: one run from end to end, and the moving of blobs, each once
 //! - [`inspect`]: how an image starts
 //! - [`verify`](mod@verify): whether a wrapped image is what its record says
 //! - [`cli`]: the command line; alone prints, alone turns errors into exit codes
@@ -22,16 +22,18 @@
 #![warn(missing_docs)]
 
 pub mod cli;
-pub mod copy;
+
 pub mod credentials;
+pub mod engine;
 pub mod error;
 #[cfg(any(test, fuzzing))]
 pub mod fuzzing;
 pub mod image;
 pub mod inspect;
-pub mod job;
+pub mod read;
 pub mod reapers;
 pub mod registry;
 pub mod rewrite;
+pub mod stats;
 pub mod transport;
 pub mod verify;

@@ -6,10 +6,11 @@ use super::places::Places;
 use crate::error::{Context, Error, Kind, Result};
 use crate::image::{Descriptor, Location, Manifest, Platform};
 use crate::inspect::{Findings, inspect};
-use crate::job::read::{Reader, Tree};
-use crate::job::select::{self, Selection};
+use crate::read::select::{self, Selection};
+use crate::read::{Reader, Tree};
 use crate::reapers::Reapers;
-use crate::transport::{Source, Stats};
+use crate::stats::Stats;
+use crate::transport::Source;
 use serde_json::{Value, json};
 use std::sync::Arc;
 

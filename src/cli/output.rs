@@ -1,11 +1,11 @@
 //! What is said, and where: results on standard output, all else on standard error.
 
 use super::options::Format;
+use crate::engine::report::{Change, PlatformReport, Report};
 use crate::error::{Context, Error, Result};
 use crate::image::Location;
-use crate::job::report::{Change, PlatformReport, Report};
 use crate::registry::Trace;
-use crate::transport::Stats;
+use crate::stats::Stats;
 use serde_json::{Value, json};
 use std::io::Write;
 use std::path::Path;

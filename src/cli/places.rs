@@ -5,12 +5,13 @@ use super::output::Console;
 use crate::credentials::Credentials;
 use crate::error::{Error, Result};
 use crate::image::Location;
-use crate::image::name::Name;
+use crate::image::Reference;
 use crate::registry::{Client, Options, Repository};
+use crate::stats::Stats;
 use crate::transport::docker_archive::{DockerArchive, DockerArchiveSink};
 use crate::transport::layout::Layout;
 use crate::transport::oci_archive::{OciArchive, OciArchiveSink};
-use crate::transport::{Nowhere, Sink, Source, Stats};
+use crate::transport::{Nowhere, Sink, Source};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -82,7 +83,7 @@ impl<'a> Places<'a> {
         })
     }
 
-    async fn client(&mut self, name: &Name, given: Option<Credentials>) -> Result<Arc<Client>> {
+    async fn client(&mut self, name: &Reference, given: Option<Credentials>) -> Result<Arc<Client>> {
         let credentials = match given {
             Some(credentials) => credentials,
             None => self.network.store().lookup(name.host(), name.repository()).await?,

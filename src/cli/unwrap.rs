@@ -3,9 +3,9 @@
 use super::options::{DestinationOptions, Global, SourceOptions};
 use super::output::Console;
 use super::wrap::{Mode, transform};
+use crate::engine::Task;
 use crate::error::Result;
 use crate::image::Location;
-use crate::job::Task;
 
 #[derive(clap::Args)]
 pub struct Args {

@@ -5,7 +5,7 @@ use super::output::{Console, result};
 use super::places::Places;
 use crate::error::{Context, Result};
 use crate::image::Location;
-use crate::transport::Stats;
+use crate::stats::Stats;
 use crate::verify::{Verified, verify};
 use serde_json::{Value, json};
 use std::sync::Arc;

@@ -4,12 +4,12 @@ use super::interruptible;
 use super::options::{DestinationOptions, Global, SourceOptions};
 use super::output::{Console, Outcome};
 use super::places::{self, Places};
+use crate::engine::{self, Attestations, Job, Task};
 use crate::error::{Context, Error, Result};
 use crate::image::{Location, Platform};
-use crate::job::{self, Attestations, Job, Task};
 use crate::reapers::Reapers;
 use crate::rewrite::{IfInit, Policy};
-use crate::transport::Stats;
+use crate::stats::Stats;
 use clap::ValueEnum;
 use std::sync::Arc;
 use std::time::Instant;
@@ -100,7 +100,7 @@ impl Args {
         args
     }
 
-    fn task(&self) -> Result<job::Wrap> {
+    fn task(&self) -> Result<engine::Wrap> {
         Policy::check_path(&self.path)?;
         let mut reapers = Reapers::default();
         for given in &self.reaper {
@@ -119,7 +119,7 @@ impl Args {
         }
         let platforms =
             self.platform.iter().flat_map(|p| p.split(',')).map(str::parse).collect::<Result<_>>()?;
-        Ok(job::Wrap {
+        Ok(engine::Wrap {
             reapers,
             policy: Policy {
                 path: self.path.clone(),

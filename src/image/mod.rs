@@ -7,16 +7,17 @@ pub mod digest;
 pub mod json;
 pub mod manifest;
 pub mod media_type;
-pub mod name;
+
+pub mod location;
 pub mod platform;
 pub mod reference;
 
 pub use config::ImageConfig;
 pub use digest::Digest;
+pub use location::Location;
 pub use manifest::{Content, Descriptor, Manifest};
-pub use name::Name;
 pub use platform::Platform;
-pub use reference::Location;
+pub use reference::Reference;
 
 /// The largest manifest that is read, as the OCI distribution specification recommends.
 pub const MAX_MANIFEST: u64 = 4 << 20;

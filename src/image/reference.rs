@@ -1,263 +1,295 @@
-//! Where an image lives: `[docker://]host/repo[:tag][@digest]`, `oci:DIR`, `oci-archive:FILE`,
-//! `docker-archive:FILE`, `docker-daemon:NAME`. The prefixes mean what they mean in skopeo, podman and
-//! buildah (containers-transports(5)).
+//! The name of an image in a registry: `[host[:port]/]repository[:tag][@digest]`, by the grammar of the
+//! distribution project's `reference` package.
 
 use super::digest::Digest;
-use super::name::Name;
 use crate::error::{Error, Result};
 use std::fmt;
-use std::path::PathBuf;
+use std::net::Ipv6Addr;
 use std::str::FromStr;
 
-/// The place of an image.
+/// Docker Hub, which short names mean.
+const HUB: &str = "docker.io";
+/// The longest repository.
+const MAX_REPOSITORY: usize = 255;
+/// The longest tag.
+const MAX_TAG: usize = 128;
+
+/// The name of an image in a registry. Docker Hub's short names are written out, `latest` is filled in.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Location {
-    /// A repository in a registry.
-    Registry(Name),
-    /// An OCI image layout in a directory.
-    Layout {
-        /// The directory.
-        dir: PathBuf,
-        /// `org.opencontainers.image.ref.name` of the image.
-        tag: Option<String>,
-        /// The digest of the image.
-        digest: Option<Digest>,
-    },
-    /// An OCI image layout in a tar file.
-    OciArchive {
-        /// The file.
-        file: File,
-        /// `org.opencontainers.image.ref.name` of the image.
-        tag: Option<String>,
-    },
-    /// What `docker save` writes.
-    DockerArchive {
-        /// The file.
-        file: File,
-        /// The entry of `RepoTags`.
-        name: Option<Name>,
-    },
-    /// The store of a Docker engine.
-    DockerDaemon(Name),
+pub struct Reference {
+    host: String,
+    repository: String,
+    tag: Option<String>,
+    digest: Option<Digest>,
 }
 
-/// A file, or a pipe.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum File {
-    /// A path.
-    Path(PathBuf),
-    /// `-`: standard input or output.
-    Pipe,
+impl Reference {
+    /// The registry's host, with the port if one was given: `docker.io`, `localhost:5000`, `[::1]:5000`.
+    pub fn host(&self) -> &str {
+        &self.host
+    }
+
+    /// The repository: `library/busybox`.
+    pub fn repository(&self) -> &str {
+        &self.repository
+    }
+
+    /// The tag; `None` only where a digest was given instead.
+    pub fn tag(&self) -> Option<&str> {
+        self.tag.as_deref()
+    }
+
+    /// The digest.
+    pub fn digest(&self) -> Option<&Digest> {
+        self.digest.as_ref()
+    }
+
+    /// What a manifest is asked for by: the digest if there is one, else the tag.
+    pub fn target(&self) -> String {
+        match &self.digest {
+            Some(digest) => digest.to_string(),
+            None => self.tag().unwrap_or("latest").to_string(),
+        }
+    }
+
+    /// The name as far as the repository: `docker.io/library/busybox`.
+    pub fn repository_name(&self) -> String {
+        format!("{}/{}", self.host, self.repository)
+    }
 }
 
-impl FromStr for Location {
+impl fmt::Display for Reference {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}/{}", self.host, self.repository)?;
+        if let Some(tag) = &self.tag {
+            write!(f, ":{tag}")?;
+        }
+        match &self.digest {
+            Some(digest) => write!(f, "@{digest}"),
+            None => Ok(()),
+        }
+    }
+}
+
+impl FromStr for Reference {
     type Err = Error;
 
     fn from_str(text: &str) -> Result<Self> {
-        let empty = |what: &str| Error::usage(format!("{text:?} names no {what}"));
-        if let Some(rest) = text.strip_prefix("docker://") {
-            return Ok(Location::Registry(rest.parse()?));
-        }
-        if let Some(rest) = text.strip_prefix("oci:") {
-            let (rest, digest) = split_digest(rest)?;
-            let (dir, tag) = split_file(rest);
-            if dir.is_empty() {
-                return Err(empty("directory"));
-            }
-            return Ok(Location::Layout { dir: dir.into(), tag: checked_tag(tag)?, digest });
-        }
-        if let Some(rest) = text.strip_prefix("oci-archive:") {
-            let (file, tag) = split_archive(rest, text)?;
-            return Ok(Location::OciArchive { file, tag: checked_tag(tag)? });
-        }
-        if let Some(rest) = text.strip_prefix("docker-archive:") {
-            let (file, name) = split_archive(rest, text)?;
-            return Ok(Location::DockerArchive { file, name: name.map(str::parse).transpose()? });
-        }
-        if let Some(rest) = text.strip_prefix("docker-daemon:") {
-            return Ok(Location::DockerDaemon(rest.parse()?));
-        }
-        for unknown in ["containers-storage:", "dir:", "ostree:", "sif:", "tarball:", "http://", "https://"] {
-            if text.starts_with(unknown) {
-                return Err(Error::usage(format!(
-                    "{text:?}: {unknown} is not a transport that is known here"
-                ))
-                .hint("known: docker://, oci:, oci-archive:, docker-archive:, docker-daemon:"));
-            }
-        }
-        Ok(Location::Registry(text.parse()?))
+        parse(text).map_err(|why| {
+            Error::usage(format!("invalid image reference {text:?}: {why}"))
+                .hint("write [docker://]host[:port]/repository[:tag][@digest], oci:DIR[:tag], oci-archive:FILE[:tag], docker-archive:FILE[:name:tag]")
+        })
     }
 }
 
-impl Location {
-    /// Reads a destination: as a location, but it cannot be a digest, which is not ours to choose.
-    pub fn destination(text: &str) -> Result<Self> {
-        let location: Location = text.parse()?;
-        let digest = match &location {
-            Location::Registry(name) | Location::DockerDaemon(name) => name.digest(),
-            Location::DockerArchive { name, .. } => name.as_ref().and_then(Name::digest),
-            Location::Layout { digest, .. } => digest.as_ref(),
-            Location::OciArchive { .. } => None,
-        };
-        match digest {
-            None => Ok(location),
-            Some(_) => Err(Error::usage(format!("the destination {text:?} is a digest"))
-                .hint("the result has a digest of its own; name a tag to write it under")),
-        }
-    }
-
-    /// Whether data goes through standard input or output.
-    pub fn is_pipe(&self) -> bool {
-        matches!(
-            self,
-            Location::OciArchive { file: File::Pipe, .. } | Location::DockerArchive { file: File::Pipe, .. }
-        )
-    }
-
-    /// The name without tag and digest: what stands before `@` in the line of results.
-    pub fn without_target(&self) -> String {
-        match self {
-            Location::Registry(name) => name.repository_name(),
-            Location::Layout { dir, .. } => format!("oci:{}", dir.display()),
-            Location::OciArchive { file, .. } => format!("oci-archive:{file}"),
-            Location::DockerArchive { file, .. } => format!("docker-archive:{file}"),
-            Location::DockerDaemon(name) => format!("docker-daemon:{}", name.repository_name()),
-        }
-    }
-}
-
-impl fmt::Display for Location {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Location::Registry(name) => {
-                // A host may be called what a transport is: `docker://oci:5000/app`.
-                let name = name.to_string();
-                let plain = matches!(name.parse(), Ok(Location::Registry(_)));
-                return write!(f, "{}{name}", if plain { "" } else { "docker://" });
-            }
-            Location::DockerDaemon(name) => return write!(f, "docker-daemon:{name}"),
-            _ => f.write_str(&self.without_target())?,
-        }
-        match self {
-            Location::Layout { tag: Some(tag), .. } | Location::OciArchive { tag: Some(tag), .. } => {
-                write!(f, ":{tag}")?;
-            }
-            Location::DockerArchive { name: Some(name), .. } => write!(f, ":{name}")?,
-            _ => {}
-        }
-        match self {
-            Location::Layout { digest: Some(digest), .. } => write!(f, "@{digest}"),
-            _ => Ok(()),
-        }
-    }
-}
-
-impl File {
-    fn parse(path: &str, whole: &str) -> Result<Self> {
-        match path {
-            "" => Err(Error::usage(format!("{whole:?} names no file"))),
-            "-" => Ok(File::Pipe),
-            path => Ok(File::Path(path.into())),
-        }
-    }
-}
-
-impl fmt::Display for File {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            File::Path(path) => write!(f, "{}", path.display()),
-            File::Pipe => f.write_str("-"),
-        }
-    }
-}
-
-/// The path ends at the first colon, as in skopeo; a tag may hold more of them.
-fn split_file(text: &str) -> (&str, Option<&str>) {
-    match text.split_once(':') {
-        Some((file, rest)) => (file, Some(rest)),
+fn parse(text: &str) -> Result<Reference, String> {
+    let (rest, digest) = match text.split_once('@') {
+        Some((rest, digest)) => (rest, Some(digest.parse::<Digest>().map_err(|e| e.to_string())?)),
         None => (text, None),
+    };
+    let (host, rest) = match rest.split_once('/') {
+        Some((host, rest)) if is_host_like(host) => (Some(host), rest),
+        _ => (None, rest),
+    };
+    let (repository, tag) = match rest.split_once(':') {
+        Some((repository, tag)) => (repository, Some(tag)),
+        None => (rest, None),
+    };
+    if let Some(host) = host {
+        check_host(host)?;
     }
+    if let Some(tag) = tag {
+        check_tag(tag)?;
+    }
+    let host = host.filter(|host| *host != "index.docker.io").unwrap_or(HUB);
+    let repository = match host == HUB && !repository.contains('/') {
+        true if !repository.is_empty() => format!("library/{repository}"),
+        _ => repository.to_string(),
+    };
+    check_repository(&repository)?;
+    let tag = tag.or((digest.is_none()).then_some("latest"));
+    Ok(Reference { host: host.into(), repository, tag: tag.map(String::from), digest })
 }
 
-/// What does not begin as a digest belongs to the path.
-fn split_digest(text: &str) -> Result<(&str, Option<Digest>)> {
-    match text.rsplit_once('@') {
-        Some((rest, digest)) if ["sha256:", "sha512:"].iter().any(|name| digest.starts_with(name)) => {
-            let digest = digest.parse().map_err(|e: Error| Error::usage(e.to_string()))?;
-            Ok((rest, Some(digest)))
+/// Whether what stands before the first `/` is a host, rather than the first part of one of Docker Hub's
+/// repositories.
+fn is_host_like(first: &str) -> bool {
+    first == "localhost"
+        || first.contains(['.', ':', '['])
+        || first.contains(|c: char| c.is_ascii_uppercase())
+}
+
+fn check_host(text: &str) -> Result<(), String> {
+    let (name, port) = match text.strip_prefix('[').map(|rest| rest.split_once(']')) {
+        Some(None) => return Err("no `]`".into()),
+        Some(Some((address, rest))) => {
+            address.parse::<Ipv6Addr>().map_err(|e| format!("[{address}]: {e}"))?;
+            match rest.strip_prefix(':') {
+                None if !rest.is_empty() => return Err(format!("{text} is no host")),
+                port => ("", port),
+            }
         }
-        _ => Ok((text, None)),
+        None => match text.split_once(':') {
+            Some((name, port)) => (name, Some(port)),
+            None => (text, None),
+        },
+    };
+    if let Some(port) = port {
+        let digits = port.bytes().all(|b| b.is_ascii_digit());
+        port.parse::<u16>().ok().filter(|_| digits).ok_or(format!("{port} is no port"))?;
+    }
+    let is_label = |label: &str| {
+        let inner = |b: u8| b.is_ascii_alphanumeric() || b == b'-';
+        !label.is_empty() && !label.starts_with('-') && !label.ends_with('-') && label.bytes().all(inner)
+    };
+    match text.starts_with('[') || name.split('.').all(is_label) {
+        true => Ok(()),
+        false => Err(format!("{name} is no host")),
     }
 }
 
-/// An archive and what is named in it; a digest cannot be.
-fn split_archive<'a>(rest: &'a str, whole: &str) -> Result<(File, Option<&'a str>)> {
-    let (file, name) = split_file(rest);
-    if file.ends_with("@sha256") || file.ends_with("@sha512") {
-        return Err(Error::usage(format!("{whole:?}: an image in an archive is named by its tag"))
-            .hint("copy the archive into an oci: directory to name an image by its digest"));
+fn check_repository(text: &str) -> Result<(), String> {
+    if text.is_empty() {
+        return Err("no repository".into());
     }
-    Ok((File::parse(file, whole)?, name))
+    if text.len() > MAX_REPOSITORY {
+        return Err(format!("the repository is longer than {MAX_REPOSITORY} characters"));
+    }
+    match text.split('/').all(is_component) {
+        true => Ok(()),
+        false => Err(format!(
+            "{text:?} is no repository: lower-case letters and digits, separated by one of . _ __ - and /"
+        )),
+    }
 }
 
-/// `org.opencontainers.image.ref.name`, by the grammar of the OCI image specification.
-fn checked_tag(tag: Option<&str>) -> Result<Option<String>> {
-    let Some(tag) = tag else { return Ok(None) };
-    let good = |c: char| c.is_ascii_alphanumeric() || "-._:@/+".contains(c);
-    if tag.is_empty() || !tag.chars().all(good) {
-        return Err(
-            Error::usage(format!("invalid tag {tag:?}")).hint("letters, digits and -._:@/+ make a tag")
-        );
+/// `[a-z0-9]+` joined by `.`, `_`, `__` or any number of `-`.
+fn is_component(text: &str) -> bool {
+    let is_word = |b: u8| b.is_ascii_lowercase() || b.is_ascii_digit();
+    let ends_well = text.bytes().next().is_some_and(is_word) && text.bytes().last().is_some_and(is_word);
+    let mut separators = text.split(|c: char| c.is_ascii_lowercase() || c.is_ascii_digit());
+    let is_separator = |text: &str| matches!(text, "" | "." | "_" | "__") || text.bytes().all(|b| b == b'-');
+    ends_well && separators.all(is_separator)
+}
+
+fn check_tag(text: &str) -> Result<(), String> {
+    let good = |b: u8| b.is_ascii_alphanumeric() || matches!(b, b'_' | b'.' | b'-');
+    match !text.is_empty() && text.len() <= MAX_TAG && text.bytes().all(good) && !text.starts_with(['.', '-'])
+    {
+        true => Ok(()),
+        false => Err(format!("{text:?} is no tag: up to {MAX_TAG} letters, digits and _ . -")),
     }
-    Ok(Some(tag.into()))
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use proptest::prelude::*;
 
     const D: &str = "sha256:ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad";
 
     #[test]
-    fn files_end_at_the_first_colon() {
-        let location: Location = "oci:some/dir:name:tag".parse().unwrap();
-        assert_eq!(
-            location,
-            Location::Layout { dir: "some/dir".into(), tag: Some("name:tag".into()), digest: None }
-        );
-        let location: Location = format!("oci:dir@{D}").parse().unwrap();
-        assert_eq!(location.to_string(), format!("oci:dir@{D}"));
-        assert!("docker-archive:-".parse::<Location>().unwrap().is_pipe());
-        assert_eq!(
-            "docker-archive:x.tar:app:1".parse::<Location>().unwrap().to_string(),
-            "docker-archive:x.tar:docker.io/library/app:1"
-        );
+    fn names_are_written_out() {
+        let long = "t".repeat(128);
+        for (text, whole, host) in [
+            ("busybox", "docker.io/library/busybox:latest", "docker.io"),
+            ("busybox:1", "docker.io/library/busybox:1", "docker.io"),
+            ("user/app", "docker.io/user/app:latest", "docker.io"),
+            ("index.docker.io/app", "docker.io/library/app:latest", "docker.io"),
+            ("docker.io/app", "docker.io/library/app:latest", "docker.io"),
+            ("test.com:5000", "docker.io/library/test.com:5000", "docker.io"),
+            ("foo/foo_bar.com:8080", "docker.io/foo/foo_bar.com:8080", "docker.io"),
+            ("localhost/a", "localhost/a:latest", "localhost"),
+            ("localhost:5000/a/b:t", "localhost:5000/a/b:t", "localhost:5000"),
+            ("[::1]:5000/a:t", "[::1]:5000/a:t", "[::1]:5000"),
+            ("[::1]/a", "[::1]/a:latest", "[::1]"),
+            ("example.com/a", "example.com/a:latest", "example.com"),
+            ("example.com/a.b_c__d---e/f:T.-_1", "example.com/a.b_c__d---e/f:T.-_1", "example.com"),
+            ("xn--n3h.com/a", "xn--n3h.com/a:latest", "xn--n3h.com"),
+            ("HOST/a", "HOST/a:latest", "HOST"),
+            (&format!("a/b:{long}"), &format!("docker.io/a/b:{long}"), "docker.io"),
+            (&format!("a/b@{D}"), &format!("docker.io/a/b@{D}"), "docker.io"),
+        ] {
+            let name: Reference = text.parse().unwrap();
+            assert_eq!((name.to_string().as_str(), name.host()), (whole, host));
+            assert_eq!(name.to_string().parse::<Reference>().unwrap(), name);
+        }
+        let both: Reference = format!("example.com/a:t@{D}").parse().unwrap();
+        assert_eq!((both.tag(), both.target()), (Some("t"), D.to_string()));
+    }
+
+    proptest! {
+        #![proptest_config(ProptestConfig::with_cases(2000))]
+
+        /// What both take they take alike; we take nothing that it does not, but for hosts it has no form for.
+        #[test]
+        fn names_are_those_of_oci_spec(
+            host in prop::sample::select(vec!["", "localhost/", "h.io/", "h:5000/", "docker.io/", "index.docker.io/", "a-b.c/"]),
+            repository in "[a-z0-9]{1,3}([._/-]{1,2}[a-zA-Z0-9]{0,3}){0,3}",
+            tag in "(:[a-zA-Z0-9_.-]{0,4}){0,1}",
+            digest in prop::sample::select(vec!["", "@sha256:12", "@sha256:ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad"]),
+        ) {
+            let text = format!("{host}{repository}{tag}{digest}");
+            let theirs = text.parse::<oci_client::Reference>();
+            match text.parse::<Reference>() {
+                Ok(ours) => {
+                    let theirs = theirs.map_err(|e| TestCaseError::fail(format!("{text}: {e}")))?;
+                    prop_assert_eq!(ours.host(), theirs.registry(), "{}", text);
+                    prop_assert_eq!(ours.repository(), theirs.repository(), "{}", text);
+                    prop_assert_eq!(ours.tag(), theirs.tag(), "{}", text);
+                    let digest = ours.digest().map(Digest::to_string);
+                    prop_assert_eq!(digest.as_deref(), theirs.digest(), "{}", text);
+                }
+                Err(why) => prop_assert!(theirs.is_err(), "{text}: {why}"),
+            }
+        }
     }
 
     #[test]
-    fn nonsense_is_a_usage_error() {
+    fn what_the_grammar_has_not_is_refused() {
+        let (long_tag, long_name) = ("t".repeat(129), format!("h.io/{}", "a".repeat(256)));
         for text in [
             "",
             ":",
-            "oci:",
-            "oci::",
-            "oci-archive:",
+            "/",
+            "/a",
+            "a/",
+            "a//b",
             "Upper",
+            "a/Upper",
             "a:b:c",
+            "a:b/c",
+            "a:",
+            "a:.x",
+            "a:-x",
+            "a:ü",
             "a@sha256:12",
+            "a@",
+            "a b",
+            "a._b",
+            "a___b",
+            "a..b",
+            "-a",
+            "a-",
+            "_a",
             "[::1]",
             "[::1]:5",
             "[zz]/a",
-            "https://example.com/a",
-            "containers-storage:x",
+            "[::1/a",
+            "[::1]x/a",
             "localhost:99999/a",
-            "oci:dir:bad tag",
+            "localhost:/a",
+            "localhost:+1/a",
+            "-h.io/a",
+            "h-.io/a",
+            "h..io/a",
+            "foo_bar.com/a",
+            "ü.io/a",
+            &format!("a:{long_tag}"),
+            &long_name,
         ] {
-            let error = text.parse::<Location>().unwrap_err();
+            let error = text.parse::<Reference>().unwrap_err();
             assert_eq!(error.kind(), crate::error::Kind::Usage, "{text}: {error}");
-        }
-        for text in [format!("example.com/a@{D}"), format!("oci:dir@{D}")] {
-            assert_eq!(Location::destination(&text).unwrap_err().kind(), crate::error::Kind::Usage);
         }
     }
 }

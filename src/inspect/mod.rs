@@ -3,7 +3,7 @@
 use crate::image::{Digest, ImageConfig, Platform};
 use crate::reapers::Reapers;
 use crate::rewrite::record::{self, Record};
-use crate::rewrite::{Image, init};
+use crate::rewrite::{Image, known_inits};
 
 /// What PID 1 of a container is.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -87,7 +87,7 @@ pub fn inspect(image: &Image, reapers: &Reapers) -> Findings {
         None => Pid1::Nothing,
         Some(_) if record.is_some() => Pid1::Reaper,
         Some(_) if inherited => Pid1::Inherited,
-        Some(_) => init::known_init(&command).map_or_else(|| plain(&command), Pid1::Init),
+        Some(_) => known_inits::known_init(&command).map_or_else(|| plain(&command), Pid1::Init),
     };
     let reaper_version =
         record.as_ref().and_then(|r| reapers.all().find(|known| known.digest == r.reaper)?.version());

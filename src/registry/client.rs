@@ -7,7 +7,7 @@ use super::tls::{self, HostOptions};
 use super::token::Tokens;
 use crate::credentials::Credentials;
 use crate::error::{Error, Result};
-use crate::transport::Stats;
+use crate::stats::Stats;
 use bytes::Bytes;
 use reqwest::header::{self, HeaderMap, HeaderName, HeaderValue};
 use reqwest::{Method, Response, StatusCode, Url};

@@ -15,10 +15,11 @@ pub use quirks::Upload;
 pub use tls::{HostOptions, is_loopback};
 
 use crate::error::{Context, Error, Result};
-use crate::image::name::Name;
+use crate::image::Reference;
 use crate::image::{Descriptor, Digest, MAX_MANIFEST, Manifest, media_type};
-use crate::transport::layout::checked_manifest;
-use crate::transport::{BlobStream, Offer, Origin, Payload, Sink, Slot, Source, Stats};
+use crate::stats::Stats;
+use crate::transport::checked::checked_manifest;
+use crate::transport::{BlobStream, Offer, Origin, Payload, Sink, Slot, Source};
 use async_trait::async_trait;
 use auth::Scope;
 use bytes::Bytes;
@@ -31,23 +32,23 @@ use upload::{Mount, Uploads};
 /// A repository in a registry: read from, or written to.
 pub struct Repository {
     client: Arc<Client>,
-    name: Name,
+    name: Reference,
     scopes: [Scope; 1],
     uploads: Uploads,
 }
 
 impl Repository {
     /// A repository to read from.
-    pub fn source(client: Arc<Client>, name: Name) -> Self {
+    pub fn source(client: Arc<Client>, name: Reference) -> Self {
         Self::new(client, name, false)
     }
 
     /// A repository to write to.
-    pub fn sink(client: Arc<Client>, name: Name) -> Self {
+    pub fn sink(client: Arc<Client>, name: Reference) -> Self {
         Self::new(client, name, true)
     }
 
-    fn new(client: Arc<Client>, name: Name, push: bool) -> Self {
+    fn new(client: Arc<Client>, name: Reference, push: bool) -> Self {
         let scope = Scope { repository: name.repository().into(), push };
         client.announce(scope.clone());
         let uploads = Uploads::new(client.clone(), name.repository());

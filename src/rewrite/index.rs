@@ -1,7 +1,7 @@
 //! The same for an index: its children's descriptors follow their new manifests, and all else stays.
 
 use super::record::{self, Record};
-use super::{Policy, init};
+use super::{Policy, known_inits};
 use crate::error::{Error, Result};
 use crate::image::digest::Algorithm;
 use crate::image::json::{Document, Undo, child, quote, to_json};
@@ -46,7 +46,7 @@ pub fn recipe(reapers: &Reapers, policy: &Policy, selection: &str) -> Digest {
     let digests: Vec<String> = reapers.all().map(|r| format!("{} {}", r.platform, r.digest)).collect();
     Digest::sha256(format!(
         "reapify index recipe\n1\n{}\n{}\n{}\n{selection}",
-        init::VERSION,
+        known_inits::VERSION,
         digests.join("\n"),
         policy.fingerprint()
     ))

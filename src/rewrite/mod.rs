@@ -3,9 +3,8 @@
 //! [`wrap`] takes a manifest and its config and gives those that start with the reaper; [`unwrap`] is
 //! its inverse. Both work on one image; [`index`] carries the results into the index above.
 
-pub mod elf;
 pub mod index;
-pub mod init;
+pub mod known_inits;
 pub mod layer;
 pub mod paths;
 pub mod record;
@@ -78,7 +77,7 @@ impl Policy {
         };
         // Lists of strings have one JSON form; it keeps `["a b"]` and `["a","b"]` apart.
         let args = serde_json::Value::from(self.args.clone());
-        format!("{}\n{args}\n{if_init}\n{}", quote(&self.path), init::VERSION)
+        format!("{}\n{args}\n{if_init}\n{}", quote(&self.path), known_inits::VERSION)
     }
 }
 
@@ -300,7 +299,7 @@ fn wrap_fresh(
     let (manifest, config) = (&image.manifest, &image.config);
     let argv = argv(config);
     if policy.if_init == IfInit::Skip
-        && let Some(init) = init::known_init(argv)
+        && let Some(init) = known_inits::known_init(argv)
     {
         let reason =
             format!("it starts {init}, which reaps already or insists on being PID 1 ({:?})", argv[0]);

@@ -4,9 +4,9 @@
 use super::BlobStream;
 use super::decompress::{Format, decompress};
 use super::layout::{PIECE, file_stream, persist, unwritable};
-use super::leash::Leash;
+use super::limit::ReadLimit;
 use crate::error::{Context, Error, Result};
-use crate::image::reference::File as FileName;
+use crate::image::location::FileOrStdio;
 use bytes::Bytes;
 use futures_util::StreamExt;
 use std::collections::HashMap;
@@ -50,9 +50,9 @@ pub struct Archive {
 impl Archive {
     /// Opens an archive and reads its headers. Pipes and compressed archives are written to a temporary
     /// file first: members are read in the order the image needs them.
-    pub fn open(name: &FileName, place: String) -> Result<Self> {
+    pub fn open(name: &FileOrStdio, place: String) -> Result<Self> {
         let file = match name {
-            FileName::Path(path) => {
+            FileOrStdio::Path(path) => {
                 let mut file = File::open(path).map_err(|e| match e.kind() {
                     std::io::ErrorKind::NotFound => {
                         Error::not_found(format!("{place}: there is no such file"))
@@ -68,7 +68,7 @@ impl Archive {
                     _ => spool(file).context(|| &place)?,
                 }
             }
-            FileName::Pipe => spool(std::io::stdin()).context(|| &place)?,
+            FileOrStdio::Pipe => spool(std::io::stdin()).context(|| &place)?,
         };
         let members = members(&file).context(|| &place)?;
         Ok(Archive { file: Arc::new(file), members, place })
@@ -214,11 +214,11 @@ fn members(file: &File) -> Result<HashMap<String, Member>> {
     let mut members = HashMap::new();
     let mut end = 0;
     let mut room = MAX_NAMES;
-    let (leash, file) = Leash::on(file);
+    let (limit, file) = ReadLimit::new(file);
     let mut archive = tar::Archive::new(file);
     let mut entries = archive.entries_with_seek().map_err(malformed)?;
     loop {
-        leash.before_member();
+        limit.before_member();
         let Some(entry) = entries.next() else { break };
         let entry = entry.map_err(malformed)?;
         let name = String::from_utf8(entry.path_bytes().into_owned())
@@ -312,10 +312,10 @@ impl Write for Output {
 
 impl Writer {
     /// Begins an archive. Fails if there is a file of that name, without `force`.
-    pub fn create(name: &FileName, force: bool) -> Result<Self> {
+    pub fn create(name: &FileOrStdio, force: bool) -> Result<Self> {
         let (output, path) = match name {
-            FileName::Pipe => (Output::Pipe(std::io::stdout()), None),
-            FileName::Path(path) => {
+            FileOrStdio::Pipe => (Output::Pipe(std::io::stdout()), None),
+            FileOrStdio::Path(path) => {
                 if path.exists() && !force {
                     return Err(Error::usage(format!("{} exists", path.display()))
                         .hint("give another name, or --force to replace it"));

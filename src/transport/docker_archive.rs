@@ -5,10 +5,10 @@
 use super::archive::{Archive, Writer};
 use super::{BlobStream, Offer, Origin, Payload, Sink, Slot, Source};
 use crate::error::{Context, Error, Result};
+use crate::image::Reference;
 use crate::image::digest::{Algorithm, Hasher};
 use crate::image::json::{quote, to_json};
-use crate::image::name::Name;
-use crate::image::reference::File;
+use crate::image::location::FileOrStdio;
 use crate::image::{
     Content, Descriptor, Digest, ImageConfig, MAX_CONFIG, MAX_MANIFEST, Manifest, media_type,
 };
@@ -31,7 +31,7 @@ struct Entry {
 /// An archive that is read.
 pub struct DockerArchive {
     archive: Archive,
-    name: Option<Name>,
+    name: Option<Reference>,
     place: String,
     /// Digest → member.
     members: OnceLock<HashMap<Digest, String>>,
@@ -39,7 +39,7 @@ pub struct DockerArchive {
 
 impl DockerArchive {
     /// Opens an archive.
-    pub fn open(file: &File, name: Option<Name>) -> Result<Self> {
+    pub fn open(file: &FileOrStdio, name: Option<Reference>) -> Result<Self> {
         let place = format!("docker-archive:{file}");
         let archive = Archive::open(file, place.clone())?;
         if !archive.has("manifest.json") {
@@ -57,7 +57,7 @@ impl DockerArchive {
         let is_named = |e: &&Entry| match &self.name {
             None => true,
             // Docker writes short names; both are compared written out.
-            Some(name) => tags(e).iter().any(|t| t.parse::<Name>().is_ok_and(|t| t == *name)),
+            Some(name) => tags(e).iter().any(|t| t.parse::<Reference>().is_ok_and(|t| t == *name)),
         };
         let found: Vec<&Entry> = entries.iter().filter(is_named).collect();
         let all: Vec<String> = entries.iter().flat_map(tags).collect();
@@ -172,7 +172,7 @@ impl Source for DockerArchive {
 /// An archive that is written. Layers keep the form they come in: `docker load` takes them compressed.
 pub struct DockerArchiveSink {
     state: Mutex<State>,
-    name: Option<Name>,
+    name: Option<Reference>,
 }
 
 struct State {
@@ -189,7 +189,7 @@ impl State {
 
 impl DockerArchiveSink {
     /// Begins an archive.
-    pub fn create(file: &File, name: Option<Name>, force: bool) -> Result<Self> {
+    pub fn create(file: &FileOrStdio, name: Option<Reference>, force: bool) -> Result<Self> {
         let state = State { writer: Some(Writer::create(file, force)?), written: HashMap::new() };
         Ok(DockerArchiveSink { state: Mutex::new(state), name })
     }
@@ -282,7 +282,7 @@ impl Sink for DockerArchiveSink {
 }
 
 /// As Docker writes names: Docker Hub's host and `library/` are left out.
-fn short_name(name: &Name) -> String {
+fn short_name(name: &Reference) -> String {
     let whole = name.to_string();
     let short = whole.strip_prefix("docker.io/").unwrap_or(&whole);
     short

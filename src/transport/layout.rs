@@ -1,5 +1,6 @@
 //! An OCI image layout in a directory (OCI image specification, "Image Layout").
 
+use super::checked::checked_manifest;
 use super::{BlobStream, Offer, Origin, Payload, Sink, Slot, Source};
 use crate::error::{Context, Error, Result};
 use crate::image::json::{Document, quote};
@@ -139,24 +140,6 @@ pub fn persist(file: tempfile::NamedTempFile, path: &Path) -> Result<()> {
     use std::os::unix::fs::PermissionsExt;
     file.as_file().set_permissions(fs::Permissions::from_mode(0o644))?;
     file.persist(path).map(drop).map_err(|e| unwritable(e.error, path))
-}
-
-/// A manifest from bytes, against the descriptor it was asked for by.
-pub fn checked_manifest(bytes: Bytes, descriptor: &Descriptor) -> Result<Manifest> {
-    if bytes.len() as u64 > MAX_MANIFEST {
-        return Err(Error::unsupported(format!("the manifest {} is larger than 4 MiB", descriptor.digest)));
-    }
-    descriptor.digest.check(&bytes, "the manifest")?;
-    if bytes.len() as u64 != descriptor.size {
-        return Err(Error::verification(format!(
-            "size mismatch: the manifest {} has {} bytes, its descriptor says {}",
-            descriptor.digest,
-            bytes.len(),
-            descriptor.size
-        )));
-    }
-    Manifest::parse(bytes, Some(&descriptor.media_type))
-        .context(|| format!("the manifest {}", descriptor.digest))
 }
 
 /// Finds an image in the index of a layout: by digest, by tag, or the only one.

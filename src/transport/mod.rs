@@ -1,19 +1,18 @@
 //! Kinds of places an image lives in, behind two traits. Nothing here knows of reapers.
 
 pub mod archive;
+pub mod checked;
 pub mod decompress;
 pub mod docker_archive;
 pub mod layout;
-pub mod leash;
+pub mod limit;
 pub mod oci_archive;
-pub mod verify;
 
 use crate::error::{Error, Result};
 use crate::image::{Descriptor, Digest, Manifest};
 use async_trait::async_trait;
 use bytes::Bytes;
 use futures_util::stream::BoxStream;
-use std::sync::atomic::{AtomicU64, Ordering};
 
 /// The bytes of a blob, in pieces.
 pub type BlobStream = BoxStream<'static, Result<Bytes>>;
@@ -158,39 +157,8 @@ impl Payload<'_> {
                 Ok(Box::pin(futures_util::stream::once(async move { Ok(bytes) })))
             }
             Payload::Blob(source, descriptor) => {
-                Ok(verify::verified(source.blob(descriptor).await?, descriptor))
+                Ok(checked::verified(source.blob(descriptor).await?, descriptor))
             }
         }
-    }
-}
-
-/// What was done, counted where it is done.
-#[derive(Debug, Default)]
-pub struct Stats {
-    /// HTTP requests, those for tokens and those that were repeated included.
-    pub requests: AtomicU64,
-    /// Bytes of manifests and blobs read.
-    pub bytes_pulled: AtomicU64,
-    /// Bytes of manifests and blobs written.
-    pub bytes_pushed: AtomicU64,
-    /// Blobs that the destination took over from another repository.
-    pub blobs_mounted: AtomicU64,
-    /// Blobs that the destination had.
-    pub blobs_existing: AtomicU64,
-    /// Blobs that were sent.
-    pub blobs_copied: AtomicU64,
-    /// Requests that were repeated.
-    pub retries: AtomicU64,
-}
-
-impl Stats {
-    /// Adds to a counter.
-    pub fn add(counter: &AtomicU64, n: u64) {
-        counter.fetch_add(n, Ordering::Relaxed);
-    }
-
-    /// Reads a counter.
-    pub fn get(counter: &AtomicU64) -> u64 {
-        counter.load(Ordering::Relaxed)
     }
 }

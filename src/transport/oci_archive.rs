@@ -1,10 +1,11 @@
 //! An OCI image layout in a tar file, as skopeo and podman write it.
 
 use super::archive::{Archive, Writer};
-use super::layout::{self, checked_manifest, no_such_image};
+use super::checked::checked_manifest;
+use super::layout::{self, no_such_image};
 use super::{BlobStream, Offer, Origin, Payload, Sink, Slot, Source};
 use crate::error::{Error, Result};
-use crate::image::reference::File;
+use crate::image::location::FileOrStdio;
 use crate::image::{Descriptor, Digest, MAX_MANIFEST, Manifest};
 use async_trait::async_trait;
 use std::collections::HashSet;
@@ -23,7 +24,7 @@ fn member(digest: &Digest) -> String {
 
 impl OciArchive {
     /// Opens an archive.
-    pub fn open(file: &File, tag: Option<String>) -> Result<Self> {
+    pub fn open(file: &FileOrStdio, tag: Option<String>) -> Result<Self> {
         let place = format!("oci-archive:{file}");
         let archive = Archive::open(file, place.clone())?;
         if !archive.has("index.json") {
@@ -76,7 +77,7 @@ struct State {
 
 impl OciArchiveSink {
     /// Begins an archive.
-    pub fn create(file: &File, tag: Option<String>, force: bool) -> Result<Self> {
+    pub fn create(file: &FileOrStdio, tag: Option<String>, force: bool) -> Result<Self> {
         let mut writer = Writer::create(file, force)?;
         writer.add("oci-layout", layout::LAYOUT_FILE)?;
         Ok(OciArchiveSink { state: Mutex::new(State { writer: Some(writer), written: HashSet::new() }), tag })

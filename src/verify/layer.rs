@@ -2,7 +2,7 @@
 
 use crate::error::{Error, Result};
 use crate::image::{Digest, Platform};
-use crate::rewrite::elf::Program;
+use crate::reapers::elf::Program;
 use crate::rewrite::paths::Directory;
 use crate::rewrite::record::Record;
 use bytes::Bytes;

@@ -7,14 +7,14 @@ mod source;
 use crate::error::{Context, Error, Result};
 use crate::image::json::{Document, child, quote};
 use crate::image::{Content, Digest, Manifest, Platform};
-use crate::job::read::{Reader, Tree};
-use crate::job::select;
+use crate::read::select;
+use crate::read::{Reader, Tree};
 use crate::reapers::Reapers;
 use crate::rewrite::index::{self, Base, Replaced};
 use crate::rewrite::record::{self, Record};
-use crate::rewrite::{self, Action, IfInit, Image, Policy, init};
+use crate::rewrite::{self, Action, IfInit, Image, Policy, known_inits};
 use crate::transport::Source;
-use crate::transport::verify::verified;
+use crate::transport::checked::verified;
 use futures_util::StreamExt;
 use futures_util::future::{BoxFuture, FutureExt, try_join_all};
 use std::collections::HashSet;
@@ -186,7 +186,7 @@ async fn one(reader: &Reader, image: Image) -> Result<Checked> {
         if record::any_trace(&image.config.labels) {
             return Err(Error::verification(why_stale(&image)));
         }
-        let init = init::known_init(rewrite::argv(&image.config));
+        let init = known_inits::known_init(rewrite::argv(&image.config));
         let no_reaper = image.config.platform().is_ok_and(|p| Reapers::default().select(p).is_err());
         outcome.exempt = init.is_some() || no_reaper;
         outcome.reason = Some(match init {

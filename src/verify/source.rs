@@ -4,7 +4,7 @@ use super::{Checked, check, compare, tree};
 use crate::error::{Context, Error, Result};
 use crate::image::json::Document;
 use crate::image::{Digest, Manifest};
-use crate::job::read::Reader;
+use crate::read::Reader;
 use crate::rewrite::index::{self, Base, Replaced};
 use crate::rewrite::{record, repeat};
 use crate::transport::Source;

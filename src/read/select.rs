@@ -1,6 +1,6 @@
 //! Which children of an index are meant: by `--platform`, and for a rewrite at all.
 
-use super::read::{Limits, Reader};
+use super::{Limits, Reader};
 use crate::error::{Context, Error, Result};
 use crate::image::{Content, Descriptor, Digest, Manifest, Platform};
 use futures_util::future::{BoxFuture, FutureExt, try_join_all};

@@ -1,8 +1,7 @@
 //! What was done, or would be: for people and for programs.
 
+use super::copy::{Copier, Relation};
 use super::tree::{ImageNode, Node};
-use super::{platform_report, summary};
-use crate::copy::{Copier, Relation};
 use crate::image::json::{Document, Undo};
 use crate::image::{Content, Digest, ImageConfig, Manifest, Platform};
 use crate::rewrite::Action;
@@ -217,5 +216,33 @@ fn blobs(image: &ImageNode, copier: &Copier, changes: &mut Vec<Change>) {
             _ => "copy, unless it is there",
         };
         changes.push(Change::Blob { digest: descriptor.digest.clone(), size: descriptor.size, how });
+    }
+}
+
+/// The word for all from the words for each: `wrapped` if any child was, and so on down.
+fn summary(actions: impl IntoIterator<Item = Action>) -> Action {
+    let order = [Action::Unwrapped, Action::Wrapped, Action::Upgraded, Action::Unchanged, Action::Skipped];
+    let actions: Vec<Action> = actions.into_iter().collect();
+    order.into_iter().find(|a| actions.contains(a)).unwrap_or(Action::Skipped)
+}
+
+/// What an image's own report is.
+fn platform_report(node: &Node) -> Vec<PlatformReport> {
+    match node {
+        Node::Image(image) => vec![PlatformReport {
+            platform: image.platform.clone(),
+            action: image.rewritten.action,
+            reason: image.rewritten.reason.clone(),
+            source_digest: image.source.clone(),
+            digest: image.rewritten.manifest.digest.clone(),
+        }],
+        Node::Index(index) => index.children.iter().flat_map(|c| platform_report(&c.node)).collect(),
+        Node::Carried(carried) => vec![PlatformReport {
+            platform: carried.platform.clone(),
+            action: Action::Skipped,
+            reason: Some(carried.reason.clone()),
+            source_digest: carried.descriptor.digest.clone(),
+            digest: carried.descriptor.digest.clone(),
+        }],
     }
 }

@@ -1,53 +1,52 @@
-//! Readers that end in an error where somebody made an input that would fill memory, disk or time.
+//! Readers that fail on decompression bombs and oversized tar headers.
 
 use std::cell::Cell;
 use std::io::{Read, Result, Seek, SeekFrom};
 use std::rc::Rc;
 
-/// What stands between two members of a tar: their headers, long names and extended attributes. Go's archive/tar, which
-/// engines read layers with, takes no more of them than this.
+/// The most bytes of headers, long names and extended attributes between two members of a tar. Go's archive/tar, which
+/// engines read layers with, has the same limit.
 const MAX_EXTENSION: u64 = 1 << 20;
 
-/// How far a [`Leashed`] reader may be read.
+/// How far a [`LimitedReader`] may be read before it fails.
 #[derive(Debug, Clone)]
-pub struct Leash(Rc<Cell<u64>>);
+pub struct ReadLimit(Rc<Cell<u64>>);
 
-impl Leash {
-    /// A reader on a leash that is loose.
-    pub fn on<R>(inner: R) -> (Leash, Leashed<R>) {
-        let leash = Leash(Rc::new(Cell::new(u64::MAX)));
-        (leash.clone(), Leashed { inner, leash })
+impl ReadLimit {
+    /// A reader without a limit so far, and the handle that sets one.
+    pub fn new<R>(inner: R) -> (ReadLimit, LimitedReader<R>) {
+        let limit = ReadLimit(Rc::new(Cell::new(u64::MAX)));
+        (limit.clone(), LimitedReader { inner, limit })
     }
 
-    /// Until this is called again only so much is read as there may be before the next member of a tar: a library
-    /// that reads names keeps them in memory.
+    /// Limits what is read before the next member's content: the tar library keeps names in memory.
     pub fn before_member(&self) {
         self.0.set(MAX_EXTENSION);
     }
 
-    /// What follows is as long as it likes.
+    /// Lifts the limit.
     pub fn within_member(&self) {
         self.0.set(u64::MAX);
     }
 }
 
-/// A reader on a leash.
+/// A reader that fails past its [`ReadLimit`].
 #[derive(Debug)]
-pub struct Leashed<R> {
+pub struct LimitedReader<R> {
     inner: R,
-    leash: Leash,
+    limit: ReadLimit,
 }
 
-impl<R: Read> Read for Leashed<R> {
+impl<R: Read> Read for LimitedReader<R> {
     fn read(&mut self, buffer: &mut [u8]) -> Result<usize> {
         let n = self.inner.read(buffer)?;
-        let left = self.leash.0.get().checked_sub(n as u64);
-        self.leash.0.set(left.ok_or_else(|| std::io::Error::other("a name in it is longer than 1 MiB"))?);
+        let left = self.limit.0.get().checked_sub(n as u64);
+        self.limit.0.set(left.ok_or_else(|| std::io::Error::other("a name in it is longer than 1 MiB"))?);
         Ok(n)
     }
 }
 
-impl<R: Seek> Seek for Leashed<R> {
+impl<R: Seek> Seek for LimitedReader<R> {
     fn seek(&mut self, to: SeekFrom) -> Result<u64> {
         self.inner.seek(to)
     }

@@ -1,13 +1,15 @@
 //! From a manifest to the [tree](super::tree) of what will be written. Reads manifests and configs; begins to move
 //! blobs as soon as they are known, unless that is held back.
 
-use super::read::{Limits, Reader};
-use super::select::{self, Selection};
+use super::copy::Copier;
+use super::run::Job;
+use super::task::{Attestations, Task, Wrap};
 use super::tree::{Carried, Child, ImageNode, IndexNode, Node};
-use super::{Attestations, Job, Task, Wrap, survey};
-use crate::copy::Copier;
 use crate::error::{Context, Error, Result};
 use crate::image::{Content, Descriptor, Digest, Manifest, Platform};
+use crate::read::files;
+use crate::read::select::{self, Selection};
+use crate::read::{Limits, Reader};
 use crate::rewrite::index::{self, Replaced};
 use crate::rewrite::{self, Action, Image, Read, Rewritten, record};
 use bytes::Bytes;
@@ -177,7 +179,7 @@ impl<'a> Planner<'a> {
         // An image built from a wrapped one has the reaper of that one in the way.
         let replace = wrap.replace || record::recorded_path(&image.config.labels) == Some(&policy.path);
         let _turn = self.surveys.acquire().await;
-        let parents = survey::parents(&*self.job.source, original, &policy.path, replace).await?;
+        let parents = files::parents(&*self.job.source, original, &policy.path, replace).await?;
         rewrite::wrap(image, reapers, policy, &parents)
     }
 

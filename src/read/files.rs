@@ -4,9 +4,9 @@
 use crate::error::{Context, Error, Result};
 use crate::image::{Content, Descriptor, Manifest};
 use crate::rewrite::paths::{Directory, Kind, Survey};
+use crate::transport::checked::verified;
 use crate::transport::decompress::decompress;
-use crate::transport::leash::{Bounded, Leash};
-use crate::transport::verify::verified;
+use crate::transport::limit::{Bounded, ReadLimit};
 use crate::transport::{BlobStream, Source};
 use bytes::Bytes;
 use futures_util::StreamExt;
@@ -89,14 +89,14 @@ pub fn members(layer: impl Read + 'static, limit: u64, mut survey: Survey) -> Re
     let malformed = |e: std::io::Error| Error::unsupported(format!("the layer is malformed: {e}"));
     let (_, tar) = decompress(layer).context(|| "the layer")?;
     let tar = Bounded::new(tar, limit, "it grows more than a thousandfold when it is decompressed");
-    let (leash, mut tar) = Leash::on(tar);
+    let (limit, mut tar) = ReadLimit::new(tar);
     let mut archive = tar::Archive::new(&mut tar);
     let mut entries = archive.entries().map_err(malformed)?;
     loop {
-        leash.before_member();
+        limit.before_member();
         let Some(entry) = entries.next() else { break };
         let mut entry = entry.map_err(malformed)?;
-        leash.within_member();
+        limit.within_member();
         let name = String::from_utf8_lossy(&entry.path_bytes()).into_owned();
         let header = entry.header();
         let kind = match header.entry_type() {
@@ -109,7 +109,7 @@ pub fn members(layer: impl Read + 'static, limit: u64, mut survey: Survey) -> Re
         survey.member(&name, &kind);
         std::io::copy(&mut entry, &mut std::io::sink()).map_err(malformed)?;
     }
-    leash.within_member();
+    limit.within_member();
     // What follows the archive's end is read too, so that the sender is not left waiting.
     std::io::copy(&mut tar, &mut std::io::sink()).map_err(malformed)?;
     Ok(survey)

@@ -4,7 +4,7 @@ use crate::error::{Context, Error, Kind, Result};
 use crate::image::{Content, Descriptor, Digest, MAX_CONFIG, Manifest};
 use crate::rewrite::{Image, Read};
 use crate::transport::Source;
-use crate::transport::verify::{read_whole, verified};
+use crate::transport::checked::{read_whole, verified};
 use bytes::Bytes;
 use futures_util::future::{BoxFuture, FutureExt, Shared, try_join_all};
 use std::collections::HashMap;

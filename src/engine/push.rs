@@ -1,7 +1,7 @@
 //! Writes a tree, from the leaves up: blobs, images, the indexes above them, and the tag last.
 
+use super::copy::Copier;
 use super::tree::{Carried, Child, ImageNode, Node};
-use crate::copy::Copier;
 use crate::error::Result;
 use crate::image::{Content, Descriptor, Digest, Manifest};
 use crate::transport::Sink;

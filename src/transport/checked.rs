@@ -1,9 +1,9 @@
 //! Every byte is verified against digest and size (contract C7), in one pass, on its way.
 
 use super::BlobStream;
-use crate::error::{Error, Result};
+use crate::error::{Context, Error, Result};
 use crate::image::digest::{Hasher, mismatch};
-use crate::image::{Descriptor, Digest};
+use crate::image::{Descriptor, Digest, MAX_MANIFEST, Manifest};
 use bytes::Bytes;
 use futures_util::StreamExt;
 
@@ -91,6 +91,24 @@ pub async fn read_whole(mut stream: BlobStream, descriptor: &Descriptor, limit: 
         whole.extend_from_slice(&piece?);
     }
     Ok(whole.into())
+}
+
+/// A manifest from bytes, against the descriptor it was asked for by.
+pub fn checked_manifest(bytes: Bytes, descriptor: &Descriptor) -> Result<Manifest> {
+    if bytes.len() as u64 > MAX_MANIFEST {
+        return Err(Error::unsupported(format!("the manifest {} is larger than 4 MiB", descriptor.digest)));
+    }
+    descriptor.digest.check(&bytes, "the manifest")?;
+    if bytes.len() as u64 != descriptor.size {
+        return Err(Error::verification(format!(
+            "size mismatch: the manifest {} has {} bytes, its descriptor says {}",
+            descriptor.digest,
+            bytes.len(),
+            descriptor.size
+        )));
+    }
+    Manifest::parse(bytes, Some(&descriptor.media_type))
+        .context(|| format!("the manifest {}", descriptor.digest))
 }
 
 #[cfg(test)]

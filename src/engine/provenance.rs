@@ -2,7 +2,7 @@
 //! OCI referrer of the result. Digests only; the same wrap always says the same.
 
 use super::report::Report;
-use super::{Attestations, Wrap};
+use super::task::{Attestations, Wrap};
 use crate::error::Result;
 use crate::image::json::{quote, to_json};
 use crate::image::media_type::OCI_MANIFEST;

@@ -3,7 +3,8 @@
 
 use crate::error::{Error, Result};
 use crate::image::{Descriptor, Digest};
-use crate::transport::{Offer, Payload, Sink, Slot, Source, Stats};
+use crate::stats::Stats;
+use crate::transport::{Offer, Payload, Sink, Slot, Source};
 use bytes::Bytes;
 use futures_util::future::{BoxFuture, FutureExt, Shared};
 use std::collections::{HashMap, HashSet, VecDeque};

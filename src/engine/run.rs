@@ -1,94 +1,18 @@
-//! One job from end to end: read, rewrite, move, write. Everything that can overlap does; the tag comes
+//! One run from end to end: read, rewrite, move, write. Everything that can overlap does; the tag comes
 //! last (contract C6).
 
-mod plan;
-mod provenance;
-mod push;
-pub mod read;
-pub mod report;
-pub(crate) mod select;
-pub(crate) mod survey;
-mod tree;
-
-use crate::copy::Copier;
+use super::copy::Copier;
+use super::report::{self, Report};
+use super::task::Task;
+use super::{plan, provenance, push};
 use crate::error::{Error, Result};
-use crate::image::{Content, Digest, Manifest, Platform};
-use crate::reapers::Reapers;
-use crate::rewrite::layer::Layer;
-use crate::rewrite::{Action, DEFAULT_PATH, Policy, index, record, repeat};
-use crate::transport::{Sink, Source, Stats};
+use crate::image::{Content, Digest, Manifest};
+use crate::read::{Reader, select};
+use crate::rewrite::{Action, DEFAULT_PATH, record, repeat};
+use crate::stats::Stats;
+use crate::transport::{Sink, Source};
 use futures_util::future::try_join_all;
-use read::Reader;
-use report::{PlatformReport, Report};
 use std::sync::Arc;
-use tree::Node;
-
-/// What becomes of attestations whose subject is rewritten: they describe bytes that are no more.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-pub enum Attestations {
-    /// They are left out.
-    #[default]
-    Drop,
-    /// They are carried over as they are.
-    Keep,
-}
-
-/// What is to be done to an image.
-#[derive(Debug, Clone)]
-pub enum Task {
-    /// Put the reaper in front.
-    Wrap(Wrap),
-    /// Take it away again.
-    Unwrap,
-}
-
-impl Task {
-    /// The platforms to keep of an index; all if empty.
-    fn platforms(&self) -> &[Platform] {
-        match self {
-            Task::Wrap(wrap) => &wrap.platforms,
-            Task::Unwrap => &[],
-        }
-    }
-}
-
-/// The choices of a wrap.
-#[derive(Debug, Clone, Default)]
-pub struct Wrap {
-    /// The reapers at hand.
-    pub reapers: Reapers,
-    /// What shapes each image.
-    pub policy: Policy,
-    /// What becomes of attestations.
-    pub attestations: Attestations,
-    /// The platforms to keep of an index; all if empty.
-    pub platforms: Vec<Platform>,
-    /// Replace a file that the image has where the reaper goes.
-    pub replace: bool,
-}
-
-impl Wrap {
-    /// The recipes by which the result of an image may have been made: one a reaper.
-    fn recipes(&self) -> impl Iterator<Item = Digest> + '_ {
-        self.reapers.all().map(|r| record::recipe(&r.digest, &self.policy))
-    }
-
-    /// Whether a layer is one that this wrap adds.
-    fn may_have_added(&self, layer: &Digest) -> bool {
-        let layers = self.reapers.all().filter_map(|r| Layer::new(&self.policy.path, &r.program, &[]).ok());
-        layers.into_iter().any(|l| l.digest == *layer)
-    }
-
-    /// The recipe of an index.
-    fn index_recipe(&self) -> Digest {
-        let platforms: Vec<String> = self.platforms.iter().map(Platform::to_string).collect();
-        let attestations = match self.attestations {
-            Attestations::Drop => "drop",
-            Attestations::Keep => "keep",
-        };
-        index::recipe(&self.reapers, &self.policy, &format!("{attestations} {}", platforms.join(" ")))
-    }
-}
 
 /// Two places and what is to be done between them.
 pub struct Job {
@@ -245,33 +169,5 @@ impl Job {
             },
             _ => current.digest == source.digest || record::annotated(current).is_none(),
         }
-    }
-}
-
-/// The word for all from the words for each: `wrapped` if any child was, and so on down.
-fn summary(actions: impl IntoIterator<Item = Action>) -> Action {
-    let order = [Action::Unwrapped, Action::Wrapped, Action::Upgraded, Action::Unchanged, Action::Skipped];
-    let actions: Vec<Action> = actions.into_iter().collect();
-    order.into_iter().find(|a| actions.contains(a)).unwrap_or(Action::Skipped)
-}
-
-/// What an image's own report is.
-fn platform_report(node: &Node) -> Vec<PlatformReport> {
-    match node {
-        Node::Image(image) => vec![PlatformReport {
-            platform: image.platform.clone(),
-            action: image.rewritten.action,
-            reason: image.rewritten.reason.clone(),
-            source_digest: image.source.clone(),
-            digest: image.rewritten.manifest.digest.clone(),
-        }],
-        Node::Index(index) => index.children.iter().flat_map(|c| platform_report(&c.node)).collect(),
-        Node::Carried(carried) => vec![PlatformReport {
-            platform: carried.platform.clone(),
-            action: Action::Skipped,
-            reason: Some(carried.reason.clone()),
-            source_digest: carried.descriptor.digest.clone(),
-            digest: carried.descriptor.digest.clone(),
-        }],
     }
 }

@@ -1,0 +1,73 @@
+//! What is to be done to an image, as the user chose it.
+
+use crate::image::{Digest, Platform};
+use crate::reapers::Reapers;
+use crate::rewrite::layer::Layer;
+use crate::rewrite::{Policy, index, record};
+
+/// What becomes of attestations whose subject is rewritten: they describe bytes that are no more.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum Attestations {
+    /// They are left out.
+    #[default]
+    Drop,
+    /// They are carried over as they are.
+    Keep,
+}
+
+/// What is to be done to an image.
+#[derive(Debug, Clone)]
+pub enum Task {
+    /// Put the reaper in front.
+    Wrap(Wrap),
+    /// Take it away again.
+    Unwrap,
+}
+
+impl Task {
+    /// The platforms to keep of an index; all if empty.
+    pub(super) fn platforms(&self) -> &[Platform] {
+        match self {
+            Task::Wrap(wrap) => &wrap.platforms,
+            Task::Unwrap => &[],
+        }
+    }
+}
+
+/// The choices of a wrap.
+#[derive(Debug, Clone, Default)]
+pub struct Wrap {
+    /// The reapers at hand.
+    pub reapers: Reapers,
+    /// What shapes each image.
+    pub policy: Policy,
+    /// What becomes of attestations.
+    pub attestations: Attestations,
+    /// The platforms to keep of an index; all if empty.
+    pub platforms: Vec<Platform>,
+    /// Replace a file that the image has where the reaper goes.
+    pub replace: bool,
+}
+
+impl Wrap {
+    /// The recipes by which the result of an image may have been made: one a reaper.
+    pub(super) fn recipes(&self) -> impl Iterator<Item = Digest> + '_ {
+        self.reapers.all().map(|r| record::recipe(&r.digest, &self.policy))
+    }
+
+    /// Whether a layer is one that this wrap adds.
+    pub(super) fn may_have_added(&self, layer: &Digest) -> bool {
+        let layers = self.reapers.all().filter_map(|r| Layer::new(&self.policy.path, &r.program, &[]).ok());
+        layers.into_iter().any(|l| l.digest == *layer)
+    }
+
+    /// The recipe of an index.
+    pub(super) fn index_recipe(&self) -> Digest {
+        let platforms: Vec<String> = self.platforms.iter().map(Platform::to_string).collect();
+        let attestations = match self.attestations {
+            Attestations::Drop => "drop",
+            Attestations::Keep => "keep",
+        };
+        index::recipe(&self.reapers, &self.policy, &format!("{attestations} {}", platforms.join(" ")))
+    }
+}

@@ -1,0 +1,7 @@
+//! Reads images: manifests and configs, each once and within limits; which platforms are meant; files in layers.
+
+pub mod files;
+mod reader;
+pub mod select;
+
+pub use reader::{Limits, Reader, Tree, blob};

@@ -57,6 +57,7 @@ struct Inner {
     hint: Option<String>,
     transient: bool,
     wait: Option<Duration>,
+    missing_part: bool,
 }
 
 /// The result of anything that can fail in this crate.
@@ -65,7 +66,14 @@ pub type Result<T, E = Error> = std::result::Result<T, E>;
 impl Error {
     /// An error of the given class.
     pub fn new(kind: Kind, message: impl Into<String>) -> Self {
-        Error(Box::new(Inner { kind, message: message.into(), hint: None, transient: false, wait: None }))
+        Error(Box::new(Inner {
+            kind,
+            message: message.into(),
+            hint: None,
+            transient: false,
+            wait: None,
+            missing_part: false,
+        }))
     }
 
     /// [`Kind::Other`].
@@ -124,6 +132,13 @@ impl Error {
         self
     }
 
+    /// Marks the refusal of a manifest whose blobs or children the destination lacks (`MANIFEST_BLOB_UNKNOWN`).
+    #[must_use]
+    pub fn missing_part(mut self) -> Self {
+        self.0.missing_part = true;
+        self
+    }
+
     /// Puts what was being done in front: `what: message`.
     #[must_use]
     pub fn context(mut self, what: impl fmt::Display) -> Self {
@@ -144,6 +159,11 @@ impl Error {
     /// Whether the same thing may work when tried again.
     pub fn is_transient(&self) -> bool {
         self.0.transient
+    }
+
+    /// Whether the destination refused a manifest because it lacks a blob or a child of it.
+    pub fn is_missing_part(&self) -> bool {
+        self.0.missing_part
     }
 
     /// How long the other side asked to be left alone, if it did.

@@ -11,7 +11,7 @@ use crate::stats::Stats;
 use crate::transport::docker_archive::{DockerArchive, DockerArchiveSink};
 use crate::transport::layout::Layout;
 use crate::transport::oci_archive::{OciArchive, OciArchiveSink};
-use crate::transport::{Nowhere, Sink, Source};
+use crate::transport::{DiscardSink, Sink, Source};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -72,7 +72,7 @@ impl<'a> Places<'a> {
             Location::Layout { dir, tag, digest } => {
                 Arc::new(Layout::new(dir.clone(), tag.clone(), digest.clone()))
             }
-            Location::OciArchive { .. } | Location::DockerArchive { .. } if dry_run => Arc::new(Nowhere),
+            Location::OciArchive { .. } | Location::DockerArchive { .. } if dry_run => Arc::new(DiscardSink),
             Location::OciArchive { file, tag } => {
                 Arc::new(OciArchiveSink::create(file, tag.clone(), options.force)?)
             }

@@ -25,7 +25,7 @@ pub struct Uploads {
     repository: String,
     scopes: Vec<Scope>,
     /// Sessions that are open, to be cancelled when we give up.
-    open: Arc<Mutex<HashSet<String>>>,
+    open: Arc<Mutex<HashSet<Url>>>,
     /// Questions that may open more of them.
     opening: TaskTracker,
     /// How blobs are sent here after the usual way was refused.
@@ -52,7 +52,7 @@ impl Uploads {
         }
     }
 
-    fn sessions(&self) -> std::sync::MutexGuard<'_, HashSet<String>> {
+    fn sessions(&self) -> std::sync::MutexGuard<'_, HashSet<Url>> {
         self.open.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
@@ -67,9 +67,9 @@ impl Uploads {
             let request = Request { method, url: url.clone(), headers, body, scopes: &scopes, what };
             let answer = client.send(&request).await?;
             if answer.status() == StatusCode::ACCEPTED
-                && let Ok(slot) = slot(&client, &url, &answer, &request.what)
+                && let Ok(session) = session(&client, &url, &answer, &request.what)
             {
-                open.lock().unwrap_or_else(PoisonError::into_inner).insert(slot.0);
+                open.lock().unwrap_or_else(PoisonError::into_inner).insert(session);
             }
             Ok(answer)
         });
@@ -82,34 +82,34 @@ impl Uploads {
         let what = format!("opening an upload to {}/{}", self.client.host(), self.repository);
         let answer = self.ask(&url, self.scopes.clone(), &what).await?;
         match answer.status() {
-            StatusCode::ACCEPTED => slot(&self.client, &url, &answer, &what),
+            StatusCode::ACCEPTED => session(&self.client, &url, &answer, &what).map(Slot::new),
             _ => Err(self.client.refusal(&what, answer).await),
         }
     }
 
     /// Cancels a session. Best effort: registries forget sessions by themselves, later.
     pub async fn close(&self, slot: Slot) {
-        self.sessions().remove(&slot.0);
-        let Ok(url) = Url::parse(&slot.0) else { return };
-        if !self.client.is_own(&url) {
+        let Some(url) = slot.get::<Url>() else { return };
+        self.sessions().remove(url);
+        if !self.client.is_own(url) {
             return;
         }
         let authorization = self.client.authorization(&self.scopes).await.ok().flatten();
-        let Ok(http) = self.client.http_for(&url) else { return };
+        let Ok(http) = self.client.http_for(url) else { return };
         let mut builder = http.delete(url.clone()).timeout(Duration::from_secs(5));
         if let Some(value) = authorization.and_then(|a| sensitive(&a).ok()) {
             builder = builder.header(header::AUTHORIZATION, value);
         }
         let outcome = builder.send().await.map(|a| a.status()).map_err(|e| self.client.broken(e).to_string());
-        self.client.count(&Method::DELETE, &url, outcome);
+        self.client.count(&Method::DELETE, url, outcome);
     }
 
     /// Cancels all sessions, those among them that are only being opened.
     pub async fn release(&self) {
         self.opening.close();
         let _ = tokio::time::timeout(LAST_ANSWERS, self.opening.wait()).await;
-        let open: Vec<String> = self.sessions().drain().collect();
-        futures_util::future::join_all(open.into_iter().map(|location| self.close(Slot(location)))).await;
+        let open: Vec<Url> = self.sessions().drain().collect();
+        futures_util::future::join_all(open.into_iter().map(|session| self.close(Slot::new(session)))).await;
     }
 
     /// Asks the registry to take a blob over from another of its repositories.
@@ -122,7 +122,9 @@ impl Uploads {
         let answer = self.ask(&url, scopes, &what).await?;
         match answer.status() {
             StatusCode::CREATED => Ok(Mount::Done),
-            StatusCode::ACCEPTED => Ok(Mount::Refused(slot(&self.client, &url, &answer, &what).ok())),
+            StatusCode::ACCEPTED => {
+                Ok(Mount::Refused(session(&self.client, &url, &answer, &what).ok().map(Slot::new)))
+            }
             // Registries say no in many ways, and all mean: send it.
             _ => Ok(Mount::Refused(None)),
         }
@@ -163,7 +165,9 @@ impl Uploads {
             // A session that failed stays among those that are cancelled at the end.
             let error = match self.put_once(&slot, descriptor, &payload, &what).await {
                 Ok(()) => {
-                    self.sessions().remove(&slot.0);
+                    if let Some(session) = slot.get::<Url>() {
+                        self.sessions().remove(session);
+                    }
                     Stats::add(&self.client.options.stats.bytes_pushed, descriptor.size);
                     return Ok(());
                 }
@@ -184,7 +188,8 @@ impl Uploads {
         payload: &Payload<'_>,
         what: &str,
     ) -> Result<()> {
-        let location = Url::parse(&slot.0).map_err(|e| Error::network(format!("{what}: {e}")))?;
+        let location =
+            slot.get::<Url>().cloned().ok_or_else(|| Error::other("a slot of another transport"))?;
         let how = self.how(descriptor);
         let outcome = match how {
             Upload::Put => self.finish(&location, descriptor, Some(payload), what).await,
@@ -361,12 +366,12 @@ impl Uploads {
 }
 
 /// The session that an answer names.
-fn slot(client: &Client, url: &Url, answer: &Response, what: &str) -> Result<Slot> {
+fn session(client: &Client, url: &Url, answer: &Response, what: &str) -> Result<Url> {
     let location = answer
         .headers()
         .get(header::LOCATION)
         .ok_or_else(|| Error::network(format!("{what}: the registry named no Location for the upload")))?;
-    Ok(Slot(client.follow(url, location, what)?.to_string()))
+    client.follow(url, location, what)
 }
 
 /// What a request carries.

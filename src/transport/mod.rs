@@ -13,6 +13,7 @@ use crate::image::{Descriptor, Digest, Manifest};
 use async_trait::async_trait;
 use bytes::Bytes;
 use futures_util::stream::BoxStream;
+use std::any::Any;
 
 /// The bytes of a blob, in pieces.
 pub type BlobStream = BoxStream<'static, Result<Bytes>>;
@@ -64,9 +65,21 @@ pub enum Offer {
     Wanted(Option<Slot>),
 }
 
-/// An upload that is open: the transport's name for it.
+/// An upload that is open: what the transport knows of it, and nobody else.
 #[derive(Debug)]
-pub struct Slot(pub String);
+pub struct Slot(Box<dyn Any + Send + Sync>);
+
+impl Slot {
+    /// Wraps whatever the transport needs to go on with an upload.
+    pub fn new(session: impl Any + Send + Sync) -> Self {
+        Slot(Box::new(session))
+    }
+
+    /// Returns what the slot was made from; `None` for a slot of another transport.
+    pub fn get<T: Any>(&self) -> Option<&T> {
+        self.0.downcast_ref()
+    }
+}
 
 /// A place an image is written to.
 #[async_trait]
@@ -112,11 +125,11 @@ pub trait Sink: Send + Sync {
     }
 }
 
-/// A destination that takes nothing: what would be sent is only asked for.
-pub struct Nowhere;
+/// A sink that discards everything: for dry runs of archives.
+pub struct DiscardSink;
 
 #[async_trait]
-impl Sink for Nowhere {
+impl Sink for DiscardSink {
     async fn current(&self) -> Result<Option<Manifest>> {
         Ok(None)
     }

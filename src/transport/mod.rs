@@ -40,8 +40,8 @@ pub trait Source: Send + Sync {
     /// A blob as the place gives it: not verified. See [`Payload::open`].
     async fn blob(&self, descriptor: &Descriptor) -> Result<BlobStream>;
 
-    /// What refers to a manifest: signatures, statements. Each in a few words.
-    async fn referrers(&self, _digest: &Digest) -> Result<Vec<String>> {
+    /// What refers to a manifest: signatures, attestations, bills of materials.
+    async fn referrers(&self, _digest: &Digest) -> Result<Vec<Referrer>> {
         Ok(Vec::new())
     }
 
@@ -51,6 +51,35 @@ pub trait Source: Send + Sync {
     /// Whether the manifests are those the image was made with.
     fn keeps_manifests(&self) -> bool {
         true
+    }
+}
+
+/// A manifest that refers to another one.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Referrer {
+    /// Its artifact type, or a word for it.
+    pub kind: String,
+    /// Its digest, where it is known.
+    pub digest: Option<Digest>,
+    /// Its tag, where it is found by that.
+    pub tag: Option<String>,
+}
+
+impl From<Descriptor> for Referrer {
+    fn from(descriptor: Descriptor) -> Self {
+        let kind = descriptor.artifact_type.unwrap_or(descriptor.media_type);
+        Referrer { kind, digest: Some(descriptor.digest), tag: None }
+    }
+}
+
+impl std::fmt::Display for Referrer {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(&self.kind)?;
+        match (&self.digest, &self.tag) {
+            (Some(digest), _) => write!(f, " ({digest})"),
+            (None, Some(tag)) => write!(f, " (tag {tag})"),
+            (None, None) => Ok(()),
+        }
     }
 }
 

@@ -27,7 +27,7 @@ pub struct Args {
 pub async fn run(global: &Global, args: Args, console: &Console) -> Result<()> {
     let location: Location = args.image.parse()?;
     let expected = args.source.as_deref().map(str::parse::<Location>).transpose()?;
-    let mut places = Places::new(&args.from.network, console, Arc::new(Stats::default()));
+    let mut places = Places::new(&args.from.network, Arc::new(Stats::default()));
     let image = places.source(&location, &args.from).await?;
     let source = match &expected {
         Some(expected) => Some(places.source(expected, &args.from).await?),

@@ -183,7 +183,6 @@ impl World {
         let lies = dice.percent(50);
         let share = *dice.of(&[2, 5, 10, 20, 40]);
         let quiet = [dice.percent(15), dice.percent(15)];
-        let asks_for_time = self.retries == 0;
         for (n, (registry, side)) in self.registries().enumerate() {
             let (mounts, api, digests) = (dice.percent(80), dice.percent(50), dice.percent(80));
             registry.set(|settings| {
@@ -204,7 +203,6 @@ impl World {
                 others: others.clone(),
                 realms: keepers.clone().chain([format!("http://{}/token", registry.host())]).collect(),
                 lies,
-                asks_for_time,
                 asked: Mutex::default(),
             };
             let here = hostile(["source", "destination"][n], if quiet[n] { 0 } else { share });
@@ -238,7 +236,6 @@ impl World {
             realms: vec![format!("http://{own}/token"), format!("http://{own}/collect")],
             own,
             lies,
-            asks_for_time: false,
             asked: Mutex::default(),
         };
         self.stranger.hook(move |asked| match &asked.kind {
@@ -261,6 +258,7 @@ impl World {
             Task::Verify => reapify(["verify", &from, "--source", &self.target().name("copy", "v1")]),
         };
         let run = run.within(DEADLINE).args(["--output", "json", "--retries", &self.retries.to_string()]);
+        let run = run.args(["--timeout", "1", "--commit-timeout", "1"]);
         let run = if self.provenance { run.arg("--provenance") } else { run };
         let dice = &mut self.dice;
         let run = if dice.percent(30) { run.arg("-vvv") } else { run };
@@ -323,6 +321,10 @@ impl World {
         registries.chain(keepers).chain([("the stranger", &self.stranger)]).collect()
     }
 
+    fn logs(&self) -> String {
+        self.servers().iter().map(|(name, server)| format!("{name}: {:#?}\n", server.log().lines())).collect()
+    }
+
     fn no_secret_went_astray(&self, outcome: &Outcome) {
         let said = format!("{}{}", outcome.text(), outcome.stderr);
         for (home, side) in self.registries() {
@@ -336,8 +338,7 @@ impl World {
                 let for_tokens = is(Some(home));
                 let for_passwords = for_tokens || is(side.keeper.as_ref());
                 let told = |what: &str, secret: &Secret| {
-                    let lines = server.log().lines();
-                    assert!(!secret.was_told_to(server), "{what} of {} to {name}: {lines:#?}", side.user);
+                    assert!(!secret.was_told_to(server), "{what} of {} to {name}", side.user);
                 };
                 if !for_passwords {
                     told("password", &side.password);
@@ -366,9 +367,13 @@ fn refused() -> Act {
 fn try_one(seed: u64) -> Result<i32, String> {
     let tried = catch_unwind(AssertUnwindSafe(|| {
         let mut world = World::new(seed);
-        let outcome = world.command().run();
-        let judged = catch_unwind(AssertUnwindSafe(|| world.judge(&outcome)));
-        judged.map(|()| outcome.code()).map_err(|panic| format!("{}\n{outcome}", text_of(&*panic)))
+        let judged = catch_unwind(AssertUnwindSafe(|| {
+            let outcome = world.command().run();
+            let judged = catch_unwind(AssertUnwindSafe(|| world.judge(&outcome)));
+            judged.map(|()| outcome.code()).map_err(|panic| format!("{}\n{outcome}", text_of(&*panic)))
+        }));
+        let judged = judged.unwrap_or_else(|panic| Err(text_of(&*panic)));
+        judged.map_err(|what| format!("{what}\n{}", world.logs()))
     }));
     tried.unwrap_or_else(|panic| Err(text_of(&*panic)))
 }
@@ -382,7 +387,7 @@ fn text_of(panic: &(dyn std::any::Any + Send)) -> String {
 fn whatever_registries_do_runs_end_secrets_stay_and_tags_are_whole() {
     let (failures, codes) = (Mutex::new(BTreeMap::new()), Mutex::new(BTreeMap::new()));
     prepared();
-    at_once(12, seeds(300), |seed| match try_one(seed) {
+    at_once(20, seeds(300), |seed| match try_one(seed) {
         Ok(code) => *codes.lock().expect("counting does not panic").entry(code).or_insert(0) += 1,
         Err(what) => drop(failures.lock().expect("inserting does not panic").insert(seed, what)),
     });
@@ -392,4 +397,18 @@ fn whatever_registries_do_runs_end_secrets_stay_and_tags_are_whole() {
         println!("---- SEEDS={seed}-{seed}\n{what}");
     }
     assert!(failures.is_empty(), "seeds {:?}", failures.keys());
+}
+
+#[test]
+fn one_turn_is_enough_to_copy_within_a_registry_that_mounts_nothing() {
+    let image = (0..6).fold(Image::new(), |image, n| image.layer(&[file("app", &[n; 50_000])]));
+    for jobs in ["1", "2", "3", "7", "128"] {
+        let registry = Registry::start();
+        registry.set(|settings| settings.mounts = false);
+        let from = image.in_registry(&registry, "app", "v1");
+        let to = registry.name("copy", "v1");
+        // Each upload reads from where it writes to, and all of them are ready at once.
+        reapify(["wrap", "--jobs", jobs, &from, &to]).within(DEADLINE / 2).run().succeeds();
+        registry.complete("copy", "v1");
+    }
 }

@@ -26,8 +26,6 @@ pub struct Hostile {
     /// Whether it says that it keeps blobs which it does not keep. Nobody can find that out but by the refusal
     /// of a manifest.
     pub lies: bool,
-    /// Whether it asks to be left alone for a time that would be felt.
-    pub asks_for_time: bool,
     pub asked: Mutex<HashMap<String, usize>>,
 }
 
@@ -35,6 +33,10 @@ const STATUSES: [u16; 41] = [
     200, 201, 202, 203, 204, 206, 300, 304, 305, 306, 400, 401, 402, 403, 404, 405, 406, 408, 409, 410, 411,
     412, 413, 415, 416, 418, 421, 423, 425, 429, 431, 451, 500, 501, 502, 503, 504, 507, 511, 520, 599,
 ];
+
+/// None of them far away: that a run waits when it is told to is no fault.
+const MOMENTS: [&str; 9] =
+    ["0", "0", "1", "-1", "", "soon", "0.5", "Wed, 21 Oct 2015 07:28:00 GMT", "Wed, 99 Foo"];
 
 const CODES: [&str; 16] = [
     "BLOB_UNKNOWN",
@@ -120,19 +122,8 @@ impl Hostile {
         // Nothing follows these, whatever the body.
         let reply = if matches!(status, 204 | 304) { reply.body("") } else { reply };
         match dice.percent(40) {
-            true => reply.header("retry-after", self.moment(dice)),
+            true => reply.header("retry-after", dice.of::<&str>(&MOMENTS)),
             false => reply,
-        }
-    }
-
-    fn moment(&self, dice: &mut Dice) -> &'static str {
-        const AT_ONCE: [&str; 7] =
-            ["0", "-1", "", "soon", "Wed, 21 Oct 2015 07:28:00 GMT", "Wed, 99 Foo", "0.5"];
-        const LATER: [&str; 3] = ["99999999999999999999999", "86400", "Fri, 31 Dec 9999 23:59:59 GMT"];
-        if self.asks_for_time && dice.percent(30) {
-            dice.of::<&str>(&LATER)
-        } else {
-            dice.of::<&str>(&AT_ONCE)
         }
     }
 
@@ -217,7 +208,7 @@ impl Hostile {
             ("oci-subject", "sha256:abc"),
             ("link", "<>; rel=\"next\""),
             ("link", "</v2/app/tags/list?n=1&last=a>; rel=\"next\""),
-            ("retry-after", "86400"),
+            ("retry-after", "0"),
         ];
         const NEEDED: [&str; 4] = ["docker-content-digest", "location", "content-type", "range"];
         match dice.below(4) {
@@ -290,11 +281,16 @@ fn wrong_length(dice: &mut Dice) -> Act {
 }
 
 fn no_answer(dice: &mut Dice) -> Act {
-    match dice.below(4) {
+    match dice.below(6) {
         0 => Act::HangUp,
         1 => Act::HangUpAfter(dice.below(300)),
         2 => Act::ServeAndHangUp,
-        _ => Act::alter(|reply| reply.cut_at(0)),
+        3 => Act::alter(|reply| reply.cut_at(0)),
+        4 => Act::Stall,
+        _ => Act::alter(|reply| {
+            let half = reply.body.len() / 2;
+            reply.stall_at(half)
+        }),
     }
 }
 

@@ -258,10 +258,10 @@ impl Http {
         };
         let text = location.to_str().map_err(|_| bad("not text".into()))?;
         let url = from.join(text).map_err(|e| bad(e.to_string()))?;
-        let url = self.on_own_origin(url);
-        if !matches!(url.scheme(), "http" | "https") || url.host_str().is_none() {
+        if !matches!(url.scheme(), "http" | "https") {
             return Err(bad(format!("the scheme {:?}", url.scheme())));
         }
+        let url = self.on_own_origin(url);
         if from.scheme() == "https" && url.scheme() != "https" {
             return Err(bad(format!("from https to {} on {}", url.scheme(), place(&url))));
         }

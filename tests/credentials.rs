@@ -127,7 +127,13 @@ fn a_helper_of_the_host_comes_before_the_store_and_the_store_before_the_file() {
 fn helpers_that_fail_are_named_and_no_secret_is() {
     let guarded = Guarded::new();
     let programs = Programs::new();
-    programs.helper("locked", "echo 'the keychain is locked'; exit 1");
+    programs.helper("locked", "echo 'the keychain is locked' >&2; exit 1");
+    // What is on standard output may be a secret, and standard error may repeat it.
+    programs.helper("leaks", &format!("{ANSWER}; echo 'no use for s3cret, ann' >&2; exit 4"));
+    programs.helper("half", r#"echo '{"Username":"ann","Secret":"s3cret'; echo 'cannot unlock' >&2; exit 5"#);
+    programs.helper("traced", r#"set -x; true '{"Username":"ann","Secret":"s3cret"}'; exit 6"#);
+    programs.helper("bare", "echo s3cret; exit 7");
+    programs.helper("flood", "yes 'noise of the keychain' | head -c 3000000 >&2; exit 8");
     programs.helper("torn", r#"echo '{"Username":"ann","Secret":"s3cret"'"#);
     programs.helper("list", r#"echo '["s3cret"]'"#);
     programs.helper("deaf", "exec <&-; exit 3");
@@ -141,12 +147,17 @@ fn helpers_that_fail_are_named_and_no_secret_is() {
         .says("docker-credential-locked")
         .says("the keychain is locked")
         .says("--src-creds");
+    run("leaks").exits(4).says("docker-credential-leaks").says("exit status: 4");
+    run("half").exits(4).says("exit status: 5: cannot unlock");
+    run("traced").exits(4).says("exit status: 6");
+    run("bare").exits(4).says("exit status: 7");
+    assert!(run("flood").exits(4).says("exit status: 8: noise of the keychain").stderr.len() < 2000);
     run("torn").exits(4).says("its answer is malformed");
     run("list").exits(4).says("its answer is malformed");
     run("deaf").exits(4).says("docker-credential-deaf");
     run("missing").exits(4).says("docker-credential-missing").says("No such file");
     // A name is no path and no command line.
-    run("../../bin/sh").exits(1).says("no name of a credential helper");
+    run("../../bin/sh").exits(1).says("invalid credential helper name");
     run("keys; touch x").exits(4).says("No such file");
 }
 
@@ -217,6 +228,8 @@ fn files_are_found_where_docker_and_podman_look() {
     no_secrets(run().env("XDG_RUNTIME_DIR", parent(&of_run, 2)).run().succeeds());
     no_secrets(run().env("XDG_CONFIG_HOME", parent(&of_config, 2)).run().succeeds());
     no_secrets(run().env("REGISTRY_AUTH_FILE", &named).run().succeeds());
+    let entries = format!(r#"{{"https://{}/v1/": {{"auth": "{BASIC}"}}}}"#, guarded.host());
+    no_secrets(guarded.inspect().home_file(".dockercfg", &entries).run().succeeds());
     no_secrets(run().args(["--authfile", &named]).run().succeeds());
     run().args(["--authfile", "/nowhere.json"]).run().exits(1).says("/nowhere.json");
     let torn = dir.path().join("torn.json");
@@ -256,4 +269,39 @@ fn what_is_given_comes_before_what_is_found_and_each_side_has_its_own() {
     assert!(!other.log().everything_said().contains(BASIC));
     // Secrets given on the command line do not stand in `--help`.
     reapify(["wrap", "--help"]).env("REAPIFY_SRC_CREDS", "ann:s3cret").run().succeeds().never_says(PASSWORD);
+}
+
+#[test]
+fn empty_credentials_are_none() {
+    // A public registry: tokens for those who do not log in, a refusal for a false name.
+    let registry = Registry::start();
+    let from = Image::small().in_registry(&registry, "app", "v1");
+    let bearer = Bearer { anonymous_pull: true, ..Bearer::new(USER, PASSWORD) };
+    registry.set(|s| s.auth = Auth::Bearer(bearer));
+    let host = registry.host();
+    let programs = Programs::new();
+    programs.helper("void", r#"echo '{"ServerURL":"","Username":"","Secret":""}'"#);
+    programs.helper("null", "echo null");
+    for config in [
+        format!(r#"{{"credHelpers": {{"{host}": "void"}}}}"#),
+        format!(r#"{{"credHelpers": {{"{host}": "null"}}}}"#),
+        format!(r#"{{"credHelpers": {{"{host}": ""}}, "credsStore": null, "auths": null}}"#),
+        r#"{"credsStore": "void"}"#.into(),
+        format!(r#"{{"auths": {{"{host}": {{"auth": "Og=="}}}}}}"#),
+        format!(r#"{{"auths": {{"{host}": {{"username": "", "password": ""}}}}}}"#),
+        format!(r#"{{"auths": {{"{host}": null}}}}"#),
+        "null".into(),
+        "\n".into(),
+        String::new(),
+    ] {
+        let run = reapify(["inspect", "--retries", "0", &from]).env("PATH", programs.path());
+        run.home_file(".docker/config.json", &config).run().succeeds();
+    }
+    let run = |args: &[&str]| reapify(["inspect", "--retries", "0", &from]).args(args).run();
+    run(&["--src-creds", ":"]).succeeds();
+    run(&["--authfile", "/dev/null"]).succeeds();
+    // What one file does not hold is looked for in the next.
+    let guarded = Guarded::new();
+    let run = guarded.inspect().home_file(".config/containers/auth.json", &guarded.knows("Og=="));
+    no_secrets(run.home_file(".docker/config.json", &guarded.knows(BASIC)).run().succeeds());
 }

@@ -1,6 +1,6 @@
 //! Options that several commands share.
 
-use crate::credentials::{Credentials, Store};
+use crate::credentials::{Credentials, Login, Store};
 use crate::error::{Context, Error, Result};
 use crate::registry::{HostOptions, Upload};
 use clap::{Args, ValueEnum};
@@ -119,9 +119,9 @@ impl NetworkOptions {
 }
 
 impl SourceOptions {
-    /// The credentials that were given for the source.
-    pub fn credentials(&self) -> Result<Option<Credentials>> {
-        given(self.src_creds.as_deref(), self.src_password_stdin)
+    /// Reads the credentials that were given for the source.
+    pub fn login(&self) -> Result<Option<Login>> {
+        given("--src-creds", self.src_creds.as_deref(), self.src_password_stdin)
     }
 
     /// Whether standard input is a password.
@@ -131,9 +131,9 @@ impl SourceOptions {
 }
 
 impl DestinationOptions {
-    /// The credentials that were given for the destination.
-    pub fn credentials(&self) -> Result<Option<Credentials>> {
-        given(self.dest_creds.as_deref(), self.dest_password_stdin)
+    /// Reads the credentials that were given for the destination.
+    pub fn login(&self) -> Result<Option<Login>> {
+        given("--dest-creds", self.dest_creds.as_deref(), self.dest_password_stdin)
     }
 
     /// Whether standard input is a password.
@@ -142,13 +142,14 @@ impl DestinationOptions {
     }
 }
 
-fn given(text: Option<&str>, from_stdin: bool) -> Result<Option<Credentials>> {
+fn given(option: &'static str, text: Option<&str>, from_stdin: bool) -> Result<Option<Login>> {
     let Some(text) = text.filter(|t| !t.is_empty()) else { return Ok(None) };
     if !from_stdin {
-        return Ok(Some(Credentials::from_user_password(text)));
+        return Ok(Some(Login::given(option, Credentials::from_user_password(text))));
     }
     if text.contains(':') {
-        return Err(Error::usage("a password was given, and another one is to be read from standard input"));
+        return Err(Error::usage("the credentials already contain a password")
+            .hint("drop it, or the option that reads one from standard input"));
     }
     let mut password = String::new();
     std::io::stdin()
@@ -156,5 +157,5 @@ fn given(text: Option<&str>, from_stdin: bool) -> Result<Option<Credentials>> {
         .read_to_string(&mut password)
         .context(|| "the password on standard input")?;
     let password = password.trim_end_matches(['\n', '\r']);
-    Ok(Some(Credentials::Basic { user: text.into(), password: password.into() }))
+    Ok(Some(Login::given(option, Credentials::basic(text, password))))
 }

@@ -2,7 +2,7 @@
 
 use super::options::{DestinationOptions, NetworkOptions, SourceOptions};
 use super::output::Console;
-use crate::credentials::Credentials;
+use crate::credentials::{Credentials, Login};
 use crate::error::{Error, Result};
 use crate::image::Location;
 use crate::image::Reference;
@@ -45,7 +45,7 @@ impl<'a> Places<'a> {
         }
         Ok(match location {
             Location::Registry(name) => {
-                let given = options.credentials()?;
+                let given = options.login()?;
                 Arc::new(Repository::source(self.client(name, given).await?, name.clone()))
             }
             Location::Layout { dir, tag, digest } => {
@@ -66,7 +66,7 @@ impl<'a> Places<'a> {
     ) -> Result<Arc<dyn Sink>> {
         Ok(match location {
             Location::Registry(name) => {
-                let given = options.credentials()?;
+                let given = options.login()?;
                 Arc::new(Repository::sink(self.client(name, given).await?, name.clone()))
             }
             Location::Layout { dir, tag, digest } => {
@@ -83,19 +83,22 @@ impl<'a> Places<'a> {
         })
     }
 
-    async fn client(&mut self, name: &Reference, given: Option<Credentials>) -> Result<Arc<Client>> {
-        let credentials = match given {
-            Some(credentials) => credentials,
+    async fn client(&mut self, name: &Reference, given: Option<Login>) -> Result<Arc<Client>> {
+        let login = match given {
+            Some(login) => login,
             None => self.network.store().lookup(name.host(), name.repository()).await?,
         };
-        let known =
-            self.clients.iter().find(|(host, as_whom, _)| host == name.host() && *as_whom == credentials);
+        let known = self
+            .clients
+            .iter()
+            .find(|(host, as_whom, _)| host == name.host() && *as_whom == login.credentials);
         if let Some((_, _, client)) = known {
             return Ok(client.clone());
         }
         let options = Options { upload: self.network.upload(name.host())?, ..self.options.clone() };
-        let client = Arc::new(Client::new(name.host(), credentials.clone(), &self.network.hosts(), options)?);
-        self.clients.push((name.host().into(), credentials, client.clone()));
+        let hosts = self.network.hosts();
+        let client = Arc::new(Client::new(name.host(), login.credentials.clone(), &hosts, options)?);
+        self.clients.push((name.host().into(), login.credentials, client.clone()));
         Ok(client)
     }
 }

@@ -305,3 +305,65 @@ fn empty_credentials_are_none() {
     let run = guarded.inspect().home_file(".config/containers/auth.json", &guarded.knows("Og=="));
     no_secrets(run.home_file(".docker/config.json", &guarded.knows(BASIC)).run().succeeds());
 }
+
+#[test]
+fn verify_sends_the_credentials_of_each_image_to_its_own_host() {
+    let guarded = Guarded::new();
+    let other = Registry::start();
+    let wrapped = other.name("copy", "v1");
+    reapify(["wrap", &guarded.from, &wrapped]).args(["--src-creds", "ann:s3cret"]).run().succeeds();
+    other.set(|s| s.auth = Auth::Basic { user: "eve".into(), password: "0ther".into() });
+    let verify = |args: &[&str]| {
+        guarded.registry.clear_log();
+        other.clear_log();
+        let command = ["verify", "-vvv", "--retries", "0", &wrapped, "--source", &guarded.from];
+        let outcome = reapify(command).args(args).stdin("s3cret\n").run();
+        assert!(!other.log().everything_said().contains(BASIC), "{outcome}");
+        assert!(!guarded.registry.log().everything_said().contains("ZXZlOjB0aGVy"), "{outcome}");
+        no_secrets(outcome.never_says("0ther").never_says("ZXZlOjB0aGVy"))
+    };
+    let both = ["--src-creds", "eve:0ther", "--source-creds", "ann:s3cret"];
+    verify(&both).succeeds();
+    verify(&["--src-creds", "eve:0ther", "--source-creds", "ann", "--source-password-stdin"]).succeeds();
+    // What was given for one host does not go to the other.
+    verify(&["--src-creds", "eve:0ther"]).exits(4);
+    verify(&["--source-creds", "ann:s3cret"]).exits(4);
+    verify(&["--src-creds", "x", "--src-password-stdin", "--source-creds", "y", "--source-password-stdin"])
+        .exits(2);
+    let from_env = reapify(["verify", &wrapped, "--source", &guarded.from])
+        .env("REAPIFY_SRC_CREDS", "eve:0ther")
+        .env("REAPIFY_SOURCE_CREDS", "ann:s3cret");
+    from_env.run().succeeds();
+}
+
+#[test]
+fn verify_uses_one_login_for_two_images_of_one_host() {
+    let guarded = Guarded::new();
+    let wrapped = guarded.registry.name("copy", "v1");
+    let creds = ["--src-creds", "ann:s3cret", "--dest-creds", "ann:s3cret"];
+    reapify(["wrap", &guarded.from, &wrapped]).args(creds).run().succeeds();
+    let verify = |args: &[&str]| {
+        let run = reapify(["verify", "--retries", "0", &wrapped, "--source", &guarded.from]).args(args);
+        no_secrets(run.stdin("s3cret\n").run())
+    };
+    verify(&["--src-creds", "ann:s3cret"]).succeeds();
+    // Standard input is read once.
+    verify(&["--src-creds", "ann", "--src-password-stdin"]).succeeds();
+    verify(&["--src-creds", "ann:s3cret", "--source-creds", "bob:wr0ng"]).exits(4);
+}
+
+#[test]
+fn standard_input_is_read_once_only() {
+    let guarded = Guarded::new();
+    let password = ["--src-creds", "ann", "--src-password-stdin"];
+    let second = ["--source-creds", "ann", "--source-password-stdin"];
+    for (image, source, args) in [
+        ("oci-archive:-", guarded.from.as_str(), &password[..]),
+        (&guarded.from, "oci-archive:-", &password[..]),
+        (&guarded.from, "oci-archive:-", &second[..]),
+        ("oci-archive:-", "docker-archive:-", &[]),
+    ] {
+        let run = reapify(["verify", image, "--source", source]).args(args).stdin("s3cret");
+        no_secrets(run.run().exits(2).says("standard input"));
+    }
+}

@@ -45,6 +45,18 @@ pub struct SourceOptions {
     pub network: NetworkOptions,
 }
 
+/// Options of `verify` for the image of `--source`.
+#[derive(Args)]
+#[command(next_help_heading = "Registry options")]
+pub struct ExpectedOptions {
+    /// Credentials for the image of --source, if its host is not that of IMAGE
+    #[arg(long, value_name = "USER[:PASSWORD]", env = "REAPIFY_SOURCE_CREDS", hide_env_values = true)]
+    source_creds: Option<String>,
+    /// Read the password for the image of --source from standard input
+    #[arg(long, requires = "source", requires = "source_creds", conflicts_with = "src_password_stdin")]
+    source_password_stdin: bool,
+}
+
 /// Options of commands that write an image.
 #[derive(Args)]
 #[command(next_help_heading = "Registry options")]
@@ -118,22 +130,67 @@ impl NetworkOptions {
     }
 }
 
-impl SourceOptions {
-    /// Reads the credentials that were given for the source.
-    pub fn login(&self) -> Result<Option<Login>> {
-        given("--src-creds", self.src_creds.as_deref(), self.src_password_stdin)
-    }
+/// Credentials for one place, as they stand on the command line. They are never used for another place.
+#[derive(Clone, Copy)]
+pub struct Given<'a> {
+    option: &'static str,
+    variable: &'static str,
+    text: Option<&'a str>,
+    from_stdin: bool,
+}
 
+impl Given<'_> {
     /// Whether standard input is a password.
     pub fn takes_stdin(&self) -> bool {
-        self.src_password_stdin
+        self.from_stdin
+    }
+
+    /// Reads the credentials, and the password from standard input if it is there.
+    pub fn login(&self) -> Result<Option<Login>> {
+        let Some(text) = self.text.filter(|t| !t.is_empty()) else { return Ok(None) };
+        let from_variable = std::env::var(self.variable).is_ok_and(|value| value == text);
+        let place = if from_variable { self.variable } else { self.option };
+        if !self.from_stdin {
+            return Ok(Some(Login::given(place, Credentials::from_user_password(text))));
+        }
+        if text.contains(':') {
+            return Err(Error::usage(format!("{place} already contains a password"))
+                .hint("drop it, or the option that reads one from standard input"));
+        }
+        Ok(Some(Login::given(place, Credentials::basic(text, password_from_stdin()?))))
+    }
+}
+
+fn password_from_stdin() -> Result<String> {
+    let mut password = String::new();
+    std::io::stdin()
+        .take(64 << 10)
+        .read_to_string(&mut password)
+        .context(|| "the password on standard input")?;
+    Ok(password.trim_end_matches(['\n', '\r']).into())
+}
+
+impl SourceOptions {
+    /// The credentials for the source.
+    pub fn given(&self) -> Given<'_> {
+        Given {
+            option: "--src-creds",
+            variable: "REAPIFY_SRC_CREDS",
+            text: self.src_creds.as_deref(),
+            from_stdin: self.src_password_stdin,
+        }
     }
 }
 
 impl DestinationOptions {
-    /// Reads the credentials that were given for the destination.
-    pub fn login(&self) -> Result<Option<Login>> {
-        given("--dest-creds", self.dest_creds.as_deref(), self.dest_password_stdin)
+    /// The credentials for the destination.
+    pub fn given(&self) -> Given<'_> {
+        Given {
+            option: "--dest-creds",
+            variable: "REAPIFY_DEST_CREDS",
+            text: self.dest_creds.as_deref(),
+            from_stdin: self.dest_password_stdin,
+        }
     }
 
     /// Whether standard input is a password.
@@ -142,20 +199,14 @@ impl DestinationOptions {
     }
 }
 
-fn given(option: &'static str, text: Option<&str>, from_stdin: bool) -> Result<Option<Login>> {
-    let Some(text) = text.filter(|t| !t.is_empty()) else { return Ok(None) };
-    if !from_stdin {
-        return Ok(Some(Login::given(option, Credentials::from_user_password(text))));
+impl ExpectedOptions {
+    /// The credentials for the image that another one is compared with.
+    pub fn given(&self) -> Given<'_> {
+        Given {
+            option: "--source-creds",
+            variable: "REAPIFY_SOURCE_CREDS",
+            text: self.source_creds.as_deref(),
+            from_stdin: self.source_password_stdin,
+        }
     }
-    if text.contains(':') {
-        return Err(Error::usage("the credentials already contain a password")
-            .hint("drop it, or the option that reads one from standard input"));
-    }
-    let mut password = String::new();
-    std::io::stdin()
-        .take(64 << 10)
-        .read_to_string(&mut password)
-        .context(|| "the password on standard input")?;
-    let password = password.trim_end_matches(['\n', '\r']);
-    Ok(Some(Login::given(option, Credentials::basic(text, password))))
 }

@@ -40,12 +40,16 @@ impl<'a> Places<'a> {
 
     /// Opens the place of an image.
     pub async fn source(&mut self, location: &Location, options: &SourceOptions) -> Result<Arc<dyn Source>> {
-        if location.is_pipe() && options.takes_stdin() {
+        if location.is_pipe() && options.given().takes_stdin() {
             return Err(stdin_twice());
         }
+        self.source_as(location, options.given().login()?).await
+    }
+
+    /// Opens the place of an image, with the credentials that were given for it.
+    pub async fn source_as(&mut self, location: &Location, given: Option<Login>) -> Result<Arc<dyn Source>> {
         Ok(match location {
             Location::Registry(name) => {
-                let given = options.login()?;
                 Arc::new(Repository::source(self.client(name, given).await?, name.clone()))
             }
             Location::Layout { dir, tag, digest } => {
@@ -66,7 +70,7 @@ impl<'a> Places<'a> {
     ) -> Result<Arc<dyn Sink>> {
         Ok(match location {
             Location::Registry(name) => {
-                let given = options.login()?;
+                let given = options.given().login()?;
                 Arc::new(Repository::sink(self.client(name, given).await?, name.clone()))
             }
             Location::Layout { dir, tag, digest } => {
@@ -115,9 +119,17 @@ pub fn same(source: &Location, destination: &Location) -> bool {
     }
 }
 
+/// Whether both are on one registry host.
+pub fn same_host(one: &Location, other: &Location) -> bool {
+    match (one, other) {
+        (Location::Registry(one), Location::Registry(other)) => one.host() == other.host(),
+        _ => false,
+    }
+}
+
 /// Standard input serves one purpose.
 pub fn stdin_twice() -> Error {
-    Error::usage("standard input cannot be both the image and a password")
+    Error::usage("standard input can be read once only: as an image or as a password")
 }
 
 fn no_daemon() -> Error {

@@ -1,17 +1,16 @@
 //! From locations to transports: one client for a registry, whichever sides are on it.
 
 use super::options::{DestinationOptions, NetworkOptions, SourceOptions};
-use super::output::Console;
 use crate::credentials::{Credentials, Login};
 use crate::error::{Error, Result};
 use crate::image::Location;
 use crate::image::Reference;
-use crate::registry::{Client, Options, Repository};
+use crate::registry::{Client, Options, Policy, Repository, Timeouts};
 use crate::stats::Stats;
 use crate::transport::docker_archive::{DockerArchive, DockerArchiveSink};
 use crate::transport::layout::Layout;
 use crate::transport::oci_archive::{OciArchive, OciArchiveSink};
-use crate::transport::{Nowhere, Sink, Source};
+use crate::transport::{DiscardSink, Sink, Source};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -24,16 +23,23 @@ pub struct Places<'a> {
 
 impl<'a> Places<'a> {
     /// Nothing is opened yet.
-    pub fn new(network: &'a NetworkOptions, console: &Console, stats: Arc<Stats>) -> Self {
+    pub fn new(network: &'a NetworkOptions, stats: Arc<Stats>) -> Self {
+        let seconds = Duration::from_secs;
         let options = Options {
-            retries: network.retries,
-            backoff: Duration::from_millis(250),
-            stall: Duration::from_secs(60),
-            connect: Duration::from_secs(15),
+            retry: Policy {
+                retries: network.retries,
+                backoff: Duration::from_millis(250),
+                total: seconds(300),
+            },
+            timeouts: Timeouts {
+                connect: seconds(15),
+                stall: seconds(network.timeout),
+                commit: seconds(network.commit_timeout),
+            },
             jobs: network.jobs.into(),
             upload: None,
+            governors: Arc::default(),
             stats,
-            trace: console.trace(),
         };
         Places { network, options, clients: Vec::new() }
     }
@@ -76,7 +82,7 @@ impl<'a> Places<'a> {
             Location::Layout { dir, tag, digest } => {
                 Arc::new(Layout::new(dir.clone(), tag.clone(), digest.clone()))
             }
-            Location::OciArchive { .. } | Location::DockerArchive { .. } if dry_run => Arc::new(Nowhere),
+            Location::OciArchive { .. } | Location::DockerArchive { .. } if dry_run => Arc::new(DiscardSink),
             Location::OciArchive { file, tag } => {
                 Arc::new(OciArchiveSink::create(file, tag.clone(), options.force)?)
             }

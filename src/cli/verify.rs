@@ -54,7 +54,7 @@ impl Args {
 pub async fn run(global: &Global, args: Args, console: &Console) -> Result<()> {
     let location: Location = args.image.parse()?;
     let expected = args.source.as_deref().map(str::parse::<Location>).transpose()?;
-    let mut places = Places::new(&args.from.network, console, Arc::new(Stats::default()));
+    let mut places = Places::new(&args.from.network, Arc::new(Stats::default()));
     let (login, other) = args.logins(&location, expected.as_ref())?;
     let image = places.source_as(&location, login).await?;
     let source = match &expected {

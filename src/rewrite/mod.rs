@@ -271,7 +271,7 @@ pub fn wrap(image: &Image, reapers: &Reapers, policy: &Policy, parents: &[Direct
             result.original = Some(original);
             Ok(result)
         }
-        Found::Stale { reaper_first: true } => {
+        Found::Stale { reaper_first: true, .. } => {
             Ok(same(Action::Skipped, "it inherits the reaper of the wrapped image it was built from"))
         }
         Found::Nothing
@@ -327,7 +327,7 @@ fn wrap_fresh(
 
     let mut text = Document::new(&config.bytes)?;
     let undo = &mut record.undo.config;
-    let entrypoint = wrapped_entrypoint(&text, config, &record::prefix(&policy.path, &policy.args))?;
+    let entrypoint = wrapped_entrypoint(&mut text, config, &record::prefix(&policy.path, &policy.args))?;
     undo.push(text.set("/config/Entrypoint", &entrypoint)?);
     undo.push(text.push("/rootfs/diff_ids", &quote(&layer.diff_id.to_string()))?);
     match &config.history {
@@ -400,7 +400,8 @@ pub fn unwrap(image: &Image) -> Result<Rewritten> {
                 original: Some(original),
             })
         }
-        Found::Stale { .. } => Err(Error::unsupported("the record of the wrap does not describe this image")
+        Found::Stale { why, .. } => Err(why
+            .context("the record of the wrap does not describe this image")
             .hint("it was built from a wrapped image or changed since; unwrap the image it was built from")),
         Found::Nothing => Err(Error::unsupported("the image is not wrapped")),
     }
@@ -412,10 +413,10 @@ pub fn argv(config: &ImageConfig) -> &[String] {
 }
 
 /// The original list with the prefix in front; its own elements stay the text they are.
-fn wrapped_entrypoint(text: &Document, config: &ImageConfig, prefix: &[String]) -> Result<String> {
+fn wrapped_entrypoint(text: &mut Document, config: &ImageConfig, prefix: &[String]) -> Result<String> {
     let prefix = to_json(prefix)?;
     let original = text.get("/config/Entrypoint")?.filter(|_| config.has_entrypoint());
-    Ok(match original.and_then(|raw| raw.strip_prefix('[')) {
+    Ok(match original.as_deref().and_then(|raw| raw.strip_prefix('[')) {
         Some(rest) => format!("{},{rest}", prefix.trim_end_matches(']')),
         None => prefix,
     })

@@ -242,7 +242,7 @@ fn rewrapped(image: &Image, original: &Image, record: &Record, layer: &layer::Co
     for (key, value) in image.config.labels.iter().filter(|(key, _)| record::is_about_manifest(key)) {
         text.set(&child("/config/Labels", key), &quote(value))?;
     }
-    compare("the config", &image.config.bytes, text.as_str().as_bytes())
+    compare("the config", &image.config.bytes, text.to_string().as_bytes())
 }
 
 /// The index is that of its children, by its own record.

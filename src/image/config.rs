@@ -1,6 +1,6 @@
 //! The image config, as far as the rewrite has to know it.
 
-use super::json::{Members, Object};
+use super::json::{Keys, Object};
 use super::platform::Platform;
 use crate::error::{Error, Result};
 use bytes::Bytes;
@@ -87,7 +87,9 @@ impl ImageConfig {
                 .hint("engines would read it otherwise, or not at all; rebuild the image")
         };
         let Object(view): Object<View> = serde_json::from_slice(&bytes).map_err(malformed)?;
-        check_spelling(&bytes)?;
+        let text = std::str::from_utf8(&bytes)
+            .map_err(|e| Error::unsupported(format!("the image config is malformed: {e}")))?;
+        KEYS.check("image config", text)?;
         let Object(rootfs) = view.rootfs.ok_or_else(|| {
             Error::unsupported("the image config has no rootfs")
                 .hint("this is no image that an engine could start")
@@ -127,36 +129,27 @@ impl ImageConfig {
     }
 }
 
-/// Engines read keys without regard to case (Go's `encoding/json`); we do not. A config where that
-/// makes a difference is ambiguous.
-fn check_spelling(bytes: &[u8]) -> Result<()> {
-    const ROOT: [&str; 7] = ["os", "architecture", "variant", "created", "config", "rootfs", "history"];
-    const CONFIG: [&str; 7] = ["Entrypoint", "Cmd", "User", "StopSignal", "Env", "WorkingDir", "Labels"];
-    const ROOTFS: [&str; 2] = ["type", "diff_ids"];
-    let check = |text: &str, known: &[&str]| -> Result<()> {
-        let Ok(Members(members)) = serde_json::from_str(text) else { return Ok(()) };
-        for (key, _) in &members {
-            if let Some(meant) = known.iter().find(|k| key != *k && key.eq_ignore_ascii_case(k)) {
-                return Err(Error::unsupported(format!(
-                    "the image config has the key {key:?}, which engines read as {meant:?}"
-                ))
-                .hint("rebuild the image with a tool that spells the keys as the OCI specification does"));
-            }
-        }
-        Ok(())
-    };
-    let text = std::str::from_utf8(bytes).unwrap_or_default();
-    check(text, &ROOT)?;
-    let Ok(Members(members)) = serde_json::from_str(text) else { return Ok(()) };
-    for (key, value) in &members {
-        match key.as_ref() {
-            "config" => check(value.get(), &CONFIG)?,
-            "rootfs" => check(value.get(), &ROOTFS)?,
-            _ => {}
-        }
-    }
-    Ok(())
-}
+/// What is read of a config.
+const KEYS: Keys = Keys(&[
+    ("os", None),
+    ("architecture", None),
+    ("variant", None),
+    ("created", None),
+    ("config", Some(&INNER_KEYS)),
+    ("rootfs", Some(&ROOTFS_KEYS)),
+    ("history", Some(&HISTORY_KEYS)),
+]);
+const INNER_KEYS: Keys = Keys(&[
+    ("Entrypoint", None),
+    ("Cmd", None),
+    ("User", None),
+    ("StopSignal", None),
+    ("Env", None),
+    ("WorkingDir", None),
+    ("Labels", None),
+]);
+const ROOTFS_KEYS: Keys = Keys(&[("type", None), ("diff_ids", None)]);
+const HISTORY_KEYS: Keys = Keys(&[("empty_layer", None)]);
 
 fn strings(name: &str, raw: Option<&RawValue>) -> Result<Vec<String>> {
     let Some(raw) = raw else { return Ok(Vec::new()) };
@@ -195,6 +188,8 @@ mod tests {
             (r#"{"config":{"Entrypoint":[1]},"rootfs":{}}"#, "Entrypoint"),
             (r#"{"config":{"entrypoint":["x"]},"rootfs":{}}"#, "engines read as \"Entrypoint\""),
             (r#"{"Config":{},"rootfs":{}}"#, "engines read as \"config\""),
+            (r#"{"rootfs":{"Diff_IDs":[]}}"#, "engines read as \"diff_ids\""),
+            (r#"{"rootfs":{},"history":[{},{"Empty_Layer":true}]}"#, "engines read as \"empty_layer\""),
             (r#"{"config":{"Cmd":["x"],"Cmd":["y"]},"rootfs":{}}"#, "duplicate"),
             (r#"{"rootfs":{"diff_ids":{}}}"#, "malformed"),
             (r#"{}"#, "no rootfs"),

@@ -73,7 +73,7 @@ pub async fn verify(image: Arc<dyn Source>, source: Option<Arc<dyn Source>>, dee
     if images.is_empty() {
         return Err(match manifest.content {
             Content::Index { .. } => Error::verification("the index holds no Linux image"),
-            _ => rewrite::artifact(&manifest.media_type),
+            _ => rewrite::artifact(manifest.artifact_type()),
         });
     }
     if let Some((source, expected)) = source.zip(expected) {

@@ -5,10 +5,12 @@
 //! after it was edited and stored.
 
 mod document;
+mod spelling;
 
 pub use document::Document;
 #[cfg(test)]
 pub(crate) use document::work;
+pub use spelling::Keys;
 
 use crate::error::{Error, Result};
 use serde::{Deserialize, Serialize};

@@ -59,9 +59,27 @@ struct Level {
 struct Member {
     /// The text between the previous value, or the opening bracket, and this value: comma, blanks, key and colon.
     lead: Span,
-    /// The key; empty in arrays.
-    key: Box<str>,
+    key: Key,
     value: Node,
+}
+
+/// The key of a member; nothing in arrays.
+#[derive(Debug, Clone)]
+enum Key {
+    Plain(Span),
+    /// A key that was added, or that has escapes in the text.
+    Own(Box<str>),
+}
+
+impl Key {
+    const NONE: Key = Key::Plain(Span { start: 0, end: 0 });
+
+    fn is(&self, key: &str, texts: &str) -> bool {
+        match self {
+            Key::Plain(span) => span.of(texts) == key,
+            Key::Own(text) => **text == *key,
+        }
+    }
 }
 
 impl Node {
@@ -76,11 +94,11 @@ impl Node {
 
 impl Level {
     /// The position of a member by its key, or of an element by its number.
-    fn position(&self, key: &str) -> Option<usize> {
+    fn position(&self, key: &str, texts: &str) -> Option<usize> {
         if self.is_array {
             key.parse().ok().filter(|i| *i < self.members.len())
         } else {
-            self.members.iter().position(|member| *member.key == *key)
+            self.members.iter().position(|member| member.key.is(key, texts))
         }
     }
 
@@ -139,14 +157,14 @@ impl Document {
             let Node::Open(level) = node else {
                 return Err(wrong(&join(&keys[..depth]), "an object was expected here"));
             };
-            match level.position(key) {
+            match level.position(key, texts) {
                 Some(i) => node = &mut level.members[i].value,
                 None if level.is_array => return Err(wrong(&join(&keys[..=depth]), "no such element")),
                 None => {
                     let pointer = join(&keys[..=depth]);
                     let lead = append(texts, &format!(",{}:", quote(key)));
                     let value = Node::Closed(append(texts, &nest(&keys[depth + 1..], raw)));
-                    level.push(&pointer, Member { lead, key: key.as_ref().into(), value })?;
+                    level.push(&pointer, Member { lead, key: Key::Own(key.as_ref().into()), value })?;
                     return Ok(Undo::Del(pointer));
                 }
             }
@@ -163,7 +181,7 @@ impl Document {
             None => self.set(pointer, &format!("[{raw}]")),
             Some(Node::Open(level)) if level.is_array && !level.members.is_empty() => {
                 let (lead, value) = (append(texts, ","), Node::Closed(append(texts, raw)));
-                level.push(pointer, Member { lead, key: "".into(), value })?;
+                level.push(pointer, Member { lead, key: Key::NONE, value })?;
                 Ok(Undo::Pop(pointer.into()))
             }
             Some(Node::Open(level)) if level.is_array => self.set(pointer, &format!("[{raw}]")),
@@ -214,7 +232,7 @@ impl Document {
                 let (key, above) = keys.split_last().ok_or_else(|| wrong(pointer, "not a member"))?;
                 match opened(texts, root, &join(above))? {
                     Some(Node::Open(level)) if !level.is_array => match level.members.as_slice() {
-                        [_, .., last] if *last.key == **key => drop(level.members.pop()),
+                        [_, .., last] if last.key.is(key, texts) => drop(level.members.pop()),
                         _ => return Err(wrong(pointer, "not the last member of its object")),
                     },
                     _ => return Err(wrong(&join(above), "an object was expected here")),
@@ -244,7 +262,7 @@ fn find<'n>(texts: &str, mut node: &'n mut Node, keys: &[Cow<'_, str>]) -> Resul
     for key in keys {
         open(texts, node)?;
         let Node::Open(level) = node else { return Ok(None) };
-        let Some(i) = level.position(key) else { return Ok(None) };
+        let Some(i) = level.position(key, texts) else { return Ok(None) };
         node = &mut level.members[i].value;
     }
     Ok(Some(node))
@@ -263,20 +281,24 @@ fn open(texts: &str, node: &mut Node) -> Result<()> {
     let text = whole.of(texts);
     // The opening bracket belongs to the first member.
     let mut previous = whole.start;
-    let mut member = |key: &str, value: &RawValue| {
+    let mut member = |key: Key, value: &RawValue| {
         let value = span(text, value.get(), whole.start);
         let lead = Span { start: std::mem::replace(&mut previous, value.end), end: value.start };
-        Member { lead, key: key.into(), value: Node::Closed(value) }
+        Member { lead, key, value: Node::Closed(value) }
+    };
+    let key = |key: &Cow<'_, str>| match key {
+        Cow::Borrowed(key) => Key::Plain(span(text, key, whole.start)),
+        Cow::Owned(key) => Key::Own(key.as_str().into()),
     };
     let (is_array, members): (bool, Vec<Member>) = match text.as_bytes().first() {
         Some(b'{') => {
             let Members(found) = parse(text)?;
             check_unique(&found)?;
-            (false, found.iter().map(|(key, value)| member(key, value)).collect())
+            (false, found.iter().map(|(name, value)| member(key(name), value)).collect())
         }
         Some(b'[') => {
             let found: Vec<&RawValue> = parse(text)?;
-            (true, found.iter().map(|value| member("", value)).collect())
+            (true, found.iter().map(|value| member(Key::NONE, value)).collect())
         }
         _ => return Ok(()),
     };
@@ -289,8 +311,14 @@ fn open(texts: &str, node: &mut Node) -> Result<()> {
 }
 
 fn check_unique(members: &[(Cow<'_, str>, &RawValue)]) -> Result<()> {
-    let mut seen = HashSet::with_capacity(members.len());
-    match members.iter().find(|member| !seen.insert(member.0.as_ref())) {
+    let twice = if members.len() <= 16 {
+        // Most objects are small, and comparing is quicker than hashing.
+        (1..members.len()).find(|i| members[..*i].iter().any(|before| before.0 == members[*i].0))
+    } else {
+        let mut seen = HashSet::with_capacity(members.len());
+        members.iter().position(|member| !seen.insert(member.0.as_ref()))
+    };
+    match twice.map(|i| &members[i]) {
         None => Ok(()),
         Some((key, _)) => Err(Error::unsupported(format!("the key {key:?} stands twice in one JSON object"))
             .hint("readers disagree on which one counts; rebuild the image with a tool that writes it once")),

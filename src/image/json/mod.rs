@@ -10,7 +10,8 @@ mod spelling;
 pub use document::Document;
 #[cfg(test)]
 pub(crate) use document::work;
-pub use spelling::Keys;
+use spelling::Spelled;
+pub use spelling::View;
 
 use crate::error::{Error, Result};
 use serde::{Deserialize, Serialize};
@@ -68,19 +69,21 @@ impl<'de: 'a, 'a> Deserialize<'de> for Members<'a> {
     }
 }
 
-/// A struct that is an object in the text: by itself serde takes a list of the fields' values for one, too.
+/// A struct that is an object in the text, with its keys in the case the specification gives them. By itself serde takes
+/// a list of the fields' values for one, too.
 pub struct Object<T>(pub T);
 
-impl<'de, T: Deserialize<'de>> Deserialize<'de> for Object<T> {
+impl<'de, T: Deserialize<'de> + View> Deserialize<'de> for Object<T> {
     fn deserialize<D: serde::Deserializer<'de>>(deserializer: D) -> std::result::Result<Self, D::Error> {
         struct Visitor<T>(std::marker::PhantomData<T>);
-        impl<'de, T: Deserialize<'de>> serde::de::Visitor<'de> for Visitor<T> {
+        impl<'de, T: Deserialize<'de> + View> serde::de::Visitor<'de> for Visitor<T> {
             type Value = T;
             fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
                 f.write_str("an object")
             }
-            fn visit_map<A: serde::de::MapAccess<'de>>(self, map: A) -> std::result::Result<T, A::Error> {
-                T::deserialize(serde::de::value::MapAccessDeserializer::new(map))
+            fn visit_map<A: serde::de::MapAccess<'de>>(self, members: A) -> std::result::Result<T, A::Error> {
+                let members = Spelled { members, known: T::KEYS };
+                T::deserialize(serde::de::value::MapAccessDeserializer::new(members))
             }
         }
         deserializer.deserialize_map(Visitor(std::marker::PhantomData)).map(Object)
@@ -91,7 +94,7 @@ impl<'de, T: Deserialize<'de>> Deserialize<'de> for Object<T> {
 pub fn optional_object<'de, D, T>(deserializer: D) -> std::result::Result<Option<T>, D::Error>
 where
     D: serde::Deserializer<'de>,
-    T: Deserialize<'de>,
+    T: Deserialize<'de> + View,
 {
     Ok(Option::<Object<T>>::deserialize(deserializer)?.map(|o| o.0))
 }

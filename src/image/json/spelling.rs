@@ -1,39 +1,36 @@
 //! Keys in another case. Go's readers, and so the engines, ignore case; we do not. A document where that makes a
 //! difference is ambiguous: two readers see two images.
 
-use super::Members;
-use crate::error::{Error, Result};
-use serde_json::value::RawValue;
+use super::Key;
+use serde::de::{DeserializeSeed, Error, IntoDeserializer, MapAccess};
 
-/// The keys that are read of an object, each with the keys that are read of its value, or of the elements of its
-/// value.
-pub struct Keys(pub &'static [(&'static str, Option<&'static Keys>)]);
+/// A view of an object, with the keys that it reads.
+pub trait View {
+    /// The keys.
+    const KEYS: &'static [&'static str];
+}
 
-impl Keys {
-    /// Fails if a key differs only in case from one that is read. `what` is the document.
-    pub fn check(&self, what: &str, text: &str) -> Result<()> {
-        match text.as_bytes().first() {
-            Some(b'{') => {
-                let Ok(Members(members)) = serde_json::from_str(text) else { return Ok(()) };
-                members.iter().try_for_each(|(key, value)| self.check_member(what, key, value))
+/// The members of an object. Fails at a key that differs only in case from one that is read.
+pub(super) struct Spelled<A> {
+    pub members: A,
+    pub known: &'static [&'static str],
+}
+
+impl<'de, A: MapAccess<'de>> MapAccess<'de> for Spelled<A> {
+    type Error = A::Error;
+
+    fn next_key_seed<K: DeserializeSeed<'de>>(&mut self, seed: K) -> Result<Option<K::Value>, A::Error> {
+        let Some(Key(key)) = self.members.next_key()? else { return Ok(None) };
+        match self.known.iter().find(|known| folds_to(&key, known)) {
+            Some(known) if *known != key => {
+                Err(A::Error::custom(format!("it has the key {key:?}, which engines read as {known:?}")))
             }
-            Some(b'[') => {
-                let elements: Vec<&RawValue> = serde_json::from_str(text).unwrap_or_default();
-                elements.iter().try_for_each(|element| self.check(what, element.get()))
-            }
-            _ => Ok(()),
+            _ => seed.deserialize(key.into_deserializer()).map(Some),
         }
     }
 
-    fn check_member(&self, what: &str, key: &str, value: &RawValue) -> Result<()> {
-        match self.0.iter().find(|(known, _)| folds_to(key, known)) {
-            Some((known, _)) if *known != key => Err(Error::unsupported(format!(
-                "the {what} has the key {key:?}, which engines read as {known:?}"
-            ))
-            .hint("rebuild the image with a tool that spells the keys as the OCI specification does")),
-            Some((_, Some(below))) => below.check(what, value.get()),
-            _ => Ok(()),
-        }
+    fn next_value_seed<V: DeserializeSeed<'de>>(&mut self, seed: V) -> Result<V::Value, A::Error> {
+        self.members.next_value_seed(seed)
     }
 }
 
@@ -49,29 +46,35 @@ fn folds_to(key: &str, known: &str) -> bool {
 
 #[cfg(test)]
 mod tests {
+    use super::super::Object;
     use super::*;
+    use serde::Deserialize;
+
+    #[derive(Deserialize)]
+    struct Sizes {
+        #[allow(dead_code)]
+        size: Option<u8>,
+        #[allow(dead_code)]
+        kind: Option<u8>,
+    }
+
+    impl View for Sizes {
+        const KEYS: &'static [&'static str] = &["size", "kind"];
+    }
 
     #[test]
-    fn keys_in_another_case_are_found_at_every_level() {
-        const INNER: Keys = Keys(&[("size", None), ("kind", None)]);
-        const OUTER: Keys = Keys(&[("layers", Some(&INNER)), ("config", Some(&INNER))]);
+    fn keys_in_another_case_are_found() {
         for (text, found) in [
-            (r#"{"layers":[{"size":1},{"Size":1}]}"#, Some("Size")),
-            (r#"{"config":{"\u0053ize":1}}"#, Some("Size")),
-            (r#"{"config":{"size":1,"SIZE":2}}"#, Some("SIZE")),
-            ("{\"config\":{\"\u{17f}ize\":1}}", Some("\u{17f}ize")),
-            ("{\"config\":{\"\u{212a}ind\":1}}", Some("\u{212a}ind")),
-            ("{\"layer\u{17f}\":null}", Some("layer\u{17f}")),
-            (r#"{"size":1,"Size":2,"other":{"LAYERS":1},"layerz":0}"#, None),
-            (r#"{"layers":{"size":1},"config":[{"size":{"SIZE":1}}]}"#, None),
-            (r#"{"layers":"x","config":null}"#, None),
-            ("[]", None),
-            ("1", None),
+            (r#"{"Size":1}"#, Some("Size")),
+            (r#"{"\u0053ize":1}"#, Some("Size")),
+            (r#"{"size":1,"SIZE":2}"#, Some("SIZE")),
+            ("{\"\u{17f}ize\":1}", Some("\u{17f}ize")),
+            ("{\"\u{212a}ind\":1}", Some("\u{212a}ind")),
+            (r#"{"size":1,"\u006bind":2,"sizes":{"SIZE":1},"":0}"#, None),
         ] {
-            let error = OUTER.check("manifest", text).err().map(|e| e.to_string());
-            let expected =
-                found.map(|key| format!("the manifest has the key {key:?}, which engines read as "));
-            assert_eq!(error.is_some(), found.is_some(), "{text}");
+            let error = serde_json::from_str::<Object<Sizes>>(text).err().map(|e| e.to_string());
+            let expected = found.map(|key| format!("it has the key {key:?}, which engines read as "));
+            assert_eq!(error.is_some(), found.is_some(), "{text}: {error:?}");
             assert!(error.unwrap_or_default().starts_with(&expected.unwrap_or_default()), "{text}");
         }
     }

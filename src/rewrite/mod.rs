@@ -184,17 +184,17 @@ impl Image {
             Content::Artifact { kind, .. } => return Ok(Read::Artifact(kind.clone())),
             Content::Index { .. } => return Err(Error::other("an index was taken for an image")),
         };
-        if let Some(layer) = layers.iter().find(|l| !is_layer_type(&l.media_type)) {
+        if let Some(layer) = layers.iter().find(|l| !media_type::is_image_layer(&l.media_type)) {
             return match layer.media_type.contains("encrypted") {
                 true => Err(Error::unsupported("the image has encrypted layers")
                     .hint("wrap it before it is encrypted")),
-                false => Ok(Read::Artifact(layer.media_type.clone())),
+                false => Ok(Read::Artifact(manifest.artifact_type().into())),
             };
         }
         let config = match (ImageConfig::parse(config), descriptor.media_type.as_str()) {
             (Ok(config), _) => config,
             (Err(error), "" | media_type::OCI_CONFIG | media_type::DOCKER_CONFIG) => return Err(error),
-            (Err(_), other) => return Ok(Read::Artifact(other.to_string())),
+            (Err(_), _) => return Ok(Read::Artifact(manifest.artifact_type().into())),
         };
         if layers.len() != config.diff_ids.len() {
             return Err(Error::unsupported(format!(
@@ -231,18 +231,6 @@ impl Image {
     }
 }
 
-fn is_layer_type(media_type: &str) -> bool {
-    let Some(rest) = media_type
-        .strip_prefix("application/vnd.oci.image.layer.v1.tar")
-        .or_else(|| media_type.strip_prefix("application/vnd.oci.image.layer.nondistributable.v1.tar"))
-        .or_else(|| media_type.strip_prefix("application/vnd.docker.image.rootfs.diff.tar"))
-        .or_else(|| media_type.strip_prefix("application/vnd.docker.image.rootfs.foreign.diff.tar"))
-    else {
-        return false;
-    };
-    matches!(rest, "" | "+gzip" | "+zstd" | ".gzip" | ".zstd")
-}
-
 /// Wraps an image: see the [module](self). An image that is wrapped by the same recipe, has an init of its own, or inherited the
 /// reaper comes back as it is. `parents` are the image's directories above the reaper.
 pub fn wrap(image: &Image, reapers: &Reapers, policy: &Policy, parents: &[Directory]) -> Result<Rewritten> {
@@ -271,7 +259,7 @@ pub fn wrap(image: &Image, reapers: &Reapers, policy: &Policy, parents: &[Direct
             result.original = Some(original);
             Ok(result)
         }
-        Found::Stale { reaper_first: true } => {
+        Found::Stale { reaper_first: true, .. } => {
             Ok(same(Action::Skipped, "it inherits the reaper of the wrapped image it was built from"))
         }
         Found::Nothing
@@ -327,7 +315,7 @@ fn wrap_fresh(
 
     let mut text = Document::new(&config.bytes)?;
     let undo = &mut record.undo.config;
-    let entrypoint = wrapped_entrypoint(&text, config, &record::prefix(&policy.path, &policy.args))?;
+    let entrypoint = wrapped_entrypoint(&mut text, config, &record::prefix(&policy.path, &policy.args))?;
     undo.push(text.set("/config/Entrypoint", &entrypoint)?);
     undo.push(text.push("/rootfs/diff_ids", &quote(&layer.diff_id.to_string()))?);
     match &config.history {
@@ -400,7 +388,8 @@ pub fn unwrap(image: &Image) -> Result<Rewritten> {
                 original: Some(original),
             })
         }
-        Found::Stale { .. } => Err(Error::unsupported("the record of the wrap does not describe this image")
+        Found::Stale { why, .. } => Err(why
+            .context("the record of the wrap does not describe this image")
             .hint("it was built from a wrapped image or changed since; unwrap the image it was built from")),
         Found::Nothing => Err(Error::unsupported("the image is not wrapped")),
     }
@@ -412,10 +401,10 @@ pub fn argv(config: &ImageConfig) -> &[String] {
 }
 
 /// The original list with the prefix in front; its own elements stay the text they are.
-fn wrapped_entrypoint(text: &Document, config: &ImageConfig, prefix: &[String]) -> Result<String> {
+fn wrapped_entrypoint(text: &mut Document, config: &ImageConfig, prefix: &[String]) -> Result<String> {
     let prefix = to_json(prefix)?;
     let original = text.get("/config/Entrypoint")?.filter(|_| config.has_entrypoint());
-    Ok(match original.and_then(|raw| raw.strip_prefix('[')) {
+    Ok(match original.as_deref().and_then(|raw| raw.strip_prefix('[')) {
         Some(rest) => format!("{},{rest}", prefix.trim_end_matches(']')),
         None => prefix,
     })

@@ -170,7 +170,8 @@ fn unwrap(bencher: Bencher, layers: usize) {
 fn layer(bencher: Bencher) {
     let reapers = Reapers::default();
     let program = &reapers.embedded().first().expect("a reaper").program;
-    bencher.bench(|| Layer::new("/.reaper", program, &[]).expect("a layer"));
+    let path = "/.reaper".parse().expect("a path");
+    bencher.bench(|| Layer::new(&path, program, &[]).expect("a layer"));
 }
 
 /// Digests of streams: what a copied byte costs at least.

@@ -204,7 +204,7 @@ async fn read_all(archive: Arc<dyn Source>) -> Result<()> {
 /// Layers, which anybody may have made.
 pub fn layers(data: &[u8]) {
     let _ = crate::verify::layer::read(data);
-    let survey = Survey::new("/usr/local/bin/reaper");
+    let survey = Survey::new(&"/usr/local/bin/reaper".parse().expect("a path"));
     if let Ok(mut survey) = files::members(std::io::Cursor::new(data.to_vec()), 4 << 20, survey) {
         survey.end_of_layer();
         for replace in [false, true] {

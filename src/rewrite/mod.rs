@@ -13,7 +13,7 @@ pub mod repeat;
 use crate::error::{Error, Result};
 use crate::image::json::{Document, quote, to_json};
 use crate::image::media_type::{self, Family};
-use crate::image::{Content, Digest, ImageConfig, Manifest};
+use crate::image::{Content, Digest, ImageConfig, ImagePath, Manifest};
 use crate::reapers::{Reaper, Reapers};
 use bytes::Bytes;
 use layer::Layer;
@@ -40,7 +40,7 @@ pub enum IfInit {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Policy {
     /// The absolute path of the reaper in the image.
-    pub path: String,
+    pub path: ImagePath,
     /// Options for the reaper.
     pub args: Vec<String>,
     /// What to do with images that have an init.
@@ -49,26 +49,12 @@ pub struct Policy {
 
 impl Default for Policy {
     fn default() -> Self {
-        Policy { path: DEFAULT_PATH.into(), args: Vec::new(), if_init: IfInit::Skip }
+        let path = DEFAULT_PATH.parse().expect("the default path is a path");
+        Policy { path, args: Vec::new(), if_init: IfInit::Skip }
     }
 }
 
 impl Policy {
-    /// Fails unless `path` can be a file in an image.
-    pub fn check_path(path: &str) -> Result<()> {
-        let bad = |why: &str| Err(Error::usage(format!("invalid path {path:?} for the reaper: {why}")));
-        if !path.starts_with('/') {
-            return bad("it must be absolute");
-        }
-        if path.split('/').skip(1).any(|part| matches!(part, "" | "." | "..") || part.starts_with(".wh.")) {
-            return bad("it must name a file, without empty parts, `.`, `..` and whiteouts");
-        }
-        if path.chars().any(char::is_control) {
-            return bad("it holds control characters");
-        }
-        Ok(())
-    }
-
     /// Everything of the policy that the result depends on, in words that do not change.
     fn fingerprint(&self) -> String {
         let if_init = match self.if_init {
@@ -77,7 +63,7 @@ impl Policy {
         };
         // Lists of strings have one JSON form; it keeps `["a b"]` and `["a","b"]` apart.
         let args = serde_json::Value::from(self.args.clone());
-        format!("{}\n{args}\n{if_init}\n{}", quote(&self.path), known_inits::VERSION)
+        format!("{}\n{args}\n{if_init}\n{}", quote(self.path.as_str()), known_inits::VERSION)
     }
 }
 
@@ -263,15 +249,18 @@ pub fn wrap(image: &Image, reapers: &Reapers, policy: &Policy, parents: &[Direct
             Ok(same(Action::Skipped, "it inherits the reaper of the wrapped image it was built from"))
         }
         Found::Nothing
-            if argv(&image.config).first() == Some(&policy.path) && policy.path != DEFAULT_PATH =>
+            if argv(&image.config).first().is_some_and(|word| policy.path == **word)
+                && policy.path != DEFAULT_PATH =>
         {
             Err(Error::unsupported(format!("the image starts {}, where the reaper is to go", policy.path))
                 .hint("choose another --path"))
         }
-        Found::Nothing if image.config.entrypoint.first() == Some(&policy.path) => Ok(same(
-            Action::Skipped,
-            "its entrypoint is the reaper already, without a record of who put it there",
-        )),
+        Found::Nothing if image.config.entrypoint.first().is_some_and(|word| policy.path == **word) => {
+            Ok(same(
+                Action::Skipped,
+                "its entrypoint is the reaper already, without a record of who put it there",
+            ))
+        }
         Found::Stale { .. } | Found::Nothing => wrap_fresh(image, reaper, &recipe, policy, parents),
     }
 }
@@ -411,7 +400,7 @@ fn wrapped_entrypoint(text: &mut Document, config: &ImageConfig, prefix: &[Strin
 }
 
 /// The clock is not ours to read: the entry repeats the config's `created`.
-fn history_entry(config: &ImageConfig, path: &str) -> String {
+fn history_entry(config: &ImageConfig, path: &ImagePath) -> String {
     let created = config.created.as_ref().map(|c| format!("\"created\":{c},")).unwrap_or_default();
     format!(
         "{{{created}\"created_by\":{},\"comment\":\"reapify\"}}",

@@ -6,7 +6,7 @@
 use super::Policy;
 use crate::error::{Error, Result};
 use crate::image::json::{Document, Undo, child, quote, to_json};
-use crate::image::{Content, Digest, ImageConfig, Manifest};
+use crate::image::{Content, Digest, ImageConfig, ImagePath, Manifest};
 use base64::Engine as _;
 use serde::{Deserialize, Serialize};
 use std::collections::{BTreeMap, HashSet};
@@ -36,7 +36,7 @@ pub struct Record {
     /// The digest of the reaper's program.
     pub reaper: Digest,
     /// Where the reaper is in the image.
-    pub path: String,
+    pub path: ImagePath,
     /// The reaper's options.
     pub args: Vec<String>,
     /// The digest of the manifest that was wrapped.
@@ -80,7 +80,7 @@ impl Record {
         let labels: [(&str, &str); 9] = [
             (key::FORMAT, FORMAT),
             (key::REAPER, reaper),
-            (key::PATH, &self.path),
+            (key::PATH, self.path.as_str()),
             (key::ARGS, &args),
             (key::SOURCE, source),
             (key::RECIPE, recipe),
@@ -115,7 +115,7 @@ impl Record {
         }
         Some(Record {
             reaper: digest(key::REAPER)?,
-            path: get(key::PATH)?.clone(),
+            path: get(key::PATH)?.parse().ok()?,
             args: serde_json::from_str(get(key::ARGS)?).ok()?,
             source: digest(key::SOURCE)?,
             recipe: digest(key::RECIPE)?,
@@ -153,7 +153,7 @@ pub fn recorded_path(labels: &BTreeMap<String, String>) -> Option<&str> {
 }
 
 /// `path`, the reaper's options, and the `--` that ends them.
-pub fn prefix(path: &str, args: &[String]) -> Vec<String> {
+pub fn prefix(path: &ImagePath, args: &[String]) -> Vec<String> {
     let mut words = vec![path.to_string()];
     words.extend(args.iter().cloned());
     words.push("--".into());

@@ -72,6 +72,17 @@ impl Repository {
         Ok(answer)
     }
 
+    /// Asks whether there is a manifest. Where that question is not allowed, the manifest is asked for.
+    async fn head(&self, target: &str) -> Result<Whole> {
+        let mut request = self.manifest_request(Method::HEAD, target, self.reading(target))?;
+        request.headers = headers([(header::ACCEPT, media_type::ACCEPT)])?;
+        let answer = self.client.whole(&request, 0).await?;
+        match answer.status {
+            StatusCode::OK | StatusCode::NOT_FOUND => Ok(answer),
+            _ => self.get(target).await,
+        }
+    }
+
     /// Asks for a manifest that has to be there.
     async fn expect(&self, target: &str) -> Result<Whole> {
         let answer = self.get(target).await?;
@@ -153,6 +164,10 @@ impl Source for Repository {
     fn origin(&self) -> Option<Origin> {
         Some(Origin { store: self.name.host().into(), repository: self.name.repository().into() })
     }
+
+    fn is_local(&self) -> bool {
+        false
+    }
 }
 
 #[async_trait]
@@ -214,5 +229,35 @@ impl Sink for Repository {
 
     fn origin(&self) -> Option<Origin> {
         Source::origin(self)
+    }
+
+    async fn has(&self, descriptor: &Descriptor) -> Result<bool> {
+        if !descriptor.is_manifest() {
+            return self.uploads.exists(descriptor).await;
+        }
+        let answer = self.head(&descriptor.digest.to_string()).await?;
+        Ok(answer.status == StatusCode::OK)
+    }
+
+    async fn tag_digest(&self) -> Result<Option<Digest>> {
+        let answer = self.head(&self.name.target()).await?;
+        let stated = answer.header("docker-content-digest").and_then(|digest| digest.parse().ok());
+        match answer.status {
+            StatusCode::OK if stated.is_some() => Ok(stated),
+            StatusCode::NOT_FOUND => Ok(None),
+            _ => Ok(self.current().await?.map(|manifest| manifest.digest)),
+        }
+    }
+
+    fn as_source(self: Arc<Self>) -> Option<Arc<dyn Source>> {
+        Some(self)
+    }
+
+    fn refuses_missing_parts(&self) -> bool {
+        true
+    }
+
+    fn is_local(&self) -> bool {
+        false
     }
 }

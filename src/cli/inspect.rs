@@ -66,14 +66,15 @@ async fn look(
     };
     let is_meant = |child: &Descriptor| may_be_image(child) && selection.keeps(child);
     let tree = reader.tree(manifest.clone(), &is_meant).await?;
-    if matches!(tree, Tree::Other) {
+    if matches!(tree, Tree::Other(_)) {
         return Err(crate::rewrite::artifact(manifest.artifact_type()));
     }
-    if let Tree::Image(image) = &tree {
+    if let Tree::Image(image, _) = &tree {
         select::check_alone(image.config.platform().ok(), wanted)?;
     }
     let reapers = Reapers::default();
-    let findings: Vec<Findings> = tree.images().iter().map(|image| inspect(image, &reapers)).collect();
+    let findings: Vec<Findings> =
+        tree.images().iter().map(|(image, listed)| inspect(image, listed.as_ref(), &reapers)).collect();
     if findings.is_empty() {
         return Err(Error::unsupported("the index holds no container image"));
     }

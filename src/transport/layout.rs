@@ -1,8 +1,8 @@
 //! An OCI image layout in a directory (OCI image specification, "Image Layout").
 
-use super::checked::checked_manifest;
+use super::checked::{checked_manifest, verified};
 use super::{BlobStream, Offer, Origin, Payload, Sink, Slot, Source};
-use crate::error::{Context, Error, Result};
+use crate::error::{Context, Error, Kind, Result};
 use crate::image::json::{Document, quote};
 use crate::image::{Descriptor, Digest, MAX_MANIFEST, Manifest, media_type};
 use async_trait::async_trait;
@@ -11,6 +11,7 @@ use futures_util::StreamExt;
 use std::fs::{self, File};
 use std::io::{Read, Write};
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 /// The name of a tag in an index of a layout.
 pub const REF_NAME: &str = "org.opencontainers.image.ref.name";
@@ -53,6 +54,24 @@ impl Layout {
             }
             _ => Error::from(e).context(path.display()),
         })
+    }
+
+    /// Whether there is a file for a blob, as long as it should be.
+    fn has_size(&self, descriptor: &Descriptor) -> bool {
+        fs::metadata(self.blob_path(&descriptor.digest)).is_ok_and(|file| file.len() == descriptor.size)
+    }
+
+    /// Whether a blob is what its digest says.
+    async fn is_intact(&self, descriptor: &Descriptor) -> Result<bool> {
+        let mut stream = verified(file_stream(self.open_blob(&descriptor.digest)?), descriptor);
+        while let Some(piece) = stream.next().await {
+            match piece {
+                Ok(_) => {}
+                Err(error) if error.kind() == Kind::Verification => return Ok(false),
+                Err(error) => return Err(error),
+            }
+        }
+        Ok(true)
     }
 
     fn read_manifest(&self, descriptor: &Descriptor) -> Result<Manifest> {
@@ -280,12 +299,10 @@ impl Sink for Layout {
         Ok(named.and_then(|d| self.read_manifest(d).ok()))
     }
 
+    /// A tag is about to point to the blob: its bytes are read, once a run.
     async fn offer(&self, descriptor: &Descriptor, _from: Option<&str>) -> Result<Offer> {
-        let there = fs::metadata(self.blob_path(&descriptor.digest));
-        Ok(match there {
-            Ok(file) if file.len() == descriptor.size => Offer::Existing,
-            _ => Offer::Wanted(None),
-        })
+        let is_there = self.has_size(descriptor) && self.is_intact(descriptor).await?;
+        Ok(if is_there { Offer::Existing } else { Offer::Wanted(None) })
     }
 
     async fn put(&self, _slot: Option<Slot>, descriptor: &Descriptor, payload: Payload<'_>) -> Result<()> {
@@ -320,5 +337,13 @@ impl Sink for Layout {
 
     fn origin(&self) -> Option<Origin> {
         Source::origin(self)
+    }
+
+    async fn has(&self, descriptor: &Descriptor) -> Result<bool> {
+        Ok(self.has_size(descriptor))
+    }
+
+    fn as_source(self: Arc<Self>) -> Option<Arc<dyn Source>> {
+        Some(self)
     }
 }

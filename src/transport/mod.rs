@@ -14,6 +14,7 @@ use async_trait::async_trait;
 use bytes::Bytes;
 use futures_util::stream::BoxStream;
 use std::any::Any;
+use std::sync::Arc;
 
 /// The bytes of a blob, in pieces.
 pub type BlobStream = BoxStream<'static, Result<Bytes>>;
@@ -50,6 +51,11 @@ pub trait Source: Send + Sync {
 
     /// Whether the manifests are those the image was made with.
     fn keeps_manifests(&self) -> bool {
+        true
+    }
+
+    /// Whether reading costs no requests over a network.
+    fn is_local(&self) -> bool {
         true
     }
 }
@@ -115,6 +121,33 @@ impl Slot {
 pub trait Sink: Send + Sync {
     /// What the destination's name stands for now.
     async fn current(&self) -> Result<Option<Manifest>>;
+
+    /// Whether the destination has a manifest or a blob: an answer of this run, cheaply given. A layout looks at the
+    /// size.
+    async fn has(&self, _descriptor: &Descriptor) -> Result<bool> {
+        Ok(false)
+    }
+
+    /// The digest of what the destination's name stands for at this moment.
+    async fn tag_digest(&self) -> Result<Option<Digest>> {
+        Ok(self.current().await?.map(|manifest| manifest.digest))
+    }
+
+    /// The destination as a place to read from, if it is one.
+    fn as_source(self: Arc<Self>) -> Option<Arc<dyn Source>> {
+        None
+    }
+
+    /// Whether a manifest that names blobs which are not there is refused, with
+    /// [`Error::is_missing_part`](crate::error::Error::is_missing_part).
+    fn refuses_missing_parts(&self) -> bool {
+        false
+    }
+
+    /// Whether asking costs no requests over a network.
+    fn is_local(&self) -> bool {
+        true
+    }
 
     /// Asks whether a blob has to be sent; `from` is a repository of the same store that has it.
     async fn offer(&self, descriptor: &Descriptor, from: Option<&str>) -> Result<Offer>;

@@ -166,6 +166,15 @@ impl Error {
         &self.0.message[self.0.message.len() - self.0.root..]
     }
 
+    /// Adds a reason behind the message: `message: reason`.
+    #[must_use]
+    pub fn because(mut self, reason: impl fmt::Display) -> Self {
+        let before = self.0.message.len();
+        self.0.message.push_str(&format!(": {reason}"));
+        self.0.root += self.0.message.len() - before;
+        self
+    }
+
     /// The class of the error.
     pub fn kind(&self) -> Kind {
         self.0.kind

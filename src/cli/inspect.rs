@@ -67,7 +67,7 @@ async fn look(
     let is_meant = |child: &Descriptor| may_be_image(child) && selection.keeps(child);
     let tree = reader.tree(manifest.clone(), &is_meant).await?;
     if matches!(tree, Tree::Other) {
-        return Err(crate::rewrite::artifact(&manifest.media_type));
+        return Err(crate::rewrite::artifact(manifest.artifact_type()));
     }
     if let Tree::Image(image) = &tree {
         select::check_alone(image.config.platform().ok(), wanted)?;

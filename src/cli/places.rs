@@ -107,8 +107,9 @@ impl<'a> Places<'a> {
         }
         let options = Options { upload: self.network.upload(name.host())?, ..self.options.clone() };
         let hosts = self.network.hosts();
-        let client = Arc::new(Client::new(name.host(), login.credentials.clone(), &hosts, options)?);
-        self.clients.push((name.host().into(), login.credentials, client.clone()));
+        let credentials = login.credentials.clone();
+        let client = Arc::new(Client::new(name.host(), login, &hosts, options)?);
+        self.clients.push((name.host().into(), credentials, client.clone()));
         Ok(client)
     }
 }

@@ -6,7 +6,7 @@ use super::output::{Console, Outcome};
 use super::places::{self, Places};
 use crate::engine::{self, Attestations, Job, Task};
 use crate::error::{Context, Error, Result};
-use crate::image::{Location, Platform};
+use crate::image::{ImagePath, Location, Platform};
 use crate::reapers::Reapers;
 use crate::rewrite::{IfInit, Policy};
 use crate::stats::Stats;
@@ -101,7 +101,7 @@ impl Args {
     }
 
     fn task(&self) -> Result<engine::Wrap> {
-        Policy::check_path(&self.path)?;
+        let path = ImagePath::of_program(&self.path)?;
         let mut reapers = Reapers::default();
         for given in &self.reaper {
             let (platform, file) = match given.split_once('=') {
@@ -122,7 +122,7 @@ impl Args {
         Ok(engine::Wrap {
             reapers,
             policy: Policy {
-                path: self.path.clone(),
+                path,
                 args,
                 if_init: match self.if_init {
                     InitChoice::Skip => IfInit::Skip,

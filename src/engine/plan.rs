@@ -177,7 +177,8 @@ impl<'a> Planner<'a> {
         }
         let original = rewritten.original.as_ref().map_or(&image.manifest, |o| &o.manifest);
         // An image built from a wrapped one has the reaper of that one in the way.
-        let replace = wrap.replace || record::recorded_path(&image.config.labels) == Some(&policy.path);
+        let replace =
+            wrap.replace || record::recorded_path(&image.config.labels) == Some(policy.path.as_str());
         let _turn = self.surveys.acquire().await;
         let parents = files::parents(&*self.job.source, original, &policy.path, replace).await?;
         rewrite::wrap(image, reapers, policy, &parents)

@@ -171,12 +171,12 @@ fn values(image: &ImageNode, changes: &mut Vec<Change>) {
     for (document, undos, text) in
         [("config", &record.undo.config, texts.0), ("manifest", &record.undo.manifest, texts.1)]
     {
-        let Some(wrapped) = text.and_then(|t| Document::new(&t).ok()) else { continue };
+        let Some(mut wrapped) = text.and_then(|t| Document::new(&t).ok()) else { continue };
         for undo in undos {
             let (pointer, old) = match undo {
                 Undo::Set(pointer, old) => (pointer.clone(), Some(old.clone())),
                 Undo::Del(pointer) => (pointer.clone(), None),
-                Undo::Pop(pointer) => (last_element(&wrapped, pointer), None),
+                Undo::Pop(pointer) => (last_element(&mut wrapped, pointer), None),
             };
             let new = wrapped.get(&pointer).ok().flatten().map(String::from);
             let (before, after) = if unwrapped { (new, old) } else { (old, new) };
@@ -191,13 +191,9 @@ fn values(image: &ImageNode, changes: &mut Vec<Change>) {
     }
 }
 
-fn last_element(text: &Document, pointer: &str) -> String {
-    let list = text
-        .get(pointer)
-        .ok()
-        .flatten()
-        .and_then(|l| serde_json::from_str::<Vec<serde::de::IgnoredAny>>(l).ok());
-    format!("{pointer}/{}", list.map_or(0, |l| l.len().saturating_sub(1)))
+fn last_element(text: &mut Document, pointer: &str) -> String {
+    let len = text.len(pointer).ok().flatten().unwrap_or(0);
+    format!("{pointer}/{}", len.saturating_sub(1))
 }
 
 fn blobs(image: &ImageNode, copier: &Copier, changes: &mut Vec<Change>) {

@@ -8,7 +8,7 @@ use super::quirks::Upload;
 use super::retry::{Attempts, Policy};
 use super::tls::HostOptions;
 use super::token::{Authorization, Hearing, Tokens};
-use crate::credentials::Credentials;
+use crate::credentials::Login;
 use crate::error::{Error, Result, Retry};
 use crate::stats::Stats;
 use reqwest::{StatusCode, Url};
@@ -47,12 +47,12 @@ pub struct Client {
 
 impl Client {
     /// A client for a host. Nothing is sent yet.
-    pub fn new(host: &str, credentials: Credentials, hosts: &HostOptions, options: Options) -> Result<Self> {
+    pub fn new(host: &str, login: Login, hosts: &HostOptions, options: Options) -> Result<Self> {
         let governor = options.governors.of(host, options.jobs);
         Ok(Client {
             host: host.into(),
             http: Http::new(host, hosts, options.timeouts, governor, options.stats.clone())?,
-            tokens: Tokens::new(host, credentials, options.retry),
+            tokens: Tokens::new(host, login, options.retry),
             options,
         })
     }
@@ -137,8 +137,9 @@ impl Client {
     ) -> Result<FullResponse> {
         let answer = self.send_once(request, scopes, Lane::Request).await?;
         let (status, headers, url) = (answer.status(), answer.headers().clone(), answer.url.clone());
+        let login = self.refused_login(&answer);
         let body = answer.body(limit).await.map_err(|e| e.context(&request.operation))?;
-        Ok(FullResponse { status, headers, body, url })
+        Ok(FullResponse { status, headers, body, url, login })
     }
 
     /// One attempt. A status that may pass is an error.
@@ -202,6 +203,13 @@ impl Client {
 
     /// What an answer refuses, and why.
     pub async fn refusal(&self, operation: &str, answer: Answer) -> Refusal {
-        Refusal::read(operation, answer).await
+        let login = self.refused_login(&answer);
+        Refusal::read(operation, answer).await.with_login(login.as_deref())
+    }
+
+    /// Whose credentials an answer of the registry itself refuses.
+    fn refused_login(&self, answer: &Answer) -> Option<String> {
+        let is_refused = matches!(answer.status(), StatusCode::UNAUTHORIZED | StatusCode::FORBIDDEN);
+        (is_refused && self.http.is_own(&answer.url)).then(|| self.tokens.describe_login())
     }
 }

@@ -75,6 +75,15 @@ impl Refusal {
         refusal
     }
 
+    /// Adds whose credentials were refused.
+    #[must_use]
+    pub fn with_login(mut self, login: Option<&str>) -> Self {
+        if let Some(login) = login.filter(|_| self.error.kind() == Kind::Denied) {
+            self.error = self.error.because(login);
+        }
+        self
+    }
+
     /// Whether the registry gave one of these error codes.
     pub fn has(&self, codes: &[&str]) -> bool {
         self.codes.iter().any(|code| codes.contains(&code.as_str()))
@@ -121,7 +130,8 @@ impl Refusal {
 impl FullResponse {
     /// What the response refuses, and why.
     pub fn refusal(&self, operation: &str) -> Refusal {
-        Refusal::new(operation, &place(&self.url), self.status, &self.headers, &self.body)
+        let refusal = Refusal::new(operation, &place(&self.url), self.status, &self.headers, &self.body);
+        refusal.with_login(self.login.as_deref())
     }
 }
 

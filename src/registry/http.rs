@@ -95,6 +95,8 @@ pub struct FullResponse {
     pub body: Bytes,
     /// Where it came from, after redirects.
     pub url: Url,
+    /// Whose credentials the registry refused, if it did.
+    pub login: Option<String>,
 }
 
 impl<'a> Request<'a> {
@@ -208,7 +210,7 @@ impl Http {
             }
             Body::Part { payload, from, len } => {
                 let stream = take(skip(payload.open().await?, *from), *len);
-                let stream = counted(stream, progress.clone(), self.stats.clone());
+                let stream = counted(stream, *len, progress.clone(), self.stats.clone());
                 builder.header(header::CONTENT_LENGTH, *len).body(reqwest::Body::wrap_stream(stream))
             }
         };
@@ -258,10 +260,10 @@ impl Http {
         };
         let text = location.to_str().map_err(|_| bad("not text".into()))?;
         let url = from.join(text).map_err(|e| bad(e.to_string()))?;
-        let url = self.on_own_origin(url);
-        if !matches!(url.scheme(), "http" | "https") || url.host_str().is_none() {
+        if !matches!(url.scheme(), "http" | "https") {
             return Err(bad(format!("the scheme {:?}", url.scheme())));
         }
+        let url = self.on_own_origin(url);
         if from.scheme() == "https" && url.scheme() != "https" {
             return Err(bad(format!("from https to {} on {}", url.scheme(), place(&url))));
         }
@@ -418,7 +420,8 @@ impl Progress {
                 Err(_) if is_sent => return Err(stalled(wait)),
                 Err(_) => {
                     let now = self.bytes.load(Ordering::Relaxed);
-                    if now == before && !self.is_sent.load(Ordering::Relaxed) {
+                    let has_moved = now != before || self.is_sent.load(Ordering::Relaxed);
+                    if !has_moved {
                         return Err(stalled(wait));
                     }
                     before = now;
@@ -428,23 +431,22 @@ impl Progress {
     }
 }
 
+/// Counts a body of `len` bytes while it is sent. The HTTP library does not ask for more than these.
 fn counted(
     stream: BlobStream,
+    len: u64,
     progress: Arc<Progress>,
     stats: Arc<Stats>,
 ) -> impl futures_util::Stream<Item = Result<Bytes>> {
-    let end = progress.clone();
-    let last = futures_util::stream::poll_fn(move |_| {
-        end.is_sent.store(true, Ordering::Relaxed);
-        std::task::Poll::Ready(None)
-    });
-    let pieces = stream.inspect(move |piece| {
+    progress.is_sent.store(len == 0, Ordering::Relaxed);
+    stream.inspect(move |piece| {
         if let Ok(piece) = piece {
-            progress.bytes.fetch_add(piece.len() as u64, Ordering::Relaxed);
-            Stats::add(&stats.bytes_pushed, piece.len() as u64);
+            let n = piece.len() as u64;
+            let sent = progress.bytes.fetch_add(n, Ordering::Relaxed) + n;
+            progress.is_sent.store(sent >= len, Ordering::Relaxed);
+            Stats::add(&stats.bytes_pushed, n);
         }
-    });
-    pieces.chain(last)
+    })
 }
 
 /// A stream without its first `n` bytes.

@@ -5,7 +5,7 @@ use super::error::response_error;
 use super::http::{Answer, Body, Http, Lane, Request};
 use super::retry::Policy;
 use super::tls::is_loopback;
-use crate::credentials::Credentials;
+use crate::credentials::{Credentials, Login};
 use crate::error::{Error, Kind, Result};
 use bytes::Bytes;
 use reqwest::header::{self, HeaderValue};
@@ -20,7 +20,7 @@ const MAX_TOKEN: usize = 256 << 10;
 /// Credentials, and the tokens they were traded for.
 pub struct Tokens {
     host: String,
-    credentials: Credentials,
+    login: Login,
     retry: Policy,
     state: Mutex<State>,
     /// Held while a token is fetched: one fetch serves all that wait.
@@ -64,14 +64,13 @@ impl Authorization {
 
 impl Tokens {
     /// Nothing is fetched yet.
-    pub fn new(host: &str, credentials: Credentials, retry: Policy) -> Self {
-        Tokens {
-            host: host.into(),
-            credentials,
-            retry,
-            state: Mutex::default(),
-            fetching: Default::default(),
-        }
+    pub fn new(host: &str, login: Login, retry: Policy) -> Self {
+        Tokens { host: host.into(), login, retry, state: Mutex::default(), fetching: Default::default() }
+    }
+
+    /// Whose credentials these are, for the error when they are refused.
+    pub fn describe_login(&self) -> String {
+        self.login.describe()
     }
 
     /// Adds to the scopes that the run needs.
@@ -100,7 +99,7 @@ impl Tokens {
         let challenge = self.lock().challenge.clone();
         match challenge {
             None => Ok(None),
-            Some(Challenge::Basic) => auth::basic_header(&self.credentials)
+            Some(Challenge::Basic) => auth::basic_header(&self.login.credentials)
                 .map(|text| Authorization::new(&text, Vec::new()))
                 .transpose(),
             Some(Challenge::Bearer { realm, service, .. }) => {
@@ -197,7 +196,7 @@ impl Tokens {
         let realm = self.checked_realm(http, realm, &operation)?;
         let request = self.token_request(&realm, service, scopes, operation)?;
         let basic = match request.method {
-            Method::GET => auth::basic_header(&self.credentials),
+            Method::GET => auth::basic_header(&self.login.credentials),
             _ => None,
         };
         let basic = basic.map(|text| Authorization::new(&text, Vec::new())).transpose()?;
@@ -234,7 +233,10 @@ impl Tokens {
         let error = response_error(&request.operation, answer).await;
         // Servers differ in how they refuse scopes; all of 4xx but "later" is a refusal.
         let is_refusal = status.is_client_error() && error.retry().is_none();
-        Err(if is_refusal { error.of_kind(Kind::Denied) } else { error })
+        Err(match is_refusal {
+            true => error.of_kind(Kind::Denied).because(self.login.describe()),
+            false => error,
+        })
     }
 
     /// The token server's address, if credentials may go there (contract C9): its own host decides, whoever named it.
@@ -253,7 +255,7 @@ impl Tokens {
         };
         let is_allowed = is_loopback(&host)
             || http.hosts().speaks_plain_http(&host)
-            || (self.credentials == Credentials::Anonymous && http.base().scheme() == "http");
+            || (self.login.credentials == Credentials::Anonymous && http.base().scheme() == "http");
         if is_plain && !is_allowed {
             return Err(Error::denied(format!("{operation}: the realm {realm:?} is not https"))
                 .hint(format!("credentials do not go there in the clear; --plain-http {host} allows it")));
@@ -269,7 +271,7 @@ impl Tokens {
         operation: String,
     ) -> Result<Request<'a>> {
         let mut url = realm.clone();
-        if let Credentials::Identity(token) = &self.credentials {
+        if let Credentials::Identity(token) = &self.login.credentials {
             let scope = scopes.join(" ");
             let mut pairs = vec![("grant_type", "refresh_token"), ("refresh_token", token)];
             pairs.push(("client_id", "reapify"));
@@ -284,7 +286,7 @@ impl Tokens {
             let mut query = url.query_pairs_mut();
             query.extend_pairs(service.map(|s| ("service", s)));
             query.extend_pairs(scopes.iter().map(|s| ("scope", s)));
-            if let Credentials::Basic { user, .. } = &self.credentials {
+            if let Credentials::Basic { user, .. } = &self.login.credentials {
                 query.append_pair("account", user);
             }
         }

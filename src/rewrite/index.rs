@@ -85,7 +85,7 @@ pub fn wrap(
                 back.set(&at(*position, "data"), &quote(data))?;
             }
         }
-        if back.as_str().as_bytes() != base.manifest.bytes {
+        if back.into_bytes() != base.manifest.bytes {
             return Err(Error::unsupported(
                 "wrapping this index could not be undone exactly; nothing was written",
             )
@@ -111,9 +111,7 @@ pub fn without(index: &Manifest, positions: &[usize]) -> Result<Manifest> {
 
 /// Takes the children at some positions out.
 pub(super) fn remove(text: &mut Document, positions: &[usize]) -> Result<()> {
-    let mut positions = positions.to_vec();
-    positions.sort_unstable();
-    positions.iter().rev().try_for_each(|position| text.remove_element("/manifests", *position))
+    text.remove_elements("/manifests", positions)
 }
 
 /// Takes the record out of an index and puts the children back that wrap had replaced. `is_part`: some children were

@@ -13,7 +13,7 @@ pub mod repeat;
 use crate::error::{Error, Result};
 use crate::image::json::{Document, quote, to_json};
 use crate::image::media_type::{self, Family};
-use crate::image::{Content, Digest, ImageConfig, Manifest};
+use crate::image::{Content, Digest, ImageConfig, ImagePath, Manifest};
 use crate::reapers::{Reaper, Reapers};
 use bytes::Bytes;
 use layer::Layer;
@@ -40,7 +40,7 @@ pub enum IfInit {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Policy {
     /// The absolute path of the reaper in the image.
-    pub path: String,
+    pub path: ImagePath,
     /// Options for the reaper.
     pub args: Vec<String>,
     /// What to do with images that have an init.
@@ -49,26 +49,12 @@ pub struct Policy {
 
 impl Default for Policy {
     fn default() -> Self {
-        Policy { path: DEFAULT_PATH.into(), args: Vec::new(), if_init: IfInit::Skip }
+        let path = DEFAULT_PATH.parse().expect("the default path is a path");
+        Policy { path, args: Vec::new(), if_init: IfInit::Skip }
     }
 }
 
 impl Policy {
-    /// Fails unless `path` can be a file in an image.
-    pub fn check_path(path: &str) -> Result<()> {
-        let bad = |why: &str| Err(Error::usage(format!("invalid path {path:?} for the reaper: {why}")));
-        if !path.starts_with('/') {
-            return bad("it must be absolute");
-        }
-        if path.split('/').skip(1).any(|part| matches!(part, "" | "." | "..") || part.starts_with(".wh.")) {
-            return bad("it must name a file, without empty parts, `.`, `..` and whiteouts");
-        }
-        if path.chars().any(char::is_control) {
-            return bad("it holds control characters");
-        }
-        Ok(())
-    }
-
     /// Everything of the policy that the result depends on, in words that do not change.
     fn fingerprint(&self) -> String {
         let if_init = match self.if_init {
@@ -77,7 +63,7 @@ impl Policy {
         };
         // Lists of strings have one JSON form; it keeps `["a b"]` and `["a","b"]` apart.
         let args = serde_json::Value::from(self.args.clone());
-        format!("{}\n{args}\n{if_init}\n{}", quote(&self.path), known_inits::VERSION)
+        format!("{}\n{args}\n{if_init}\n{}", quote(self.path.as_str()), known_inits::VERSION)
     }
 }
 
@@ -184,17 +170,17 @@ impl Image {
             Content::Artifact { kind, .. } => return Ok(Read::Artifact(kind.clone())),
             Content::Index { .. } => return Err(Error::other("an index was taken for an image")),
         };
-        if let Some(layer) = layers.iter().find(|l| !is_layer_type(&l.media_type)) {
+        if let Some(layer) = layers.iter().find(|l| !media_type::is_image_layer(&l.media_type)) {
             return match layer.media_type.contains("encrypted") {
                 true => Err(Error::unsupported("the image has encrypted layers")
                     .hint("wrap it before it is encrypted")),
-                false => Ok(Read::Artifact(layer.media_type.clone())),
+                false => Ok(Read::Artifact(manifest.artifact_type().into())),
             };
         }
         let config = match (ImageConfig::parse(config), descriptor.media_type.as_str()) {
             (Ok(config), _) => config,
             (Err(error), "" | media_type::OCI_CONFIG | media_type::DOCKER_CONFIG) => return Err(error),
-            (Err(_), other) => return Ok(Read::Artifact(other.to_string())),
+            (Err(_), _) => return Ok(Read::Artifact(manifest.artifact_type().into())),
         };
         if layers.len() != config.diff_ids.len() {
             return Err(Error::unsupported(format!(
@@ -231,18 +217,6 @@ impl Image {
     }
 }
 
-fn is_layer_type(media_type: &str) -> bool {
-    let Some(rest) = media_type
-        .strip_prefix("application/vnd.oci.image.layer.v1.tar")
-        .or_else(|| media_type.strip_prefix("application/vnd.oci.image.layer.nondistributable.v1.tar"))
-        .or_else(|| media_type.strip_prefix("application/vnd.docker.image.rootfs.diff.tar"))
-        .or_else(|| media_type.strip_prefix("application/vnd.docker.image.rootfs.foreign.diff.tar"))
-    else {
-        return false;
-    };
-    matches!(rest, "" | "+gzip" | "+zstd" | ".gzip" | ".zstd")
-}
-
 /// Wraps an image: see the [module](self). An image that is wrapped by the same recipe, has an init of its own, or inherited the
 /// reaper comes back as it is. `parents` are the image's directories above the reaper.
 pub fn wrap(image: &Image, reapers: &Reapers, policy: &Policy, parents: &[Directory]) -> Result<Rewritten> {
@@ -271,19 +245,22 @@ pub fn wrap(image: &Image, reapers: &Reapers, policy: &Policy, parents: &[Direct
             result.original = Some(original);
             Ok(result)
         }
-        Found::Stale { reaper_first: true } => {
+        Found::Stale { reaper_first: true, .. } => {
             Ok(same(Action::Skipped, "it inherits the reaper of the wrapped image it was built from"))
         }
         Found::Nothing
-            if argv(&image.config).first() == Some(&policy.path) && policy.path != DEFAULT_PATH =>
+            if argv(&image.config).first().is_some_and(|word| policy.path == **word)
+                && policy.path != DEFAULT_PATH =>
         {
             Err(Error::unsupported(format!("the image starts {}, where the reaper is to go", policy.path))
                 .hint("choose another --path"))
         }
-        Found::Nothing if image.config.entrypoint.first() == Some(&policy.path) => Ok(same(
-            Action::Skipped,
-            "its entrypoint is the reaper already, without a record of who put it there",
-        )),
+        Found::Nothing if image.config.entrypoint.first().is_some_and(|word| policy.path == **word) => {
+            Ok(same(
+                Action::Skipped,
+                "its entrypoint is the reaper already, without a record of who put it there",
+            ))
+        }
         Found::Stale { .. } | Found::Nothing => wrap_fresh(image, reaper, &recipe, policy, parents),
     }
 }
@@ -327,7 +304,7 @@ fn wrap_fresh(
 
     let mut text = Document::new(&config.bytes)?;
     let undo = &mut record.undo.config;
-    let entrypoint = wrapped_entrypoint(&text, config, &record::prefix(&policy.path, &policy.args))?;
+    let entrypoint = wrapped_entrypoint(&mut text, config, &record::prefix(&policy.path, &policy.args))?;
     undo.push(text.set("/config/Entrypoint", &entrypoint)?);
     undo.push(text.push("/rootfs/diff_ids", &quote(&layer.diff_id.to_string()))?);
     match &config.history {
@@ -400,7 +377,8 @@ pub fn unwrap(image: &Image) -> Result<Rewritten> {
                 original: Some(original),
             })
         }
-        Found::Stale { .. } => Err(Error::unsupported("the record of the wrap does not describe this image")
+        Found::Stale { why, .. } => Err(why
+            .context("the record of the wrap does not describe this image")
             .hint("it was built from a wrapped image or changed since; unwrap the image it was built from")),
         Found::Nothing => Err(Error::unsupported("the image is not wrapped")),
     }
@@ -412,17 +390,17 @@ pub fn argv(config: &ImageConfig) -> &[String] {
 }
 
 /// The original list with the prefix in front; its own elements stay the text they are.
-fn wrapped_entrypoint(text: &Document, config: &ImageConfig, prefix: &[String]) -> Result<String> {
+fn wrapped_entrypoint(text: &mut Document, config: &ImageConfig, prefix: &[String]) -> Result<String> {
     let prefix = to_json(prefix)?;
     let original = text.get("/config/Entrypoint")?.filter(|_| config.has_entrypoint());
-    Ok(match original.and_then(|raw| raw.strip_prefix('[')) {
+    Ok(match original.as_deref().and_then(|raw| raw.strip_prefix('[')) {
         Some(rest) => format!("{},{rest}", prefix.trim_end_matches(']')),
         None => prefix,
     })
 }
 
 /// The clock is not ours to read: the entry repeats the config's `created`.
-fn history_entry(config: &ImageConfig, path: &str) -> String {
+fn history_entry(config: &ImageConfig, path: &ImagePath) -> String {
     let created = config.created.as_ref().map(|c| format!("\"created\":{c},")).unwrap_or_default();
     format!(
         "{{{created}\"created_by\":{},\"comment\":\"reapify\"}}",

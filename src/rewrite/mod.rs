@@ -276,10 +276,10 @@ fn wrap_fresh(
     let (manifest, config) = (&image.manifest, &image.config);
     let argv = argv(config);
     if policy.if_init == IfInit::Skip
-        && let Some(init) = known_inits::known_init(argv)
+        && let Some(init) = known_inits::of(config)
     {
         let reason =
-            format!("it starts {init}, which reaps already or insists on being PID 1 ({:?})", argv[0]);
+            format!("it starts {init}, which reaps already or insists on being PID 1 ({:?})", init.word);
         return Ok(Rewritten::same(Action::Skipped, Some(reason), manifest));
     }
     if config.diff_ids.len() >= MAX_LAYERS {

@@ -186,7 +186,7 @@ async fn one(reader: &Reader, image: Image) -> Result<Checked> {
         if record::any_trace(&image.config.labels) {
             return Err(Error::verification(why_stale(&image)));
         }
-        let init = known_inits::known_init(rewrite::argv(&image.config));
+        let init = known_inits::of(&image.config);
         let no_reaper = image.config.platform().is_ok_and(|p| Reapers::default().select(p).is_err());
         outcome.exempt = init.is_some() || no_reaper;
         outcome.reason = Some(match init {

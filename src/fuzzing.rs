@@ -229,9 +229,12 @@ pub fn challenges(data: &[u8]) {
 pub fn credential_files(data: &[u8]) {
     let Ok(text) = std::str::from_utf8(data) else { return };
     let path = Path::new("config.json");
-    for host in ["docker.io", "registry.example:5000"] {
-        let _ = file::find(text, host, "team/app", path);
-        let _ = file::find_auths(text, host, "team/app", path);
+    for format in [file::Format::Config, file::Format::Legacy] {
+        let Ok(logins) = file::Logins::parse(text, path, format) else { continue };
+        for host in ["docker.io", "registry.example:5000"] {
+            let _ = logins.find(host, "team/app");
+            let _ = logins.auths(host, "team/app");
+        }
     }
 }
 

@@ -184,7 +184,7 @@ pub async fn transform(
         return Err(places::stdin_twice());
     }
     let stats = Arc::new(Stats::default());
-    let mut places = Places::new(&from.network, console, stats.clone());
+    let mut places = Places::new(&from.network, stats.clone());
     // The destination first: its scope leads in the request for a token.
     let sink = places.sink(&destination, to, mode.dry_run).await?;
     let job = Job {

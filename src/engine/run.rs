@@ -93,7 +93,7 @@ impl Job {
             let found = self.source.referrers(digest).await?;
             let note = format!(
                 "what refers to {name} is about it alone and is not carried over: {}",
-                found.join(", ")
+                found.iter().map(ToString::to_string).collect::<Vec<_>>().join(", ")
             );
             Result::<_>::Ok((!found.is_empty()).then_some(note))
         });

@@ -17,30 +17,38 @@ pub struct HostOptions {
     pub ca_file: Option<PathBuf>,
 }
 
-/// The address of a registry and a connection pool for it.
-pub fn connect(host: &str, options: &HostOptions, timeout: Duration) -> Result<(Url, reqwest::Client)> {
+impl HostOptions {
+    /// Whether the user named a host as one that speaks plain HTTP.
+    pub fn speaks_plain_http(&self, host: &str) -> bool {
+        is_named(&self.plain_http, host)
+    }
+}
+
+/// The address of a registry.
+pub fn base(host: &str, options: &HostOptions) -> Result<Url> {
     let has_tls = is_named(&options.insecure, host) || certs_dir(host).is_some() || options.ca_file.is_some();
     let plain = is_named(&options.plain_http, host) || (is_loopback(host) && !has_tls);
     // Docker Hub's registry has another name than the one in references.
     let address = if host == "docker.io" { "registry-1.docker.io" } else { host };
     let scheme = if plain { "http" } else { "https" };
-    let base = Url::parse(&format!("{scheme}://{address}/"))
-        .map_err(|e| Error::usage(format!("{host:?} is no host of a registry: {e}")))?;
-    Ok((base, pool(host, plain, options, timeout)?))
+    Url::parse(&format!("{scheme}://{address}/"))
+        .map_err(|e| Error::usage(format!("invalid registry host {host:?}: {e}")))
 }
 
-/// A connection pool for where a registry points to: by what is known of that host. Its origin counts.
-pub fn elsewhere(url: &Url, options: &HostOptions, timeout: Duration) -> Result<reqwest::Client> {
-    let port = url.port().map(|port| format!(":{port}")).unwrap_or_default();
-    let host = format!("{}{port}", url.host_str().unwrap_or_default());
-    pool(&host, url.scheme() == "http", options, timeout)
+/// A hint for a connection that failed for a reason of TLS.
+pub fn explain(message: &str, _url: &Url) -> Option<String> {
+    message
+        .contains("certificate")
+        .then(|| "give the registry's CA with --ca-file or in certs.d, or --insecure HOST".to_owned())
 }
 
 fn is_named(list: &[String], host: &str) -> bool {
     list.iter().any(|h| h == host)
 }
 
-fn pool(host: &str, plain: bool, options: &HostOptions, timeout: Duration) -> Result<reqwest::Client> {
+/// A connection pool for a URL of the host that the user knows as `host`.
+pub fn pool(host: &str, url: &Url, options: &HostOptions, timeout: Duration) -> Result<reqwest::Client> {
+    let plain = url.scheme() == "http";
     // Once a process; a second call is refused and changes nothing.
     let _ = rustls::crypto::ring::default_provider().install_default();
     let mut builder = reqwest::Client::builder()

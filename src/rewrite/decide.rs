@@ -72,9 +72,8 @@ pub fn decide(image: &Image, platform: &Platform, reapers: &Reapers, policy: &Po
 
 /// Why the image is skipped for the init it starts with.
 fn own_init(image: &Image, policy: &Policy) -> Option<String> {
-    let argv = argv(&image.config);
-    let init = known_inits::known_init(argv).filter(|_| policy.if_init == IfInit::Skip)?;
-    Some(format!("it starts {init}, which reaps already or insists on being PID 1 ({:?})", argv[0]))
+    let init = known_inits::of(&image.config).filter(|_| policy.if_init == IfInit::Skip)?;
+    Some(format!("it starts {init}, which reaps already or insists on being PID 1 ({:?})", init.word))
 }
 
 impl Decision {

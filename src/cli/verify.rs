@@ -2,8 +2,8 @@
 
 use super::options::{Format, Global, SourceOptions};
 use super::output::{Console, result};
-use super::places::Places;
-use crate::error::{Context, Result};
+use super::places::{self, Places};
+use crate::error::Result;
 use crate::image::Location;
 use crate::stats::Stats;
 use crate::verify::{Verified, verify};
@@ -34,7 +34,8 @@ pub async fn run(global: &Global, args: Args, console: &Console) -> Result<()> {
         None => None,
     };
     let verifying = verify(image, source, args.deep);
-    let verified = super::interruptible(verifying, async || {}).await.context(|| format!("{location}"))?;
+    let verified =
+        super::interruptible(verifying, async || {}).await.map_err(|e| places::located(e, &location, &[]))?;
     let text = match global.output {
         Format::Json => json_of(&location, &verified).to_string(),
         Format::Text => {

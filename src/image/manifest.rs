@@ -134,8 +134,16 @@ struct View {
     config: Option<Object<Descriptor>>,
     layers: Option<Vec<Object<Descriptor>>>,
     blobs: Option<Vec<Object<Descriptor>>>,
-    manifests: Option<Vec<Object<Descriptor>>>,
+    #[serde(default, deserialize_with = "or_null")]
+    manifests: Option<Option<Vec<Object<Descriptor>>>>,
     annotations: Option<BTreeMap<String, String>>,
+}
+
+/// For `deserialize_with`: tells `null` (`Some(None)`) from nothing.
+fn or_null<'de, D: serde::Deserializer<'de>, T: Deserialize<'de>>(
+    deserializer: D,
+) -> std::result::Result<Option<Option<T>>, D::Error> {
+    Option::<T>::deserialize(deserializer).map(Some)
 }
 
 impl Manifest {
@@ -164,7 +172,12 @@ impl Manifest {
                 .hint("this is not a Docker or OCI manifest; check the reference"));
         }
         let config_type = view.config.as_ref().map(|c| c.0.media_type.clone());
-        let (content, by_shape) = match (view.config, view.layers, view.manifests) {
+        // Go writes a list that was never filled as `null`.
+        let manifests = match view.manifests {
+            Some(None) if view.config.is_none() && view.layers.is_none() => Some(Vec::new()),
+            manifests => manifests.flatten(),
+        };
+        let (content, by_shape) = match (view.config, view.layers, manifests) {
             (None, None, Some(children)) if view.blobs.is_none() => {
                 (Content::Index { children: plain(children) }, media_type::OCI_INDEX)
             }
@@ -295,6 +308,14 @@ mod tests {
         let stated = format!(r#","mediaType":"{}""#, media_type::OCI_MANIFEST);
         let m = Manifest::parse(image(&stated), Some(media_type::DOCKER_MANIFEST)).unwrap();
         assert_eq!(m.media_type, media_type::OCI_MANIFEST);
+    }
+
+    #[test]
+    fn null_is_an_empty_list_of_manifests() {
+        let index = Manifest::parse(r#"{"schemaVersion":2,"manifests":null}"#, None).unwrap();
+        assert!(matches!(&index.content, Content::Index { children } if children.is_empty()));
+        let image = Manifest::parse(image(r#","manifests":null"#), None).unwrap();
+        assert!(matches!(image.content, Content::Image { .. }));
     }
 
     #[test]

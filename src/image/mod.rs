@@ -14,7 +14,7 @@ pub mod reference;
 
 pub use config::ImageConfig;
 pub use digest::Digest;
-pub use location::Location;
+pub use location::{Choice, Location};
 pub use manifest::{Content, Descriptor, Manifest};
 pub use platform::Platform;
 pub use reference::Reference;

@@ -7,7 +7,7 @@ use crate::error::Result;
 use crate::image::json::{Document, quote, to_json};
 use crate::image::media_type::OCI_INDEX;
 use crate::image::{Content, Descriptor, Digest, Manifest};
-use crate::transport::layout::EMPTY_INDEX;
+use crate::transport::index_json::EMPTY_INDEX;
 use reqwest::header;
 use reqwest::{Method, StatusCode};
 

@@ -300,3 +300,211 @@ fn truncated_anywhere_an_archive_is_refused() {
         });
     }
 }
+
+/// An archive with one image, whose entry of `manifest.json` is this text.
+fn with_entry(entry: &str) -> Case {
+    let parts = parts();
+    let manifest = format!("[{entry}]");
+    Case::new(&tar_of(&[
+        ("l.tar", FILE, &parts.layer),
+        ("c.json", FILE, &parts.config),
+        ("manifest.json", FILE, manifest.as_bytes()),
+    ]))
+}
+
+#[test]
+fn keys_of_manifest_json_may_be_in_any_case() {
+    for entry in [
+        r#"{"config":"c.json","repoTags":["app:v1"],"layers":["l.tar","l.tar"]}"#,
+        r#"{"CONFIG":"c.json","repotags":["app:v1"],"Layers":["l.tar","l.tar"],"layerSources":null}"#,
+        // Go folds the long s, too.
+        "{\"config\":\"c.json\",\"repoTag\u{17f}\":[\"app:v1\"],\"layers\":[\"l.tar\",\"l.tar\"]}",
+    ] {
+        with_entry(entry).wrap("docker-archive", ":app:v1").succeeds();
+    }
+    for (entry, phrase) in [
+        (r#"{"Config":"c.json","config":"c.json","Layers":["l.tar","l.tar"]}"#, "twice"),
+        (r#"{"Config":"c.json","Layers":["l.tar","l.tar"],"layers":null}"#, "twice"),
+        (r#"{"Config":"c.json","RepoTags":null,"RepoTags":["app:v1"],"Layers":["l.tar","l.tar"]}"#, "twice"),
+        (r#"{"Layers":["l.tar","l.tar"]}"#, "Config"),
+        (r#"{"config":["c.json"],"layers":["l.tar","l.tar"]}"#, "config"),
+    ] {
+        with_entry(entry).is_refused("docker-archive", phrase);
+    }
+}
+
+#[test]
+fn unnamed_images_are_chosen_by_position_or_digest() {
+    let parts = parts();
+    let other = String::from_utf8(parts.config.clone()).unwrap().replace("serve", "other").into_bytes();
+    let entry = |config: &str| json!({"Config": config, "RepoTags": null, "Layers": ["l.tar", "l.tar"]});
+    let manifest = json!([entry("c.json"), entry("d.json")]).to_string();
+    let case = Case::new(&tar_of(&[
+        ("l.tar", FILE, &parts.layer),
+        ("c.json", FILE, &parts.config),
+        ("d.json", FILE, &other),
+        ("manifest.json", FILE, manifest.as_bytes()),
+    ]));
+    let archive = case.dir.path().join("archive.tar").display().to_string();
+    case.wrap("docker-archive", "").exits(2).says(&format!("{archive}:@0, docker-archive:{archive}:@1"));
+    let results = [":@0", ":@1"].map(|choice| case.wrap("docker-archive", choice).succeeds().digest());
+    assert_ne!(results[0], results[1]);
+    // By the digest that engines call it by, and by that of the manifest that is made for it.
+    for (config, result) in [&parts.config, &other].into_iter().zip(&results) {
+        let by_id = case.wrap("docker-archive", &format!("@{}", digest(config))).succeeds().digest();
+        assert_eq!(by_id, *result);
+        let wrapped: serde_json::Value =
+            serde_json::from_slice(&layout_manifest(&case.layout(), "v1")).unwrap();
+        let source = wrapped["annotations"]["io.reapify.source"].as_str().unwrap();
+        let by_digest = case.wrap("docker-archive", &format!("@{source}")).succeeds().digest();
+        assert_eq!(by_digest, *result);
+    }
+    case.wrap("docker-archive", ":@2").exits(3).says(":@2: no such image");
+    case.wrap("docker-archive", &format!("@{}", digest(b"none"))).exits(3).says("no such image");
+    let skopeo = |n: usize| {
+        tool("skopeo", ["inspect", "--config", "--raw", &format!("docker-archive:{archive}:@{n}")]).run()
+    };
+    assert_eq!(skopeo(1).succeeds().stdout, other, "skopeo counts the same way");
+}
+
+#[test]
+fn an_image_without_layers_is_an_image() {
+    let config = Image::new().config_bytes();
+    for layers in ["null", "[]"] {
+        let manifest = format!(r#"[{{"Config":"c.json","RepoTags":["app:v1"],"Layers":{layers}}}]"#);
+        let case =
+            Case::new(&tar_of(&[("c.json", FILE, &config), ("manifest.json", FILE, manifest.as_bytes())]));
+        case.wrap("docker-archive", "").succeeds();
+    }
+}
+
+fn repo_tags(archive: &std::path::Path) -> serde_json::Value {
+    let manifest = tool("tar", ["-xOf", &archive.display().to_string(), "manifest.json"]).run().succeeds();
+    manifest.json()[0]["RepoTags"].clone()
+}
+
+fn entries(archive: &std::path::Path) -> Vec<serde_json::Value> {
+    let index = tool("tar", ["-xOf", &archive.display().to_string(), "index.json"]).run().succeeds();
+    index.json()["manifests"].as_array().unwrap().clone()
+}
+
+#[test]
+fn names_are_inherited_unless_the_destination_has_one() {
+    let entry =
+        r#"{"Config":"c.json","RepoTags":["app:v1","example.com/app:v2"],"Layers":["l.tar","l.tar"]}"#;
+    let case = with_entry(entry);
+    let from = format!("docker-archive:{}", case.dir.path().join("archive.tar").display());
+    let to = case.dir.path().join("to.tar");
+    let wrap = |from: &str, kind: &str, name: &str| {
+        let outcome = reapify(["wrap", "--force", from, &format!("{kind}:{}{name}", to.display())]).run();
+        outcome.succeeds();
+    };
+    wrap(&from, "docker-archive", "");
+    assert_eq!(repo_tags(&to), json!(["app:v1", "example.com/app:v2"]));
+    wrap(&from, "docker-archive", ":other:v3");
+    assert_eq!(repo_tags(&to), json!(["other:v3"]));
+    wrap(&format!("{from}:example.com/app:v2"), "docker-archive", "");
+    assert_eq!(repo_tags(&to), json!(["example.com/app:v2"]));
+    wrap(&zombies(), "docker-archive", "");
+    assert_eq!(repo_tags(&to), json!([]), "a tag alone is no name for an engine");
+
+    let annotations = |entry: &serde_json::Value| entry["annotations"].clone();
+    wrap(&from, "oci-archive", "");
+    let both = [
+        json!({"io.containerd.image.name": "docker.io/library/app:v1", "org.opencontainers.image.ref.name": "v1"}),
+        json!({"io.containerd.image.name": "example.com/app:v2", "org.opencontainers.image.ref.name": "v2"}),
+    ];
+    assert_eq!(entries(&to).iter().map(annotations).collect::<Vec<_>>(), both);
+    let again = case.dir.path().join("again.tar");
+    let archive = format!("oci-archive:{}", to.display());
+    reapify(["wrap", &archive, &format!("oci-archive:{}", again.display())]).run().succeeds();
+    assert_eq!(entries(&again).iter().map(annotations).collect::<Vec<_>>(), both);
+    let docker = case.dir.path().join("docker.tar");
+    reapify(["wrap", &format!("{archive}:v2"), &format!("docker-archive:{}", docker.display())])
+        .run()
+        .succeeds();
+    assert_eq!(repo_tags(&docker), json!(["example.com/app:v2"]));
+    wrap(&zombies(), "oci-archive", ":v9");
+    reapify(["unwrap", "--force", &archive, &format!("oci-archive:{}", again.display())]).run().succeeds();
+    assert_eq!(annotations(&entries(&again)[0]), json!({"org.opencontainers.image.ref.name": "v9"}));
+}
+
+#[test]
+fn a_pipe_through_the_engine_keeps_the_name() {
+    let engine = Docker::get();
+    let dir = scratch();
+    let file = |name: &str| dir.path().join(name).display().to_string();
+    tool("skopeo", ["copy", "-q", &zombies(), &format!("docker-archive:{}:piped:v1", file("in.tar"))])
+        .run()
+        .succeeds();
+    engine.command(&["load", "--input", &file("in.tar")]).run().succeeds();
+    let saved = engine.command(&["save", "piped:v1"]).run().succeeds().stdout;
+    let wrapped = reapify(["wrap", "docker-archive:-", "docker-archive:-"]).stdin(saved).run().succeeds();
+    std::fs::write(dir.path().join("out.tar"), wrapped.stdout).unwrap();
+    engine.command(&["load", "--input", &file("out.tar")]).run().succeeds();
+    let inspected =
+        engine.command(&["inspect", "--format", "{{.Config.Entrypoint}}", "piped:v1"]).run().succeeds();
+    assert!(inspected.text().contains("/.reaper"), "{inspected}");
+}
+
+#[test]
+fn pipes_and_devices_are_written_to_and_read_from() {
+    use std::os::unix::fs::FileTypeExt as _;
+    let dir = scratch();
+    let pipe = dir.path().join("pipe");
+    tool("mkfifo", [pipe.display().to_string()]).run().succeeds();
+    for kind in ["oci-archive", "docker-archive"] {
+        let name = format!("{kind}:{}", pipe.display());
+        let writing = reapify(["wrap", &zombies(), &name]).start();
+        let layout = format!("oci:{}:v1", dir.path().join(kind).display());
+        reapify(["wrap", &name, &layout]).run().succeeds();
+        writing.wait().succeeds();
+        assert!(std::fs::metadata(&pipe).unwrap().file_type().is_fifo());
+        tool("skopeo", ["inspect", &layout]).run().succeeds();
+        reapify(["wrap", &zombies(), &format!("{kind}:/dev/null")]).run().succeeds();
+        assert!(std::fs::metadata("/dev/null").unwrap().file_type().is_char_device());
+    }
+}
+
+#[test]
+fn an_archive_that_appears_meanwhile_is_not_replaced() {
+    let dir = scratch();
+    let (pipe, out) = (dir.path().join("pipe"), dir.path().join("out.tar"));
+    let source = format!("oci-archive:{}", dir.path().join("in.tar").display());
+    reapify(["wrap", &zombies(), &source]).run().succeeds();
+    let archive = std::fs::read(dir.path().join("in.tar")).unwrap();
+    tool("mkfifo", [pipe.display().to_string()]).run().succeeds();
+    for force in [false, true] {
+        let mut args = vec!["wrap".to_owned(), format!("oci-archive:{}", pipe.display())];
+        args.push(format!("oci-archive:{}", out.display()));
+        args.extend(force.then(|| "--force".to_owned()));
+        let _ = std::fs::remove_file(&out);
+        let running = reapify(args).start();
+        // The source is opened after the destination, which is the time for another to come.
+        let mut input = std::fs::File::options().write(true).open(&pipe).unwrap();
+        std::fs::write(&out, "precious").unwrap();
+        std::io::Write::write_all(&mut input, &archive).unwrap();
+        drop(input);
+        let outcome = running.wait();
+        if force {
+            outcome.succeeds();
+            assert_ne!(std::fs::read(&out).unwrap(), b"precious");
+        } else {
+            outcome.exits(2).says("--force");
+            assert_eq!(std::fs::read(&out).unwrap(), b"precious");
+        }
+        let left: Vec<_> = std::fs::read_dir(dir.path()).unwrap().collect();
+        assert_eq!(left.len(), 3, "{left:?}");
+    }
+}
+
+#[test]
+fn a_link_to_an_archive_stays_a_link() {
+    let dir = scratch();
+    let (link, target) = (dir.path().join("link.tar"), dir.path().join("target.tar"));
+    std::fs::write(&target, "old").unwrap();
+    std::os::unix::fs::symlink(&target, &link).unwrap();
+    reapify(["wrap", "--force", &zombies(), &format!("oci-archive:{}:v1", link.display())]).run().succeeds();
+    assert!(std::fs::symlink_metadata(&link).unwrap().is_symlink());
+    tool("skopeo", ["inspect", "--raw", &format!("oci-archive:{}:v1", target.display())]).run().succeeds();
+}

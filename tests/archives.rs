@@ -508,3 +508,59 @@ fn a_link_to_an_archive_stays_a_link() {
     assert!(std::fs::symlink_metadata(&link).unwrap().is_symlink());
     tool("skopeo", ["inspect", "--raw", &format!("oci-archive:{}:v1", target.display())]).run().succeeds();
 }
+
+/// An index as engines save it: two platforms and an attestation, of which only the first image is there.
+fn saved_index(dir: &std::path::Path, more: &[serde_json::Value]) -> (Image, String) {
+    let image = Image::small();
+    image.in_layout(dir, "unused");
+    let mut child = image.descriptor();
+    child["platform"] = json!({"os": "linux", "architecture": "amd64"});
+    let children: Vec<serde_json::Value> = std::iter::once(child).chain(more.iter().cloned()).collect();
+    let media_type = "application/vnd.oci.image.index.v1+json";
+    let index = json!({"schemaVersion": 2, "mediaType": media_type, "manifests": children}).to_string();
+    support::image::write_blob(dir, index.as_bytes());
+    support::image::write_index(dir, &[("v1", media_type, index.as_bytes())]);
+    (image, format!("oci:{}:v1", dir.display()))
+}
+
+fn absent(architecture: &str, more: &serde_json::Value) -> serde_json::Value {
+    let mut child = json!({
+        "mediaType": "application/vnd.oci.image.manifest.v1+json",
+        "digest": digest(architecture.as_bytes()), "size": 500,
+        "platform": {"os": "linux", "architecture": architecture},
+    });
+    child.as_object_mut().unwrap().extend(more.as_object().unwrap().clone());
+    child
+}
+
+#[test]
+fn an_index_with_one_image_goes_into_a_docker_archive() {
+    let dir = scratch();
+    let about = json!({
+        "platform": {"os": "unknown", "architecture": "unknown"},
+        "annotations": {"vnd.docker.reference.type": "attestation-manifest"},
+    });
+    let (image, source) = saved_index(dir.path(), &[absent("unknown", &about)]);
+    let out = dir.path().join("out.tar");
+    let archive = format!("docker-archive:{}", out.display());
+    let report = reapify(["wrap", "--output", "json", &source, &archive]).run().succeeds().json();
+    assert_eq!(report["source_digest"], image.digest());
+    tool("skopeo", ["inspect", &archive]).run().succeeds();
+    let (_, two) = saved_index(&dir.path().join("two"), &[absent("arm64", &json!({}))]);
+    reapify(["wrap", "--force", &two, &archive]).run().exits(2).says("--platform: linux/amd64, linux/arm64");
+    reapify(["wrap", "--force", "--platform", "linux/amd64", &two, &archive]).run().succeeds();
+}
+
+#[test]
+fn what_an_archive_lacks_of_an_index_is_named() {
+    let dir = scratch();
+    let (_, source) = saved_index(&dir.path().join("layout"), &[absent("arm64", &json!({}))]);
+    let archive = dir.path().join("archive.tar").display().to_string();
+    let layout = dir.path().join("layout").display().to_string();
+    tool("tar", ["-cf", &archive, "-C", &layout, "."]).run().succeeds();
+    let out = format!("oci:{}:v1", dir.path().join("out").display());
+    for source in [source, format!("oci-archive:{archive}")] {
+        reapify(["wrap", &source, &out]).run().exits(3).says(&digest(b"arm64")).says("--platform");
+        reapify(["wrap", "--platform", "linux/amd64", &source, &out]).run().succeeds();
+    }
+}

@@ -158,6 +158,12 @@ fn of_several_images_one_has_to_be_named() {
     two.wrap("docker-archive", ":other/app:v2").succeeds();
     two.wrap("docker-archive", ":other/app:v3").exits(3).says("other/app:v2");
     with(json!([])).wrap("docker-archive", "").exits(3);
+    // Of a list of platforms only one may be there.
+    let elsewhere = json!({"Config": "d.json", "RepoTags": ["app:v1"], "Layers": ["l.tar", "m.tar"]});
+    let one = with(json!([elsewhere, entry("app:v1")]));
+    one.wrap("docker-archive", "").succeeds();
+    one.wrap("docker-archive", ":app:v1").succeeds();
+    one.wrap("docker-archive", ":@0").exits(5).says("d.json");
 }
 
 /// Docker from 25 on: an OCI layout in a tar, where the tag is not the whole name.

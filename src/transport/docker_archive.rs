@@ -103,13 +103,22 @@ impl DockerArchive {
     /// The one entry that is meant.
     fn entry(&self) -> Result<Entry> {
         let entries = self.entries()?;
-        let found = self.chosen(&entries)?;
+        let mut found = self.chosen(&entries)?;
+        if found.len() > 1 && found.iter().filter(|(_, entry)| self.is_whole(entry)).count() == 1 {
+            // An engine that has one platform of an image may list the others, too.
+            found.retain(|(_, entry)| self.is_whole(entry));
+        }
         match found[..] {
             [(_, entry)] => Ok(entry.clone()),
             [] => Err(self.no_such_image(&entries)),
             _ => Err(Error::usage(format!("{} contains {} images", self.place, found.len()))
                 .hint(format!("choose one: {}", self.choices(&found)))),
         }
+    }
+
+    /// Whether the archive has all that an entry names.
+    fn is_whole(&self, entry: &Entry) -> bool {
+        std::iter::once(&entry.config).chain(&entry.layers).all(|member| self.archive.has(member))
     }
 
     /// The entries that may be meant, with their positions.

@@ -43,6 +43,7 @@ impl<'a> Carrier<'a> {
                 return Ok(Carried { descriptor, reason, content: CarriedContent::AtDestination });
             }
             let manifest = self.reader.child(&descriptor).await?.as_ref().clone();
+            self.copier.was_read(&descriptor.digest);
             self.read(descriptor, reason, manifest, depth).await
         }
         .boxed()

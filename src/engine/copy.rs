@@ -4,6 +4,7 @@
 //! That the destination has something is [`Claimed`] when only its present image says so, and [`Checked`] when it
 //! answered for it in this run: it was asked, or took the blob. Both are made here and nowhere else.
 
+use super::destination::Destination;
 use crate::error::{Error, Result};
 use crate::image::{Descriptor, Digest};
 use crate::stats::Stats;
@@ -66,12 +67,12 @@ pub enum Part {
 }
 
 type Move = Shared<BoxFuture<'static, Result<Checked>>>;
-type Answer = Shared<BoxFuture<'static, Result<Option<Checked>>>>;
 
 /// Moves blobs from one place to another: each digest once a run, many at a time, in the background.
 pub struct Copier {
     source: Arc<dyn Source>,
     sink: Arc<dyn Sink>,
+    destination: Arc<Destination>,
     relation: Relation,
     state: Mutex<State>,
     /// Shares of the memory for streams.
@@ -88,7 +89,6 @@ struct State {
     /// What the destination's present image names.
     claims: HashSet<Digest>,
     moves: HashMap<Digest, Move>,
-    answers: HashMap<Digest, Answer>,
     /// Uploads that were opened before they were needed; any of them does for any blob.
     opened: VecDeque<JoinHandle<Result<Option<Slot>>>>,
     /// Ended with the copier.
@@ -101,6 +101,7 @@ impl Copier {
     pub fn new(
         source: Arc<dyn Source>,
         sink: Arc<dyn Sink>,
+        destination: Arc<Destination>,
         streams: usize,
         believes: bool,
         stats: Arc<Stats>,
@@ -108,7 +109,7 @@ impl Copier {
         let relation = Relation::between(&*source, &*sink);
         let shares = Arc::new(Semaphore::new(streams.max(1) * shares(u64::MAX) as usize));
         let gate = Arc::new(Semaphore::new(BEGUN));
-        Copier { source, sink, relation, state: Mutex::default(), shares, gate, stats, believes }
+        Copier { source, sink, destination, relation, state: Mutex::default(), shares, gate, stats, believes }
     }
 
     /// How the two places stand to each other.
@@ -139,16 +140,14 @@ impl Copier {
 
     /// Asks the destination about a claim, once a run.
     pub async fn check(&self, claim: Claimed, descriptor: &Descriptor) -> Result<Option<Checked>> {
-        let asking = {
-            let mut state = self.lock();
-            let (key, sink, descriptor) = (claim.0.clone(), self.sink.clone(), descriptor.clone());
-            let ask = || {
-                let asking = async move { Ok(sink.has(&descriptor).await?.then_some(Checked(claim.0))) };
-                asking.boxed().shared()
-            };
-            state.answers.entry(key).or_insert_with(ask).clone()
-        };
-        asking.await
+        Ok(self.destination.has(descriptor).await?.then_some(Checked(claim.0)))
+    }
+
+    /// Notes that a manifest was read from the source: where that is the destination too, it is there.
+    pub fn was_read(&self, digest: &Digest) {
+        if self.relation == Relation::Same {
+            self.destination.note(digest);
+        }
     }
 
     /// Begins to move a blob, if that was not begun already.

@@ -71,9 +71,10 @@ fn each_linux_child_is_wrapped_and_the_rest_is_carried_over() {
             .succeeds()
             .json();
         assert_eq!(again["digest"], report["digest"]);
-        let requests = if family == Family::Oci { 2 + 5 } else { 2 + 2 * 3 + 2 };
+        let children = after["manifests"].as_array().unwrap().len();
+        let requests = if family == Family::Oci { 2 + children } else { 2 + 2 * 3 + (children - 3) };
         assert_eq!((&again["action"], &again["written"]), (&"unchanged".into(), &false.into()));
-        assert_eq!(again["platforms"].as_array().unwrap().len(), 5, "{again}");
+        assert_eq!(again["platforms"].as_array().unwrap().len(), children, "{again}");
         assert_eq!(registry.log().len(), requests, "{:#?}", registry.log().lines());
         assert_eq!(registry.log().count(|e| e.line().starts_with('P')), 0);
     }

@@ -1,8 +1,9 @@
 //! What a planned image would change and send: the answer of a dry run.
 
-use super::copy::{Copier, Relation};
+use super::copy::Copier;
 use super::destination::Destination;
 use super::overlay::Overlay;
+use super::relation::Relation;
 use super::report::name;
 use super::tree::{Child, ImageNode, Node, Root};
 use crate::error::Result;

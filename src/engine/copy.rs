@@ -5,6 +5,7 @@
 //! answered for it in this run: it was asked, or took the blob. Both are made here and nowhere else.
 
 use super::destination::Destination;
+use super::relation::Relation;
 use crate::error::{Error, Result};
 use crate::image::{Descriptor, Digest};
 use crate::stats::Stats;
@@ -15,28 +16,6 @@ use std::collections::{HashMap, HashSet, VecDeque};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use tokio::sync::Semaphore;
 use tokio::task::{JoinHandle, JoinSet};
-
-/// Where blobs of the source are, seen from the destination.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Relation {
-    /// In the same repository: nothing has to be moved.
-    Same,
-    /// In another repository of the same store, which may hand them over.
-    Sibling(String),
-    /// Elsewhere.
-    Foreign,
-}
-
-impl Relation {
-    /// The relation of two places.
-    pub fn between(source: &dyn Source, sink: &dyn Sink) -> Self {
-        match (source.origin(), sink.origin()) {
-            (Some(from), Some(to)) if from == to => Relation::Same,
-            (Some(from), Some(to)) if from.store == to.store => Relation::Sibling(from.repository),
-            _ => Relation::Foreign,
-        }
-    }
-}
 
 /// Memory used per streaming blob: pieces of it in buffers of both connections.
 const STREAM: u64 = 2 << 20;
@@ -126,16 +105,17 @@ impl Copier {
         self.lock().claims.extend(digests);
     }
 
-    /// The claim that the destination has something of the source, if there is one.
+    /// The claim that the destination has something of the source, if there is one that counts: a place that takes
+    /// manifests with missing parts is asked for everything.
     pub fn claimed(&self, digest: &Digest) -> Option<Claimed> {
-        let is_claimed = self.relation == Relation::Same || self.lock().claims.contains(digest);
-        (self.believes && is_claimed).then(|| Claimed(digest.clone()))
+        let is_one = self.believes && self.relation == Relation::Same && self.sink.refuses_missing_parts();
+        if is_one { Some(Claimed(digest.clone())) } else { self.claimed_there(digest) }
     }
 
     /// The claim on something that the source may lack: only the destination's image counts.
     pub fn claimed_there(&self, digest: &Digest) -> Option<Claimed> {
-        let is_claimed = self.lock().claims.contains(digest);
-        (self.believes && is_claimed).then(|| Claimed(digest.clone()))
+        let counts = self.believes && self.sink.refuses_missing_parts();
+        (counts && self.lock().claims.contains(digest)).then(|| Claimed(digest.clone()))
     }
 
     /// Asks the destination about a claim, once a run.
@@ -161,13 +141,12 @@ impl Copier {
         }
     }
 
-    /// What need not be moved: a claim counts where the destination refuses manifests with missing parts.
+    /// What need not be moved.
     pub fn believed(&self, descriptor: &Descriptor) -> Option<Part> {
         if descriptor.is_foreign() {
             return Some(Part::Foreign);
         }
-        let claim = self.claimed(&descriptor.digest).filter(|_| self.sink.refuses_missing_parts())?;
-        Some(Part::Claimed(claim))
+        self.claimed(&descriptor.digest).map(Part::Claimed)
     }
 
     /// Moves a blob, or waits for it to be moved, unless the destination is believed to have it.
@@ -228,8 +207,7 @@ impl Copier {
     /// Sends bytes at hand, once a digest.
     pub async fn bytes(&self, descriptor: &Descriptor, bytes: Bytes) -> Result<Part> {
         // What the destination's image names already is claimed like any other blob.
-        let believed = self.claimed_there(&descriptor.digest).filter(|_| self.sink.refuses_missing_parts());
-        if let Some(claim) = believed {
+        if let Some(claim) = self.claimed_there(&descriptor.digest) {
             return Ok(Part::Claimed(claim));
         }
         // Whoever comes first sends.

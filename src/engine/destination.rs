@@ -1,5 +1,6 @@
 //! The destination as it answers in this run: each question is asked once.
 
+use super::relation::Relation;
 use crate::error::{Kind, Result};
 use crate::image::{Descriptor, Digest, Manifest};
 use crate::read::{Limits, Reader};
@@ -23,14 +24,18 @@ type Answer = Shared<BoxFuture<'static, Result<bool>>>;
 pub struct Destination {
     sink: Arc<dyn Sink>,
     /// The destination as a place to read from.
-    reader: Option<Reader>,
+    reader: Option<Arc<Reader>>,
     answers: Mutex<HashMap<Digest, Answer>>,
 }
 
 impl Destination {
-    /// Nothing is asked yet.
-    pub fn new(sink: Arc<dyn Sink>) -> Self {
-        let reader = sink.clone().as_source().map(Reader::new);
+    /// Nothing is asked yet. What `source` reads is the destination's, too, if both are one place.
+    pub fn new(sink: Arc<dyn Sink>, source: &Arc<Reader>) -> Self {
+        let is_one = Relation::between(&**source.source(), &*sink) == Relation::Same;
+        let reader = match sink.clone().as_source() {
+            Some(_) if is_one => Some(source.clone()),
+            place => place.map(|place| Arc::new(Reader::new(place))),
+        };
         Destination { sink, reader, answers: Mutex::default() }
     }
 
@@ -40,7 +45,7 @@ impl Destination {
 
     /// Reads from the destination, where that can be done.
     pub fn reader(&self) -> Option<&Reader> {
-        self.reader.as_ref()
+        self.reader.as_deref()
     }
 
     /// Whether the destination has a manifest or a blob.

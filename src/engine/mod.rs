@@ -11,6 +11,7 @@ mod plan;
 mod provenance;
 mod push;
 mod referrers;
+mod relation;
 pub mod report;
 mod run;
 mod standing;

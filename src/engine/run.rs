@@ -51,7 +51,7 @@ struct Start {
     listed: Option<Platform>,
     /// What the destination's name stands for.
     current: Option<Manifest>,
-    reader: Reader,
+    reader: Arc<Reader>,
     destination: Arc<Destination>,
 }
 
@@ -114,8 +114,8 @@ impl Job {
     }
 
     async fn start(&self) -> Result<Start> {
-        let reader = Reader::new(self.source.clone());
-        let destination = Arc::new(Destination::new(self.sink.clone()));
+        let reader = Arc::new(Reader::new(self.source.clone()));
+        let destination = Arc::new(Destination::new(self.sink.clone(), &reader));
         if self.in_place {
             let source = self.source.manifest().await?;
             return Ok(Start { current: Some(source.clone()), source, listed: None, reader, destination });

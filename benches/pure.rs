@@ -79,6 +79,71 @@ fn splice(bencher: Bencher, layers: usize) {
     });
 }
 
+/// A config of about a megabyte, most of it labels and history that are not read, with the edits of a wrap.
+#[divan::bench]
+fn edit_large_config(bencher: Bencher) {
+    let label = format!("\"org.example.{{n}}\":\"{}\",", "text with \\\"escapes\\\" ".repeat(40));
+    let labels: String = (0..800).map(|n| label.replace("{n}", &n.to_string())).collect();
+    let config = config(126).replacen(
+        "\"config\":{",
+        &format!("\"config\":{{\"Labels\":{{{labels}\"last\":\"\"}},"),
+        1,
+    );
+    bencher.counter(BytesCount::new(config.len())).bench(|| {
+        let mut text = Document::new(config.as_bytes()).expect("JSON");
+        text.set("/config/Entrypoint", r#"["/.reaper","--","/app"]"#).expect("an object");
+        text.push("/rootfs/diff_ids", "\"sha256:0\"").expect("an array");
+        text.push("/history", r#"{"empty_layer":true}"#).expect("an array");
+        for n in 0..9 {
+            text.set(&format!("/config/Labels/io.reapify.{n}"), "\"\"").expect("an object");
+        }
+        text.into_bytes()
+    });
+}
+
+/// Children of an index.
+const CHILDREN: [usize; 3] = [20, 1_000, 10_000];
+
+fn index(children: usize) -> String {
+    let children: Vec<String> = digests(children)
+        .map(|d| {
+            format!(
+                r#"{{"mediaType":"{}","digest":"{d}","size":1234,"platform":{{"architecture":"amd64","os":"linux"}}}}"#,
+                media_type::OCI_MANIFEST
+            )
+        })
+        .collect();
+    format!(
+        r#"{{"schemaVersion":2,"mediaType":"{}","manifests":[{}]}}"#,
+        media_type::OCI_INDEX,
+        children.join(",")
+    )
+}
+
+/// The edits of a wrap to an index: digest and size of every child.
+#[divan::bench(args = CHILDREN)]
+fn edit_index(bencher: Bencher, children: usize) {
+    let index = index(children);
+    let digest = format!("\"{}\"", Digest::sha256("new"));
+    bencher.counter(BytesCount::new(index.len())).bench(|| {
+        let mut text = Document::new(index.as_bytes()).expect("JSON");
+        for n in 0..children {
+            text.set(&format!("/manifests/{n}/digest"), &digest).expect("a child");
+            text.set(&format!("/manifests/{n}/size"), "4321").expect("a child");
+        }
+        text.into_bytes()
+    });
+}
+
+/// An index, read.
+#[divan::bench(args = CHILDREN)]
+fn parse_index(bencher: Bencher, children: usize) {
+    let index = index(children);
+    bencher
+        .counter(BytesCount::new(index.len()))
+        .bench(|| Manifest::parse(index.clone(), None).expect("an index"));
+}
+
 fn wrapped(image: &Image, reapers: &Reapers, policy: &Policy) -> Outcome {
     let decision = rewrite::decide(image, &image.config.platform, reapers, policy).expect("a decision");
     decision.build(&[]).expect("a wrapped image")
@@ -109,7 +174,8 @@ fn unwrap(bencher: Bencher, layers: usize) {
 fn layer(bencher: Bencher) {
     let reapers = Reapers::default();
     let program = &reapers.embedded().first().expect("a reaper").program;
-    bencher.bench(|| Layer::new("/.reaper", program, &[]).expect("a layer"));
+    let path = "/.reaper".parse().expect("a path");
+    bencher.bench(|| Layer::new(&path, program, &[]).expect("a layer"));
 }
 
 /// Digests of streams: what a copied byte costs at least.

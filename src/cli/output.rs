@@ -6,12 +6,10 @@ use crate::engine::{Change, Changes};
 use crate::error::{Context, Error, Result};
 use crate::image::Location;
 use crate::image::json::to_json;
-use crate::registry::Trace;
 use crate::stats::Stats;
 use serde::Serialize;
 use std::io::Write;
 use std::path::Path;
-use std::sync::Arc;
 use std::time::Duration;
 
 /// Standard error, as loud as the user wants it.
@@ -43,16 +41,6 @@ impl Console {
         }
     }
 
-    /// For the registry's log: 0 is for notes, 2 for requests.
-    pub fn trace(&self) -> Trace {
-        let level = self.level;
-        Arc::new(move |at, text| {
-            if level >= i8::try_from(at).unwrap_or(i8::MAX) {
-                say(&text);
-            }
-        })
-    }
-
     fn at(&self, level: i8, text: &str) {
         if self.level >= level {
             say(text);
@@ -61,7 +49,7 @@ impl Console {
 }
 
 /// A closed standard error is no reason to stop.
-fn say(text: &str) {
+pub fn say(text: &str) {
     let _ = writeln!(std::io::stderr(), "{}", printable(text));
 }
 

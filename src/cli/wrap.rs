@@ -6,7 +6,7 @@ use super::output::{Console, Outcome};
 use super::places::{self, Places};
 use crate::engine::{self, Attestations, Job, Task};
 use crate::error::{Context, Error, Result};
-use crate::image::{Location, Platform};
+use crate::image::{ImagePath, Location, Platform};
 use crate::reapers::Reapers;
 use crate::rewrite::{IfInit, Policy};
 use crate::stats::Stats;
@@ -107,7 +107,7 @@ impl Args {
     }
 
     fn task(&self) -> Result<engine::Wrap> {
-        Policy::check_path(&self.path)?;
+        let path = ImagePath::of_program(&self.path)?;
         let mut reapers = Reapers::default();
         for given in &self.reaper {
             let (platform, file) = match given.split_once('=') {
@@ -128,7 +128,7 @@ impl Args {
         Ok(engine::Wrap {
             reapers,
             policy: Policy {
-                path: self.path.clone(),
+                path,
                 args,
                 if_init: match self.if_init {
                     InitChoice::Skip => IfInit::Skip,
@@ -192,7 +192,7 @@ pub async fn transform(
         return Err(places::stdin_twice());
     }
     let stats = Arc::new(Stats::default());
-    let mut places = Places::new(&from.network, console, stats.clone());
+    let mut places = Places::new(&from.network, stats.clone());
     // The destination first: its scope leads in the request for a token.
     let sink = places.sink(&destination, to, mode.dry_run).await?;
     let job = Job {

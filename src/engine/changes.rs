@@ -120,12 +120,12 @@ fn values(image: &ImageNode, changes: &mut Vec<Change>) {
         [("config", &record.undo.config, config), ("manifest", &record.undo.manifest, manifest)]
     {
         // The wrapped texts hold the new values, whichever way we go.
-        let Ok(wrapped) = Document::new(text) else { continue };
+        let Ok(mut wrapped) = Document::new(text) else { continue };
         for undo in undos {
             let (pointer, old) = match undo {
                 Undo::Set(pointer, old) => (pointer.clone(), Some(old.clone())),
                 Undo::Del(pointer) => (pointer.clone(), None),
-                Undo::Pop(pointer) => (last_element(&wrapped, pointer), None),
+                Undo::Pop(pointer) => (last_element(&mut wrapped, pointer), None),
             };
             let new = wrapped.get(&pointer).ok().flatten().map(String::from);
             let (before, after) = if is_undone { (new, old) } else { (old, new) };
@@ -140,10 +140,9 @@ fn values(image: &ImageNode, changes: &mut Vec<Change>) {
     }
 }
 
-fn last_element(text: &Document, pointer: &str) -> String {
-    let list = text.get(pointer).ok().flatten();
-    let list = list.and_then(|l| serde_json::from_str::<Vec<serde::de::IgnoredAny>>(l).ok());
-    format!("{pointer}/{}", list.map_or(0, |l| l.len().saturating_sub(1)))
+fn last_element(text: &mut Document, pointer: &str) -> String {
+    let len = text.len(pointer).ok().flatten().unwrap_or(0);
+    format!("{pointer}/{}", len.saturating_sub(1))
 }
 
 /// The blobs that the destination does not have, as far as it says.

@@ -116,7 +116,7 @@ impl<'a> Images<'a> {
             None => Vec::new(),
             Some(source) => {
                 // An image built from a wrapped one has the reaper of that one in the way.
-                let inherits = record::recorded_path(&image.config.labels) == Some(&policy.path);
+                let inherits = record::recorded_path(&image.config.labels) == Some(policy.path.as_str());
                 let _turn = self.surveys.acquire().await;
                 let replace = wrap.replace || inherits;
                 files::parents(&**self.reader.source(), &source.manifest, &policy.path, replace).await?

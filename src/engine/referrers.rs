@@ -23,7 +23,7 @@ pub async fn of_source(source: &dyn Source, report: &Report) -> (Vec<String>, Ve
             Ok(found) if found.is_empty() => {}
             Ok(found) => notes.push(format!(
                 "what refers to {name} is about it alone and is not carried over: {}",
-                found.join(", ")
+                found.iter().map(ToString::to_string).collect::<Vec<_>>().join(", ")
             )),
             Err(error) => warnings.push(format!("what refers to {name} could not be found out: {error}")),
         }

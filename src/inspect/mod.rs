@@ -88,7 +88,7 @@ pub fn inspect(image: &Image, listed: Option<&Platform>, reapers: &Reapers) -> F
         None => Pid1::Nothing,
         Some(_) if record.is_some() => Pid1::Reaper,
         Some(_) if inherited => Pid1::Inherited,
-        Some(_) => known_inits::known_init(&command).map_or_else(|| plain(&command), Pid1::Init),
+        Some(_) => known_inits::of(config).map_or_else(|| plain(&command), |init| Pid1::Init(init.what)),
     };
     let reaper_version =
         record.as_ref().and_then(|r| reapers.all().find(|known| known.digest == r.reaper)?.version());

@@ -2,8 +2,8 @@
 //! needed.
 
 use crate::error::{Context, Error, Result};
-use crate::image::{Content, Descriptor, Manifest};
-use crate::rewrite::paths::{Directory, Kind, Survey};
+use crate::image::{Content, Descriptor, ImagePath, Manifest};
+use crate::rewrite::paths::{Attributes, Directory, Kind, Survey};
 use crate::transport::checked::verified;
 use crate::transport::decompress::decompress;
 use crate::transport::limit::{Bounded, ReadLimit};
@@ -22,7 +22,7 @@ const ALWAYS_READ: u64 = 64 << 20;
 pub async fn parents(
     source: &dyn Source,
     manifest: &Manifest,
-    path: &str,
+    path: &ImagePath,
     replace: bool,
 ) -> Result<Vec<Directory>> {
     let hint = "only the default --path needs no look into the layers";
@@ -145,7 +145,7 @@ pub fn members<V: Visitor>(layer: impl Read + 'static, limit: u64, mut visitor: 
         let header = entry.header().clone();
         let link = String::from_utf8_lossy(&entry.link_name_bytes().unwrap_or_default()).into_owned();
         let kind = match header.entry_type() {
-            tar::EntryType::Directory => Kind::Directory(directory(&header).map_err(malformed)?),
+            tar::EntryType::Directory => Kind::Directory(attributes(&header).map_err(malformed)?),
             tar::EntryType::Symlink => Kind::Link(link.clone()),
             _ => Kind::Other,
         };
@@ -162,14 +162,13 @@ pub fn members<V: Visitor>(layer: impl Read + 'static, limit: u64, mut visitor: 
 }
 
 /// What a tar says of a directory. A field that was left blank is 0, as it is to engines.
-fn directory(header: &tar::Header) -> std::io::Result<Directory> {
+fn attributes(header: &tar::Header) -> std::io::Result<Attributes> {
     let fields = header.as_old();
     let number = |field: &[u8], value: std::io::Result<u64>| match field {
         field if field.iter().all(|b| matches!(b, 0 | b' ')) => Ok(0),
         _ => value,
     };
-    Ok(Directory {
-        path: String::new(),
+    Ok(Attributes {
         // At most twelve bits.
         mode: u32::try_from(number(&fields.mode, header.mode().map(u64::from))? & 0o7777).unwrap_or(0),
         uid: number(&fields.uid, header.uid())?,

@@ -9,7 +9,7 @@ use super::record::{self, Annotations, Record, Undos};
 use crate::error::{Error, Result};
 use crate::image::json::{Document, Undo, quote, to_json};
 use crate::image::media_type::Family;
-use crate::image::{Content, Digest, ImageConfig, Manifest, Platform};
+use crate::image::{Content, Digest, ImageConfig, ImagePath, Manifest, Platform};
 use crate::reapers::Reaper;
 use bytes::Bytes;
 
@@ -89,7 +89,7 @@ impl Plan {
         let mut text = Document::new(&config.bytes)?;
         let undo = &mut record.undo.config;
         let entrypoint =
-            wrapped_entrypoint(&text, config, &record::prefix(&self.policy.path, &self.policy.args))?;
+            wrapped_entrypoint(&mut text, config, &record::prefix(&self.policy.path, &self.policy.args))?;
         undo.push(text.set("/config/Entrypoint", &entrypoint)?);
         undo.push(text.push("/rootfs/diff_ids", &quote(&layer.diff_id.to_string()))?);
         match &config.history {
@@ -159,17 +159,17 @@ fn prove(wrapped: &Manifest, new_config: &Bytes, manifest: &Manifest, config: &I
 }
 
 /// The original list with the prefix in front; the original elements are copied verbatim.
-fn wrapped_entrypoint(text: &Document, config: &ImageConfig, prefix: &[String]) -> Result<String> {
+fn wrapped_entrypoint(text: &mut Document, config: &ImageConfig, prefix: &[String]) -> Result<String> {
     let prefix = to_json(prefix)?;
     let original = text.get("/config/Entrypoint")?.filter(|_| config.has_entrypoint());
-    Ok(match original.and_then(|raw| raw.strip_prefix('[')) {
+    Ok(match original.as_deref().and_then(|raw| raw.strip_prefix('[')) {
         Some(rest) => format!("{},{rest}", prefix.trim_end_matches(']')),
         None => prefix,
     })
 }
 
 /// The new entry of the history. Deterministic: it repeats the config's `created`.
-fn history_entry(config: &ImageConfig, path: &str) -> String {
+fn history_entry(config: &ImageConfig, path: &ImagePath) -> String {
     let created = config.created.as_ref().map(|c| format!("\"created\":{c},")).unwrap_or_default();
     format!(
         "{{{created}\"created_by\":{},\"comment\":\"reapify\"}}",

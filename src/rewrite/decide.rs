@@ -33,7 +33,7 @@ pub enum Decision {
 pub fn decide(image: &Image, platform: &Platform, reapers: &Reapers, policy: &Policy) -> Result<Decision> {
     let reaper = reapers.select(platform)?;
     let recipe = record::recipe(&reaper.digest, policy);
-    let starts_reaper = image.config.entrypoint.first() == Some(&policy.path);
+    let starts_reaper = image.config.entrypoint.first().is_some_and(|word| policy.path == **word);
     let skip = |reason: &str| Ok(Decision::Skip { reason: reason.into(), original: None });
     let plan = |image: Image| Plan::new(image, platform, reaper, recipe.clone(), policy).map(Box::new);
     match image.record() {
@@ -52,7 +52,7 @@ pub fn decide(image: &Image, platform: &Platform, reapers: &Reapers, policy: &Po
                 None => Ok(Decision::Upgrade(plan(source)?, original)),
             }
         }
-        Found::Stale { reaper_first: true } => {
+        Found::Stale { reaper_first: true, .. } => {
             skip("its base image is wrapped, so it already starts with a reaper")
         }
         Found::Stale { .. } if starts_reaper => Err(Error::unsupported(format!(
@@ -72,9 +72,8 @@ pub fn decide(image: &Image, platform: &Platform, reapers: &Reapers, policy: &Po
 
 /// Why the image is skipped for the init it starts with.
 fn own_init(image: &Image, policy: &Policy) -> Option<String> {
-    let argv = argv(&image.config);
-    let init = known_inits::known_init(argv).filter(|_| policy.if_init == IfInit::Skip)?;
-    Some(format!("it starts {init}, which reaps already or insists on being PID 1 ({:?})", argv[0]))
+    let init = known_inits::of(&image.config).filter(|_| policy.if_init == IfInit::Skip)?;
+    Some(format!("it starts {init}, which reaps already or insists on being PID 1 ({:?})", init.word))
 }
 
 impl Decision {

@@ -41,17 +41,17 @@ impl Image {
             Content::Opaque { why, .. } => return Err(why.clone()),
             Content::Index { .. } => return Err(Error::other("an index was taken for an image")),
         };
-        if let Some(layer) = layers.iter().find(|l| !is_layer_type(&l.media_type)) {
+        if let Some(layer) = layers.iter().find(|l| !media_type::is_image_layer(&l.media_type)) {
             return match layer.media_type.contains("encrypted") {
                 true => Err(Error::unsupported("the image has encrypted layers")
                     .hint("wrap it before it is encrypted")),
-                false => Ok(Read::Artifact(layer.media_type.clone())),
+                false => Ok(Read::Artifact(manifest.artifact_type().into())),
             };
         }
         let config = match (ImageConfig::parse(config), descriptor.media_type.as_str()) {
             (Ok(config), _) => config,
             (Err(error), "" | media_type::OCI_CONFIG | media_type::DOCKER_CONFIG) => return Err(error),
-            (Err(_), other) => return Ok(Read::Artifact(other.to_string())),
+            (Err(_), _) => return Ok(Read::Artifact(manifest.artifact_type().into())),
         };
         if layers.len() != config.diff_ids.len() {
             return Err(Error::unsupported(format!(
@@ -87,18 +87,6 @@ impl Image {
             _ => None,
         }
     }
-}
-
-fn is_layer_type(media_type: &str) -> bool {
-    let Some(rest) = media_type
-        .strip_prefix("application/vnd.oci.image.layer.v1.tar")
-        .or_else(|| media_type.strip_prefix("application/vnd.oci.image.layer.nondistributable.v1.tar"))
-        .or_else(|| media_type.strip_prefix("application/vnd.docker.image.rootfs.diff.tar"))
-        .or_else(|| media_type.strip_prefix("application/vnd.docker.image.rootfs.foreign.diff.tar"))
-    else {
-        return false;
-    };
-    matches!(rest, "" | "+gzip" | "+zstd" | ".gzip" | ".zstd")
 }
 
 /// The words that name the program: Entrypoint's, or Cmd's where there is none.

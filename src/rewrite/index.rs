@@ -96,7 +96,7 @@ pub fn wrap(
     if original.family() == Family::Oci
         && let Some(list) = text.get("/manifests")?
     {
-        let content = Digest::sha256(list);
+        let content = Digest::sha256(list.as_bytes());
         record::write_content(&mut text, &content)?;
     }
     let wrapped = Manifest::parse(text.into_bytes(), Some(&original.media_type))?;
@@ -123,7 +123,7 @@ fn prove(wrapped: &Manifest, original: &Manifest, children: &[Replaced]) -> Resu
             back.set(&at(*position, "data"), &quote(data))?;
         }
     }
-    if back.as_str().as_bytes() == original.bytes {
+    if back.into_bytes() == original.bytes {
         return Ok(());
     }
     Err(Error::unsupported("wrapping this index could not be undone exactly; nothing was written")
@@ -146,9 +146,7 @@ pub fn without(index: &Manifest, positions: &[usize]) -> Result<Manifest> {
 
 /// Takes the children at some positions out.
 pub(super) fn remove(text: &mut Document, positions: &[usize]) -> Result<()> {
-    let mut positions = positions.to_vec();
-    positions.sort_unstable();
-    positions.iter().rev().try_for_each(|position| text.remove_element("/manifests", *position))
+    text.remove_elements("/manifests", positions)
 }
 
 /// Takes the record out of an index and puts the children back that wrap had replaced. `is_part`: some children were

@@ -9,7 +9,8 @@ use crate::error::{Error, Result};
 pub fn unwrap(image: &Image) -> Result<Box<Original>> {
     match image.record() {
         Found::Valid(original) => Ok(original),
-        Found::Stale { .. } => Err(Error::unsupported("the record of the wrap does not describe this image")
+        Found::Stale { why, .. } => Err(why
+            .context("the record of the wrap does not describe this image")
             .hint("it was built from a wrapped image or changed since; unwrap the image it was built from")),
         Found::Nothing => Err(Error::unsupported("the image is not wrapped")),
     }

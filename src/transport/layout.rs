@@ -201,13 +201,12 @@ pub fn with_image(index: &str, manifest: &Manifest, tag: Option<&str>) -> Result
         manifest.bytes.len()
     );
     let mut text = Document::new(index.as_bytes())?;
-    for (i, child) in parsed.children().iter().enumerate().rev() {
-        if child.annotation(REF_NAME) == tag && child.artifact_type.is_none() {
-            text.remove_element("/manifests", i)?;
-        }
-    }
+    let is_replaced = |child: &Descriptor| child.annotation(REF_NAME) == tag && child.artifact_type.is_none();
+    let children = parsed.children().iter().enumerate();
+    let replaced: Vec<usize> = children.filter(|(_, child)| is_replaced(child)).map(|(i, _)| i).collect();
+    text.remove_elements("/manifests", &replaced)?;
     text.push("/manifests", &entry)?;
-    Ok(text.as_str().to_string())
+    Ok(text.to_string())
 }
 
 /// The index of a layout with one more manifest, without a name, if it is not there already.
@@ -230,7 +229,7 @@ fn with_referrer(index: &str, manifest: &Manifest) -> Result<String> {
             manifest.bytes.len()
         ),
     )?;
-    Ok(text.as_str().to_string())
+    Ok(text.to_string())
 }
 
 /// A stream of a file's bytes. Reads block, but only as long as the page cache or the disk does.

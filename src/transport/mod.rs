@@ -13,6 +13,7 @@ use crate::image::{Descriptor, Digest, Manifest};
 use async_trait::async_trait;
 use bytes::Bytes;
 use futures_util::stream::BoxStream;
+use std::any::Any;
 use std::sync::Arc;
 
 /// The bytes of a blob, in pieces.
@@ -40,8 +41,8 @@ pub trait Source: Send + Sync {
     /// A blob as the place gives it: not verified. See [`Payload::open`].
     async fn blob(&self, descriptor: &Descriptor) -> Result<BlobStream>;
 
-    /// What refers to a manifest: signatures, statements. Each in a few words.
-    async fn referrers(&self, _digest: &Digest) -> Result<Vec<String>> {
+    /// What refers to a manifest: signatures, attestations, bills of materials.
+    async fn referrers(&self, _digest: &Digest) -> Result<Vec<Referrer>> {
         Ok(Vec::new())
     }
 
@@ -59,6 +60,35 @@ pub trait Source: Send + Sync {
     }
 }
 
+/// A manifest that refers to another one.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Referrer {
+    /// Its artifact type, or a word for it.
+    pub kind: String,
+    /// Its digest, where it is known.
+    pub digest: Option<Digest>,
+    /// Its tag, where it is found by that.
+    pub tag: Option<String>,
+}
+
+impl From<Descriptor> for Referrer {
+    fn from(descriptor: Descriptor) -> Self {
+        let kind = descriptor.artifact_type.unwrap_or(descriptor.media_type);
+        Referrer { kind, digest: Some(descriptor.digest), tag: None }
+    }
+}
+
+impl std::fmt::Display for Referrer {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(&self.kind)?;
+        match (&self.digest, &self.tag) {
+            (Some(digest), _) => write!(f, " ({digest})"),
+            (None, Some(tag)) => write!(f, " (tag {tag})"),
+            (None, None) => Ok(()),
+        }
+    }
+}
+
 /// Whether a destination has a blob.
 #[derive(Debug)]
 pub enum Offer {
@@ -70,9 +100,21 @@ pub enum Offer {
     Wanted(Option<Slot>),
 }
 
-/// An upload that is open: the transport's name for it.
+/// An upload that is open: what the transport knows of it, and nobody else.
 #[derive(Debug)]
-pub struct Slot(pub String);
+pub struct Slot(Box<dyn Any + Send + Sync>);
+
+impl Slot {
+    /// Wraps whatever the transport needs to go on with an upload.
+    pub fn new(session: impl Any + Send + Sync) -> Self {
+        Slot(Box::new(session))
+    }
+
+    /// Returns what the slot was made from; `None` for a slot of another transport.
+    pub fn get<T: Any>(&self) -> Option<&T> {
+        self.0.downcast_ref()
+    }
+}
 
 /// A place an image is written to.
 #[async_trait]
@@ -145,11 +187,11 @@ pub trait Sink: Send + Sync {
     }
 }
 
-/// A destination that takes nothing: what would be sent is only asked for.
-pub struct Nowhere;
+/// A sink that discards everything: for dry runs of archives.
+pub struct DiscardSink;
 
 #[async_trait]
-impl Sink for Nowhere {
+impl Sink for DiscardSink {
     async fn current(&self) -> Result<Option<Manifest>> {
         Ok(None)
     }

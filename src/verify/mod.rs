@@ -72,7 +72,7 @@ pub async fn verify(image: Arc<dyn Source>, source: Option<Arc<dyn Source>>, dee
     if images.is_empty() {
         return Err(match manifest.content {
             Content::Index { .. } => Error::verification("the index holds no Linux image"),
-            _ => rewrite::artifact(&manifest.media_type),
+            _ => rewrite::artifact(manifest.artifact_type()),
         });
     }
     if let Some((source, expected)) = source.zip(expected) {
@@ -282,7 +282,7 @@ fn rewrapped(
     for (key, value) in image.config.labels.iter().filter(|(key, _)| record::is_about_manifest(key)) {
         text.set(&child("/config/Labels", key), &quote(value))?;
     }
-    compare("the config", &image.config.bytes, text.as_str().as_bytes())
+    compare("the config", &image.config.bytes, text.to_string().as_bytes())
 }
 
 /// The index is that of its children, by its own record.

@@ -95,7 +95,7 @@ fn narrowed<'a>(
             _ => None,
         }
     };
-    let (ours, theirs) = (Document::new(&history.original.bytes)?, Document::new(&source.bytes)?);
+    let (mut ours, mut theirs) = (Document::new(&history.original.bytes)?, Document::new(&source.bytes)?);
     let mut next = 0;
     let mut narrowed = Narrowed { dropped: Vec::new(), replaced: Vec::new() };
     for (position, child) in source.children().iter().enumerate() {
@@ -108,7 +108,7 @@ fn narrowed<'a>(
             // One digest may stand there more than once, and be said to be for different platforms.
             Some((came_from, nested))
                 if *came_from == child.digest
-                    && repeat::masked(&ours, next)? == repeat::masked(&theirs, position)? =>
+                    && repeat::masked(&mut ours, next)? == repeat::masked(&mut theirs, position)? =>
             {
                 narrowed
                     .replaced

@@ -7,7 +7,6 @@ use crate::image::digest::{Hasher, mismatch};
 use crate::image::{Descriptor, Digest, MAX_MANIFEST, Manifest};
 use bytes::Bytes;
 use futures_util::StreamExt;
-use tokio::task::JoinHandle;
 
 /// Passes a stream on while it is what its descriptor says. The piece that makes it whole is held back until
 /// the digest is known: a receiver that counts bytes never has a whole blob that is wrong.
@@ -15,7 +14,7 @@ pub fn verified(stream: BlobStream, descriptor: &Descriptor) -> BlobStream {
     let check = Check {
         stream,
         held: None,
-        hash: Some(Hash::new(descriptor)),
+        hasher: Some(Hasher::new(descriptor.digest.algorithm())),
         seen: 0,
         size: descriptor.size,
         digest: descriptor.digest.clone(),
@@ -23,7 +22,7 @@ pub fn verified(stream: BlobStream, descriptor: &Descriptor) -> BlobStream {
     Box::pin(futures_util::stream::unfold(check, |mut check| async move {
         let item = check.next().await.transpose()?;
         if item.is_err() {
-            check.hash = None;
+            check.hasher = None;
             check.held = None;
         }
         Some((item, check))
@@ -33,8 +32,9 @@ pub fn verified(stream: BlobStream, descriptor: &Descriptor) -> BlobStream {
 struct Check {
     stream: BlobStream,
     held: Option<Bytes>,
-    /// `None` after the end or an error.
-    hash: Option<Hash>,
+    /// `None` after the end or an error. Pieces are hashed here: handed to another thread, those of the network take
+    /// megabytes more memory, and no less time.
+    hasher: Option<Hasher>,
     seen: u64,
     size: u64,
     digest: Digest,
@@ -42,7 +42,7 @@ struct Check {
 
 impl Check {
     async fn next(&mut self) -> Result<Option<Bytes>> {
-        let Some(hash) = &mut self.hash else { return Ok(self.held.take()) };
+        let Some(hasher) = &mut self.hasher else { return Ok(self.held.take()) };
         loop {
             match self.stream.next().await {
                 Some(piece) => {
@@ -51,7 +51,7 @@ impl Check {
                     if self.seen > self.size {
                         return Err(wrong_size(&self.digest, self.size, "longer"));
                     }
-                    hash.update(piece.clone()).await?;
+                    hasher.update(&piece);
                     match self.seen < self.size {
                         _ if piece.is_empty() => {}
                         true => return Ok(Some(piece)),
@@ -62,65 +62,14 @@ impl Check {
                     if self.seen < self.size {
                         return Err(wrong_size(&self.digest, self.size, "shorter"));
                     }
-                    let Some(hash) = self.hash.take() else { return Ok(None) };
-                    let found = hash.finish().await?;
-                    if found != self.digest {
-                        return Err(mismatch(&self.digest, &found));
-                    }
-                    return Ok(self.held.take());
+                    let found = self.hasher.take().map(Hasher::finish);
+                    return match found {
+                        Some(found) if found != self.digest => Err(mismatch(&self.digest, &found)),
+                        _ => Ok(self.held.take()),
+                    };
                 }
             }
         }
-    }
-}
-
-/// A hash that is computed off the thread that drives all transfers, while the pieces go on their way.
-struct Hash {
-    state: State,
-    /// Pieces to be hashed, until they are worth a task.
-    pending: Vec<Bytes>,
-    len: usize,
-}
-
-enum State {
-    Idle(Hasher),
-    Busy(JoinHandle<Hasher>),
-    Failed,
-}
-
-impl Hash {
-    fn new(descriptor: &Descriptor) -> Self {
-        let state = State::Idle(Hasher::new(descriptor.digest.algorithm()));
-        Hash { state, pending: Vec::new(), len: 0 }
-    }
-
-    async fn update(&mut self, piece: Bytes) -> Result<()> {
-        self.len += piece.len();
-        self.pending.push(piece);
-        if self.len >= PIECE {
-            let mut hasher = self.idle().await?;
-            let pieces = std::mem::take(&mut self.pending);
-            self.len = 0;
-            self.state = State::Busy(tokio::task::spawn_blocking(move || {
-                pieces.iter().for_each(|piece| hasher.update(piece));
-                hasher
-            }));
-        }
-        Ok(())
-    }
-
-    async fn idle(&mut self) -> Result<Hasher> {
-        match std::mem::replace(&mut self.state, State::Failed) {
-            State::Idle(hasher) => Ok(hasher),
-            State::Busy(task) => task.await.map_err(|e| task_failed(&e)),
-            State::Failed => Err(Error::other("internal error: a hash was given up")),
-        }
-    }
-
-    async fn finish(mut self) -> Result<Digest> {
-        let mut hasher = self.idle().await?;
-        self.pending.iter().for_each(|piece| hasher.update(piece));
-        Ok(hasher.finish())
     }
 }
 

@@ -2,6 +2,7 @@
 //!
 //! Manifests and configs are kept as the bytes they came as; views read only what is needed.
 
+pub mod authored;
 pub mod config;
 pub mod digest;
 pub mod json;

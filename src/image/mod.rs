@@ -4,6 +4,7 @@
 
 pub mod authored;
 pub mod config;
+mod convert;
 pub mod digest;
 pub mod json;
 pub mod manifest;

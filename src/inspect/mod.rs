@@ -1,6 +1,7 @@
 //! How an image starts, and who reaps in it. Pure: config in, answer out.
 
 use crate::image::{Digest, ImageConfig, Platform};
+use crate::read::machine;
 use crate::reapers::Reapers;
 use crate::rewrite::record::{self, Record};
 use crate::rewrite::{Image, known_inits};
@@ -76,8 +77,8 @@ pub struct Findings {
     pub stop_signal: Option<String>,
 }
 
-/// Looks at an image.
-pub fn inspect(image: &Image, reapers: &Reapers) -> Findings {
+/// Looks at an image. `listed` is the platform for which an index lists it.
+pub fn inspect(image: &Image, listed: Option<&Platform>, reapers: &Reapers) -> Findings {
     let config = &image.config;
     let record = image.original().map(|o| o.record);
     let command = command_line(config);
@@ -92,7 +93,7 @@ pub fn inspect(image: &Image, reapers: &Reapers) -> Findings {
     let reaper_version =
         record.as_ref().and_then(|r| reapers.all().find(|known| known.digest == r.reaper)?.version());
     Findings {
-        platform: config.platform.canonical(),
+        platform: machine::stated(image, listed).unwrap_or_else(|| config.platform.canonical()),
         digest: image.manifest.digest.clone(),
         command,
         pid1,

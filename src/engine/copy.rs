@@ -3,7 +3,7 @@
 
 use crate::error::{Error, Result};
 use crate::image::{Descriptor, Digest};
-use crate::stats::Stats;
+use crate::stats::{Stats, Tag};
 use crate::transport::{Offer, Payload, Sink, Slot, Source};
 use bytes::Bytes;
 use futures_util::future::{BoxFuture, FutureExt, Shared};
@@ -75,6 +75,11 @@ impl Copier {
         let shares = Arc::new(Semaphore::new(streams.max(1) * shares(u64::MAX) as usize));
         let gate = Arc::new(Semaphore::new(BEGUN));
         Copier { source, sink, relation, state: Mutex::default(), shares, gate, stats }
+    }
+
+    /// The destination's tag, to be followed when it moves.
+    pub fn tag(&self) -> &Tag {
+        &self.stats.tag
     }
 
     /// How the two places stand to each other.

@@ -19,7 +19,8 @@ pub async fn push(copier: &Copier, sink: &dyn Sink, root: &Node) -> Result<Diges
         }
         Node::Carried(_) => {}
     }
-    sink.put_manifest(root.manifest(), None).await
+    let manifest = root.manifest();
+    copier.tag().moving(&manifest.digest, sink.put_manifest(manifest, None)).await
 }
 
 /// The manifests below the root, each digest once, by their height above the leaves.

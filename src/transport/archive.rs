@@ -325,6 +325,7 @@ impl Writer {
                     .filter(|d| !d.as_os_str().is_empty())
                     .unwrap_or_else(|| std::path::Path::new("."));
                 let file = tempfile::NamedTempFile::new_in(dir).map_err(|e| unwritable(e, path))?;
+                crate::temporary::note(file.path());
                 (Output::File(file), Some(path.clone()))
             }
         };

@@ -122,6 +122,7 @@ impl Layout {
 fn temporary_in(dir: &Path) -> Result<tempfile::NamedTempFile> {
     fs::create_dir_all(dir)
         .and_then(|()| tempfile::NamedTempFile::new_in(dir))
+        .inspect(|file| crate::temporary::note(file.path()))
         .map_err(|e| unwritable(e, dir))
 }
 

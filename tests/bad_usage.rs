@@ -122,7 +122,7 @@ fn names_and_options_that_make_no_sense() {
     for (source, destination, options, phrase) in [
         (&source, &by_digest, &[][..], "digest"),
         (&source, &place.at("oci", "out/layout@sha256:aa"), &[], "invalid digest"),
-        (&source, &place.at("oci-archive", &format!("out/oci.tar@{}", image.digest())), &[], "by its tag"),
+        (&source, &place.at("oci-archive", &format!("out/oci.tar@{}", image.digest())), &[], "must be a tag"),
         (&source, &to, &["--platform", "linux/arm64"], "single image, for linux/amd64"),
         (&source, &place.registry.name("UPPER", "v1"), &[], "UPPER"),
         (&source, &"docker-daemon:app:v1".to_owned(), &[], "docker-daemon"),
@@ -251,6 +251,6 @@ fn places_with_several_images_when_none_is_named() {
     for (source, tag) in [(one, "a"), (other, "b")] {
         tool("skopeo", ["copy", "-q", &source, &format!("{both}:{tag}")]).run().succeeds();
     }
-    refused(&place, &both, &[], 2, "tags: a, b");
+    refused(&place, &both, &[], 2, &format!("choose one: {both}:a, {both}:b"));
     wrap(&format!("{both}:a"), &place.at("oci", "result:v1")).run().succeeds();
 }

@@ -15,7 +15,7 @@ pub mod reference;
 
 pub use config::ImageConfig;
 pub use digest::Digest;
-pub use location::Location;
+pub use location::{Choice, Location};
 pub use manifest::{Content, Descriptor, Manifest};
 pub use path::ImagePath;
 pub use platform::Platform;

@@ -8,7 +8,7 @@ use crate::image::json::{Document, quote, to_json};
 use crate::image::media_type::OCI_INDEX;
 use crate::image::{Content, Descriptor, Digest, Manifest};
 use crate::transport::Referrer;
-use crate::transport::layout::EMPTY_INDEX;
+use crate::transport::index_json::EMPTY_INDEX;
 use reqwest::{Method, StatusCode, Url};
 
 /// The longest page of a list that is read.

@@ -10,7 +10,7 @@ use reapify::image::json::Document;
 use reapify::image::{Digest, Manifest, media_type};
 use reapify::reapers::Reapers;
 use reapify::rewrite::layer::Layer;
-use reapify::rewrite::{self, Image, Policy};
+use reapify::rewrite::{self, Image, Outcome, Policy};
 
 fn main() {
     divan::main();
@@ -79,13 +79,83 @@ fn splice(bencher: Bencher, layers: usize) {
     });
 }
 
+/// A config of about a megabyte, most of it labels and history that are not read, with the edits of a wrap.
+#[divan::bench]
+fn edit_large_config(bencher: Bencher) {
+    let label = format!("\"org.example.{{n}}\":\"{}\",", "text with \\\"escapes\\\" ".repeat(40));
+    let labels: String = (0..800).map(|n| label.replace("{n}", &n.to_string())).collect();
+    let config = config(126).replacen(
+        "\"config\":{",
+        &format!("\"config\":{{\"Labels\":{{{labels}\"last\":\"\"}},"),
+        1,
+    );
+    bencher.counter(BytesCount::new(config.len())).bench(|| {
+        let mut text = Document::new(config.as_bytes()).expect("JSON");
+        text.set("/config/Entrypoint", r#"["/.reaper","--","/app"]"#).expect("an object");
+        text.push("/rootfs/diff_ids", "\"sha256:0\"").expect("an array");
+        text.push("/history", r#"{"empty_layer":true}"#).expect("an array");
+        for n in 0..9 {
+            text.set(&format!("/config/Labels/io.reapify.{n}"), "\"\"").expect("an object");
+        }
+        text.into_bytes()
+    });
+}
+
+/// Children of an index.
+const CHILDREN: [usize; 3] = [20, 1_000, 10_000];
+
+fn index(children: usize) -> String {
+    let children: Vec<String> = digests(children)
+        .map(|d| {
+            format!(
+                r#"{{"mediaType":"{}","digest":"{d}","size":1234,"platform":{{"architecture":"amd64","os":"linux"}}}}"#,
+                media_type::OCI_MANIFEST
+            )
+        })
+        .collect();
+    format!(
+        r#"{{"schemaVersion":2,"mediaType":"{}","manifests":[{}]}}"#,
+        media_type::OCI_INDEX,
+        children.join(",")
+    )
+}
+
+/// The edits of a wrap to an index: digest and size of every child.
+#[divan::bench(args = CHILDREN)]
+fn edit_index(bencher: Bencher, children: usize) {
+    let index = index(children);
+    let digest = format!("\"{}\"", Digest::sha256("new"));
+    bencher.counter(BytesCount::new(index.len())).bench(|| {
+        let mut text = Document::new(index.as_bytes()).expect("JSON");
+        for n in 0..children {
+            text.set(&format!("/manifests/{n}/digest"), &digest).expect("a child");
+            text.set(&format!("/manifests/{n}/size"), "4321").expect("a child");
+        }
+        text.into_bytes()
+    });
+}
+
+/// An index, read.
+#[divan::bench(args = CHILDREN)]
+fn parse_index(bencher: Bencher, children: usize) {
+    let index = index(children);
+    bencher
+        .counter(BytesCount::new(index.len()))
+        .bench(|| Manifest::parse(index.clone(), None).expect("an index"));
+}
+
+fn wrapped(image: &Image, reapers: &Reapers, policy: &Policy) -> Outcome {
+    let decision = rewrite::decide(image, &image.config.platform, reapers, policy).expect("a decision");
+    decision.build(&[]).expect("a wrapped image")
+}
+
 /// All that wrap decides and writes, the layer with the reaper too.
 #[divan::bench(args = LAYERS)]
 fn wrap(bencher: Bencher, layers: usize) {
     let config = config(layers);
     let image = read(&manifest(layers, &config), &config);
     let (reapers, policy) = (Reapers::default(), Policy::default());
-    bencher.bench(|| rewrite::wrap(&image, &reapers, &policy, &[]).expect("a wrapped image"));
+    bencher.bench(|| wrapped(&image, &reapers, &policy));
 }
 
 /// And back.
@@ -93,10 +163,9 @@ fn wrap(bencher: Bencher, layers: usize) {
 fn unwrap(bencher: Bencher, layers: usize) {
     let config = config(layers);
     let image = read(&manifest(layers, &config), &config);
-    let wrapped =
-        rewrite::wrap(&image, &Reapers::default(), &Policy::default(), &[]).expect("a wrapped image");
-    let wrapped_config = wrapped.config.expect("a new config");
-    let wrapped = Image::new(wrapped.manifest, wrapped_config, true).expect("an image");
+    let outcome = wrapped(&image, &Reapers::default(), &Policy::default());
+    let new = outcome.new().expect("a new image");
+    let wrapped = Image::new(new.manifest.clone(), new.config.clone(), true).expect("an image");
     bencher.bench(|| rewrite::unwrap(&wrapped).expect("the image as it was"));
 }
 
@@ -105,7 +174,8 @@ fn unwrap(bencher: Bencher, layers: usize) {
 fn layer(bencher: Bencher) {
     let reapers = Reapers::default();
     let program = &reapers.embedded().first().expect("a reaper").program;
-    bencher.bench(|| Layer::new("/.reaper", program, &[]).expect("a layer"));
+    let path = "/.reaper".parse().expect("a path");
+    bencher.bench(|| Layer::new(&path, program, &[]).expect("a layer"));
 }
 
 /// Digests of streams: what a copied byte costs at least.

@@ -46,6 +46,18 @@ impl Kind {
     }
 }
 
+/// How a failed operation may be repeated.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Retry {
+    /// Once, soon: a refused connection or an unknown host name rarely heals.
+    Once,
+    /// Several times, with growing pauses.
+    Later {
+        /// The pause that the other side asked for.
+        after: Option<Duration>,
+    },
+}
+
 /// An error reads as a chain, outermost first: `what was being done: what went wrong`.
 #[derive(Debug, Clone)]
 pub struct Error(Box<Inner>);
@@ -54,9 +66,10 @@ pub struct Error(Box<Inner>);
 struct Inner {
     kind: Kind,
     message: String,
+    /// Length of the message before any context.
+    root: usize,
     hint: Option<String>,
-    transient: bool,
-    wait: Option<Duration>,
+    retry: Option<Retry>,
     missing_part: bool,
 }
 
@@ -66,14 +79,9 @@ pub type Result<T, E = Error> = std::result::Result<T, E>;
 impl Error {
     /// An error of the given class.
     pub fn new(kind: Kind, message: impl Into<String>) -> Self {
-        Error(Box::new(Inner {
-            kind,
-            message: message.into(),
-            hint: None,
-            transient: false,
-            wait: None,
-            missing_part: false,
-        }))
+        let message = message.into();
+        let root = message.len();
+        Error(Box::new(Inner { kind, message, root, hint: None, retry: None, missing_part: false }))
     }
 
     /// [`Kind::Other`].
@@ -118,17 +126,17 @@ impl Error {
         self
     }
 
-    /// Marks an error that may be gone when the same thing is tried again.
+    /// Marks a failure that may pass: the operation may succeed when it is repeated.
     #[must_use]
-    pub fn transient(mut self) -> Self {
-        self.0.transient = true;
+    pub fn retryable(mut self, retry: Retry) -> Self {
+        self.0.retry = Some(retry);
         self
     }
 
-    /// Notes how long the other side asked to be left alone before it is tried again.
+    /// Marks a failure that repetition does not heal.
     #[must_use]
-    pub fn after(mut self, wait: Option<Duration>) -> Self {
-        self.0.wait = wait;
+    pub fn lasting(mut self) -> Self {
+        self.0.retry = None;
         self
     }
 
@@ -146,6 +154,27 @@ impl Error {
         self
     }
 
+    /// Changes the class.
+    #[must_use]
+    pub fn of_kind(mut self, kind: Kind) -> Self {
+        self.0.kind = kind;
+        self
+    }
+
+    /// The message without its context.
+    pub fn root(&self) -> &str {
+        &self.0.message[self.0.message.len() - self.0.root..]
+    }
+
+    /// Adds a reason behind the message: `message: reason`.
+    #[must_use]
+    pub fn because(mut self, reason: impl fmt::Display) -> Self {
+        let before = self.0.message.len();
+        self.0.message.push_str(&format!(": {reason}"));
+        self.0.root += self.0.message.len() - before;
+        self
+    }
+
     /// The class of the error.
     pub fn kind(&self) -> Kind {
         self.0.kind
@@ -156,19 +185,14 @@ impl Error {
         self.0.hint.as_deref()
     }
 
-    /// Whether the same thing may work when tried again.
-    pub fn is_transient(&self) -> bool {
-        self.0.transient
+    /// How the operation may be repeated; `None` if that is pointless.
+    pub fn retry(&self) -> Option<Retry> {
+        self.0.retry
     }
 
     /// Whether the destination refused a manifest because it lacks a blob or a child of it.
     pub fn is_missing_part(&self) -> bool {
         self.0.missing_part
-    }
-
-    /// How long the other side asked to be left alone, if it did.
-    pub fn wait(&self) -> Option<Duration> {
-        self.0.wait
     }
 }
 

@@ -127,7 +127,13 @@ fn a_helper_of_the_host_comes_before_the_store_and_the_store_before_the_file() {
 fn helpers_that_fail_are_named_and_no_secret_is() {
     let guarded = Guarded::new();
     let programs = Programs::new();
-    programs.helper("locked", "echo 'the keychain is locked'; exit 1");
+    programs.helper("locked", "echo 'the keychain is locked' >&2; exit 1");
+    // What is on standard output may be a secret, and standard error may repeat it.
+    programs.helper("leaks", &format!("{ANSWER}; echo 'no use for s3cret, ann' >&2; exit 4"));
+    programs.helper("half", r#"echo '{"Username":"ann","Secret":"s3cret'; echo 'cannot unlock' >&2; exit 5"#);
+    programs.helper("traced", r#"set -x; true '{"Username":"ann","Secret":"s3cret"}'; exit 6"#);
+    programs.helper("bare", "echo s3cret; exit 7");
+    programs.helper("flood", "yes 'noise of the keychain' | head -c 3000000 >&2; exit 8");
     programs.helper("torn", r#"echo '{"Username":"ann","Secret":"s3cret"'"#);
     programs.helper("list", r#"echo '["s3cret"]'"#);
     programs.helper("deaf", "exec <&-; exit 3");
@@ -141,12 +147,17 @@ fn helpers_that_fail_are_named_and_no_secret_is() {
         .says("docker-credential-locked")
         .says("the keychain is locked")
         .says("--src-creds");
+    run("leaks").exits(4).says("docker-credential-leaks").says("exit status: 4");
+    run("half").exits(4).says("exit status: 5: cannot unlock");
+    run("traced").exits(4).says("exit status: 6");
+    run("bare").exits(4).says("exit status: 7");
+    assert!(run("flood").exits(4).says("exit status: 8: noise of the keychain").stderr.len() < 2000);
     run("torn").exits(4).says("its answer is malformed");
     run("list").exits(4).says("its answer is malformed");
     run("deaf").exits(4).says("docker-credential-deaf");
     run("missing").exits(4).says("docker-credential-missing").says("No such file");
     // A name is no path and no command line.
-    run("../../bin/sh").exits(1).says("no name of a credential helper");
+    run("../../bin/sh").exits(1).says("invalid credential helper name");
     run("keys; touch x").exits(4).says("No such file");
 }
 
@@ -217,6 +228,8 @@ fn files_are_found_where_docker_and_podman_look() {
     no_secrets(run().env("XDG_RUNTIME_DIR", parent(&of_run, 2)).run().succeeds());
     no_secrets(run().env("XDG_CONFIG_HOME", parent(&of_config, 2)).run().succeeds());
     no_secrets(run().env("REGISTRY_AUTH_FILE", &named).run().succeeds());
+    let entries = format!(r#"{{"https://{}/v1/": {{"auth": "{BASIC}"}}}}"#, guarded.host());
+    no_secrets(guarded.inspect().home_file(".dockercfg", &entries).run().succeeds());
     no_secrets(run().args(["--authfile", &named]).run().succeeds());
     run().args(["--authfile", "/nowhere.json"]).run().exits(1).says("/nowhere.json");
     let torn = dir.path().join("torn.json");
@@ -256,4 +269,101 @@ fn what_is_given_comes_before_what_is_found_and_each_side_has_its_own() {
     assert!(!other.log().everything_said().contains(BASIC));
     // Secrets given on the command line do not stand in `--help`.
     reapify(["wrap", "--help"]).env("REAPIFY_SRC_CREDS", "ann:s3cret").run().succeeds().never_says(PASSWORD);
+}
+
+#[test]
+fn empty_credentials_are_none() {
+    // A public registry: tokens for those who do not log in, a refusal for a false name.
+    let registry = Registry::start();
+    let from = Image::small().in_registry(&registry, "app", "v1");
+    let bearer = Bearer { anonymous_pull: true, ..Bearer::new(USER, PASSWORD) };
+    registry.set(|s| s.auth = Auth::Bearer(bearer));
+    let host = registry.host();
+    let programs = Programs::new();
+    programs.helper("void", r#"echo '{"ServerURL":"","Username":"","Secret":""}'"#);
+    programs.helper("null", "echo null");
+    for config in [
+        format!(r#"{{"credHelpers": {{"{host}": "void"}}}}"#),
+        format!(r#"{{"credHelpers": {{"{host}": "null"}}}}"#),
+        format!(r#"{{"credHelpers": {{"{host}": ""}}, "credsStore": null, "auths": null}}"#),
+        r#"{"credsStore": "void"}"#.into(),
+        format!(r#"{{"auths": {{"{host}": {{"auth": "Og=="}}}}}}"#),
+        format!(r#"{{"auths": {{"{host}": {{"username": "", "password": ""}}}}}}"#),
+        format!(r#"{{"auths": {{"{host}": null}}}}"#),
+        "null".into(),
+        "\n".into(),
+        String::new(),
+    ] {
+        let run = reapify(["inspect", "--retries", "0", &from]).env("PATH", programs.path());
+        run.home_file(".docker/config.json", &config).run().succeeds();
+    }
+    let run = |args: &[&str]| reapify(["inspect", "--retries", "0", &from]).args(args).run();
+    run(&["--src-creds", ":"]).succeeds();
+    run(&["--authfile", "/dev/null"]).succeeds();
+    // What one file does not hold is looked for in the next.
+    let guarded = Guarded::new();
+    let run = guarded.inspect().home_file(".config/containers/auth.json", &guarded.knows("Og=="));
+    no_secrets(run.home_file(".docker/config.json", &guarded.knows(BASIC)).run().succeeds());
+}
+
+#[test]
+fn verify_sends_the_credentials_of_each_image_to_its_own_host() {
+    let guarded = Guarded::new();
+    let other = Registry::start();
+    let wrapped = other.name("copy", "v1");
+    reapify(["wrap", &guarded.from, &wrapped]).args(["--src-creds", "ann:s3cret"]).run().succeeds();
+    other.set(|s| s.auth = Auth::Basic { user: "eve".into(), password: "0ther".into() });
+    let verify = |args: &[&str]| {
+        guarded.registry.clear_log();
+        other.clear_log();
+        let command = ["verify", "-vvv", "--retries", "0", &wrapped, "--source", &guarded.from];
+        let outcome = reapify(command).args(args).stdin("s3cret\n").run();
+        assert!(!other.log().everything_said().contains(BASIC), "{outcome}");
+        assert!(!guarded.registry.log().everything_said().contains("ZXZlOjB0aGVy"), "{outcome}");
+        no_secrets(outcome.never_says("0ther").never_says("ZXZlOjB0aGVy"))
+    };
+    let both = ["--src-creds", "eve:0ther", "--source-creds", "ann:s3cret"];
+    verify(&both).succeeds();
+    verify(&["--src-creds", "eve:0ther", "--source-creds", "ann", "--source-password-stdin"]).succeeds();
+    // What was given for one host does not go to the other.
+    verify(&["--src-creds", "eve:0ther"]).exits(4);
+    verify(&["--source-creds", "ann:s3cret"]).exits(4);
+    verify(&["--src-creds", "x", "--src-password-stdin", "--source-creds", "y", "--source-password-stdin"])
+        .exits(2);
+    let from_env = reapify(["verify", &wrapped, "--source", &guarded.from])
+        .env("REAPIFY_SRC_CREDS", "eve:0ther")
+        .env("REAPIFY_SOURCE_CREDS", "ann:s3cret");
+    from_env.run().succeeds();
+}
+
+#[test]
+fn verify_uses_one_login_for_two_images_of_one_host() {
+    let guarded = Guarded::new();
+    let wrapped = guarded.registry.name("copy", "v1");
+    let creds = ["--src-creds", "ann:s3cret", "--dest-creds", "ann:s3cret"];
+    reapify(["wrap", &guarded.from, &wrapped]).args(creds).run().succeeds();
+    let verify = |args: &[&str]| {
+        let run = reapify(["verify", "--retries", "0", &wrapped, "--source", &guarded.from]).args(args);
+        no_secrets(run.stdin("s3cret\n").run())
+    };
+    verify(&["--src-creds", "ann:s3cret"]).succeeds();
+    // Standard input is read once.
+    verify(&["--src-creds", "ann", "--src-password-stdin"]).succeeds();
+    verify(&["--src-creds", "ann:s3cret", "--source-creds", "bob:wr0ng"]).exits(4);
+}
+
+#[test]
+fn standard_input_is_read_once_only() {
+    let guarded = Guarded::new();
+    let password = ["--src-creds", "ann", "--src-password-stdin"];
+    let second = ["--source-creds", "ann", "--source-password-stdin"];
+    for (image, source, args) in [
+        ("oci-archive:-", guarded.from.as_str(), &password[..]),
+        (&guarded.from, "oci-archive:-", &password[..]),
+        (&guarded.from, "oci-archive:-", &second[..]),
+        ("oci-archive:-", "docker-archive:-", &[]),
+    ] {
+        let run = reapify(["verify", image, "--source", source]).args(args).stdin("s3cret");
+        no_secrets(run.run().exits(2).says("standard input"));
+    }
 }

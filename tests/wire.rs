@@ -411,7 +411,7 @@ fn an_immutable_tag_is_told_as_such() {
         true => Act::Answer(Reply::error(409, "TAG_INVALID", "tag is immutable")),
         false => Act::Serve,
     });
-    wrap(&from, &registry.name("copy", "v1")).run().exits(4).says("does not let it move");
+    wrap(&from, &registry.name("copy", "v1")).run().exits(4).says("the tag v1 cannot be moved");
 }
 
 #[test]

@@ -10,7 +10,7 @@ use crate::read::select::{self, Selection};
 use crate::read::{Reader, Tree};
 use crate::reapers::Reapers;
 use crate::stats::Stats;
-use crate::transport::Source;
+use crate::transport::{Referrer, Source};
 use serde_json::{Value, json};
 use std::sync::Arc;
 
@@ -28,10 +28,10 @@ pub struct Args {
     from: SourceOptions,
 }
 
-pub async fn run(global: &Global, args: Args, console: &Console) -> Result<()> {
+pub async fn run(global: &Global, args: Args, _console: &Console) -> Result<()> {
     let location: Location = args.image.parse()?;
     let wanted = args.platform.iter().map(|p| p.parse()).collect::<Result<Vec<Platform>>>()?;
-    let mut places = Places::new(&args.from.network, console, Arc::new(Stats::default()));
+    let mut places = Places::new(&args.from.network, Arc::new(Stats::default()));
     let source = places.source(&location, &args.from).await?;
     let looking = look(source, &wanted);
     let (manifest, findings, referrers) =
@@ -56,7 +56,7 @@ pub async fn run(global: &Global, args: Args, console: &Console) -> Result<()> {
 async fn look(
     source: Arc<dyn Source>,
     wanted: &[Platform],
-) -> Result<(Manifest, Vec<Findings>, Vec<String>)> {
+) -> Result<(Manifest, Vec<Findings>, Vec<Referrer>)> {
     let manifest = source.manifest().await?;
     let reader = Reader::new(source.clone());
     let selection = Selection::new(&reader, &manifest, wanted).await?;
@@ -66,14 +66,15 @@ async fn look(
     };
     let is_meant = |child: &Descriptor| may_be_image(child) && selection.keeps(child);
     let tree = reader.tree(manifest.clone(), &is_meant).await?;
-    if matches!(tree, Tree::Other) {
-        return Err(crate::rewrite::artifact(&manifest.media_type));
+    if matches!(tree, Tree::Other(_)) {
+        return Err(crate::rewrite::artifact(manifest.artifact_type()));
     }
-    if let Tree::Image(image) = &tree {
+    if let Tree::Image(image, _) = &tree {
         select::check_alone(image.config.platform().ok(), wanted)?;
     }
     let reapers = Reapers::default();
-    let findings: Vec<Findings> = tree.images().iter().map(|image| inspect(image, &reapers)).collect();
+    let findings: Vec<Findings> =
+        tree.images().iter().map(|(image, listed)| inspect(image, listed.as_ref(), &reapers)).collect();
     if findings.is_empty() {
         return Err(Error::unsupported("the index holds no container image"));
     }
@@ -81,7 +82,12 @@ async fn look(
     Ok((manifest, findings, referrers))
 }
 
-fn text_of(location: &Location, manifest: &Manifest, findings: &[Findings], referrers: &[String]) -> String {
+fn text_of(
+    location: &Location,
+    manifest: &Manifest,
+    findings: &[Findings],
+    referrers: &[Referrer],
+) -> String {
     let mut lines = vec![format!("{}@{}", location.without_target(), manifest.digest)];
     for image in findings {
         let mut row = |name: &str, value: String| lines.push(format!("  {name:<9}{}", printable(&value)));
@@ -110,16 +116,16 @@ fn text_of(location: &Location, manifest: &Manifest, findings: &[Findings], refe
         }
         row("layers", image.layers.to_string());
     }
-    lines.extend(referrers.iter().map(|r| format!("  refers   {}", printable(r))));
+    lines.extend(referrers.iter().map(|r| format!("  refers   {}", printable(&r.to_string()))));
     lines.join("\n")
 }
 
-fn json_of(location: &Location, manifest: &Manifest, findings: &[Findings], referrers: &[String]) -> Value {
+fn json_of(location: &Location, manifest: &Manifest, findings: &[Findings], referrers: &[Referrer]) -> Value {
     json!({
         "image": location.to_string(),
         "digest": manifest.digest,
         "media_type": manifest.media_type,
-        "referrers": referrers,
+        "referrers": referrers.iter().map(ToString::to_string).collect::<Vec<_>>(),
         "platforms": findings.iter().map(|image| json!({
             "platform": image.platform.to_string(),
             "digest": image.digest,

@@ -1,6 +1,7 @@
 //! The command line: options become typed plans here, and only here is anything printed.
 
 mod inspect;
+mod log;
 mod options;
 mod output;
 mod places;
@@ -68,6 +69,7 @@ enum Command {
 /// Parses the command line, runs it, and turns the outcome into an exit code.
 pub fn main() -> ExitCode {
     let cli = Cli::parse();
+    log::start(cli.global.verbose, cli.global.quiet);
     let console = Console::new(cli.global.verbose, cli.global.quiet);
     match run(cli, &console) {
         Ok(()) => ExitCode::SUCCESS,

@@ -1,8 +1,8 @@
 //! Options that several commands share.
 
-use crate::credentials::{Credentials, Store};
+use crate::credentials::{Credentials, Login, Store};
 use crate::error::{Context, Error, Result};
-use crate::registry::{HostOptions, Upload};
+use crate::registry::{Authority, HostOptions, Upload};
 use clap::{Args, ValueEnum};
 use std::io::Read;
 use std::path::PathBuf;
@@ -45,6 +45,18 @@ pub struct SourceOptions {
     pub network: NetworkOptions,
 }
 
+/// Options of `verify` for the image of `--source`.
+#[derive(Args)]
+#[command(next_help_heading = "Registry options")]
+pub struct ExpectedOptions {
+    /// Credentials for the image of --source, if its host is not that of IMAGE
+    #[arg(long, value_name = "USER[:PASSWORD]", env = "REAPIFY_SOURCE_CREDS", hide_env_values = true)]
+    source_creds: Option<String>,
+    /// Read the password for the image of --source from standard input
+    #[arg(long, requires = "source", requires = "source_creds", conflicts_with = "src_password_stdin")]
+    source_password_stdin: bool,
+}
+
 /// Options of commands that write an image.
 #[derive(Args)]
 #[command(next_help_heading = "Registry options")]
@@ -70,10 +82,11 @@ pub struct NetworkOptions {
     /// The only file to read credentials from [default: podman's auth.json, then docker's config.json]
     #[arg(long, value_name = "FILE")]
     authfile: Option<PathBuf>,
-    /// Trust the certificate authorities in this file, too
-    #[arg(long, value_name = "FILE")]
-    ca_file: Option<PathBuf>,
-    /// Speak plain HTTP with this host (loopback does so anyway)
+    /// Trust the CA certificates in this file, or a server's own, for one host or for all; may be repeated. Loopback is
+    /// spoken to in TLS only if it is the HOST here, in certs.d or of --insecure
+    #[arg(long, value_name = "[HOST=]FILE")]
+    ca_file: Vec<Authority>,
+    /// Speak plain HTTP with this host (the default for loopback)
     #[arg(long, value_name = "HOST")]
     plain_http: Vec<String>,
     /// Do not check the certificate of this host
@@ -82,6 +95,12 @@ pub struct NetworkOptions {
     /// How often a request that failed is tried again
     #[arg(long, value_name = "N", default_value_t = 5)]
     pub retries: u32,
+    /// How long a registry may be silent
+    #[arg(long, value_name = "SECONDS", default_value_t = 60, value_parser = clap::value_parser!(u64).range(1..))]
+    pub timeout: u64,
+    /// How long a registry may take to store a blob or a manifest that it has received
+    #[arg(long, value_name = "SECONDS", default_value_t = 600, value_parser = clap::value_parser!(u64).range(1..))]
+    pub commit_timeout: u64,
     // All the layers that an image may have, in one go (`scripts/bench --only many --with '--jobs N'`).
     /// How many requests may be under way at once to one host
     #[arg(long, value_name = "N", default_value_t = 128, value_parser = clap::value_parser!(u16).range(1..))]
@@ -113,27 +132,72 @@ impl NetworkOptions {
         HostOptions {
             plain_http: self.plain_http.clone(),
             insecure: self.insecure.clone(),
-            ca_file: self.ca_file.clone(),
+            authorities: self.ca_file.clone(),
         }
     }
 }
 
-impl SourceOptions {
-    /// The credentials that were given for the source.
-    pub fn credentials(&self) -> Result<Option<Credentials>> {
-        given(self.src_creds.as_deref(), self.src_password_stdin)
-    }
+/// Credentials for one place, as they stand on the command line. They are never used for another place.
+#[derive(Clone, Copy)]
+pub struct Given<'a> {
+    option: &'static str,
+    variable: &'static str,
+    text: Option<&'a str>,
+    from_stdin: bool,
+}
 
+impl Given<'_> {
     /// Whether standard input is a password.
     pub fn takes_stdin(&self) -> bool {
-        self.src_password_stdin
+        self.from_stdin
+    }
+
+    /// Reads the credentials, and the password from standard input if it is there.
+    pub fn login(&self) -> Result<Option<Login>> {
+        let Some(text) = self.text.filter(|t| !t.is_empty()) else { return Ok(None) };
+        let from_variable = std::env::var(self.variable).is_ok_and(|value| value == text);
+        let place = if from_variable { self.variable } else { self.option };
+        if !self.from_stdin {
+            return Ok(Some(Login::given(place, Credentials::from_user_password(text))));
+        }
+        if text.contains(':') {
+            return Err(Error::usage(format!("{place} already contains a password"))
+                .hint("drop it, or the option that reads one from standard input"));
+        }
+        Ok(Some(Login::given(place, Credentials::basic(text, password_from_stdin()?))))
+    }
+}
+
+fn password_from_stdin() -> Result<String> {
+    let mut password = String::new();
+    std::io::stdin()
+        .take(64 << 10)
+        .read_to_string(&mut password)
+        .context(|| "the password on standard input")?;
+    Ok(password.trim_end_matches(['\n', '\r']).into())
+}
+
+impl SourceOptions {
+    /// The credentials for the source.
+    pub fn given(&self) -> Given<'_> {
+        Given {
+            option: "--src-creds",
+            variable: "REAPIFY_SRC_CREDS",
+            text: self.src_creds.as_deref(),
+            from_stdin: self.src_password_stdin,
+        }
     }
 }
 
 impl DestinationOptions {
-    /// The credentials that were given for the destination.
-    pub fn credentials(&self) -> Result<Option<Credentials>> {
-        given(self.dest_creds.as_deref(), self.dest_password_stdin)
+    /// The credentials for the destination.
+    pub fn given(&self) -> Given<'_> {
+        Given {
+            option: "--dest-creds",
+            variable: "REAPIFY_DEST_CREDS",
+            text: self.dest_creds.as_deref(),
+            from_stdin: self.dest_password_stdin,
+        }
     }
 
     /// Whether standard input is a password.
@@ -142,19 +206,14 @@ impl DestinationOptions {
     }
 }
 
-fn given(text: Option<&str>, from_stdin: bool) -> Result<Option<Credentials>> {
-    let Some(text) = text.filter(|t| !t.is_empty()) else { return Ok(None) };
-    if !from_stdin {
-        return Ok(Some(Credentials::from_user_password(text)));
+impl ExpectedOptions {
+    /// The credentials for the image that another one is compared with.
+    pub fn given(&self) -> Given<'_> {
+        Given {
+            option: "--source-creds",
+            variable: "REAPIFY_SOURCE_CREDS",
+            text: self.source_creds.as_deref(),
+            from_stdin: self.source_password_stdin,
+        }
     }
-    if text.contains(':') {
-        return Err(Error::usage("a password was given, and another one is to be read from standard input"));
-    }
-    let mut password = String::new();
-    std::io::stdin()
-        .take(64 << 10)
-        .read_to_string(&mut password)
-        .context(|| "the password on standard input")?;
-    let password = password.trim_end_matches(['\n', '\r']);
-    Ok(Some(Credentials::Basic { user: text.into(), password: password.into() }))
 }

@@ -1,12 +1,11 @@
 //! From locations to transports: one client for a registry, whichever sides are on it.
 
 use super::options::{DestinationOptions, NetworkOptions, SourceOptions};
-use super::output::Console;
-use crate::credentials::Credentials;
+use crate::credentials::{Credentials, Login};
 use crate::error::{Error, Result};
 use crate::image::Location;
 use crate::image::Reference;
-use crate::registry::{Client, Options, Repository};
+use crate::registry::{Client, Options, Policy, Repository, Timeouts};
 use crate::stats::Stats;
 use crate::transport::docker_archive::{DockerArchive, DockerArchiveSink};
 use crate::transport::layout::Layout;
@@ -24,28 +23,39 @@ pub struct Places<'a> {
 
 impl<'a> Places<'a> {
     /// Nothing is opened yet.
-    pub fn new(network: &'a NetworkOptions, console: &Console, stats: Arc<Stats>) -> Self {
+    pub fn new(network: &'a NetworkOptions, stats: Arc<Stats>) -> Self {
+        let seconds = Duration::from_secs;
         let options = Options {
-            retries: network.retries,
-            backoff: Duration::from_millis(250),
-            stall: Duration::from_secs(60),
-            connect: Duration::from_secs(15),
+            retry: Policy {
+                retries: network.retries,
+                backoff: Duration::from_millis(250),
+                total: seconds(300),
+            },
+            timeouts: Timeouts {
+                connect: seconds(15),
+                stall: seconds(network.timeout),
+                commit: seconds(network.commit_timeout),
+            },
             jobs: network.jobs.into(),
             upload: None,
+            governors: Arc::default(),
             stats,
-            trace: console.trace(),
         };
         Places { network, options, clients: Vec::new() }
     }
 
     /// Opens the place of an image.
     pub async fn source(&mut self, location: &Location, options: &SourceOptions) -> Result<Arc<dyn Source>> {
-        if location.is_pipe() && options.takes_stdin() {
+        if location.is_pipe() && options.given().takes_stdin() {
             return Err(stdin_twice());
         }
+        self.source_as(location, options.given().login()?).await
+    }
+
+    /// Opens the place of an image, with the credentials that were given for it.
+    pub async fn source_as(&mut self, location: &Location, given: Option<Login>) -> Result<Arc<dyn Source>> {
         Ok(match location {
             Location::Registry(name) => {
-                let given = options.credentials()?;
                 Arc::new(Repository::source(self.client(name, given).await?, name.clone()))
             }
             Location::Layout { dir, image } => Arc::new(Layout::new(dir.clone(), image.clone())),
@@ -68,7 +78,7 @@ impl<'a> Places<'a> {
     ) -> Result<Arc<dyn Sink>> {
         Ok(match location {
             Location::Registry(name) => {
-                let given = options.credentials()?;
+                let given = options.given().login()?;
                 Arc::new(Repository::sink(self.client(name, given).await?, name.clone()))
             }
             Location::Layout { dir, image } => {
@@ -86,18 +96,22 @@ impl<'a> Places<'a> {
         })
     }
 
-    async fn client(&mut self, name: &Reference, given: Option<Credentials>) -> Result<Arc<Client>> {
-        let credentials = match given {
-            Some(credentials) => credentials,
+    async fn client(&mut self, name: &Reference, given: Option<Login>) -> Result<Arc<Client>> {
+        let login = match given {
+            Some(login) => login,
             None => self.network.store().lookup(name.host(), name.repository()).await?,
         };
-        let known =
-            self.clients.iter().find(|(host, as_whom, _)| host == name.host() && *as_whom == credentials);
+        let known = self
+            .clients
+            .iter()
+            .find(|(host, as_whom, _)| host == name.host() && *as_whom == login.credentials);
         if let Some((_, _, client)) = known {
             return Ok(client.clone());
         }
         let options = Options { upload: self.network.upload(name.host())?, ..self.options.clone() };
-        let client = Arc::new(Client::new(name.host(), credentials.clone(), &self.network.hosts(), options)?);
+        let hosts = self.network.hosts();
+        let credentials = login.credentials.clone();
+        let client = Arc::new(Client::new(name.host(), login, &hosts, options)?);
         self.clients.push((name.host().into(), credentials, client.clone()));
         Ok(client)
     }
@@ -127,9 +141,17 @@ pub fn located(error: Error, image: &Location, others: &[&Location]) -> Error {
     if std::iter::once(&image).chain(others).any(is_named) { error } else { error.context(image) }
 }
 
+/// Whether both are on one registry host.
+pub fn same_host(one: &Location, other: &Location) -> bool {
+    match (one, other) {
+        (Location::Registry(one), Location::Registry(other)) => one.host() == other.host(),
+        _ => false,
+    }
+}
+
 /// Standard input serves one purpose.
 pub fn stdin_twice() -> Error {
-    Error::usage("standard input cannot be both the image and a password")
+    Error::usage("standard input can be read once only: as an image or as a password")
 }
 
 fn no_daemon() -> Error {

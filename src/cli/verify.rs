@@ -1,8 +1,9 @@
 //! `reapify verify`
 
-use super::options::{Format, Global, SourceOptions};
+use super::options::{ExpectedOptions, Format, Global, SourceOptions};
 use super::output::{Console, result};
 use super::places::{self, Places};
+use crate::credentials::Login;
 use crate::error::Result;
 use crate::image::Location;
 use crate::stats::Stats;
@@ -22,15 +23,42 @@ pub struct Args {
     deep: bool,
     #[command(flatten)]
     from: SourceOptions,
+    #[command(flatten)]
+    expected: ExpectedOptions,
+}
+
+impl Args {
+    /// The logins for the image and for its source. What was given for the image serves the source too where both are
+    /// on one host, and goes to no other.
+    fn logins(&self, image: &Location, source: Option<&Location>) -> Result<(Option<Login>, Option<Login>)> {
+        let (of_image, of_source) = (self.from.given(), self.expected.given());
+        let uses = [
+            image.is_pipe(),
+            source.is_some_and(Location::is_pipe),
+            of_image.takes_stdin(),
+            of_source.takes_stdin(),
+        ];
+        if uses.iter().filter(|used| **used).count() > 1 {
+            return Err(places::stdin_twice());
+        }
+        let login = of_image.login()?;
+        let other = match source {
+            Some(source) if places::same_host(image, source) => of_source.login()?.or_else(|| login.clone()),
+            Some(_) => of_source.login()?,
+            None => None,
+        };
+        Ok((login, other))
+    }
 }
 
 pub async fn run(global: &Global, args: Args, console: &Console) -> Result<()> {
     let location: Location = args.image.parse()?;
     let expected = args.source.as_deref().map(str::parse::<Location>).transpose()?;
-    let mut places = Places::new(&args.from.network, console, Arc::new(Stats::default()));
-    let image = places.source(&location, &args.from).await?;
+    let mut places = Places::new(&args.from.network, Arc::new(Stats::default()));
+    let (login, other) = args.logins(&location, expected.as_ref())?;
+    let image = places.source_as(&location, login).await?;
     let source = match &expected {
-        Some(expected) => Some(places.source(expected, &args.from).await?),
+        Some(expected) => Some(places.source_as(expected, other).await?),
         None => None,
     };
     let verifying = verify(image, source, args.deep);

@@ -6,7 +6,7 @@ use super::output::{Console, Outcome};
 use super::places::{self, Places};
 use crate::engine::{self, Attestations, Job, Task};
 use crate::error::{Context, Error, Result};
-use crate::image::{Location, Platform};
+use crate::image::{ImagePath, Location, Platform};
 use crate::reapers::Reapers;
 use crate::rewrite::{IfInit, Policy};
 use crate::stats::Stats;
@@ -56,6 +56,12 @@ pub struct Args {
     /// Put an in-toto statement of what was done beside the result, as its referrer
     #[arg(long, conflicts_with = "dry_run")]
     provenance: bool,
+    /// Fail if an image of an index cannot be wrapped, instead of carrying it over
+    #[arg(long)]
+    strict: bool,
+    /// Ask the destination for every blob of what it holds already, and send those that it lacks
+    #[arg(long)]
+    recheck: bool,
     /// Show what would change and what would be sent, and send nothing
     #[arg(long)]
     dry_run: bool,
@@ -101,7 +107,7 @@ impl Args {
     }
 
     fn task(&self) -> Result<engine::Wrap> {
-        Policy::check_path(&self.path)?;
+        let path = ImagePath::of_program(&self.path)?;
         let mut reapers = Reapers::default();
         for given in &self.reaper {
             let (platform, file) = match given.split_once('=') {
@@ -122,7 +128,7 @@ impl Args {
         Ok(engine::Wrap {
             reapers,
             policy: Policy {
-                path: self.path.clone(),
+                path,
                 args,
                 if_init: match self.if_init {
                     InitChoice::Skip => IfInit::Skip,
@@ -135,6 +141,7 @@ impl Args {
             },
             platforms,
             replace: self.replace,
+            strict: self.strict,
         })
     }
 }
@@ -158,7 +165,7 @@ fn check_args(args: &[String]) -> Result<()> {
 pub async fn run(global: &Global, args: Args, console: &Console) -> Result<()> {
     let task = Task::Wrap(args.task()?);
     let places = (args.source.parse::<Location>()?, Location::destination(&args.destination)?);
-    let mode = Mode { dry_run: args.dry_run, provenance: args.provenance };
+    let mode = Mode { dry_run: args.dry_run, provenance: args.provenance, recheck: args.recheck };
     transform(global, task, places, &args.from, &args.to, mode, console).await
 }
 
@@ -167,6 +174,7 @@ pub async fn run(global: &Global, args: Args, console: &Console) -> Result<()> {
 pub struct Mode {
     pub dry_run: bool,
     pub provenance: bool,
+    pub recheck: bool,
 }
 
 /// What `wrap` and `unwrap` have in common: all but the task.
@@ -184,7 +192,7 @@ pub async fn transform(
         return Err(places::stdin_twice());
     }
     let stats = Arc::new(Stats::default());
-    let mut places = Places::new(&from.network, console, stats.clone());
+    let mut places = Places::new(&from.network, stats.clone());
     // The destination first: its scope leads in the request for a token.
     let sink = places.sink(&destination, &source, to, mode.dry_run).await?;
     let job = Job {
@@ -193,6 +201,7 @@ pub async fn transform(
         in_place: places::same(&source, &destination),
         task,
         provenance: mode.provenance,
+        recheck: mode.recheck,
         referrers: mode.provenance || global.verbose > 0,
         streams: STREAMS,
         stats: stats.clone(),
@@ -212,7 +221,7 @@ pub async fn transform(
         report: &report,
         stats: &stats,
         elapsed: begun.elapsed(),
-        changes: changes.as_deref(),
+        changes: changes.as_ref(),
     };
     outcome.tell(global.output, to.digest_file.as_deref(), console)
 }

@@ -3,136 +3,174 @@
 use super::Credentials;
 use crate::error::{Error, Result};
 use base64::Engine as _;
-use serde::Deserialize;
-use std::collections::BTreeMap;
-use std::env;
-use std::path::{Path, PathBuf};
+use serde_json::{Map, Value};
+use std::path::Path;
 
 /// The key of Docker Hub in docker's files and helpers.
 const DOCKER_HUB: &str = "https://index.docker.io/v1/";
 
-#[derive(Deserialize, Default)]
-#[serde(rename_all = "camelCase", default)]
-struct Config {
-    auths: BTreeMap<String, Auth>,
-    cred_helpers: BTreeMap<String, String>,
-    creds_store: String,
+/// The layout of a credential file.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Format {
+    /// `auths`, `credHelpers` and `credsStore`.
+    Config,
+    /// Docker's old `.dockercfg`: the content of `auths` alone.
+    Legacy,
 }
 
-#[derive(Deserialize, Default)]
-#[serde(default)]
-struct Auth {
-    auth: Option<String>,
-    username: Option<String>,
-    password: Option<String>,
-    identitytoken: Option<String>,
+/// A credential file that was parsed. What tools leave behind where there is nothing to say counts as absent: an
+/// empty file, `null` for any value, an empty name of a helper.
+pub struct Logins<'a> {
+    path: &'a Path,
+    format: Format,
+    root: Map<String, Value>,
 }
 
 /// What a file says about a registry.
 #[derive(Debug, PartialEq)]
 pub enum Entry {
+    /// Credentials.
     Found(Credentials),
     /// Ask this program. `optional`: it is the store for all registries, and may know nothing of this one.
     Helper {
+        /// What follows `docker-credential-` in the program's name.
         name: String,
+        /// Whether `auths` of the same file counts where the helper has nothing.
         optional: bool,
     },
+    /// Nothing.
     Nothing,
 }
 
-/// The files that are read, in this order: podman's, then docker's.
-pub fn default_paths() -> Vec<PathBuf> {
-    let mut paths = Vec::new();
-    let var = |name: &str| env::var_os(name).filter(|v| !v.is_empty()).map(PathBuf::from);
-    if let Some(file) = var("REGISTRY_AUTH_FILE") {
-        return vec![file];
+impl<'a> Logins<'a> {
+    /// Parses the text of a file.
+    pub fn parse(text: &str, path: &'a Path, format: Format) -> Result<Self> {
+        let text = text.trim_start_matches('\u{feff}').trim();
+        let root = match text {
+            "" => Value::Null,
+            text => serde_json::from_str(text).map_err(|e| {
+                // The message of the parser could quote a secret; its place is enough.
+                let (line, column) = (e.line(), e.column());
+                let place = path.display();
+                Error::other(format!(
+                    "the credentials in {place} are malformed at line {line}, column {column}"
+                ))
+            })?,
+        };
+        let root = match root {
+            Value::Null => Map::new(),
+            Value::Object(map) => map,
+            _ => return Err(Error::other(format!("{} is not a JSON object", path.display()))),
+        };
+        Ok(Logins { path, format, root })
     }
-    if let Some(dir) = var("XDG_RUNTIME_DIR") {
-        paths.push(dir.join("containers/auth.json"));
-    }
-    let config = var("XDG_CONFIG_HOME").or_else(|| var("HOME").map(|h| h.join(".config")));
-    paths.extend(config.map(|dir| dir.join("containers/auth.json")));
-    let docker = var("DOCKER_CONFIG").or_else(|| var("HOME").map(|h| h.join(".docker")));
-    paths.extend(docker.map(|dir| dir.join("config.json")));
-    paths
-}
 
-/// The text of a file; `None` if it may be missing and is.
-pub fn read(path: &Path, must_exist: bool) -> Result<Option<String>> {
-    match std::fs::read_to_string(path) {
-        Ok(text) => Ok(Some(text)),
-        Err(e) if e.kind() == std::io::ErrorKind::NotFound && !must_exist => Ok(None),
-        Err(e) => Err(Error::other(format!("cannot read the credentials in {}: {e}", path.display()))),
-    }
-}
-
-/// Looks a repository up: `credHelpers` before `credsStore` before `auths`.
-pub fn find(text: &str, host: &str, repository: &str, path: &Path) -> Result<Entry> {
-    let config = parse(text, path)?;
-    let names = host_names(host);
-    if let Some(helper) = names.iter().find_map(|name| config.cred_helpers.get(name)) {
-        return Ok(Entry::Helper { name: helper.clone(), optional: false });
-    }
-    if !config.creds_store.is_empty() {
-        return Ok(Entry::Helper { name: config.creds_store, optional: true });
-    }
-    Ok(find_auths(text, host, repository, path)?.map_or(Entry::Nothing, Entry::Found))
-}
-
-/// Looks a repository up in `auths` only: the longest namespace that holds it, then the host.
-pub fn find_auths(text: &str, host: &str, repository: &str, path: &Path) -> Result<Option<Credentials>> {
-    let config = parse(text, path)?;
-    let mut prefix = Some(repository);
-    while let Some(namespace) = prefix {
-        for name in host_names(host) {
-            let key = format!("{name}/{namespace}");
-            if let Some(auth) = config.auths.get(&key) {
-                return credentials(auth, &key, path);
+    /// Looks a repository up: `credHelpers` before `credsStore` before `auths`.
+    pub fn find(&self, host: &str, repository: &str) -> Result<Entry> {
+        if self.format == Format::Config {
+            if let Some(helpers) = self.object(&self.root, "credHelpers")? {
+                for name in host_names(host) {
+                    match self.text(helpers, &name)? {
+                        // As docker has it: this host is kept in the file, whatever the store.
+                        Some("") => return self.found(host, repository),
+                        Some(helper) => return Ok(Entry::Helper { name: helper.into(), optional: false }),
+                        None => {}
+                    }
+                }
+            }
+            if let Some(store) = self.text(&self.root, "credsStore")?.filter(|s| !s.is_empty()) {
+                return Ok(Entry::Helper { name: store.into(), optional: true });
             }
         }
-        prefix = namespace.rsplit_once('/').map(|p| p.0);
+        self.found(host, repository)
     }
-    let names = host_names(host);
-    let found =
-        config.auths.iter().find(|(key, _)| names.iter().any(|n| n == plain_host(key) && is_host(key)));
-    match found {
-        Some((key, auth)) => credentials(auth, key, path),
-        None => Ok(None),
-    }
-}
 
-fn parse(text: &str, path: &Path) -> Result<Config> {
-    serde_json::from_str(text).map_err(|e| {
-        // The message of the parser could quote a secret; its place is enough.
-        Error::other(format!(
-            "the credentials in {} are malformed at line {}, column {}",
-            path.display(),
-            e.line(),
-            e.column()
-        ))
-    })
-}
+    fn found(&self, host: &str, repository: &str) -> Result<Entry> {
+        Ok(match self.auths(host, repository)? {
+            Credentials::Anonymous => Entry::Nothing,
+            credentials => Entry::Found(credentials),
+        })
+    }
 
-fn credentials(auth: &Auth, key: &str, path: &Path) -> Result<Option<Credentials>> {
-    let bad =
-        || Error::other(format!("the `auth` of {key:?} in {} is no base64 of user:password", path.display()));
-    if let Some(token) = auth.identitytoken.as_deref().filter(|t| !t.is_empty()) {
-        return Ok(Some(Credentials::Identity(token.into())));
-    }
-    if let Some(encoded) = auth.auth.as_deref().filter(|a| !a.is_empty()) {
-        let decoded = base64::engine::general_purpose::STANDARD.decode(encoded.trim()).map_err(|_| bad())?;
-        let text = String::from_utf8(decoded).map_err(|_| bad())?;
-        let (user, password) = text.split_once(':').ok_or_else(bad)?;
-        let password = password.trim_end_matches('\0');
-        return Ok(Some(Credentials::Basic { user: user.into(), password: password.into() }));
-    }
-    Ok(match (&auth.username, &auth.password) {
-        (Some(user), Some(password)) => {
-            Some(Credentials::Basic { user: user.clone(), password: password.clone() })
+    /// Looks a repository up in `auths` only: the longest namespace that holds it, then the host.
+    pub fn auths(&self, host: &str, repository: &str) -> Result<Credentials> {
+        let auths = match self.format {
+            Format::Config => self.object(&self.root, "auths")?,
+            Format::Legacy => Some(&self.root),
+        };
+        let Some(auths) = auths else { return Ok(Credentials::Anonymous) };
+        let names = host_names(host);
+        let mut prefix = Some(repository);
+        while let Some(namespace) = prefix {
+            for name in &names {
+                let key = format!("{name}/{namespace}");
+                if let Some(entry) = self.object(auths, &key)? {
+                    return self.credentials(entry, &key);
+                }
+            }
+            prefix = namespace.rsplit_once('/').map(|p| p.0);
         }
-        // `docker login` with a store leaves an empty entry behind.
-        _ => None,
-    })
+        for key in auths.keys().filter(|key| is_host(key) && names.iter().any(|name| name == plain_host(key)))
+        {
+            if let Some(entry) = self.object(auths, key)? {
+                return self.credentials(entry, key);
+            }
+        }
+        Ok(Credentials::Anonymous)
+    }
+
+    fn credentials(&self, entry: &Map<String, Value>, key: &str) -> Result<Credentials> {
+        let text = |name: &str| self.text(entry, name).map(Option::unwrap_or_default);
+        let token = text("identitytoken")?;
+        if !token.is_empty() {
+            return Ok(Credentials::Identity(token.into()));
+        }
+        let encoded = text("auth")?;
+        if encoded.is_empty() {
+            // `docker login` with a store leaves an empty entry behind.
+            return Ok(Credentials::basic(text("username")?, text("password")?));
+        }
+        let decoded = base64::engine::general_purpose::STANDARD.decode(encoded.trim());
+        let decoded = decoded.ok().and_then(|bytes| String::from_utf8(bytes).ok());
+        match decoded.as_deref().and_then(|text| text.split_once(':')) {
+            Some((user, password)) => Ok(Credentials::basic(user, password.trim_end_matches('\0'))),
+            None => Err(self.invalid(&format!("`auth` of {key:?}"), "base64 of user:password")),
+        }
+    }
+
+    /// A member that is an object; `null` is absent.
+    fn object<'m>(&self, map: &'m Map<String, Value>, name: &str) -> Result<Option<&'m Map<String, Value>>> {
+        match map.get(name) {
+            None | Some(Value::Null) => Ok(None),
+            Some(Value::Object(object)) => Ok(Some(object)),
+            Some(_) => Err(self.invalid(&format!("{name:?}"), "a JSON object")),
+        }
+    }
+
+    /// A member that is a string; `null` is absent.
+    fn text<'m>(&self, map: &'m Map<String, Value>, name: &str) -> Result<Option<&'m str>> {
+        match map.get(name) {
+            None | Some(Value::Null) => Ok(None),
+            Some(Value::String(text)) => Ok(Some(text)),
+            Some(_) => Err(self.invalid(&format!("{name:?}"), "a string")),
+        }
+    }
+
+    fn invalid(&self, what: &str, wanted: &str) -> Error {
+        Error::other(format!("invalid credentials in {}: {what} is not {wanted}", self.path.display()))
+    }
+}
+
+/// The text of a file; `None` if it may be missing and is. What lies in a directory that this user may not enter is
+/// another user's.
+pub fn read(path: &Path, must_exist: bool) -> Result<Option<String>> {
+    use std::io::ErrorKind::{NotADirectory, NotFound, PermissionDenied};
+    match std::fs::read_to_string(path) {
+        Ok(text) => Ok(Some(text)),
+        Err(e) if matches!(e.kind(), NotFound | NotADirectory) && !must_exist => Ok(None),
+        Err(e) if e.kind() == PermissionDenied && !must_exist && std::fs::metadata(path).is_err() => Ok(None),
+        Err(e) => Err(Error::other(format!("cannot read the credentials in {}: {e}", path.display()))),
+    }
 }
 
 /// The host of a key: without scheme and path.
@@ -169,8 +207,8 @@ pub fn server_name(host: &str) -> String {
 mod tests {
     use super::*;
 
-    fn basic(user: &str) -> Option<Credentials> {
-        Some(Credentials::Basic { user: user.into(), password: "p".into() })
+    fn parse(text: &str) -> Result<Logins<'_>> {
+        Logins::parse(text, Path::new("some/file"), Format::Config)
     }
 
     fn auth(user: &str) -> String {
@@ -179,42 +217,80 @@ mod tests {
 
     #[test]
     fn keys_of_all_shapes_are_found() {
-        let text = format!(
-            r#"{{"auths":{{"https://index.docker.io/v1/":{},"example.com":{},"example.com/team/app":{},"example.com/team":{},"https://plain.example/v2/":{},"other.example":{{}},"user.example":{{"username":"u","password":"p"}},"id.example":{{"identitytoken":"t"}}}}}}"#,
+        let entries = format!(
+            r#"{{"https://index.docker.io/v1/":{},"example.com":{},"example.com/team/app":{},"example.com/team":{},"https://plain.example/v2/":{},"other.example":{{}},"user.example":{{"username":"u","password":"p"}},"id.example":{{"identitytoken":"t"}}}}"#,
             auth("hub"),
             auth("host"),
             auth("app"),
             auth("team"),
             auth("plain")
         );
-        let find = |host, repository| find_auths(&text, host, repository, Path::new("f")).unwrap();
-        assert_eq!(find("docker.io", "library/x"), basic("hub"));
-        assert_eq!(find("example.com", "x"), basic("host"));
-        assert_eq!(find("example.com", "team/app"), basic("app"));
-        assert_eq!(find("example.com", "team/app/sub"), basic("app"));
-        assert_eq!(find("example.com", "team/other"), basic("team"));
-        assert_eq!(find("plain.example", "x"), basic("plain"));
-        assert_eq!(find("other.example", "x"), None);
-        assert_eq!(find("user.example", "x"), basic("u"));
-        assert_eq!(find("id.example", "x"), Some(Credentials::Identity("t".into())));
-        assert_eq!(find("example.com:5000", "x"), None);
+        let basic = |user: &str| Credentials::basic(user, "p");
+        for (text, format) in
+            [(format!(r#"{{"auths":{entries}}}"#), Format::Config), (entries.clone(), Format::Legacy)]
+        {
+            let logins = Logins::parse(&text, Path::new("f"), format).unwrap();
+            let find = |host, repository| logins.auths(host, repository).unwrap();
+            assert_eq!(find("docker.io", "library/x"), basic("hub"));
+            assert_eq!(find("example.com", "x"), basic("host"));
+            assert_eq!(find("example.com", "team/app"), basic("app"));
+            assert_eq!(find("example.com", "team/app/sub"), basic("app"));
+            assert_eq!(find("example.com", "team/other"), basic("team"));
+            assert_eq!(find("plain.example", "x"), basic("plain"));
+            assert_eq!(find("other.example", "x"), Credentials::Anonymous);
+            assert_eq!(find("user.example", "x"), basic("u"));
+            assert_eq!(find("id.example", "x"), Credentials::Identity("t".into()));
+            assert_eq!(find("example.com:5000", "x"), Credentials::Anonymous);
+        }
     }
 
     #[test]
     fn helpers_come_before_the_store_and_the_store_before_the_file() {
         let text = format!(
-            r#"{{"auths":{{"a.example":{}}},"credHelpers":{{"b.example":"b"}},"credsStore":"s"}}"#,
+            r#"{{"auths":{{"a.example":{0},"c.example":{0}}},"credHelpers":{{"b.example":"b","c.example":""}},"credsStore":"s"}}"#,
             auth("a")
         );
-        let get = |host| find(&text, host, "x", Path::new("f")).unwrap();
+        let logins = parse(&text).unwrap();
+        let get = |host| logins.find(host, "x").unwrap();
         assert_eq!(get("b.example"), Entry::Helper { name: "b".into(), optional: false });
         assert_eq!(get("a.example"), Entry::Helper { name: "s".into(), optional: true });
+        assert_eq!(get("c.example"), Entry::Found(Credentials::basic("a", "p")));
+    }
+
+    #[test]
+    fn absent_in_every_spelling_is_nothing() {
+        for text in [
+            "",
+            " \n",
+            "null",
+            "\u{feff}{}",
+            r#"{"auths":null,"credHelpers":null,"credsStore":null}"#,
+            r#"{"auths":{"h":null,"h/x":null},"credHelpers":{"h":null}}"#,
+            r#"{"auths":{"h":{"auth":null,"identitytoken":null,"username":null,"password":null}}}"#,
+            r#"{"auths":{"h":{"auth":"","identitytoken":""}},"credsStore":"","credHelpers":{"h":""}}"#,
+            r#"{"auths":{"h":{"auth":"Og=="}}}"#,
+            r#"{"auths":{"h":{"username":"","password":""}}}"#,
+            r#"{"auths":{"other":5},"credHelpers":{"other":5}}"#,
+        ] {
+            assert_eq!(parse(text).unwrap().find("h", "x").unwrap(), Entry::Nothing, "{text}");
+        }
+        let text = format!(r#"{{"auths":{{"h":null,"https://h":{}}}}}"#, auth("u"));
+        let found = parse(&text).unwrap().find("h", "x").unwrap();
+        assert_eq!(found, Entry::Found(Credentials::basic("u", "p")), "an absent entry hides no other");
     }
 
     #[test]
     fn errors_name_the_place_and_no_secret() {
-        for text in [r#"{"auths":{"h":{"auth":"c2VjcmV0"}}}"#, r#"{"auths":"secret"}"#, "secret"] {
-            let error = find_auths(text, "h", "x", Path::new("some/file")).unwrap_err().to_string();
+        for text in [
+            r#"{"auths":{"h":{"auth":"c2VjcmV0"}}}"#,
+            r#"{"auths":{"h":{"auth":["c2VjcmV0"]}}}"#,
+            r#"{"auths":{"h":"secret"}}"#,
+            r#"{"auths":"secret"}"#,
+            r#"["secret"]"#,
+            "secret",
+        ] {
+            let find = parse(text).and_then(|logins| logins.find("h", "x"));
+            let error = find.unwrap_err().to_string();
             assert!(
                 error.contains("some/file") && !error.contains("secret") && !error.contains("c2Vj"),
                 "{error}"

@@ -1,32 +1,38 @@
 //! Credential helpers: `docker-credential-NAME get`, the server's name on standard input, JSON back.
+//!
+//! What a helper prints on standard output may hold a secret whatever its exit code, and is never quoted.
 
 use super::Credentials;
 use crate::error::{Error, Result};
-use serde::Deserialize;
-use std::process::Stdio;
+use serde_json::{Map, Value};
+use std::convert::Infallible;
+use std::process::{ExitStatus, Stdio};
 use std::time::Duration;
-use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::io::{AsyncRead, AsyncReadExt, AsyncWriteExt};
 use tokio::process::Command;
 
-/// A helper that asks a keychain may wait for a person; one that hangs must not hold up a mirror for ever.
+/// A helper that asks a keychain may wait for a person, but not for ever.
 const TIMEOUT: Duration = Duration::from_secs(60);
 /// An answer is a few hundred bytes.
-const MAX_ANSWER: u64 = 64 << 10;
+const MAX_ANSWER: usize = 64 << 10;
+/// How much of standard error is kept.
+const MAX_SAID: usize = 4 << 10;
+/// How long standard error is still read when the helper has ended: a process that it left behind may hold it open.
+const LINGER: Duration = Duration::from_millis(100);
+/// Shorter words of a message tell nothing about a secret.
+const MIN_SHARED: usize = 4;
 
-#[derive(Deserialize)]
-#[serde(rename_all = "PascalCase")]
-struct Answer {
-    username: String,
-    secret: String,
+/// The program of a helper.
+pub fn program(name: &str) -> String {
+    format!("docker-credential-{name}")
 }
 
 /// Asks a helper; [`Credentials::Anonymous`] if it knows nothing of the server.
 pub async fn get(name: &str, server: &str) -> Result<Credentials> {
-    let program = format!("docker-credential-{name}");
     if name.is_empty() || name.contains('/') {
-        return Err(Error::other(format!("{program:?} is no name of a credential helper")));
+        return Err(Error::other(format!("invalid credential helper name {name:?}")));
     }
-    ask(&program, server).await
+    ask(&program(name), server).await
 }
 
 async fn ask(program: &str, server: &str) -> Result<Credentials> {
@@ -34,46 +40,123 @@ async fn ask(program: &str, server: &str) -> Result<Credentials> {
         Error::denied(format!("the credential helper {program} failed for {server}: {why}"))
             .hint("run it by hand, or give credentials with --src-creds or --dest-creds")
     };
-    match tokio::time::timeout(TIMEOUT, run(program, server)).await {
-        Err(_) => Err(failed(format!("no answer within {} s", TIMEOUT.as_secs()))),
-        Ok(Err(error)) => Err(failed(error.to_string())),
-        Ok(Ok((true, answer))) => {
-            // The answer is not quoted: it holds a secret.
-            let answer: Answer =
-                serde_json::from_slice(&answer).map_err(|_| failed("its answer is malformed".into()))?;
-            Ok(match answer.username.as_str() {
-                "<token>" => Credentials::Identity(answer.secret),
-                _ => Credentials::Basic { user: answer.username, password: answer.secret },
-            })
+    let output = match tokio::time::timeout(TIMEOUT, run(program, server)).await {
+        Err(_) => return Err(failed(format!("no answer within {} s", TIMEOUT.as_secs()))),
+        Ok(Err(error)) => return Err(failed(error.to_string())),
+        Ok(Ok(output)) => output,
+    };
+    if output.status.success() {
+        return credentials(&output.answer).ok_or_else(|| failed("its answer is malformed".into()));
+    }
+    if String::from_utf8_lossy(&output.answer).contains("credentials not found") {
+        return Ok(Credentials::Anonymous);
+    }
+    Err(failed(match output.quotable() {
+        Some(line) => format!("{}: {line}", output.status),
+        None => output.status.to_string(),
+    }))
+}
+
+/// Reads an answer; absent and empty members are the same.
+fn credentials(answer: &[u8]) -> Option<Credentials> {
+    let answer = serde_json::from_slice::<Option<Map<String, Value>>>(answer).ok()?.unwrap_or_default();
+    let text = |name: &str| match answer.get(name) {
+        None | Some(Value::Null) => Some(""),
+        Some(value) => value.as_str(),
+    };
+    Some(match (text("Username")?, text("Secret")?) {
+        ("<token>", "") => Credentials::Anonymous,
+        ("<token>", token) => Credentials::Identity(token.into()),
+        (user, password) => Credentials::basic(user, password),
+    })
+}
+
+/// What came of a run.
+struct Output {
+    status: ExitStatus,
+    /// Standard output.
+    answer: Vec<u8>,
+    /// The start of standard error.
+    said: Vec<u8>,
+}
+
+impl Output {
+    /// The first line of standard error, unless it shares anything with the answer or is JSON itself.
+    fn quotable(&self) -> Option<String> {
+        let said = String::from_utf8_lossy(&self.said);
+        let answer = String::from_utf8_lossy(&self.answer);
+        let line = said.lines().map(str::trim).find(|line| !line.is_empty())?;
+        let shares = |text: &str, other: &str| {
+            let mut words = text.split(|c: char| c.is_whitespace() || "\"'{}[](),:;=".contains(c));
+            words.any(|word| word.len() >= MIN_SHARED && other.contains(word))
+        };
+        let mut values = Vec::new();
+        if let Ok(answer) = serde_json::from_slice(&self.answer) {
+            strings(&answer, &mut values);
         }
-        Ok(Ok((false, answer))) => {
-            let said = String::from_utf8_lossy(&answer);
-            match said.contains("credentials not found") {
-                true => Ok(Credentials::Anonymous),
-                false => Err(failed(said.trim().chars().take(200).collect())),
-            }
-        }
+        let is_secret = line.contains(['{', '}'])
+            || shares(line, &answer)
+            || shares(&answer, line)
+            || values
+                .iter()
+                .any(|value| line.contains(value.as_str()) || shares(value, line) || shares(line, value));
+        (!is_secret).then(|| line.chars().map(|c| if c.is_control() { ' ' } else { c }).take(200).collect())
     }
 }
 
-/// Never through a shell; ended with us.
-async fn run(program: &str, server: &str) -> std::io::Result<(bool, Vec<u8>)> {
+/// All strings in a document that are not empty.
+fn strings(value: &Value, found: &mut Vec<String>) {
+    match value {
+        Value::String(text) if !text.is_empty() => found.push(text.clone()),
+        Value::Array(items) => items.iter().for_each(|item| strings(item, found)),
+        Value::Object(members) => members.values().for_each(|member| strings(member, found)),
+        _ => {}
+    }
+}
+
+/// Runs a helper, never through a shell; it ends with us.
+async fn run(program: &str, server: &str) -> std::io::Result<Output> {
     let mut child = Command::new(program)
         .arg("get")
         .stdin(Stdio::piped())
         .stdout(Stdio::piped())
-        .stderr(Stdio::null())
+        .stderr(Stdio::piped())
         .kill_on_drop(true)
         .spawn()?;
-    if let Some(mut input) = child.stdin.take() {
-        // A helper that does not read its input is not wrong.
-        let _ = input.write_all(server.as_bytes()).await;
+    let (input, output, errors) = (child.stdin.take(), child.stdout.take(), child.stderr.take());
+    let (mut answer, mut said) = (Vec::new(), Vec::new());
+    let mut errors = errors.ok_or_else(|| std::io::Error::other("no standard error"))?;
+    let answering = async {
+        if let Some(mut input) = input {
+            // A helper that does not read its input is not wrong.
+            let _ = input.write_all(server.as_bytes()).await;
+        }
+        if let Some(mut output) = output {
+            keep(&mut output, &mut answer, MAX_ANSWER).await?;
+        }
+        child.wait().await
+    };
+    let listening = async {
+        let _ = keep(&mut errors, &mut said, MAX_SAID).await;
+        std::future::pending::<Infallible>().await
+    };
+    let status = tokio::select! {
+        status = answering => status?,
+        never = listening => match never {},
+    };
+    let _ = tokio::time::timeout(LINGER, keep(&mut errors, &mut said, MAX_SAID)).await;
+    Ok(Output { status, answer, said })
+}
+
+/// Reads to the end and keeps the first bytes: whoever writes is never held up.
+async fn keep(from: &mut (impl AsyncRead + Unpin), kept: &mut Vec<u8>, limit: usize) -> std::io::Result<()> {
+    let mut piece = [0; 4096];
+    loop {
+        match from.read(&mut piece).await? {
+            0 => return Ok(()),
+            n => kept.extend_from_slice(&piece[..n.min(limit - kept.len())]),
+        }
     }
-    let mut answer = Vec::new();
-    if let Some(output) = child.stdout.take() {
-        output.take(MAX_ANSWER).read_to_end(&mut answer).await?;
-    }
-    Ok((child.wait().await?.success(), answer))
 }
 
 #[cfg(test)]
@@ -89,5 +172,44 @@ mod tests {
         std::fs::set_permissions(&path, PermissionsExt::from_mode(0o755)).unwrap();
         let error = ask(&path.display().to_string(), "example.com").await.unwrap_err();
         assert!(error.to_string().ends_with("no answer within 60 s"), "{error}");
+    }
+
+    #[test]
+    fn reads_answers_and_takes_empty_ones_for_anonymous() {
+        let read = |text: &str| credentials(text.as_bytes());
+        assert_eq!(read(r#"{"Username":"u","Secret":"s"}"#), Some(Credentials::basic("u", "s")));
+        assert_eq!(read(r#"{"Username":"<token>","Secret":"s"}"#), Some(Credentials::Identity("s".into())));
+        for text in [
+            r#"{"ServerURL":"","Username":"","Secret":""}"#,
+            r#"{"Username":null,"Secret":null}"#,
+            r#"{"Username":"<token>","Secret":""}"#,
+            "{}",
+            "null",
+        ] {
+            assert_eq!(read(text), Some(Credentials::Anonymous), "{text}");
+        }
+        for text in ["", "s", r#"["u","s"]"#, r#"{"Username":1}"#, r#"{"Secret":["s"]}"#] {
+            assert_eq!(read(text), None, "{text}");
+        }
+    }
+
+    #[test]
+    fn quotes_standard_error_only_where_it_shares_nothing_with_the_answer() {
+        let json = r#"{"Username":"ann","Secret":"s3cr\u0065t with-words\nand lines"}"#;
+        for (answer, said, quoted) in [
+            ("", "\n  the keychain\tis locked\nmore\n", Some("the keychain is locked")),
+            (json, "the keychain is locked", Some("the keychain is locked")),
+            ("", "", None),
+            (json, "cannot use s3cret here", None),
+            (json, "for ann: no", None),
+            (json, "got 'with-words'", None),
+            (json, "token with-wor", None),
+            ("", r#"+ echo {"Secret":"s3cret"}"#, None),
+            ("s3cret", "is it s3cret?", None),
+            (r#"{"Username":"ann","Secret":"s3cret"#, "password=s3cret", None),
+        ] {
+            let output = Output { status: ExitStatus::default(), answer: answer.into(), said: said.into() };
+            assert_eq!(output.quotable().as_deref(), quoted, "{answer} {said}");
+        }
     }
 }

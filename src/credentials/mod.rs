@@ -4,8 +4,14 @@
 
 pub(crate) mod file;
 mod helper;
+mod login;
+mod paths;
+
+pub use login::{Login, LoginSource};
 
 use crate::error::Result;
+use file::{Entry, Logins};
+use paths::LoginFile;
 use std::fmt;
 use std::path::PathBuf;
 
@@ -37,10 +43,19 @@ impl fmt::Debug for Credentials {
 }
 
 impl Credentials {
+    /// A name and a password; [`Credentials::Anonymous`] if both are empty.
+    pub fn basic(user: impl Into<String>, password: impl Into<String>) -> Self {
+        let (user, password) = (user.into(), password.into());
+        if user.is_empty() && password.is_empty() {
+            return Credentials::Anonymous;
+        }
+        Credentials::Basic { user, password }
+    }
+
     /// Reads `USER[:PASSWORD]`.
     pub fn from_user_password(text: &str) -> Self {
         let (user, password) = text.split_once(':').unwrap_or((text, ""));
-        Credentials::Basic { user: user.into(), password: password.into() }
+        Credentials::basic(user, password)
     }
 }
 
@@ -52,30 +67,36 @@ pub struct Store {
 }
 
 impl Store {
-    /// The credentials for a repository: the first file that knows the registry wins.
-    pub async fn lookup(&self, host: &str, repository: &str) -> Result<Credentials> {
+    /// Finds the credentials for a repository: the first file that holds some for it wins.
+    pub async fn lookup(&self, host: &str, repository: &str) -> Result<Login> {
         let files = match &self.authfile {
-            Some(path) => vec![(path.clone(), true)],
-            None => file::default_paths().into_iter().map(|path| (path, false)).collect(),
+            Some(path) => vec![LoginFile::new(path)],
+            None => paths::default_files(),
         };
-        for (path, must_exist) in files {
-            let Some(text) = file::read(&path, must_exist)? else { continue };
-            match file::find(&text, host, repository, &path)? {
-                file::Entry::Found(credentials) => return Ok(credentials),
-                file::Entry::Helper { name, optional } => {
-                    match helper::get(&name, &file::server_name(host)).await {
-                        Ok(Credentials::Anonymous) if optional => {}
+        let must_exist = self.authfile.is_some();
+        for LoginFile { path, format } in &files {
+            let Some(text) = file::read(path, must_exist)? else { continue };
+            let logins = Logins::parse(&text, path, *format)?;
+            let entry = match logins.find(host, repository)? {
+                Entry::Helper { name, optional } => {
+                    match helper::get(&name, &file::server_name(host)).await? {
+                        Credentials::Anonymous if !optional => continue,
                         // What the file itself holds still counts where the store has nothing.
-                        Ok(Credentials::Anonymous) => return Ok(Credentials::Anonymous),
-                        other => return other,
-                    }
-                    if let Some(credentials) = file::find_auths(&text, host, repository, &path)? {
-                        return Ok(credentials);
+                        Credentials::Anonymous => logins.auths(host, repository)?,
+                        credentials => {
+                            let source = LoginSource::Helper(helper::program(&name), path.clone());
+                            return Ok(Login { credentials, source });
+                        }
                     }
                 }
-                file::Entry::Nothing => {}
+                Entry::Found(credentials) => credentials,
+                Entry::Nothing => continue,
+            };
+            if entry != Credentials::Anonymous {
+                return Ok(Login { credentials: entry, source: LoginSource::File(path.clone()) });
             }
         }
-        Ok(Credentials::Anonymous)
+        let files = files.into_iter().map(|file| file.path).collect();
+        Ok(Login { credentials: Credentials::Anonymous, source: LoginSource::Nowhere(files) })
     }
 }

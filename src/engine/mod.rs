@@ -1,13 +1,23 @@
 //! The engine: one run from a source to a destination, and the moving of blobs, each once.
 
+mod attestations;
+mod carry;
+mod changes;
 pub mod copy;
+mod images;
+mod overlay;
 mod plan;
+mod presence;
 mod provenance;
 mod push;
+mod referrers;
 pub mod report;
 mod run;
+mod standing;
 mod task;
 mod tree;
 
+pub use changes::{Change, Changes, WouldWrite};
+pub use overlay::Overlay;
 pub use run::Job;
 pub use task::{Attestations, Task, Wrap};

@@ -1,13 +1,13 @@
 //! What a wrap did, said in a form that others can check: an in-toto statement with SLSA's provenance predicate, as an
 //! OCI referrer of the result. Digests only; the same wrap always says the same.
 
-use super::report::Report;
+use super::report::{Action, Report};
 use super::task::{Attestations, Wrap};
 use crate::error::Result;
 use crate::image::json::{quote, to_json};
 use crate::image::media_type::OCI_MANIFEST;
 use crate::image::{Descriptor, Digest, Manifest, Platform};
-use crate::rewrite::{Action, IfInit};
+use crate::rewrite::IfInit;
 use crate::transport::{Offer, Payload, Sink};
 use bytes::Bytes;
 use serde_json::{Value, json};

@@ -1,6 +1,6 @@
 //! The image config, as far as the rewrite has to know it.
 
-use super::json::{Members, Object};
+use super::json::{self, Object};
 use super::platform::Platform;
 use crate::error::{Error, Result};
 use bytes::Bytes;
@@ -53,6 +53,11 @@ struct View<'a> {
     history: Option<Vec<Object<HistoryEntry>>>,
 }
 
+impl json::View for View<'_> {
+    const KEYS: &'static [&'static str] =
+        &["os", "architecture", "variant", "created", "config", "rootfs", "history"];
+}
+
 #[derive(Deserialize, Default)]
 #[serde(rename_all = "PascalCase", default)]
 struct Inner<'a> {
@@ -67,14 +72,27 @@ struct Inner<'a> {
     labels: Option<BTreeMap<String, String>>,
 }
 
+impl json::View for Inner<'_> {
+    const KEYS: &'static [&'static str] =
+        &["Entrypoint", "Cmd", "User", "StopSignal", "Env", "WorkingDir", "Labels"];
+}
+
 #[derive(Deserialize)]
 struct RootFs {
     diff_ids: Option<Vec<String>>,
 }
 
+impl json::View for RootFs {
+    const KEYS: &'static [&'static str] = &["type", "diff_ids"];
+}
+
 #[derive(Deserialize)]
 struct HistoryEntry {
     empty_layer: Option<bool>,
+}
+
+impl json::View for HistoryEntry {
+    const KEYS: &'static [&'static str] = &["empty_layer"];
 }
 
 impl ImageConfig {
@@ -87,7 +105,6 @@ impl ImageConfig {
                 .hint("engines would read it otherwise, or not at all; rebuild the image")
         };
         let Object(view): Object<View> = serde_json::from_slice(&bytes).map_err(malformed)?;
-        check_spelling(&bytes)?;
         let Object(rootfs) = view.rootfs.ok_or_else(|| {
             Error::unsupported("the image config has no rootfs")
                 .hint("this is no image that an engine could start")
@@ -127,37 +144,6 @@ impl ImageConfig {
     }
 }
 
-/// Engines read keys without regard to case (Go's `encoding/json`); we do not. A config where that
-/// makes a difference is ambiguous.
-fn check_spelling(bytes: &[u8]) -> Result<()> {
-    const ROOT: [&str; 7] = ["os", "architecture", "variant", "created", "config", "rootfs", "history"];
-    const CONFIG: [&str; 7] = ["Entrypoint", "Cmd", "User", "StopSignal", "Env", "WorkingDir", "Labels"];
-    const ROOTFS: [&str; 2] = ["type", "diff_ids"];
-    let check = |text: &str, known: &[&str]| -> Result<()> {
-        let Ok(Members(members)) = serde_json::from_str(text) else { return Ok(()) };
-        for (key, _) in &members {
-            if let Some(meant) = known.iter().find(|k| key != *k && key.eq_ignore_ascii_case(k)) {
-                return Err(Error::unsupported(format!(
-                    "the image config has the key {key:?}, which engines read as {meant:?}"
-                ))
-                .hint("rebuild the image with a tool that spells the keys as the OCI specification does"));
-            }
-        }
-        Ok(())
-    };
-    let text = std::str::from_utf8(bytes).unwrap_or_default();
-    check(text, &ROOT)?;
-    let Ok(Members(members)) = serde_json::from_str(text) else { return Ok(()) };
-    for (key, value) in &members {
-        match key.as_ref() {
-            "config" => check(value.get(), &CONFIG)?,
-            "rootfs" => check(value.get(), &ROOTFS)?,
-            _ => {}
-        }
-    }
-    Ok(())
-}
-
 fn strings(name: &str, raw: Option<&RawValue>) -> Result<Vec<String>> {
     let Some(raw) = raw else { return Ok(Vec::new()) };
     serde_json::from_str::<Option<Vec<String>>>(raw.get()).map(Option::unwrap_or_default).map_err(|_| {
@@ -195,6 +181,8 @@ mod tests {
             (r#"{"config":{"Entrypoint":[1]},"rootfs":{}}"#, "Entrypoint"),
             (r#"{"config":{"entrypoint":["x"]},"rootfs":{}}"#, "engines read as \"Entrypoint\""),
             (r#"{"Config":{},"rootfs":{}}"#, "engines read as \"config\""),
+            (r#"{"rootfs":{"Diff_IDs":[]}}"#, "engines read as \"diff_ids\""),
+            (r#"{"rootfs":{},"history":[{},{"Empty_Layer":true}]}"#, "engines read as \"empty_layer\""),
             (r#"{"config":{"Cmd":["x"],"Cmd":["y"]},"rootfs":{}}"#, "duplicate"),
             (r#"{"rootfs":{"diff_ids":{}}}"#, "malformed"),
             (r#"{}"#, "no rootfs"),

@@ -1,7 +1,7 @@
 //! Manifests and indexes: the bytes, the media type, and what they point to.
 
 use super::digest::Digest;
-use super::json::{Object, optional_object};
+use super::json::{self, Object, optional_object};
 use super::media_type::{self, Family};
 use super::platform::Platform;
 use crate::error::{Error, Result};
@@ -32,6 +32,11 @@ pub struct Descriptor {
     pub artifact_type: Option<String>,
     /// Notes on the content.
     pub annotations: Option<BTreeMap<String, String>>,
+}
+
+impl json::View for Descriptor {
+    const KEYS: &'static [&'static str] =
+        &["mediaType", "digest", "size", "platform", "urls", "data", "artifactType", "annotations"];
 }
 
 impl Descriptor {
@@ -80,9 +85,11 @@ impl Descriptor {
         kind.is_empty() || ["manifest", "index"].iter().any(|word| kind.contains(word))
     }
 
-    /// Whether engines fetch this layer from elsewhere than the image's registry.
+    /// Whether engines fetch this layer from its URLs and not from the image's registry. Without URLs it is a layer
+    /// like any other, whatever its media type says.
     pub fn is_foreign(&self) -> bool {
-        media_type::is_nondistributable(&self.media_type)
+        let has_urls = self.urls.as_ref().is_some_and(|urls| !urls.is_empty());
+        has_urls && media_type::is_nondistributable(&self.media_type)
     }
 }
 
@@ -106,6 +113,13 @@ pub enum Content {
         /// What it calls itself.
         kind: String,
         /// What it is made of.
+        blobs: Vec<Descriptor>,
+    },
+    /// Something that is not understood and can only be carried over.
+    Opaque {
+        /// Why.
+        why: Error,
+        /// What it is made of, as far as it says so in the usual way.
         blobs: Vec<Descriptor>,
     },
 }
@@ -134,16 +148,77 @@ struct View {
     config: Option<Object<Descriptor>>,
     layers: Option<Vec<Object<Descriptor>>>,
     blobs: Option<Vec<Object<Descriptor>>>,
-    #[serde(default, deserialize_with = "or_null")]
+    /// Present, though perhaps `null`, which some tools write for an empty list.
+    #[serde(default, deserialize_with = "present")]
     manifests: Option<Option<Vec<Object<Descriptor>>>>,
     annotations: Option<BTreeMap<String, String>>,
 }
 
-/// For `deserialize_with`: tells `null` (`Some(None)`) from nothing.
-fn or_null<'de, D: serde::Deserializer<'de>, T: Deserialize<'de>>(
-    deserializer: D,
-) -> std::result::Result<Option<Option<T>>, D::Error> {
-    Option::<T>::deserialize(deserializer).map(Some)
+impl View {
+    /// What the manifest points to, and the media type that its shape suggests. `known` is its media type, if that is
+    /// stated.
+    fn content(self, known: Option<&str>) -> Result<(Content, &'static str)> {
+        let artifact_type = self.artifact_type.filter(|t| !t.is_empty());
+        // An image may carry its config's type there.
+        let is_artifact =
+            artifact_type.as_deref().is_some_and(|t| !media_type::is_image_config(t)) || self.blobs.is_some();
+        // The artifact manifest that the OCI once had does without.
+        if self.schema_version != Some(2) && !(is_artifact && self.schema_version.is_none()) {
+            return Err(Error::unsupported("the manifest has no schemaVersion 2")
+                .hint("this is not a Docker or OCI manifest; check the reference"));
+        }
+        let has_parts = self.config.is_some() || self.layers.is_some();
+        match (self.config, self.layers, self.manifests) {
+            (None, None, Some(children)) if self.blobs.is_none() => Ok((
+                Content::Index { children: plain(children.into_iter().flatten()) },
+                media_type::OCI_INDEX,
+            )),
+            (config, layers, None | Some(None)) if is_artifact => {
+                let own = config.as_ref().map(|c| c.0.media_type.clone()).filter(|t| !t.is_empty());
+                let kind = artifact_type.or(own).or(known.map(String::from));
+                let blobs = config.into_iter().chain(layers.into_iter().flatten());
+                let blobs = plain(blobs.chain(self.blobs.into_iter().flatten()));
+                let kind = kind.unwrap_or_else(|| "without a type".into());
+                Ok((Content::Artifact { kind, blobs }, media_type::OCI_MANIFEST))
+            }
+            (Some(Object(config)), layers, None | Some(None)) => {
+                let by_shape = match config.media_type.as_str() {
+                    media_type::DOCKER_CONFIG => media_type::DOCKER_MANIFEST,
+                    _ => media_type::OCI_MANIFEST,
+                };
+                let layers = plain(layers.unwrap_or_default());
+                Ok((Content::Image { config: Box::new(config), layers }, by_shape))
+            }
+            (_, _, Some(Some(_))) if has_parts || self.blobs.is_some() => Err(Error::unsupported(
+                "the manifest is ambiguous: image and index at once",
+            )
+            .hint("one of `manifests` or `config` and `layers` is expected, as the OCI specification says")),
+            _ => Err(Error::unsupported("the manifest has neither config and layers nor manifests")
+                .hint("this is not a Docker or OCI manifest; check the reference")),
+        }
+    }
+}
+
+/// For `deserialize_with`: a field that is there, `null` or not.
+fn present<'de, D, T>(deserializer: D) -> std::result::Result<Option<Option<T>>, D::Error>
+where
+    D: serde::Deserializer<'de>,
+    T: Deserialize<'de>,
+{
+    Option::deserialize(deserializer).map(Some)
+}
+
+impl json::View for View {
+    const KEYS: &'static [&'static str] = &[
+        "schemaVersion",
+        "mediaType",
+        "artifactType",
+        "config",
+        "layers",
+        "blobs",
+        "manifests",
+        "annotations",
+    ];
 }
 
 impl Manifest {
@@ -154,66 +229,21 @@ impl Manifest {
     pub fn parse(bytes: impl Into<Bytes>, declared: Option<&str>) -> Result<Self> {
         let bytes = bytes.into();
         let declared = declared.map(media_type::essence).filter(|t| is_manifest_type(t));
-        let Object(view): Object<View> = match serde_json::from_slice(&bytes) {
+        let Object(mut view): Object<View> = match serde_json::from_slice(&bytes) {
             Ok(view) => view,
             Err(_) if looks_like_schema1(&bytes) => return Err(schema1()),
             Err(e) => return Err(Error::unsupported(format!("the manifest is malformed: {e}"))),
         };
-        let stated = view.media_type.filter(|t| !t.is_empty());
+        let stated = view.media_type.take().filter(|t| !t.is_empty());
         let known = stated.as_deref().or(declared.as_deref());
         if view.schema_version == Some(1) || known.is_some_and(|t| media_type::DOCKER_SCHEMA1.contains(&t)) {
             return Err(schema1());
         }
-        let is_artifact =
-            view.artifact_type.as_deref().is_some_and(|t| !t.is_empty()) || view.blobs.is_some();
-        // The artifact manifest that the OCI once had does without.
-        if view.schema_version != Some(2) && !(is_artifact && view.schema_version.is_none()) {
-            return Err(Error::unsupported("the manifest has no schemaVersion 2")
-                .hint("this is not a Docker or OCI manifest; check the reference"));
-        }
-        let config_type = view.config.as_ref().map(|c| c.0.media_type.clone());
-        // Go writes a list that was never filled as `null`.
-        let manifests = match view.manifests {
-            Some(None) if view.config.is_none() && view.layers.is_none() => Some(Vec::new()),
-            manifests => manifests.flatten(),
-        };
-        let (content, by_shape) = match (view.config, view.layers, manifests) {
-            (None, None, Some(children)) if view.blobs.is_none() => {
-                (Content::Index { children: plain(children) }, media_type::OCI_INDEX)
-            }
-            (config, layers, None) if is_artifact => {
-                let kind = view.artifact_type.or(known.map(String::from)).unwrap_or_default();
-                let blobs = [
-                    config.into_iter().collect(),
-                    layers.unwrap_or_default(),
-                    view.blobs.unwrap_or_default(),
-                ];
-                (
-                    Content::Artifact { kind, blobs: plain(blobs.into_iter().flatten()) },
-                    media_type::OCI_MANIFEST,
-                )
-            }
-            (Some(Object(config)), layers, None) => {
-                let by_shape = match config_type.as_deref() {
-                    Some(media_type::DOCKER_CONFIG) => media_type::DOCKER_MANIFEST,
-                    _ => media_type::OCI_MANIFEST,
-                };
-                let layers = plain(layers.unwrap_or_default());
-                (Content::Image { config: Box::new(config), layers }, by_shape)
-            }
-            (None, None, None) => {
-                return Err(Error::unsupported("the manifest has neither config and layers nor manifests")
-                    .hint("this is not a Docker or OCI manifest; check the reference"));
-            }
-            _ => {
-                return Err(Error::unsupported("the manifest is ambiguous: image and index at once").hint(
-                    "one of `manifests` or `config` and `layers` is expected, as the OCI specification says",
-                ));
-            }
-        };
+        let annotations = view.annotations.take().unwrap_or_default();
+        let (content, by_shape) = view.content(known)?;
         let media_type = known.unwrap_or(by_shape).to_string();
         let is_index = matches!(content, Content::Index { .. });
-        let says_index = matches!(media_type.as_str(), media_type::OCI_INDEX | media_type::DOCKER_LIST);
+        let says_index = is_index_type(&media_type);
         let agrees = declared.as_deref().is_none_or(|d| is_index == is_index_type(d));
         let has_own_type = matches!(content, Content::Artifact { .. });
         if !(is_manifest_type(&media_type) || has_own_type) || is_index != says_index || !agrees {
@@ -222,7 +252,24 @@ impl Manifest {
             )));
         }
         let digest = Digest::sha256(&bytes);
-        Ok(Manifest { bytes, media_type, digest, content, annotations: view.annotations.unwrap_or_default() })
+        Ok(Manifest { bytes, media_type, digest, content, annotations })
+    }
+
+    /// A manifest that [`Manifest::parse`] refused: bytes to be carried over, and what they plainly point to.
+    pub fn opaque(bytes: Bytes, media_type: &str, why: Error) -> Self {
+        #[derive(Deserialize, Default)]
+        #[serde(default)]
+        struct Parts {
+            config: Option<serde_json::Value>,
+            layers: Vec<serde_json::Value>,
+            blobs: Vec<serde_json::Value>,
+        }
+        let parts: Parts = serde_json::from_slice(&bytes).unwrap_or_default();
+        let all = parts.config.into_iter().chain(parts.layers).chain(parts.blobs);
+        let blobs = all.filter_map(|part| serde_json::from_value::<Descriptor>(part).ok()).collect();
+        let digest = Digest::sha256(&bytes);
+        let content = Content::Opaque { why, blobs };
+        Manifest { bytes, media_type: media_type.into(), digest, content, annotations: BTreeMap::new() }
     }
 
     /// The family of media types it belongs to.
@@ -245,9 +292,24 @@ impl Manifest {
     pub fn blobs(&self) -> Vec<&Descriptor> {
         match &self.content {
             Content::Image { config, layers } => std::iter::once(config.as_ref()).chain(layers).collect(),
-            Content::Artifact { blobs, .. } => blobs.iter().collect(),
+            Content::Artifact { blobs, .. } | Content::Opaque { blobs, .. } => blobs.iter().collect(),
             Content::Index { .. } => Vec::new(),
         }
+    }
+
+    /// What an artifact is called: its `artifactType`, else the media type of its config, else that of the layer that
+    /// is no image layer.
+    pub fn artifact_type(&self) -> &str {
+        let (config, layers) = match &self.content {
+            Content::Artifact { kind, .. } => return kind,
+            Content::Image { config, layers } => (config, layers),
+            Content::Index { .. } | Content::Opaque { .. } => return &self.media_type,
+        };
+        let config = config.media_type.as_str();
+        let says_nothing =
+            matches!(config, "" | media_type::OCI_EMPTY) || media_type::is_image_config(config);
+        let layer = layers.iter().map(|l| l.media_type.as_str()).find(|l| !media_type::is_image_layer(l));
+        if says_nothing { layer.unwrap_or(&self.media_type) } else { config }
     }
 
     /// A descriptor of this manifest.
@@ -311,14 +373,6 @@ mod tests {
     }
 
     #[test]
-    fn null_is_an_empty_list_of_manifests() {
-        let index = Manifest::parse(r#"{"schemaVersion":2,"manifests":null}"#, None).unwrap();
-        assert!(matches!(&index.content, Content::Index { children } if children.is_empty()));
-        let image = Manifest::parse(image(r#","manifests":null"#), None).unwrap();
-        assert!(matches!(image.content, Content::Image { .. }));
-    }
-
-    #[test]
     fn artifacts_are_told_from_images() {
         for extra in [r#","artifactType":"application/vnd.x""#, r#","blobs":[]"#] {
             let manifest = Manifest::parse(image(extra), None).unwrap();
@@ -331,6 +385,84 @@ mod tests {
         );
         let manifest = Manifest::parse(text, Some(own)).unwrap();
         assert_eq!((manifest.media_type.as_str(), manifest.blobs().len()), (own, 1));
+    }
+
+    #[test]
+    fn artifacts_are_called_by_their_type() {
+        let helm = "application/vnd.cncf.helm.config.v1+json";
+        let with = |config: &str, layer: &str, extra: &str| {
+            let text = format!(
+                r#"{{"schemaVersion":2,"config":{{"mediaType":"{config}","digest":"{D}","size":2}},"layers":[{{"mediaType":"{}","digest":"{D}","size":2}},{{"mediaType":"{layer}","digest":"{D}","size":2}}]{extra}}}"#,
+                media_type::OCI_LAYER
+            );
+            Manifest::parse(text, None).unwrap().artifact_type().to_owned()
+        };
+        assert_eq!(with(media_type::OCI_EMPTY, "x/layer", r#","artifactType":"x/kind""#), "x/kind");
+        assert_eq!(with(helm, "application/vnd.cncf.helm.chart.content.v1.tar+gzip", ""), helm);
+        assert_eq!(with(helm, media_type::OCI_LAYER_GZIP, r#","artifactType":"""#), helm);
+        assert_eq!(
+            with(media_type::OCI_CONFIG, "application/vnd.in-toto+json", ""),
+            "application/vnd.in-toto+json"
+        );
+        assert_eq!(with(media_type::OCI_EMPTY, "x/layer", ""), "x/layer");
+        assert_eq!(with("x/config", "x/layer", r#","blobs":[]"#), "x/config");
+        let own = format!(r#","artifactType":"{}""#, media_type::OCI_CONFIG);
+        let image = Manifest::parse(image(&own), None).unwrap();
+        assert!(matches!(image.content, Content::Image { .. }), "an image may name its config's type");
+    }
+
+    #[test]
+    fn only_layers_with_urls_are_foreign() {
+        let layer = "application/vnd.docker.image.rootfs.foreign.diff.tar.gzip";
+        let descriptor = |media_type: &str, urls: Option<&[&str]>| Descriptor {
+            urls: urls.map(|urls| urls.iter().map(ToString::to_string).collect()),
+            ..Descriptor::of(media_type, b"")
+        };
+        let urls: Option<&[&str]> = Some(&["https://example.com/layer"]);
+        assert!(descriptor(layer, urls).is_foreign());
+        assert!(descriptor("application/vnd.oci.image.layer.nondistributable.v1.tar", urls).is_foreign());
+        assert!(!descriptor(layer, None).is_foreign());
+        assert!(!descriptor(layer, Some(&[])).is_foreign());
+        assert!(!descriptor(media_type::OCI_LAYER, urls).is_foreign());
+    }
+
+    #[test]
+    fn null_is_an_empty_list() {
+        for text in [r#"{"schemaVersion":2,"manifests":null}"#, r#"{"schemaVersion":2,"manifests":[]}"#] {
+            let index = Manifest::parse(text, Some(media_type::OCI_INDEX)).unwrap();
+            assert!(matches!(&index.content, Content::Index { children } if children.is_empty()), "{text}");
+        }
+        let image = Manifest::parse(image(r#","manifests":null,"annotations":null"#), None).unwrap();
+        assert!(matches!(image.content, Content::Image { .. }));
+    }
+
+    #[test]
+    fn keys_in_another_case_are_refused() {
+        let index = |child: &str| {
+            format!(
+                r#"{{"schemaVersion":2,"manifests":[{{"mediaType":"","digest":"{D}","size":2{child}}}]}}"#
+            )
+        };
+        for (text, key) in [
+            (image(r#","Layers":[]"#), "Layers"),
+            (image(r#","CONFIG":{}"#), "CONFIG"),
+            (image(r#","mediatype":"x""#), "mediatype"),
+            (image(r#","SchemaVersion":1"#), "SchemaVersion"),
+            (image(r#","annotation\u017f":{}"#), "annotation\u{17f}"),
+            (image("").replacen("\"size\"", "\"Size\":1,\"size\"", 1), "Size"),
+            (index(r#","Digest":"x""#), "Digest"),
+            (index(r#","platform":{"os":"linux","OS":"windows"}"#), "OS"),
+            (index(r#","Platform":{}"#), "Platform"),
+            (index(r#","artifacttype":"x""#), "artifacttype"),
+        ] {
+            let error = Manifest::parse(text.clone(), None).unwrap_err();
+            assert!(
+                error.to_string().contains(&format!("the key {key:?}, which engines read as")),
+                "{text}: {error}"
+            );
+        }
+        let free = index(r#","annotations":{"a":"1","A":"2"},"Vendor":1,"platform":{"os.features":[]}"#);
+        assert!(Manifest::parse(free, None).is_ok());
     }
 
     #[test]

@@ -12,6 +12,8 @@ pub const OCI_LAYER: &str = "application/vnd.oci.image.layer.v1.tar";
 pub const OCI_LAYER_ZSTD: &str = "application/vnd.oci.image.layer.v1.tar+zstd";
 /// OCI layer, gzip.
 pub const OCI_LAYER_GZIP: &str = "application/vnd.oci.image.layer.v1.tar+gzip";
+/// `{}`, where a manifest needs a config or a layer and has none.
+pub const OCI_EMPTY: &str = "application/vnd.oci.empty.v1+json";
 /// Docker manifest list.
 pub const DOCKER_LIST: &str = "application/vnd.docker.distribution.manifest.list.v2+json";
 /// Docker image manifest, schema 2.
@@ -59,6 +61,24 @@ impl Family {
 /// Layers that engines do not fetch from the registry of the image (Windows base layers and the like).
 pub fn is_nondistributable(media_type: &str) -> bool {
     media_type.contains(".nondistributable.") || media_type.contains(".foreign.")
+}
+
+/// Whether this is the type of an image's config.
+pub fn is_image_config(media_type: &str) -> bool {
+    matches!(media_type, OCI_CONFIG | DOCKER_CONFIG)
+}
+
+/// Whether this is the type of an image's layer, in a compression that engines know.
+pub fn is_image_layer(media_type: &str) -> bool {
+    let Some(rest) = media_type
+        .strip_prefix("application/vnd.oci.image.layer.v1.tar")
+        .or_else(|| media_type.strip_prefix("application/vnd.oci.image.layer.nondistributable.v1.tar"))
+        .or_else(|| media_type.strip_prefix("application/vnd.docker.image.rootfs.diff.tar"))
+        .or_else(|| media_type.strip_prefix("application/vnd.docker.image.rootfs.foreign.diff.tar"))
+    else {
+        return false;
+    };
+    matches!(rest, "" | "+gzip" | "+zstd" | ".gzip" | ".zstd")
 }
 
 /// A media type without its parameters, in lower case.

@@ -9,6 +9,7 @@ pub mod manifest;
 pub mod media_type;
 
 pub mod location;
+pub mod path;
 pub mod platform;
 pub mod reference;
 
@@ -16,6 +17,7 @@ pub use config::ImageConfig;
 pub use digest::Digest;
 pub use location::{Choice, Location};
 pub use manifest::{Content, Descriptor, Manifest};
+pub use path::ImagePath;
 pub use platform::Platform;
 pub use reference::Reference;
 

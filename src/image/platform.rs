@@ -1,5 +1,6 @@
 //! Platforms: `os/architecture[/variant]`, in Go's names, as the OCI image specification has them.
 
+use super::json;
 use crate::error::{Error, Result};
 use serde::Deserialize;
 use std::fmt;
@@ -17,6 +18,10 @@ pub struct Platform {
     /// `v7`, `v8`, …
     #[serde(default)]
     pub variant: Option<String>,
+}
+
+impl json::View for Platform {
+    const KEYS: &'static [&'static str] = &["os", "architecture", "variant"];
 }
 
 impl Platform {

@@ -8,17 +8,21 @@ use std::collections::HashSet;
 
 /// Why a child is taken along as it is, if its descriptor tells so.
 pub fn carried(child: &Descriptor) -> Option<String> {
-    let is_manifest = child.media_type.is_empty() || child.is_image() || child.is_index();
     let other_os = |p: &Platform| !p.os.is_empty() && p.os != "linux" && !p.is_unknown();
     if child.is_attestation() {
         Some("an attestation".into())
-    } else if !is_manifest {
+    } else if is_unknown(child) {
         Some(format!("not a container image ({})", child.media_type))
     } else if child.platform.as_ref().is_some_and(other_os) {
         Some("not a Linux image".into())
     } else {
         None
     }
+}
+
+/// Whether the media type is not one of images and indexes.
+pub fn is_unknown(child: &Descriptor) -> bool {
+    !(child.media_type.is_empty() || child.is_image() || child.is_index())
 }
 
 /// The platforms that are wanted, and the indexes below the root that hold them.

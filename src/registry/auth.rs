@@ -1,11 +1,10 @@
-//! Who asks: challenges, Basic, and Bearer tokens (RFC 9110, 11.6.1; distribution "Token Authentication").
+//! Authentication: challenges, Basic, and Bearer tokens (RFC 9110, 11.6.1; distribution "Token Authentication").
 
 use crate::credentials::Credentials;
-use serde::Deserialize;
 use std::collections::BTreeMap;
 use std::time::{Duration, Instant};
 
-/// One way in which a server wants to be told who asks.
+/// How a server wants requests to be authenticated.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Challenge {
     /// A name and a password with every request.
@@ -16,6 +15,10 @@ pub enum Challenge {
         realm: String,
         /// The registry's name for itself.
         service: Option<String>,
+        /// The scope that the refused request needs, as the registry calls it.
+        scope: Option<String>,
+        /// Whether a token was refused because it grants too little (RFC 6750, 3.1).
+        is_insufficient: bool,
     },
 }
 
@@ -30,6 +33,8 @@ pub fn challenge<'a>(headers: impl IntoIterator<Item = &'a str>) -> Option<Chall
                         return Some(Challenge::Bearer {
                             realm: realm.clone(),
                             service: params.get("service").cloned(),
+                            scope: params.get("scope").cloned(),
+                            is_insufficient: params.get("error").is_some_and(|e| e == "insufficient_scope"),
                         });
                     }
                 }
@@ -110,21 +115,19 @@ pub struct Token {
     until: Instant,
 }
 
-/// The answer of a token server.
-#[derive(Deserialize)]
-struct Answer {
-    token: Option<String>,
-    access_token: Option<String>,
-    expires_in: Option<f64>,
-}
-
 impl Token {
     /// Reads a token server's answer, received `now`. `None` if there is no token in it.
+    ///
+    /// As lenient as Go's clients: an empty `token` leaves the word to `access_token`, and an `expires_in` that is not
+    /// a number counts as absent.
     pub fn read(answer: &[u8], now: Instant) -> Option<Self> {
-        let answer: Answer = serde_json::from_slice(answer).ok()?;
-        let text = answer.token.or(answer.access_token).filter(|t| !t.is_empty())?;
-        // 60 s where nothing is said; a fifth is kept back for clocks and the way.
-        let seconds = answer.expires_in.filter(|s| s.is_finite() && *s > 0.0).unwrap_or(60.0).min(86_400.0);
+        let answer: serde_json::Value = serde_json::from_slice(answer).ok()?;
+        let text = |key: &str| answer.get(key)?.as_str().filter(|text| !text.is_empty()).map(str::to_owned);
+        let text = text("token").or_else(|| text("access_token"))?;
+        let expires_in = answer.get("expires_in");
+        let number = expires_in.and_then(|e| e.as_f64().or_else(|| e.as_str()?.trim().parse().ok()));
+        // 60 s by default. A token is renewed after 80 % of its lifetime, to allow for clock skew.
+        let seconds = number.filter(|s| s.is_finite() && *s > 0.0).unwrap_or(60.0).min(86_400.0);
         Some(Token { text, until: now + Duration::from_secs_f64(seconds * 0.8) })
     }
 
@@ -157,20 +160,25 @@ mod tests {
 
     #[test]
     fn challenges_of_all_shapes_are_read() {
-        let bearer = |realm: &str, service: Option<&str>| {
-            Some(Challenge::Bearer { realm: realm.into(), service: service.map(Into::into) })
+        let bearer = |realm: &str, service: Option<&str>, scope: Option<&str>| {
+            Some(Challenge::Bearer {
+                realm: realm.into(),
+                service: service.map(Into::into),
+                scope: scope.map(Into::into),
+                is_insufficient: false,
+            })
         };
         for (headers, expected) in [
             (
                 vec![r#"Bearer realm="https://a/t",service="s",scope="repository:x:pull,push""#],
-                bearer("https://a/t", Some("s")),
+                bearer("https://a/t", Some("s"), Some("repository:x:pull,push")),
             ),
-            (vec![r#"bearer Realm=https://a/t , service = "s""#], bearer("https://a/t", Some("s"))),
-            (vec![r#"Basic realm="x", Bearer realm="https://a/t""#], bearer("https://a/t", None)),
-            (vec!["Basic realm=\"x\"", "Bearer realm=\"https://a/t\""], bearer("https://a/t", None)),
+            (vec![r#"bearer Realm=https://a/t , service = "s""#], bearer("https://a/t", Some("s"), None)),
+            (vec![r#"Basic realm="x", Bearer realm="https://a/t""#], bearer("https://a/t", None, None)),
+            (vec!["Basic realm=\"x\"", "Bearer realm=\"https://a/t\""], bearer("https://a/t", None, None)),
             (vec![r#"Basic realm="a, Bearer realm=""#], Some(Challenge::Basic)),
             (vec!["Basic"], Some(Challenge::Basic)),
-            (vec![r#"Bearer realm="quo\"ted""#], bearer("quo\"ted", None)),
+            (vec![r#"Bearer realm="quo\"ted""#], bearer("quo\"ted", None, None)),
             (vec!["Negotiate abc=="], None),
             (vec!["", ",,,", "= = =", "Bearer realm"], None),
         ] {
@@ -181,12 +189,20 @@ mod tests {
     #[test]
     fn tokens_are_read_under_both_names() {
         let now = Instant::now();
-        for text in [r#"{"token":"t"}"#, r#"{"access_token":"t"}"#, r#"{"token":"t","expires_in":60}"#] {
+        for text in [
+            r#"{"token":"t"}"#,
+            r#"{"access_token":"t"}"#,
+            r#"{"token":"t","access_token":"u","expires_in":60}"#,
+            r#"{"token":"","access_token":"t"}"#,
+            r#"{"token":null,"access_token":"t","expires_in":"60"}"#,
+            r#"{"token":"t","expires_in":null,"issued_at":"yesterday"}"#,
+            r#"{"token":"t","expires_in":-1}"#,
+        ] {
             let token = Token::read(text.as_bytes(), now).unwrap();
             assert_eq!(token.header(), "Bearer t");
             assert!(token.is_fresh(now) && !token.is_fresh(now + Duration::from_secs(60)));
         }
-        for text in ["{}", "", r#"{"token":""}"#, "<html>"] {
+        for text in ["{}", "", r#"{"token":""}"#, "[]", "<html>"] {
             assert!(Token::read(text.as_bytes(), now).is_none());
         }
     }

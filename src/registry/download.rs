@@ -1,75 +1,72 @@
-//! Blobs on their way out of a registry: a break in the middle is mended with a range.
+//! Blobs on their way out of a registry: a broken connection is resumed with a range.
 
 use super::auth::Scope;
-use super::client::{Client, Request, stalled};
-use crate::error::{Error, Result};
+use super::client::Client;
+use super::governor::Turn;
+use super::http::{Answer, Lane, Request};
+use super::retry::Attempts;
+use crate::error::{Error, Result, Retry};
 use crate::image::Descriptor;
 use crate::stats::Stats;
 use crate::transport::BlobStream;
 use bytes::Bytes;
-use reqwest::header::{self, HeaderMap, HeaderValue};
-use reqwest::{Method, Response, StatusCode};
+use reqwest::header;
+use reqwest::{Method, StatusCode};
 use std::sync::Arc;
 
 struct Download {
     client: Arc<Client>,
-    repository: String,
+    scopes: [Scope; 1],
+    operation: String,
     descriptor: Descriptor,
-    answer: Option<Response>,
+    answer: Option<Answer>,
     /// Bytes passed on so far.
     at: u64,
     /// Bytes to leave out: the registry ignored the range.
     skip: u64,
-    attempt: u32,
-    done: bool,
+    attempts: Attempts,
+    is_done: bool,
+    /// Held to the last byte, broken connections included.
+    _turn: Turn,
 }
 
-/// Opens a blob. Fails here, not later, if it is not there.
+/// Opens a blob. Fails here, not later, if it is missing.
 pub async fn open(client: Arc<Client>, repository: &str, descriptor: &Descriptor) -> Result<BlobStream> {
+    let turn = client.governor().download().await;
+    let attempts = client.options().retry.start();
+    let operation = format!("reading {} from {}/{repository}", descriptor.digest, client.host());
     let mut download = Download {
         client,
-        repository: repository.into(),
+        scopes: [Scope { repository: repository.into(), push: false }],
+        operation,
         descriptor: descriptor.clone(),
         answer: None,
         at: 0,
         skip: 0,
-        attempt: 0,
-        done: false,
+        attempts,
+        is_done: false,
+        _turn: turn,
     };
     download.connect().await?;
     Ok(Box::pin(futures_util::stream::unfold(download, |mut download| async move {
-        if download.done {
+        if download.is_done {
             return None;
         }
         let item = download.next().await;
-        download.done = !matches!(item, Ok(Some(_)));
+        download.is_done = !matches!(item, Ok(Some(_)));
         Some((item.transpose()?, download))
     })))
 }
 
 impl Download {
-    fn what(&self) -> String {
-        format!("reading {} from {}/{}", self.descriptor.digest, self.client.host(), self.repository)
-    }
-
     async fn connect(&mut self) -> Result<()> {
-        let mut headers = HeaderMap::new();
-        if self.at > 0
-            && let Ok(range) = HeaderValue::from_str(&format!("bytes={}-", self.at))
-        {
-            headers.insert(header::RANGE, range);
+        let repository = &self.scopes[0].repository;
+        let url = self.client.url(repository, &format!("blobs/{}", self.descriptor.digest))?;
+        let mut request = Request::new(Method::GET, url, &*self.operation);
+        if self.at > 0 {
+            request = request.header(header::RANGE, &format!("bytes={}-", self.at))?;
         }
-        let url = self.client.url(&self.repository, &format!("blobs/{}", self.descriptor.digest))?;
-        let scopes = [Scope { repository: self.repository.clone(), push: false }];
-        let request = Request {
-            method: Method::GET,
-            url,
-            headers,
-            body: Bytes::new(),
-            scopes: &scopes,
-            what: self.what(),
-        };
-        let answer = self.client.send(&request).await?;
+        let answer = self.client.send(&request, &self.scopes, Lane::Guest, &mut self.attempts).await?;
         self.skip = match answer.status() {
             // A whole answer of another size is not broken off: the registry has no more, or something else.
             StatusCode::OK => match answer.content_length().filter(|n| *n != self.descriptor.size) {
@@ -80,11 +77,11 @@ impl Download {
             StatusCode::RANGE_NOT_SATISFIABLE => return Err(self.wrong_size(self.at)),
             StatusCode::PARTIAL_CONTENT => {
                 return Err(Error::network(format!(
-                    "{}: the registry sent another range than it was asked for",
-                    self.what()
+                    "{}: the registry sent another range than requested",
+                    self.operation
                 )));
             }
-            _ => return Err(self.client.refusal(&request.what, answer).await),
+            _ => return Err(self.client.refusal(&self.operation, answer).await.into_error()),
         };
         self.answer = Some(answer);
         Ok(())
@@ -101,45 +98,48 @@ impl Download {
     async fn next(&mut self) -> Result<Option<Bytes>> {
         loop {
             let error = match self.piece().await {
-                Ok(Some(piece)) => {
-                    let skipped = self.skip.min(piece.len() as u64);
-                    self.skip -= skipped;
-                    let piece = Bytes::copy_from_slice(&piece[usize::try_from(skipped).unwrap_or(0)..]);
-                    if piece.is_empty() {
-                        continue;
-                    }
-                    self.at += piece.len() as u64;
-                    self.attempt = 0;
-                    Stats::add(&self.client.options.stats.bytes_pulled, piece.len() as u64);
-                    return Ok(Some(piece));
-                }
+                Ok(Some(piece)) => match self.pass_on(&piece) {
+                    piece if piece.is_empty() => continue,
+                    piece => return Ok(Some(piece)),
+                },
                 Ok(None) if self.at >= self.descriptor.size => return Ok(None),
                 Ok(None) => {
-                    Error::network(format!("{}: the body ended after {} bytes", self.what(), self.at))
-                        .transient()
+                    Error::network(format!("{}: the body ended after {} bytes", self.operation, self.at))
+                        .retryable(Retry::Later { after: None })
                 }
-                Err(error) => error.context(self.what()),
+                Err(error) => error.context(&self.operation),
             };
             self.answer = None;
-            if !error.is_transient() {
-                return Err(error);
-            }
-            self.client.pause(&mut self.attempt, error).await?;
+            self.client.pause(&mut self.attempts, error).await?;
             self.connect().await?;
         }
     }
 
+    /// What is new in a piece. It is copied: the buffers of the connection are given back at once, which keeps memory
+    /// flat.
+    fn pass_on(&mut self, piece: &Bytes) -> Bytes {
+        let skipped = self.skip.min(piece.len() as u64);
+        self.skip -= skipped;
+        // No more than the piece's length.
+        let start = usize::try_from(skipped).unwrap_or(usize::MAX);
+        let piece = Bytes::copy_from_slice(&piece[start..]);
+        self.at += piece.len() as u64;
+        self.attempts.progress(piece.len() as u64);
+        Stats::add(&self.client.options().stats.bytes_pulled, piece.len() as u64);
+        piece
+    }
+
     async fn piece(&mut self) -> Result<Option<Bytes>> {
-        let Some(answer) = &mut self.answer else { return Ok(None) };
-        let stall = self.client.options.stall;
-        let piece = tokio::time::timeout(stall, answer.chunk()).await.map_err(|_| stalled(stall))?;
-        piece.map_err(|e| self.client.broken(e))
+        match &mut self.answer {
+            Some(answer) => answer.chunk().await,
+            None => Ok(None),
+        }
     }
 }
 
 /// Whether a partial answer begins where it was asked to (`Content-Range: bytes 5-9/10`).
-fn starts_at(answer: &Response, at: u64) -> bool {
-    let range = answer.headers().get(header::CONTENT_RANGE).and_then(|v| v.to_str().ok());
+fn starts_at(answer: &Answer, at: u64) -> bool {
+    let range = answer.header("content-range");
     let start = range.and_then(|r| r.strip_prefix("bytes ")?.split('-').next()?.parse::<u64>().ok());
     start == Some(at)
 }

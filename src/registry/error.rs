@@ -1,23 +1,143 @@
 //! What a registry's refusal means (OCI distribution specification, "Error Codes").
 
-use crate::error::{Error, Kind};
+use super::http::{Answer, FullResponse, place};
+use super::tls;
+use crate::error::{Error, Kind, Retry};
 use reqwest::StatusCode;
+use reqwest::header::{self, HeaderMap};
 use serde::Deserialize;
-use std::time::Duration;
+use std::time::{Duration, SystemTime};
 
 /// The longest body of an error that is read.
-pub const MAX_BODY: usize = 64 << 10;
+const MAX_BODY: usize = 64 << 10;
 
 #[derive(Deserialize)]
 struct Body {
     errors: Option<Vec<Item>>,
 }
 
-#[derive(Deserialize)]
+#[derive(Deserialize, Default)]
+#[serde(default)]
 struct Item {
-    code: Option<String>,
-    message: Option<String>,
+    code: Option<serde_json::Value>,
+    message: Option<serde_json::Value>,
     detail: Option<serde_json::Value>,
+}
+
+/// An answer with a status that was not hoped for.
+#[derive(Debug, Clone)]
+pub struct Refusal {
+    /// The status.
+    pub status: StatusCode,
+    codes: Vec<String>,
+    words: String,
+    error: Error,
+}
+
+impl Refusal {
+    /// Reads the rest of an answer. `operation` is what was being done.
+    pub async fn read(operation: &str, answer: Answer) -> Self {
+        let (status, headers, place) = (answer.status(), answer.headers().clone(), place(&answer.url));
+        let body = answer.body(MAX_BODY).await.unwrap_or_default();
+        Self::new(operation, &place, status, &headers, &body)
+    }
+
+    /// Interprets an answer of the host `place`.
+    pub fn new(operation: &str, place: &str, status: StatusCode, headers: &HeaderMap, body: &[u8]) -> Self {
+        let items = serde_json::from_slice::<Body>(body).ok().and_then(|b| b.errors).unwrap_or_default();
+        let mut message = format!("{place} answered {status}");
+        let (mut codes, mut words) = (Vec::new(), String::new());
+        for item in &items {
+            let text = |value: &Option<serde_json::Value>| {
+                value.as_ref().and_then(|v| v.as_str()).unwrap_or_default().to_owned()
+            };
+            let (code, text, detail) = (text(&item.code), text(&item.message), text(&item.detail));
+            message.push_str(&format!(": {}", shortened([&*code, &*text].join(" ").trim())));
+            if !detail.is_empty() && !text.contains(&detail) {
+                message.push_str(&format!(" ({})", shortened(&detail)));
+            }
+            words.push_str(&format!("{text} {detail} ").to_lowercase());
+            codes.push(code);
+        }
+        if items.is_empty() {
+            words = String::from_utf8_lossy(&body[..body.len().min(2000)]).to_lowercase();
+        }
+        let mut refusal = Refusal { status, codes, words, error: Error::other("") };
+        let (kind, hint) = refusal.meaning();
+        refusal.error = Error::new(kind, message).context(operation).hint(hint);
+        if matches!(status.as_u16(), 400 | 426) && tls::is_refusal_of_plain_http(&refusal.words) {
+            refusal.error = refusal.error.hint(tls::tls_hint(place));
+        }
+        if is_transient(status) {
+            let after = retry_after(headers, SystemTime::now());
+            refusal.error = refusal.error.retryable(Retry::Later { after });
+        }
+        refusal
+    }
+
+    /// Adds whose credentials were refused.
+    #[must_use]
+    pub fn with_login(mut self, login: Option<&str>) -> Self {
+        if let Some(login) = login.filter(|_| self.error.kind() == Kind::Denied) {
+            self.error = self.error.because(login);
+        }
+        self
+    }
+
+    /// Whether the registry gave one of these error codes.
+    pub fn has(&self, codes: &[&str]) -> bool {
+        self.codes.iter().any(|code| codes.contains(&code.as_str()))
+    }
+
+    /// Whether the registry said one of these phrases, given in lower case.
+    pub fn says(&self, phrases: &[&str]) -> bool {
+        phrases.iter().any(|phrase| self.words.contains(phrase))
+    }
+
+    /// The error that it is.
+    pub fn into_error(self) -> Error {
+        self.error
+    }
+
+    fn meaning(&self) -> (Kind, &'static str) {
+        match self.status.as_u16() {
+            401 | 403 => (
+                Kind::Denied,
+                "log in with `docker login` or `podman login`, or give --src-creds or --dest-creds; check the repository's name too",
+            ),
+            404 if self.has(&["NAME_UNKNOWN"]) => (
+                Kind::NotFound,
+                "check the repository's name; some registries want it created before the first push",
+            ),
+            404 => (Kind::NotFound, "check the name and the tag"),
+            400 if self.has(&["MANIFEST_INVALID", "MANIFEST_UNVERIFIED"]) => {
+                (Kind::Unsupported, "the destination does not take this kind of manifest")
+            }
+            400 if self.has(&["DIGEST_INVALID", "SIZE_INVALID"]) => {
+                (Kind::Verification, "the bytes were changed on the way to the registry")
+            }
+            413 => (
+                Kind::Network,
+                "the registry, or a proxy before it, limits the size of a request: --upload HOST=chunks:MEBIBYTES sends smaller ones",
+            ),
+            429 => (Kind::Network, "the registry limits how often it may be asked; log in, or try later"),
+            500..=599 => (Kind::Network, "the registry is in trouble; try later"),
+            _ => (Kind::Network, "run with -vv to see the requests"),
+        }
+    }
+}
+
+impl FullResponse {
+    /// What the response refuses, and why.
+    pub fn refusal(&self, operation: &str) -> Refusal {
+        let refusal = Refusal::new(operation, &place(&self.url), self.status, &self.headers, &self.body);
+        refusal.with_login(self.login.as_deref())
+    }
+}
+
+/// The error for an answer with a status that was not hoped for.
+pub async fn response_error(operation: &str, answer: Answer) -> Error {
+    Refusal::read(operation, answer).await.into_error()
 }
 
 /// Whether the same request may succeed later.
@@ -25,83 +145,74 @@ pub fn is_transient(status: StatusCode) -> bool {
     matches!(status.as_u16(), 408 | 425 | 429 | 500 | 502 | 503 | 504)
 }
 
-/// The error for an answer that is none of those hoped for. `what` is what was being done.
-pub fn from_answer(what: &str, status: StatusCode, body: &[u8]) -> Error {
-    let items = serde_json::from_slice::<Body>(body).ok().and_then(|b| b.errors).unwrap_or_default();
-    let has = |code: &str| items.iter().any(|i| i.code.as_deref() == Some(code));
-    let mut message = format!("{what}: the registry answered {status}");
-    for item in &items {
-        let code = item.code.as_deref().unwrap_or_default();
-        let text = item.message.as_deref().unwrap_or_default();
-        message.push_str(&format!(": {}", clean([code, text].join(" ").trim())));
-        if let Some(detail) = item.detail.as_ref().and_then(|d| d.as_str()).filter(|d| !text.contains(d)) {
-            message.push_str(&format!(" ({})", clean(detail)));
-        }
+/// Not too much of a registry's words.
+fn shortened(text: &str) -> String {
+    text.chars().take(300).collect()
+}
+
+/// `Retry-After`: seconds, or a date (RFC 9110, 10.2.3).
+fn retry_after(headers: &HeaderMap, now: SystemTime) -> Option<Duration> {
+    let value = headers.get(header::RETRY_AFTER)?.to_str().ok()?.trim();
+    match value.parse::<u64>() {
+        Ok(seconds) => Some(Duration::from_secs(seconds)),
+        // A date that has passed asks for no pause.
+        Err(_) => httpdate::parse_http_date(value).ok().map(|at| at.duration_since(now).unwrap_or_default()),
     }
-    let (kind, hint) = match status.as_u16() {
-        401 | 403 => (
-            Kind::Denied,
-            "log in with `docker login` or `podman login`, or give --src-creds or --dest-creds; check the repository's name too",
-        ),
-        404 if has("NAME_UNKNOWN") => (
-            Kind::NotFound,
-            "check the repository's name; some registries want it created before the first push",
-        ),
-        404 => (Kind::NotFound, "check the name and the tag"),
-        400 if has("MANIFEST_INVALID") || has("MANIFEST_UNVERIFIED") => {
-            (Kind::Unsupported, "the destination does not take this kind of manifest")
-        }
-        400 if has("DIGEST_INVALID") || has("SIZE_INVALID") => {
-            (Kind::Verification, "the bytes were changed on the way to the registry")
-        }
-        400 if body.windows(12).any(|w| w.eq_ignore_ascii_case(b"HTTPS server")) => {
-            (Kind::Network, "the registry speaks TLS: give --ca-file, or put its CA into certs.d")
-        }
-        409 if has("TAG_INVALID") || has("CONFLICT") => {
-            (Kind::Denied, "the tag exists and the registry does not let it move; choose another tag")
-        }
-        413 => (Kind::Network, "the registry, or a proxy before it, limits the size of a request"),
-        429 => (Kind::Network, "the registry limits how often it may be asked; log in, or try later"),
-        500..=599 => (Kind::Network, "the registry is in trouble; try later"),
-        _ => (Kind::Network, "run with -vv to see the requests"),
-    };
-    let error = Error::new(kind, message).hint(hint);
-    if is_transient(status) { error.transient() } else { error }
-}
-
-/// A registry's words on a terminal: no control characters, and not too many.
-fn clean(text: &str) -> String {
-    text.chars().map(|c| if c.is_control() { ' ' } else { c }).take(300).collect()
-}
-
-/// `Retry-After` in seconds; the form with a date is rare and means "later" all the same.
-pub fn retry_after(value: Option<&str>) -> Option<Duration> {
-    value?.trim().parse::<u64>().ok().map(Duration::from_secs)
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
 
+    fn refusal(status: u16, body: &str) -> Refusal {
+        let status = StatusCode::from_u16(status).unwrap();
+        Refusal::new("reading x", "r.example:5000", status, &HeaderMap::new(), body.as_bytes())
+    }
+
     #[test]
     fn each_refusal_has_its_kind() {
-        let error = |status: u16, body: &str| {
-            from_answer("reading x", StatusCode::from_u16(status).unwrap(), body.as_bytes())
-        };
-        let coded = |code: &str| format!(r#"{{"errors":[{{"code":"{code}","message":"no\u001b[31m"}}]}}"#);
+        let coded = |code: &str| format!(r#"{{"errors":[{{"code":"{code}","message":"Cannot"}}]}}"#);
         for (status, body, kind) in [
             (401, coded("UNAUTHORIZED"), Kind::Denied),
             (403, String::new(), Kind::Denied),
             (404, coded("NAME_UNKNOWN"), Kind::NotFound),
             (400, coded("MANIFEST_INVALID"), Kind::Unsupported),
+            (400, coded("DIGEST_INVALID"), Kind::Verification),
             (429, "<html>".into(), Kind::Network),
             (503, String::new(), Kind::Network),
             (418, String::new(), Kind::Network),
         ] {
-            let error = error(status, &body);
-            assert_eq!((error.kind(), error.is_transient()), (kind, matches!(status, 429 | 503)));
-            assert!(error.to_string().starts_with("reading x: the registry answered"));
-            assert!(!error.to_string().contains('\u{1b}'));
+            let error = refusal(status, &body).into_error();
+            assert_eq!((error.kind(), error.retry().is_some()), (kind, matches!(status, 429 | 503)));
+            assert!(error.to_string().starts_with(&format!("reading x: r.example:5000 answered {status}")));
+        }
+    }
+
+    #[test]
+    fn reads_codes_and_words_of_any_shape() {
+        let odd = refusal(400, r#"{"errors":[{"code":7,"message":null,"detail":{"a":1}},{"code":"X"}]}"#);
+        assert!(odd.has(&["X"]) && !odd.has(&["7"]));
+        let page = refusal(400, "<p>Tag is Immutable</p>");
+        assert!(page.says(&["immutable"]) && !page.says(&["exists"]));
+        for body in ["", "[]", "null", r#"{"errors":null}"#, r#"{"errors":{}}"#] {
+            assert!(!refusal(400, body).has(&[""]), "{body}");
+        }
+    }
+
+    #[test]
+    fn retry_after_is_seconds_or_a_date() {
+        let now = httpdate::parse_http_date("Sun, 06 Nov 1994 08:49:37 GMT").unwrap();
+        for (value, seconds) in [
+            ("7", Some(7)),
+            (" 7 ", Some(7)),
+            ("Sun, 06 Nov 1994 08:49:47 GMT", Some(10)),
+            ("Sun, 06 Nov 1994 08:49:07 GMT", Some(0)),
+            ("soon", None),
+            ("-1", None),
+        ] {
+            let mut headers = HeaderMap::new();
+            headers.insert(header::RETRY_AFTER, value.parse().unwrap());
+            assert_eq!(retry_after(&headers, now), seconds.map(Duration::from_secs), "{value}");
         }
     }
 }

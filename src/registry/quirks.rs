@@ -1,6 +1,7 @@
 //! What is special about registries, in one table. Facts, not opinions: each with where it comes from.
 
 use crate::error::{Error, Result};
+use std::fmt;
 use std::str::FromStr;
 
 /// How a blob's bytes are sent.
@@ -12,6 +13,16 @@ pub enum Upload {
     Patch,
     /// Pieces of this many bytes, a PATCH each, then an empty PUT.
     Chunks(u64),
+}
+
+impl fmt::Display for Upload {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Upload::Put => f.write_str("a PUT"),
+            Upload::Patch => f.write_str("a PATCH"),
+            Upload::Chunks(size) => write!(f, "chunks of {size} bytes"),
+        }
+    }
 }
 
 impl FromStr for Upload {

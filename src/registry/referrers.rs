@@ -1,59 +1,81 @@
-//! What refers to an image: signatures, statements, lists of materials (OCI distribution specification,
-//! "Listing Referrers" and its fallback by tag).
+//! Referrers of an image: signatures, attestations, bills of materials (OCI distribution specification, "Listing
+//! Referrers" and its fallback, the referrers tag).
 
-use super::Repository;
-use super::client::headers;
-use crate::error::Result;
+use super::http::Request;
+use super::repository::Repository;
+use crate::error::{Context, Error, Result};
 use crate::image::json::{Document, quote, to_json};
 use crate::image::media_type::OCI_INDEX;
 use crate::image::{Content, Descriptor, Digest, Manifest};
+use crate::transport::Referrer;
 use crate::transport::index_json::EMPTY_INDEX;
-use reqwest::header;
-use reqwest::{Method, StatusCode};
+use reqwest::{Method, StatusCode, Url};
 
-/// The tag that stands for the referrers of a digest where a registry has no API for them.
-fn fallback_tag(digest: &Digest) -> String {
+/// The longest page of a list that is read.
+const MAX_PAGE: usize = 4 << 20;
+/// Pages that are read. A registry that always names another one would have no end.
+const MAX_PAGES: usize = 100;
+
+/// The tag for the referrers of a digest, in registries without the referrers API.
+fn referrers_tag(digest: &Digest) -> String {
     format!("{}-{}", digest.algorithm().name(), digest.hex())
 }
 
 impl Repository {
-    /// What refers to a digest: the descriptors, and the tags that cosign made before there were referrers.
-    pub(super) async fn list_referrers(&self, digest: &Digest) -> Result<Vec<String>> {
-        let mut found = Vec::new();
-        let what = format!("looking for referrers of {digest}");
-        let mut request = self.manifest_request(Method::GET, "", what)?;
-        request.url = self.client.url(self.name.repository(), &format!("referrers/{digest}"))?;
-        let answer = self.client.whole(&request, 4 << 20).await?;
-        let index = match answer.status {
-            StatusCode::OK => Some(answer.body),
-            _ => self.tagged(&fallback_tag(digest)).await?.map(|m| m.bytes),
+    /// Lists the referrers of a digest, and the tags that cosign made before there were referrers.
+    pub(super) async fn list_referrers(&self, digest: &Digest) -> Result<Vec<Referrer>> {
+        let listed = match self.referrers_api(digest).await? {
+            Some(listed) => listed,
+            None => {
+                let index = self.tagged_index(&referrers_tag(digest)).await?;
+                index.map(|index| index.children().to_vec()).unwrap_or_default()
+            }
         };
-        let index = index.and_then(|bytes| Manifest::parse(bytes, Some(OCI_INDEX)).ok());
-        found.extend(index.iter().flat_map(Manifest::children).map(described));
+        let mut found: Vec<Referrer> = listed.into_iter().map(Referrer::from).collect();
         for (suffix, kind) in [(".sig", "signature"), (".att", "attestation"), (".sbom", "bill of materials")]
         {
-            let tag = format!("{}{suffix}", fallback_tag(digest));
+            let tag = format!("{}{suffix}", referrers_tag(digest));
             let request = self.manifest_request(Method::HEAD, &tag, format!("looking for {tag}"))?;
-            if self.client.send(&request).await?.status() == StatusCode::OK {
-                found.push(format!("{kind} (tag {tag})"));
+            if self.client.send_alone(&request, &self.scopes).await?.status() == StatusCode::OK {
+                found.push(Referrer { kind: kind.into(), digest: None, tag: Some(tag) });
             }
         }
         Ok(found)
     }
 
+    /// All pages of the referrers API; `None` in a registry without it.
+    async fn referrers_api(&self, digest: &Digest) -> Result<Option<Vec<Descriptor>>> {
+        let mut url = self.client.url(self.name.repository(), &format!("referrers/{digest}"))?;
+        let mut found = Vec::new();
+        for _ in 0..MAX_PAGES {
+            let request =
+                Request::new(Method::GET, url.clone(), format!("looking for referrers of {digest}"));
+            let answer = self.client.fetch(&request, &self.scopes, MAX_PAGE).await?;
+            match answer.status {
+                StatusCode::OK => {}
+                // 404 means that there is no such API; others say so with 400, 405 or 501.
+                _ if found.is_empty() => return Ok(None),
+                _ => return Err(answer.refusal(&request.operation).into_error()),
+            }
+            let next = answer.header("link").and_then(next_link).map(str::to_owned);
+            let index = Manifest::parse(answer.body, Some(OCI_INDEX)).context(|| &request.operation)?;
+            found.extend(index.children().iter().cloned());
+            match next {
+                Some(next) => url = next_page(&url, &next, &request.operation)?,
+                None => return Ok(Some(found)),
+            }
+        }
+        Err(Error::network(format!("more than {MAX_PAGES} pages of referrers of {digest}")))
+    }
+
     /// Writes a manifest with a subject, and lists it where the registry does not do so by itself.
     pub(super) async fn push_referrer(&self, manifest: &Manifest, subject: &Digest) -> Result<()> {
-        let target = manifest.digest.to_string();
-        let what = format!("writing {}", self.described(&target));
-        let mut request = self.manifest_request(Method::PUT, &target, what)?;
-        request.headers = headers([(header::CONTENT_TYPE, &manifest.media_type)])?;
-        request.body = manifest.bytes.clone();
-        let answer = self.client.expect(&request, &[StatusCode::CREATED]).await?;
-        if answer.headers().contains_key("oci-subject") {
+        let answer = self.write_manifest(manifest, &manifest.digest.to_string()).await?;
+        if answer.headers.contains_key("oci-subject") {
             return Ok(());
         }
-        let tag = fallback_tag(subject);
-        let index = self.tagged(&tag).await?;
+        let tag = referrers_tag(subject);
+        let index = self.tagged_index(&tag).await?;
         if index.as_ref().is_some_and(|i| i.children().iter().any(|d| d.digest == manifest.digest)) {
             return Ok(());
         }
@@ -61,19 +83,49 @@ impl Repository {
         let mut text = Document::new(&text)?;
         text.push("/manifests", &entry(manifest)?)?;
         let index = Manifest::parse(text.into_bytes(), Some(OCI_INDEX))?;
-        self.write_manifest(&index, &tag).await
+        self.write_manifest(&index, &tag).await.map(drop)
     }
 
-    async fn tagged(&self, tag: &str) -> Result<Option<Manifest>> {
+    /// The index under a tag, if there is one. Anything else there is an error: it must not be overwritten.
+    async fn tagged_index(&self, tag: &str) -> Result<Option<Manifest>> {
         let answer = self.get(tag).await?;
         match answer.status {
             StatusCode::OK => {
-                let found = Manifest::parse(answer.body.clone(), answer.header("content-type"));
-                Ok(found.ok().filter(|m| matches!(m.content, Content::Index { .. })))
+                let kind = answer.header("content-type").map(str::to_owned);
+                let found = Manifest::parse(answer.body, kind.as_deref()).context(|| self.described(tag))?;
+                match found.content {
+                    Content::Index { .. } => Ok(Some(found)),
+                    _ => Err(Error::unsupported(format!(
+                        "{} is not an index of referrers",
+                        self.described(tag)
+                    ))),
+                }
             }
             StatusCode::NOT_FOUND => Ok(None),
-            _ => Err(answer.refusal(&self.reading(tag))),
+            _ => Err(answer.refusal(&self.reading(tag)).into_error()),
         }
+    }
+}
+
+/// The target of `Link: <URL>; rel="next"` (RFC 8288).
+fn next_link(header: &str) -> Option<&str> {
+    header.split(',').find_map(|link| {
+        let (target, parameters) = link.trim().strip_prefix('<')?.split_once('>')?;
+        let is_next = |parameter: &str| {
+            let value = parameter.trim().strip_prefix("rel=")?;
+            value.trim_matches('"').split(' ').any(|rel| rel.eq_ignore_ascii_case("next")).then_some(())
+        };
+        parameters.split(';').find_map(is_next).map(|()| target)
+    })
+}
+
+/// The next page of a list is on the same host.
+fn next_page(url: &Url, link: &str, operation: &str) -> Result<Url> {
+    let bad = |why: String| Error::network(format!("{operation}: invalid Link {link:?}: {why}"));
+    let next = url.join(link).map_err(|e| bad(e.to_string()))?;
+    match next.origin() == url.origin() {
+        true => Ok(next),
+        false => Err(bad("another host".into())),
     }
 }
 
@@ -92,7 +144,28 @@ fn entry(manifest: &Manifest) -> Result<String> {
     ))
 }
 
-fn described(descriptor: &Descriptor) -> String {
-    let kind = descriptor.artifact_type.as_deref().unwrap_or(&descriptor.media_type);
-    format!("{kind} ({})", descriptor.digest)
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn next_links_are_found_among_others() {
+        for (header, expected) in [
+            (r#"</v2/x?n=1&last=a>; rel="next""#, Some("/v2/x?n=1&last=a")),
+            (r#"<a>; rel=prev, <b>; rel=next"#, Some("b")),
+            (r#"<b>; title="x"; rel="last next""#, Some("b")),
+            (r#"<a>; rel="prev""#, None),
+            ("a; rel=next", None),
+            ("", None),
+        ] {
+            assert_eq!(next_link(header), expected, "{header}");
+        }
+    }
+
+    #[test]
+    fn pages_stay_on_the_host() {
+        let url: Url = "https://r.example/v2/x/referrers/sha256:0".parse().unwrap();
+        assert!(next_page(&url, "/v2/x/referrers/sha256:0?page=2", "x").is_ok());
+        assert!(next_page(&url, "https://other.example/v2/", "x").is_err());
+    }
 }

@@ -1,22 +1,27 @@
-//! Tokens for a host: fetched when a challenge asks for them, one for all that will be needed.
+//! The credentials of one registry: what a request may carry, and the tokens that its challenges ask for.
 
 use super::auth::{self, Challenge, Scope, Token};
-use super::client::{Client, Request, sensitive};
-use crate::credentials::Credentials;
+use super::error::response_error;
+use super::http::{Answer, Body, Http, Lane, Request};
+use super::retry::Policy;
+use super::tls::is_loopback;
+use crate::credentials::{Credentials, Login};
 use crate::error::{Error, Kind, Result};
 use bytes::Bytes;
-use reqwest::header::{self, HeaderMap, HeaderValue};
-use reqwest::{Method, Response, Url};
+use reqwest::header::{self, HeaderValue};
+use reqwest::{Method, Url};
 use std::collections::HashMap;
-use std::sync::Mutex;
+use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Instant;
 
 /// The longest answer of a token server that is read.
 const MAX_TOKEN: usize = 256 << 10;
 
-/// What is known about authentication with a host.
-#[derive(Default)]
+/// Credentials, and the tokens they were traded for.
 pub struct Tokens {
+    host: String,
+    login: Login,
+    retry: Policy,
     state: Mutex<State>,
     /// Held while a token is fetched: one fetch serves all that wait.
     fetching: tokio::sync::Mutex<()>,
@@ -25,15 +30,50 @@ pub struct Tokens {
 #[derive(Default)]
 struct State {
     challenge: Option<Challenge>,
-    /// All scopes that will be needed, the destination's first: one token serves all.
+    /// All scopes that a run needs, the destination's first: one token serves all.
     scopes: Vec<Scope>,
-    /// The server gave no token for all of them together: one for each request's own.
-    split: bool,
-    tokens: HashMap<Vec<Scope>, Token>,
+    /// The token server grants no combined token: request one per request's own scopes.
+    is_split: bool,
+    /// Scopes that a registry names otherwise than we do, by ours.
+    names: HashMap<Vec<Scope>, String>,
+    tokens: HashMap<Vec<String>, Token>,
+    /// Sets of scopes for which there is no token.
+    refused: HashMap<Vec<String>, Error>,
 }
 
-impl Client {
-    /// Says what will be needed of a repository.
+/// The value of an `Authorization` header, which no log shows.
+#[derive(Clone, PartialEq)]
+pub struct Authorization {
+    header: HeaderValue,
+    scopes: Vec<String>,
+}
+
+impl Authorization {
+    fn new(text: &str, scopes: Vec<String>) -> Result<Self> {
+        let mut header = HeaderValue::from_str(text)
+            .map_err(|_| Error::denied("the credentials hold characters that no header can carry"))?;
+        header.set_sensitive(true);
+        Ok(Authorization { header, scopes })
+    }
+
+    /// The value of the header.
+    pub fn header(&self) -> HeaderValue {
+        self.header.clone()
+    }
+}
+
+impl Tokens {
+    /// Nothing is fetched yet.
+    pub fn new(host: &str, login: Login, retry: Policy) -> Self {
+        Tokens { host: host.into(), login, retry, state: Mutex::default(), fetching: Default::default() }
+    }
+
+    /// Whose credentials these are, for the error when they are refused.
+    pub fn describe_login(&self) -> String {
+        self.login.describe()
+    }
+
+    /// Adds to the scopes that the run needs.
     pub fn announce(&self, scope: Scope) {
         let mut state = self.lock();
         state.scopes.retain(|s| s.repository != scope.repository || s.push);
@@ -44,149 +84,257 @@ impl Client {
         state.scopes.sort_by_key(|s| !s.push);
     }
 
-    fn lock(&self) -> std::sync::MutexGuard<'_, State> {
-        self.tokens.state.lock().unwrap_or_else(std::sync::PoisonError::into_inner)
+    fn lock(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// The `Authorization` to send now: none before the first challenge.
-    pub async fn authorization(&self, own: &[Scope]) -> Result<Option<String>> {
+    /// What to send now, for a request that needs the scopes `own`: nothing before the first challenge. A `narrow`
+    /// authorization grants these scopes only.
+    pub async fn authorization(
+        &self,
+        http: &Http,
+        own: &[Scope],
+        narrow: bool,
+    ) -> Result<Option<Authorization>> {
         let challenge = self.lock().challenge.clone();
         match challenge {
             None => Ok(None),
-            Some(Challenge::Basic) => Ok(auth::basic_header(&self.credentials)),
-            Some(Challenge::Bearer { realm, service }) => {
-                self.token(&realm, service.as_deref(), own).await.map(Some)
+            Some(Challenge::Basic) => auth::basic_header(&self.login.credentials)
+                .map(|text| Authorization::new(&text, Vec::new()))
+                .transpose(),
+            Some(Challenge::Bearer { realm, service, .. }) => {
+                self.token(http, &realm, service.as_deref(), own, narrow).await.map(Some)
             }
         }
     }
 
-    /// What to send after a 401; `None` if there is nothing better.
-    pub async fn answer_challenge(
-        &self,
-        answer: &Response,
-        sent: Option<String>,
-        own: &[Scope],
-    ) -> Result<Option<String>> {
+    /// Hears a refusal of the registry itself. Returns whether asking again, and how, may help.
+    pub fn hear(&self, answer: &Answer, sent: Option<&Authorization>, own: &[Scope]) -> Hearing {
         let headers = answer.headers().get_all(header::WWW_AUTHENTICATE);
-        let Some(challenge) = auth::challenge(headers.iter().filter_map(|h| h.to_str().ok())) else {
-            return Ok(None);
-        };
-        {
-            let mut state = self.lock();
-            if let Some(sent) = &sent {
-                // The token that was refused is not used again; a newer one that is there already is.
-                state.tokens.retain(|_, token| token.header() != *sent);
-            }
-            state.challenge = Some(challenge);
-        }
-        let next = self.authorization(own).await?;
-        Ok(next.filter(|next| sent.as_ref() != Some(next)))
-    }
-
-    async fn token(&self, realm: &str, service: Option<&str>, own: &[Scope]) -> Result<String> {
-        loop {
-            let (scopes, split) = self.wanted(own);
-            if let Some(header) = self.fresh_token(&scopes) {
-                return Ok(header);
-            }
-            let _one_at_a_time = self.tokens.fetching.lock().await;
-            let (again, _) = self.wanted(own);
-            if let Some(header) = self.fresh_token(&again) {
-                return Ok(header);
-            }
-            if again != scopes {
-                continue;
-            }
-            match self.fetch_token(realm, service, &scopes).await {
-                Ok(token) => {
-                    let header = token.header();
-                    self.lock().tokens.insert(scopes, token);
-                    return Ok(header);
-                }
-                // Refused for all together: each for itself, so that the error is about the one it concerns.
-                Err(e) if e.kind() == Kind::Denied && !split && scopes.len() > own.len() => {
-                    self.lock().split = true
-                }
-                Err(e) => return Err(e),
-            }
-        }
-    }
-
-    fn wanted(&self, own: &[Scope]) -> (Vec<Scope>, bool) {
-        let state = self.lock();
-        match state.split {
-            true => (own.to_vec(), true),
-            false => (state.scopes.clone(), false),
-        }
-    }
-
-    fn fresh_token(&self, scopes: &[Scope]) -> Option<String> {
-        let now = Instant::now();
-        self.lock().tokens.get(scopes).filter(|t| t.is_fresh(now)).map(Token::header)
-    }
-
-    async fn fetch_token(&self, realm: &str, service: Option<&str>, scopes: &[Scope]) -> Result<Token> {
-        let what = format!("asking for a token for {}", self.host());
-        let mut url = Url::parse(realm)
-            .map_err(|e| Error::network(format!("{what}: the realm {realm:?} is no URL: {e}")))?;
-        if self.base.scheme() == "https" && url.scheme() != "https" {
-            return Err(Error::denied(format!("{what}: the realm {realm:?} is not https"))
-                .hint("credentials are not sent there in the clear"));
-        }
-        let scope_texts: Vec<String> = scopes.iter().map(Scope::text).collect();
-        let mut headers = HeaderMap::new();
-        let (method, body) = match &self.credentials {
-            Credentials::Identity(token) => {
-                let scope = scope_texts.join(" ");
-                let mut pairs =
-                    vec![("grant_type", "refresh_token"), ("refresh_token", token), ("client_id", "reapify")];
-                pairs.extend(service.map(|s| ("service", s)));
-                pairs.push(("scope", &scope));
-                let kind = HeaderValue::from_static("application/x-www-form-urlencoded");
-                headers.insert(header::CONTENT_TYPE, kind);
-                (Method::POST, Bytes::from(form(pairs)))
-            }
-            credentials => {
-                {
-                    let mut query = url.query_pairs_mut();
-                    query.extend_pairs(service.map(|s| ("service", s)));
-                    query.extend_pairs(scope_texts.iter().map(|s| ("scope", s)));
-                    if let Credentials::Basic { user, .. } = credentials {
-                        query.append_pair("account", user);
+        let challenge = auth::challenge(headers.iter().filter_map(|h| h.to_str().ok()));
+        let mut state = self.lock();
+        let is_combined =
+            sent.is_some_and(|sent| sent.scopes.len() > own.len() && sent.scopes != state.own(own));
+        match (answer.status().as_u16(), challenge) {
+            (401, Some(challenge)) => {
+                let is_insufficient = matches!(challenge, Challenge::Bearer { is_insufficient: true, .. });
+                if let Some(sent) = sent {
+                    // A newer token that another request fetched meanwhile stays.
+                    state.tokens.retain(|_, token| token.header() != sent.header);
+                    if let Challenge::Bearer { scope: Some(scope), .. } = &challenge {
+                        state.learn_name(own, scope);
                     }
                 }
-                if let Some(basic) = auth::basic_header(credentials) {
-                    headers.insert(header::AUTHORIZATION, sensitive(&basic)?);
-                }
-                (Method::GET, Bytes::new())
+                state.challenge = Some(challenge);
+                if is_insufficient && is_combined { Hearing::Narrow } else { Hearing::Again }
             }
+            (403, _) if is_combined => Hearing::Narrow,
+            _ => Hearing::Final,
+        }
+    }
+
+    /// Notes that a narrow authorization was taken where a combined one was refused.
+    pub fn split(&self) {
+        self.lock().is_split = true;
+    }
+
+    async fn token(
+        &self,
+        http: &Http,
+        realm: &str,
+        service: Option<&str>,
+        own: &[Scope],
+        narrow: bool,
+    ) -> Result<Authorization> {
+        loop {
+            let scopes = self.lock().wanted(own, narrow);
+            let known = self.lock().known(&scopes);
+            if let Some(known) = known {
+                return known;
+            }
+            let _one_at_a_time = self.fetching.lock().await;
+            // Another request may have fetched it, or have learned that it is not to be had.
+            let (now_wanted, known) = {
+                let state = self.lock();
+                (state.wanted(own, narrow), state.known(&scopes))
+            };
+            if now_wanted != scopes {
+                continue;
+            }
+            if let Some(known) = known {
+                return known;
+            }
+            match self.fetch(http, realm, service, &scopes).await {
+                Ok(token) => {
+                    let authorization = Authorization::new(&token.header(), scopes.clone());
+                    self.lock().tokens.insert(scopes, token);
+                    return authorization;
+                }
+                Err(error) if error.kind() == Kind::Denied => {
+                    let mut state = self.lock();
+                    // Refused for all together: each for itself, so that an error is about what it concerns.
+                    let is_combined = scopes.len() > state.own(own).len();
+                    state.is_split |= is_combined;
+                    if !is_combined {
+                        state.refused.insert(scopes, error.clone());
+                        return Err(error);
+                    }
+                }
+                Err(error) => return Err(error),
+            }
+        }
+    }
+
+    async fn fetch(
+        &self,
+        http: &Http,
+        realm: &str,
+        service: Option<&str>,
+        scopes: &[String],
+    ) -> Result<Token> {
+        let operation = format!("requesting a token for {}", self.host);
+        let realm = self.checked_realm(http, realm, &operation)?;
+        let request = self.token_request(&realm, service, scopes, operation)?;
+        let basic = match request.method {
+            Method::GET => auth::basic_header(&self.login.credentials),
+            _ => None,
         };
-        let request = Request { method, url, headers, body, scopes: &[], what };
-        let mut attempt = 0;
+        let basic = basic.map(|text| Authorization::new(&text, Vec::new())).transpose()?;
+        let authorize = |url: &Url| {
+            let is_realm = url.origin() == realm.origin();
+            basic.as_ref().filter(|_| is_realm).map(Authorization::header)
+        };
+        let mut attempts = self.retry.start();
         loop {
             let received = Instant::now();
-            let answer = match self.once(&request, None).await {
-                Ok(answer) if answer.status().is_success() => self.body(answer, MAX_TOKEN).await,
-                Ok(answer) => Err(self.refusal(&request.what, answer).await),
-                Err(error) => Err(error),
-            };
-            let error = match answer {
+            let error = match self.fetch_once(http, &request, &authorize).await {
                 Ok(body) => {
                     return Token::read(&body, received).ok_or_else(|| {
-                        Error::network(format!("{}: there is no token in the answer", request.what))
+                        Error::network(format!("{}: the answer holds no token", request.operation))
                     });
                 }
                 Err(error) => error,
             };
-            if !error.is_transient() {
-                return Err(error);
+            http.pause(&mut attempts, error).await?;
+        }
+    }
+
+    async fn fetch_once(
+        &self,
+        http: &Http,
+        request: &Request<'_>,
+        authorize: &(dyn Fn(&Url) -> Option<HeaderValue> + Sync),
+    ) -> Result<Bytes> {
+        let answer = http.exchange(request, Lane::Guest, authorize).await?;
+        let status = answer.status();
+        if status.is_success() {
+            return answer.body(MAX_TOKEN).await.map_err(|e| e.context(&request.operation));
+        }
+        let error = response_error(&request.operation, answer).await;
+        // Servers differ in how they refuse scopes; all of 4xx but "later" is a refusal.
+        let is_refusal = status.is_client_error() && error.retry().is_none();
+        Err(match is_refusal {
+            true => error.of_kind(Kind::Denied).because(self.login.describe()),
+            false => error,
+        })
+    }
+
+    /// The token server's address, if credentials may go there (contract C9): its own host decides, whoever named it.
+    fn checked_realm(&self, http: &Http, realm: &str, operation: &str) -> Result<Url> {
+        let url = Url::parse(realm)
+            .map_err(|e| Error::network(format!("{operation}: invalid realm {realm:?}: {e}")))?;
+        let host = super::http::place(&url);
+        let is_plain = match url.scheme() {
+            "https" => false,
+            "http" => true,
+            scheme => {
+                return Err(Error::network(format!(
+                    "{operation}: invalid realm {realm:?}: scheme {scheme:?}"
+                )));
             }
-            self.pause(&mut attempt, error).await?;
+        };
+        let is_allowed = is_loopback(&host)
+            || http.hosts().speaks_plain_http(&host)
+            || (self.login.credentials == Credentials::Anonymous && http.base().scheme() == "http");
+        if is_plain && !is_allowed {
+            return Err(Error::denied(format!("{operation}: the realm {realm:?} is not https"))
+                .hint(format!("credentials do not go there in the clear; --plain-http {host} allows it")));
+        }
+        Ok(url)
+    }
+
+    fn token_request<'a>(
+        &self,
+        realm: &Url,
+        service: Option<&str>,
+        scopes: &[String],
+        operation: String,
+    ) -> Result<Request<'a>> {
+        let mut url = realm.clone();
+        if let Credentials::Identity(token) = &self.login.credentials {
+            let scope = scopes.join(" ");
+            let mut pairs = vec![("grant_type", "refresh_token"), ("refresh_token", token)];
+            pairs.push(("client_id", "reapify"));
+            pairs.extend(service.map(|s| ("service", s)));
+            pairs.push(("scope", &scope));
+            let body = Body::Secret(Bytes::from(form(pairs)));
+            return Request::new(Method::POST, url, operation)
+                .body(body)
+                .header(header::CONTENT_TYPE, "application/x-www-form-urlencoded");
+        }
+        {
+            let mut query = url.query_pairs_mut();
+            query.extend_pairs(service.map(|s| ("service", s)));
+            query.extend_pairs(scopes.iter().map(|s| ("scope", s)));
+            if let Credentials::Basic { user, .. } = &self.login.credentials {
+                query.append_pair("account", user);
+            }
+        }
+        Ok(Request::new(Method::GET, url, operation))
+    }
+}
+
+/// What a refusal means for the next request.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Hearing {
+    /// Send it again with a new authorization.
+    Again,
+    /// Send it again with an authorization for its own scopes only.
+    Narrow,
+    /// Nothing better can be sent.
+    Final,
+}
+
+impl State {
+    fn wanted(&self, own: &[Scope], narrow: bool) -> Vec<String> {
+        if narrow || self.is_split { self.own(own) } else { self.scopes.iter().map(Scope::text).collect() }
+    }
+
+    fn own(&self, own: &[Scope]) -> Vec<String> {
+        own.iter().map(Scope::text).chain(self.names.get(own).cloned()).collect()
+    }
+
+    /// A token at hand, or the refusal of one.
+    fn known(&self, scopes: &Vec<String>) -> Option<Result<Authorization>> {
+        if let Some(token) = self.tokens.get(scopes).filter(|t| t.is_fresh(Instant::now())) {
+            return Some(Authorization::new(&token.header(), scopes.clone()));
+        }
+        self.refused.get(scopes).map(|error| Err(error.clone()))
+    }
+
+    /// Notes what a registry calls the scope of a request, if that is another resource than ours.
+    fn learn_name(&mut self, own: &[Scope], scope: &str) {
+        let resource = |text: &str| text.rsplit_once(':').map_or(text, |p| p.0).to_owned();
+        if !scope.is_empty()
+            && !scope.contains(' ')
+            && own.iter().all(|o| resource(&o.text()) != resource(scope))
+        {
+            self.names.insert(own.to_vec(), scope.to_owned());
         }
     }
 }
 
-/// Pairs in the encoding of forms: that of a URL's query.
+/// Pairs in the encoding of forms, which is that of a URL's query.
 fn form<'a>(pairs: impl IntoIterator<Item = (&'a str, &'a str)>) -> String {
     let url = Url::parse_with_params("form:/", pairs);
     url.ok().and_then(|u| u.query().map(String::from)).unwrap_or_default()

@@ -1,389 +1,37 @@
-//! Blobs on their way into a registry (OCI distribution specification, "Pushing Blobs").
+//! Blobs on their way into a registry (OCI distribution specification, "Pushing Blobs"): in one PUT, in one PATCH, or in
+//! chunks, whichever it takes.
 
 use super::auth::Scope;
-use super::client::{self, Client, Request, sensitive, stalled};
+use super::client::Client;
+use super::error::Refusal;
+use super::http::{Answer, Body, Lane, Request};
 use super::quirks::{self, Upload};
-use crate::error::{Error, Kind, Result};
+use super::retry::Attempts;
+use super::session::{Session, Sessions};
+use crate::error::{Error, Result, Retry};
 use crate::image::Descriptor;
-use crate::stats::Stats;
-use crate::transport::{BlobStream, Payload, Slot};
+use crate::transport::{BlobStream, Payload};
+use bytes::{Bytes, BytesMut};
 use futures_util::StreamExt;
-use reqwest::header::{self, HeaderMap};
-use reqwest::{Method, Response, StatusCode, Url};
-use std::collections::HashSet;
-use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Arc, Mutex, PoisonError};
-use std::time::Duration;
-use tokio_util::task::TaskTracker;
+use reqwest::header;
+use reqwest::{Method, StatusCode, Url};
+use std::sync::Arc;
 
-/// How long, after a failure, the answers to what was just asked are waited for.
-const LAST_ANSWERS: Duration = Duration::from_secs(2);
+/// Sizes of chunks that are tried where a request was too large, the largest first. nginx takes 1 MiB by default.
+const SMALLER: [u64; 4] = [8 << 20, 4 << 20, 1 << 20, 256 << 10];
 
-/// The uploads of one repository.
+/// The uploads to one repository.
 pub struct Uploads {
     client: Arc<Client>,
     repository: String,
-    scopes: Vec<Scope>,
-    /// Sessions that are open, to be cancelled when we give up.
-    open: Arc<Mutex<HashSet<Url>>>,
-    /// Questions that may open more of them.
-    opening: TaskTracker,
-    /// How blobs are sent here after the usual way was refused.
-    fallback: Mutex<Option<Upload>>,
-}
-
-/// The outcome of a mount.
-pub enum Mount {
-    Done,
-    /// Not done; perhaps a session was opened instead.
-    Refused(Option<Slot>),
-}
-
-impl Uploads {
-    pub fn new(client: Arc<Client>, repository: &str) -> Self {
-        let scopes = vec![Scope { repository: repository.into(), push: true }];
-        Uploads {
-            client,
-            repository: repository.into(),
-            scopes,
-            open: Arc::default(),
-            opening: TaskTracker::new(),
-            fallback: Mutex::default(),
-        }
-    }
-
-    fn sessions(&self) -> std::sync::MutexGuard<'_, HashSet<Url>> {
-        self.open.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-
-    /// Asks for a session, or for what may become one. Whoever asks may give up before the answer is here;
-    /// the answer is taken all the same, or a session would stay open that nobody knows of.
-    async fn ask(&self, url: &Url, scopes: Vec<Scope>, what: &str) -> Result<Response> {
-        let (client, open) = (self.client.clone(), self.open.clone());
-        let (url, what) = (url.clone(), what.to_owned());
-        let asking = self.opening.spawn(async move {
-            let (headers, body) = (HeaderMap::new(), bytes::Bytes::new());
-            let method = Method::POST;
-            let request = Request { method, url: url.clone(), headers, body, scopes: &scopes, what };
-            let answer = client.send(&request).await?;
-            if answer.status() == StatusCode::ACCEPTED
-                && let Ok(session) = session(&client, &url, &answer, &request.what)
-            {
-                open.lock().unwrap_or_else(PoisonError::into_inner).insert(session);
-            }
-            Ok(answer)
-        });
-        asking.await.unwrap_or_else(|e| Err(Error::other(format!("a task ended early: {e}"))))
-    }
-
-    /// Opens a session.
-    pub async fn open(&self) -> Result<Slot> {
-        let url = self.client.url(&self.repository, "blobs/uploads/")?;
-        let what = format!("opening an upload to {}/{}", self.client.host(), self.repository);
-        let answer = self.ask(&url, self.scopes.clone(), &what).await?;
-        match answer.status() {
-            StatusCode::ACCEPTED => session(&self.client, &url, &answer, &what).map(Slot::new),
-            _ => Err(self.client.refusal(&what, answer).await),
-        }
-    }
-
-    /// Cancels a session. Best effort: registries forget sessions by themselves, later.
-    pub async fn close(&self, slot: Slot) {
-        let Some(url) = slot.get::<Url>() else { return };
-        self.sessions().remove(url);
-        if !self.client.is_own(url) {
-            return;
-        }
-        let authorization = self.client.authorization(&self.scopes).await.ok().flatten();
-        let Ok(http) = self.client.http_for(url) else { return };
-        let mut builder = http.delete(url.clone()).timeout(Duration::from_secs(5));
-        if let Some(value) = authorization.and_then(|a| sensitive(&a).ok()) {
-            builder = builder.header(header::AUTHORIZATION, value);
-        }
-        let outcome = builder.send().await.map(|a| a.status()).map_err(|e| self.client.broken(e).to_string());
-        self.client.count(&Method::DELETE, url, outcome);
-    }
-
-    /// Cancels all sessions, those among them that are only being opened.
-    pub async fn release(&self) {
-        self.opening.close();
-        let _ = tokio::time::timeout(LAST_ANSWERS, self.opening.wait()).await;
-        let open: Vec<Url> = self.sessions().drain().collect();
-        futures_util::future::join_all(open.into_iter().map(|session| self.close(Slot::new(session)))).await;
-    }
-
-    /// Asks the registry to take a blob over from another of its repositories.
-    pub async fn mount(&self, descriptor: &Descriptor, from: &str) -> Result<Mount> {
-        let mut url = self.client.url(&self.repository, "blobs/uploads/")?;
-        url.query_pairs_mut().append_pair("mount", &descriptor.digest.to_string()).append_pair("from", from);
-        let what = format!("mounting {} from {from}", descriptor.digest);
-        let mut scopes = self.scopes.clone();
-        scopes.push(Scope { repository: from.into(), push: false });
-        let answer = self.ask(&url, scopes, &what).await?;
-        match answer.status() {
-            StatusCode::CREATED => Ok(Mount::Done),
-            StatusCode::ACCEPTED => {
-                Ok(Mount::Refused(session(&self.client, &url, &answer, &what).ok().map(Slot::new)))
-            }
-            // Registries say no in many ways, and all mean: send it.
-            _ => Ok(Mount::Refused(None)),
-        }
-    }
-
-    /// Whether the repository has a blob.
-    pub async fn exists(&self, descriptor: &Descriptor) -> Result<bool> {
-        let url = self.client.url(&self.repository, &format!("blobs/{}", descriptor.digest))?;
-        let what = format!("looking for {} in {}/{}", descriptor.digest, self.client.host(), self.repository);
-        let (headers, body) = (HeaderMap::new(), bytes::Bytes::new());
-        let request = Request { method: Method::HEAD, url, headers, body, scopes: &self.scopes, what };
-        let answer = self.client.send(&request).await?;
-        match answer.status() {
-            StatusCode::OK => {
-                let size = answer
-                    .headers()
-                    .get(header::CONTENT_LENGTH)
-                    .and_then(|v| v.to_str().ok()?.parse::<u64>().ok());
-                Ok(size.is_none_or(|size| size == descriptor.size))
-            }
-            // 403 is how some say "absent".
-            StatusCode::NOT_FOUND | StatusCode::FORBIDDEN => Ok(false),
-            _ => Err(self.client.refusal(&request.what, answer).await),
-        }
-    }
-
-    /// Sends a blob: into `slot` if it was opened before, and again from the start when it fails. What
-    /// failed may have arrived all the same, so that is asked first.
-    pub async fn put(&self, slot: Option<Slot>, descriptor: &Descriptor, payload: Payload<'_>) -> Result<()> {
-        let what = format!("sending {} to {}/{}", descriptor.digest, self.client.host(), self.repository);
-        let mut attempt = 0;
-        let mut next = slot;
-        loop {
-            let slot = match next.take() {
-                Some(slot) => slot,
-                None => self.open().await?,
-            };
-            // A session that failed stays among those that are cancelled at the end.
-            let error = match self.put_once(&slot, descriptor, &payload, &what).await {
-                Ok(()) => {
-                    if let Some(session) = slot.get::<Url>() {
-                        self.sessions().remove(session);
-                    }
-                    Stats::add(&self.client.options.stats.bytes_pushed, descriptor.size);
-                    return Ok(());
-                }
-                Err(error) if error.is_transient() => error,
-                Err(error) => return Err(error),
-            };
-            self.client.pause(&mut attempt, error).await?;
-            if self.exists(descriptor).await? {
-                return Ok(());
-            }
-        }
-    }
-
-    async fn put_once(
-        &self,
-        slot: &Slot,
-        descriptor: &Descriptor,
-        payload: &Payload<'_>,
-        what: &str,
-    ) -> Result<()> {
-        let location =
-            slot.get::<Url>().cloned().ok_or_else(|| Error::other("a slot of another transport"))?;
-        let how = self.how(descriptor);
-        let outcome = match how {
-            Upload::Put => self.finish(&location, descriptor, Some(payload), what).await,
-            Upload::Patch => self.patch(location, descriptor, payload, u64::MAX, what).await,
-            Upload::Chunks(size) => self.patch(location, descriptor, payload, size, what).await,
-        };
-        match outcome {
-            // Refused for how it was sent: the next attempt is made another way, if there is one.
-            Err(Failure::Refused(error)) => match quirks::upload(self.client.host(), descriptor.size).1 {
-                Some(otherwise) if self.client.options.upload.is_none() && how != otherwise => {
-                    *self.fallback.lock().unwrap_or_else(PoisonError::into_inner) = Some(otherwise);
-                    Err(error.transient())
-                }
-                _ => Err(error),
-            },
-            Err(Failure::Other(error)) => Err(error),
-            Ok(()) => Ok(()),
-        }
-    }
-
-    /// The user's word, what this registry was found to take, or the table's.
-    fn how(&self, descriptor: &Descriptor) -> Upload {
-        let found = *self.fallback.lock().unwrap_or_else(PoisonError::into_inner);
-        let usual = quirks::upload(self.client.host(), descriptor.size).0;
-        self.client.options.upload.or(found).unwrap_or(usual)
-    }
-
-    /// The PUT that ends an upload; with the blob as its body, or after it.
-    async fn finish(
-        &self,
-        location: &Url,
-        descriptor: &Descriptor,
-        payload: Option<&Payload<'_>>,
-        what: &str,
-    ) -> Result<(), Failure> {
-        let mut url = location.clone();
-        url.query_pairs_mut().append_pair("digest", &descriptor.digest.to_string());
-        let body = || async {
-            Ok(match payload {
-                Some(Payload::Bytes(bytes)) => Body::Bytes(bytes.clone()),
-                Some(payload) => Body::Stream(payload.open().await?, descriptor.size),
-                None => Body::Bytes(bytes::Bytes::new()),
-            })
-        };
-        let answer = self.replayed(&Method::PUT, &url, HeaderMap::new(), body, what).await?;
-        match answer.status() {
-            StatusCode::CREATED | StatusCode::NO_CONTENT => Ok(()),
-            status if payload.is_some() && refuses_the_way(status) => {
-                Err(Failure::Refused(self.client.refusal(what, answer).await))
-            }
-            // The session is gone; another one may do.
-            StatusCode::NOT_FOUND => Err(self.client.refusal(what, answer).await.transient().into()),
-            _ => Err(self.client.refusal(what, answer).await.into()),
-        }
-    }
-
-    /// Sends a blob in pieces of no more than `size` bytes, each in a PATCH.
-    async fn patch(
-        &self,
-        mut location: Url,
-        descriptor: &Descriptor,
-        payload: &Payload<'_>,
-        size: u64,
-        what: &str,
-    ) -> Result<(), Failure> {
-        let whole = size >= descriptor.size;
-        let mut stream: BlobStream = match whole {
-            true => Box::pin(futures_util::stream::empty()),
-            false => payload.open().await?,
-        };
-        let mut at = 0;
-        while at < descriptor.size {
-            let piece = size.min(descriptor.size - at);
-            let answer = if whole {
-                let body = || async { Ok(Body::Stream(payload.open().await?, piece)) };
-                self.replayed(&Method::PATCH, &location, HeaderMap::new(), body, what).await?
-            } else {
-                let headers =
-                    client::headers([(header::CONTENT_RANGE, &format!("{at}-{}", at + piece - 1))])?;
-                let chunk = collect(&mut stream, piece).await?;
-                let body = || async { Ok(Body::Bytes(chunk.clone())) };
-                self.replayed(&Method::PATCH, &location, headers, body, what).await?
-            };
-            match answer.status() {
-                StatusCode::ACCEPTED | StatusCode::CREATED | StatusCode::NO_CONTENT => {}
-                status if refuses_the_way(status) => {
-                    return Err(Failure::Refused(self.client.refusal(what, answer).await));
-                }
-                _ => return Err(self.client.refusal(what, answer).await.into()),
-            }
-            if let Some(next) = answer.headers().get(header::LOCATION) {
-                location = self.client.follow(&location, next, what)?;
-            }
-            at += piece;
-        }
-        self.finish(&location, descriptor, None, what).await
-    }
-
-    /// A request with a body, and once more if it is told to say who asks.
-    async fn replayed<F>(
-        &self,
-        method: &Method,
-        url: &Url,
-        headers: HeaderMap,
-        body: impl Fn() -> F,
-        what: &str,
-    ) -> Result<Response>
-    where
-        F: Future<Output = Result<Body>>,
-    {
-        let mut authorization = self.client.authorization(&self.scopes).await?;
-        let mut replayed = false;
-        loop {
-            let sent = authorization.as_deref();
-            let answer = self.stream(method, url, headers.clone(), body().await?, sent, what).await?;
-            if answer.status() != StatusCode::UNAUTHORIZED || replayed {
-                return Ok(answer);
-            }
-            replayed = true;
-            authorization = self.client.answer_challenge(&answer, authorization, &self.scopes).await?;
-            if authorization.is_none() {
-                return Ok(answer);
-            }
-        }
-    }
-
-    /// One request. There is no limit on how long it takes, only on how long nothing moves.
-    async fn stream(
-        &self,
-        method: &Method,
-        url: &Url,
-        headers: HeaderMap,
-        body: Body,
-        authorization: Option<&str>,
-        what: &str,
-    ) -> Result<Response> {
-        let stall = self.client.options.stall;
-        let moved = Arc::new(AtomicU64::new(0));
-        let mut builder = self.client.http_for(url)?.request(method.clone(), url.clone()).headers(headers);
-        builder = builder.header(header::CONTENT_TYPE, "application/octet-stream");
-        builder = match body {
-            Body::Bytes(bytes) => builder.header(header::CONTENT_LENGTH, bytes.len()).body(bytes),
-            Body::Stream(stream, size) => builder
-                .header(header::CONTENT_LENGTH, size)
-                .body(reqwest::Body::wrap_stream(counted(stream, moved.clone()))),
-        };
-        if self.client.is_own(url)
-            && let Some(authorization) = authorization
-        {
-            builder = builder.header(header::AUTHORIZATION, sensitive(authorization)?);
-        }
-        let sending = builder.send();
-        tokio::pin!(sending);
-        let mut before = 0;
-        let outcome = loop {
-            match tokio::time::timeout(stall, &mut sending).await {
-                Ok(outcome) => break outcome.map_err(|e| self.client.broken(e)),
-                Err(_) => {
-                    let now = moved.load(Ordering::Relaxed);
-                    if now == before {
-                        break Err(stalled(stall));
-                    }
-                    before = now;
-                }
-            }
-        };
-        self.client.count(method, url, outcome.as_ref().map(Response::status).map_err(|e| e.to_string()));
-        outcome.map_err(|e| match e.kind() {
-            // What the source did wrong is said as it was.
-            Kind::Verification | Kind::NotFound => e,
-            _ => e.context(what),
-        })
-    }
-}
-
-/// The session that an answer names.
-fn session(client: &Client, url: &Url, answer: &Response, what: &str) -> Result<Url> {
-    let location = answer
-        .headers()
-        .get(header::LOCATION)
-        .ok_or_else(|| Error::network(format!("{what}: the registry named no Location for the upload")))?;
-    client.follow(url, location, what)
-}
-
-/// What a request carries.
-enum Body {
-    Bytes(bytes::Bytes),
-    Stream(BlobStream, u64),
+    scopes: [Scope; 1],
+    sessions: Arc<Sessions>,
 }
 
 /// Why an upload failed.
 enum Failure {
     /// The registry does not take it this way.
-    Refused(Error),
+    Way(Refusal),
     Other(Error),
 }
 
@@ -393,36 +41,311 @@ impl From<Error> for Failure {
     }
 }
 
-/// Answers of registries that want a blob sent otherwise.
-fn refuses_the_way(status: StatusCode) -> bool {
-    matches!(status.as_u16(), 405 | 411 | 413 | 415 | 416 | 501)
-}
+impl Uploads {
+    /// Nothing is sent yet.
+    pub fn new(client: Arc<Client>, repository: &str, sessions: Arc<Sessions>) -> Self {
+        let scopes = [Scope { repository: repository.into(), push: true }];
+        Uploads { client, repository: repository.into(), scopes, sessions }
+    }
 
-/// The next `size` bytes of a stream, which has them.
-async fn collect(stream: &mut BlobStream, size: u64) -> Result<bytes::Bytes> {
-    let size = usize::try_from(size).unwrap_or(usize::MAX);
-    let mut chunk = Vec::with_capacity(size);
-    while chunk.len() < size {
-        let Some(piece) = stream.next().await else { break };
-        let mut piece = piece?;
-        let taken = piece.split_to(piece.len().min(size - chunk.len()));
-        chunk.extend_from_slice(&taken);
-        if !piece.is_empty() {
-            // What is left of the piece belongs to the next chunk.
-            let rest = std::mem::replace(stream, Box::pin(futures_util::stream::empty()));
-            *stream = Box::pin(futures_util::stream::once(async move { Ok(piece) }).chain(rest));
+    /// Whether the repository is known to have a blob. Where a registry does not say, it is not known.
+    pub async fn exists(&self, descriptor: &Descriptor, attempts: &mut Attempts) -> Result<bool> {
+        let url = self.client.url(&self.repository, &format!("blobs/{}", descriptor.digest))?;
+        let operation =
+            format!("looking for {} in {}/{}", descriptor.digest, self.client.host(), self.repository);
+        let request = Request::new(Method::HEAD, url, operation);
+        match self.client.send(&request, &self.scopes, Lane::Request, attempts).await {
+            Ok(answer) if answer.status() == StatusCode::OK => {
+                let size = answer.header("content-length").and_then(|n| n.parse::<u64>().ok());
+                Ok(size.is_none_or(|size| size == descriptor.size))
+            }
+            // Absent is 404, or 403 to some; others do not allow the question.
+            Ok(_) => Ok(false),
+            Err(error) => {
+                tracing::info!("{error}; uploading it");
+                Ok(false)
+            }
         }
     }
-    Ok(chunk.into())
+
+    /// Sends a blob: into `session` if it was opened before, and again from the start when that fails. What failed may
+    /// have arrived all the same, so the registry is asked for it first.
+    pub async fn put(
+        &self,
+        session: Option<Session>,
+        descriptor: &Descriptor,
+        payload: Payload<'_>,
+    ) -> Result<()> {
+        let mut attempts = self.client.options().retry.start();
+        let mut next = session;
+        loop {
+            let way = self.way(descriptor);
+            let failure = match self.put_once(next.take(), way, descriptor, &payload, &mut attempts).await {
+                Ok(()) => return Ok(()),
+                Err(failure) => failure,
+            };
+            let error = match failure {
+                Failure::Way(refusal) => match self.other_way(way, descriptor, &refusal) {
+                    Some(other) => {
+                        tracing::info!("{} does not take {way}; trying {other}", self.client.host());
+                        self.client.governor().set_upload(other);
+                        continue;
+                    }
+                    None => refusal.into_error(),
+                },
+                Failure::Other(error) => error,
+            };
+            self.client.pause(&mut attempts, error).await?;
+            let mut once = self.client.options().retry.at_most(0).start();
+            if self.exists(descriptor, &mut once).await? {
+                return Ok(());
+            }
+        }
+    }
+
+    async fn put_once(
+        &self,
+        session: Option<Session>,
+        way: Upload,
+        descriptor: &Descriptor,
+        payload: &Payload<'_>,
+        attempts: &mut Attempts,
+    ) -> Result<(), Failure> {
+        let session = match session {
+            Some(session) => session,
+            None => self.sessions.open(attempts).await?,
+        };
+        let sending = Sending { uploads: self, descriptor, payload };
+        // A session that failed stays among those that are cancelled at the end.
+        match way {
+            Upload::Put => sending.finish(&session.url, true).await?,
+            Upload::Patch => sending.patch(session.url.clone()).await?,
+            Upload::Chunks(size) => sending.chunks(&session, size, attempts).await?,
+        }
+        self.sessions.ended(&session);
+        Ok(())
+    }
+
+    /// How a blob is sent: the user's word, else what this registry was found to take, else the table's.
+    fn way(&self, descriptor: &Descriptor) -> Upload {
+        let usual = quirks::upload(self.client.host(), descriptor.size).0;
+        self.client.options().upload.or(self.client.governor().upload()).unwrap_or(usual)
+    }
+
+    /// How to send a blob that was refused for how it was sent, unless the user chose that way.
+    fn other_way(&self, way: Upload, descriptor: &Descriptor, refusal: &Refusal) -> Option<Upload> {
+        if self.client.options().upload.is_some() {
+            return None;
+        }
+        if refusal.status == StatusCode::PAYLOAD_TOO_LARGE {
+            let sent = match way {
+                Upload::Chunks(size) => size.min(descriptor.size),
+                _ => descriptor.size,
+            };
+            return SMALLER.iter().find(|size| **size < sent).map(|size| Upload::Chunks(*size));
+        }
+        let other = quirks::upload(self.client.host(), descriptor.size).1;
+        other.filter(|other| way == Upload::Put && *other != way)
+    }
 }
 
-fn counted(
-    stream: BlobStream,
-    moved: Arc<AtomicU64>,
-) -> impl futures_util::Stream<Item = Result<bytes::Bytes>> {
-    stream.inspect(move |piece| {
-        if let Ok(piece) = piece {
-            moved.fetch_add(piece.len() as u64, Ordering::Relaxed);
+/// Whether a registry refused an upload for how it was sent.
+fn is_about_the_way(refusal: &Refusal) -> bool {
+    match refusal.status.as_u16() {
+        405 | 411 | 413 | 415 | 416 | 501 => true,
+        404 => refusal.has(&["BLOB_UPLOAD_UNKNOWN", "BLOB_UNKNOWN"]),
+        400 => refusal.has(&["BLOB_UPLOAD_INVALID", "BLOB_UPLOAD_UNKNOWN", "UNSUPPORTED"]),
+        _ => false,
+    }
+}
+
+/// One blob that is being sent.
+struct Sending<'a> {
+    uploads: &'a Uploads,
+    descriptor: &'a Descriptor,
+    payload: &'a Payload<'a>,
+}
+
+impl<'a> Sending<'a> {
+    fn operation(&self) -> String {
+        let (client, repository) = (&self.uploads.client, &self.uploads.repository);
+        format!("sending {} to {}/{repository}", self.descriptor.digest, client.host())
+    }
+
+    fn request(&self, method: Method, url: Url, body: Body<'a>) -> Result<Request<'a>> {
+        Request::new(method, url, self.operation())
+            .header(header::CONTENT_TYPE, "application/octet-stream")
+            .map(|request| request.body(body))
+    }
+
+    async fn send(&self, request: &Request<'_>) -> Result<Answer> {
+        self.uploads.client.send_once(request, &self.uploads.scopes, Lane::Request).await
+    }
+
+    fn part(&self, from: u64) -> Body<'a> {
+        Body::Part { payload: self.payload.clone(), from, len: self.descriptor.size - from }
+    }
+
+    /// Sends the PUT that ends an upload, `with_blob` as its body or after it.
+    async fn finish(&self, url: &Url, with_blob: bool) -> Result<(), Failure> {
+        let mut url = url.clone();
+        url.query_pairs_mut().append_pair("digest", &self.descriptor.digest.to_string());
+        let body = if with_blob { self.part(0) } else { Body::Empty };
+        let request = self.request(Method::PUT, url, body)?;
+        let answer = self.send(&request).await?;
+        if answer.status().is_success() {
+            return Ok(());
         }
-    })
+        let refusal = self.uploads.client.refusal(&request.operation, answer).await;
+        if with_blob && is_about_the_way(&refusal) {
+            return Err(Failure::Way(refusal));
+        }
+        // The session is gone, or another process sent the same blob at the same time: once more, in a session of its own.
+        let is_passing = refusal.status == StatusCode::NOT_FOUND
+            || refusal.has(&["DIGEST_INVALID", "BLOB_UPLOAD_INVALID", "BLOB_UPLOAD_UNKNOWN"]);
+        let error = refusal.into_error();
+        Err(match is_passing && error.retry().is_none() {
+            true => error.retryable(Retry::Later { after: None }).into(),
+            false => error.into(),
+        })
+    }
+
+    /// Sends the blob in one PATCH, and the rest in more where a registry took only a part.
+    async fn patch(&self, mut url: Url) -> Result<(), Failure> {
+        let mut at = 0;
+        while at < self.descriptor.size {
+            let mut request = self.request(Method::PATCH, url.clone(), self.part(at))?;
+            if at > 0 {
+                let range = format!("{at}-{}", self.descriptor.size - 1);
+                request = request.header(header::CONTENT_RANGE, &range)?;
+            }
+            let answer = self.send(&request).await?;
+            (url, at) = self.after_patch(answer, url, at..self.descriptor.size).await?;
+        }
+        self.finish(&url, false).await
+    }
+
+    /// Sends the blob in chunks of `size` bytes, a PATCH each. A chunk is held in memory, so that what was not taken of
+    /// it can be sent again.
+    async fn chunks(&self, session: &Session, size: u64, attempts: &mut Attempts) -> Result<(), Failure> {
+        let size = size.max(session.min_chunk);
+        let mut chunks = Chunks { stream: self.payload.open().await?, held: BytesMut::new() };
+        let (mut url, mut at) = (session.url.clone(), 0);
+        while at < self.descriptor.size {
+            let chunk = chunks.peek(size.min(self.descriptor.size - at)).await?;
+            let end = at + chunk.len() as u64;
+            let range = format!("{at}-{}", end - 1);
+            let request = self
+                .request(Method::PATCH, url.clone(), Body::Bytes(chunk))?
+                .header(header::CONTENT_RANGE, &range)?;
+            let (next, taken) = match self.send(&request).await {
+                Ok(answer) => self.after_patch(answer, url, at..end).await?,
+                Err(error) => {
+                    self.uploads.client.pause(attempts, error).await?;
+                    self.status(url, at..end).await?
+                }
+            };
+            chunks.advance(taken - at);
+            attempts.progress(taken - at);
+            (url, at) = (next, taken);
+        }
+        self.finish(&url, false).await
+    }
+
+    /// Where an upload goes on after a PATCH with the bytes `sent`: at which URL, and from which byte.
+    async fn after_patch(
+        &self,
+        answer: Answer,
+        url: Url,
+        sent: std::ops::Range<u64>,
+    ) -> Result<(Url, u64), Failure> {
+        let operation = self.operation();
+        if !answer.status().is_success() {
+            let refusal = self.uploads.client.refusal(&operation, answer).await;
+            return Err(match is_about_the_way(&refusal) {
+                true => Failure::Way(refusal),
+                false => refusal.into_error().into(),
+            });
+        }
+        let next = self.uploads.client.location(&answer, &operation)?.unwrap_or(url);
+        // `Range: 0-0` is also what registries say of an empty upload.
+        let taken = received(&answer).filter(|n| *n > 1).unwrap_or(sent.end);
+        match taken > sent.start && taken <= sent.end {
+            true => Ok((next, taken)),
+            false => Err(Error::network(format!(
+                "{operation}: the registry has {taken} bytes after bytes {} to {} were sent",
+                sent.start, sent.end
+            ))
+            .retryable(Retry::Later { after: None })
+            .into()),
+        }
+    }
+
+    /// Asks how much of an upload a registry has, after a PATCH with the bytes `sent` failed.
+    async fn status(&self, url: Url, sent: std::ops::Range<u64>) -> Result<(Url, u64), Failure> {
+        let request = Request::new(Method::GET, url.clone(), self.operation());
+        let answer = self.send(&request).await?;
+        let taken = match received(&answer) {
+            // An upload without a byte has the range 0-0, or none.
+            Some(n) if n > 1 => n,
+            _ => 0,
+        };
+        let is_known = answer.status().is_success() && sent.contains(&taken) || taken == sent.end;
+        if !is_known {
+            let error = format!("{}: the upload cannot be resumed", request.operation);
+            return Err(Error::network(error).retryable(Retry::Later { after: None }).into());
+        }
+        Ok((self.uploads.client.location(&answer, &request.operation)?.unwrap_or(url), taken))
+    }
+}
+
+/// How many bytes a registry has of an upload (`Range: 0-41`).
+fn received(answer: &Answer) -> Option<u64> {
+    let range = answer.header("range")?;
+    let range = range.strip_prefix("bytes=").unwrap_or(range);
+    let (start, end) = range.split_once('-')?;
+    (start.trim() == "0").then_some(end.trim().parse::<u64>().ok()?.checked_add(1)?)
+}
+
+/// A stream cut into pieces of chosen sizes.
+struct Chunks {
+    stream: BlobStream,
+    held: BytesMut,
+}
+
+impl Chunks {
+    /// The next `size` bytes; fewer at the end.
+    async fn peek(&mut self, size: u64) -> Result<Bytes> {
+        let size = usize::try_from(size).unwrap_or(usize::MAX);
+        while self.held.len() < size {
+            match self.stream.next().await {
+                Some(piece) => self.held.extend_from_slice(&piece?),
+                None => break,
+            }
+        }
+        Ok(Bytes::copy_from_slice(&self.held[..size.min(self.held.len())]))
+    }
+
+    /// Drops the first `n` bytes.
+    fn advance(&mut self, n: u64) {
+        let n = usize::try_from(n).unwrap_or(usize::MAX).min(self.held.len());
+        drop(self.held.split_to(n));
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test]
+    async fn chunks_are_cut_anywhere() {
+        let pieces = ["01", "", "234", "56789"].map(|p| Ok(Bytes::from_static(p.as_bytes())));
+        let mut chunks =
+            Chunks { stream: Box::pin(futures_util::stream::iter(pieces)), held: BytesMut::new() };
+        assert_eq!(chunks.peek(4).await.unwrap(), "0123");
+        chunks.advance(3);
+        assert_eq!(chunks.peek(4).await.unwrap(), "3456");
+        chunks.advance(4);
+        assert_eq!(chunks.peek(9).await.unwrap(), "789");
+    }
 }

@@ -1,8 +1,8 @@
 //! The layer that is added: one regular file, the same bytes on every machine.
 
-use super::paths::Directory;
+use super::paths::{Attributes, Directory};
 use crate::error::{Error, Result};
-use crate::image::Digest;
+use crate::image::{Digest, ImagePath};
 use bytes::Bytes;
 
 /// A layer, compressed, with the digests of both forms.
@@ -21,17 +21,19 @@ impl Layer {
     ///
     /// No directory entries but those of the image itself: an entry for `sbin/` would turn a symbolic link `/sbin` into
     /// a directory on overlay engines. Owner 0:0, mode 0755, time 0, so that nothing of the machine gets in.
-    pub fn new(path: &str, content: &[u8], parents: &[Directory]) -> Result<Self> {
+    pub fn new(path: &ImagePath, content: &[u8], parents: &[Directory]) -> Result<Self> {
         let mut builder = tar::Builder::new(Vec::new());
         for parent in parents {
-            let mut header = header(&format!("{}/", parent.path), tar::EntryType::Directory, parent.mode)?;
-            header.set_uid(parent.uid);
-            header.set_gid(parent.gid);
-            header.set_mtime(parent.mtime);
+            let Attributes { mode, uid, gid, mtime } = parent.attributes;
+            let mut header =
+                header(&format!("{}/", parent.path.in_layer()), tar::EntryType::Directory, mode)?;
+            header.set_uid(uid);
+            header.set_gid(gid);
+            header.set_mtime(mtime);
             header.set_cksum();
             builder.append(&header, std::io::empty())?;
         }
-        let mut header = header(path.trim_start_matches('/'), tar::EntryType::Regular, 0o755)?;
+        let mut header = header(path.in_layer(), tar::EntryType::Regular, 0o755)?;
         header.set_size(content.len() as u64);
         header.set_cksum();
         builder.append(&header, content)?;
@@ -85,7 +87,7 @@ mod tests {
     #[test]
     fn holds_one_executable_file_and_nothing_else() {
         let content: Vec<u8> = (0..200_000u32).map(|i| i as u8).collect();
-        let layer = Layer::new("/.reaper", &content, &[]).unwrap();
+        let layer = Layer::new(&"/.reaper".parse().unwrap(), &content, &[]).unwrap();
         let mut tar = Vec::new();
         flate2::read::GzDecoder::new(&layer.blob[..]).read_to_end(&mut tar).unwrap();
         assert_eq!(layer.diff_id, Digest::sha256(&tar));
@@ -104,7 +106,7 @@ mod tests {
 
     #[test]
     fn the_digest_never_changes() {
-        let layer = Layer::new("/.reaper", b"reaper", &[]).unwrap();
+        let layer = Layer::new(&"/.reaper".parse().unwrap(), b"reaper", &[]).unwrap();
         assert_eq!(
             layer.digest.to_string(),
             "sha256:2aef0dd0c62f739d6c93ff1049809a0b24c9396f880bb9c4c5541e890e5793da"

@@ -6,12 +6,20 @@
 //! copies of its parents' entries, and only where they are directories.
 
 use crate::error::{Error, Result};
+use crate::image::ImagePath;
 
 /// A directory above the reaper, as the image has it.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Directory {
-    /// Its path, without a leading slash.
-    pub path: String,
+    /// Its path.
+    pub path: ImagePath,
+    /// Its mode, owner and time.
+    pub attributes: Attributes,
+}
+
+/// What a layer says of a directory.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Attributes {
     /// Permission bits.
     pub mode: u32,
     /// The owner.
@@ -22,11 +30,16 @@ pub struct Directory {
     pub mtime: u64,
 }
 
+impl Attributes {
+    /// What engines give a directory that has no entry.
+    const IMPLIED: Attributes = Attributes { mode: 0o755, uid: 0, gid: 0, mtime: 0 };
+}
+
 /// What a member of a layer is.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Kind {
     /// A directory.
-    Directory(Directory),
+    Directory(Attributes),
     /// A symbolic link, and where it points.
     Link(String),
     /// A file, a device.
@@ -57,17 +70,15 @@ struct Seen {
 #[derive(Debug)]
 pub struct Survey {
     /// The parents, outermost first, and last the path itself.
-    paths: Vec<String>,
+    paths: Vec<ImagePath>,
     known: Vec<Known>,
     seen: Vec<Seen>,
 }
 
 impl Survey {
-    /// A search for an absolute path and its parents.
-    pub fn new(path: &str) -> Self {
-        let path = path.trim_start_matches('/');
-        let ends = path.match_indices('/').map(|(i, _)| i).chain([path.len()]);
-        let paths: Vec<String> = ends.map(|end| path[..end].to_string()).collect();
+    /// A search for a path and its parents.
+    pub fn new(path: &ImagePath) -> Self {
+        let paths: Vec<ImagePath> = path.parents().chain([path.clone()]).collect();
         Survey { known: vec![Known::Open; paths.len()], seen: vec![Seen::default(); paths.len()], paths }
     }
 
@@ -76,15 +87,16 @@ impl Survey {
         let parts: Vec<&str> = name.split('/').filter(|p| !matches!(*p, "" | ".")).collect();
         let Some((last, above)) = parts.split_last() else { return };
         let above = above.join("/");
+        let name = parts.join("/");
         for (path, seen) in self.paths.iter().zip(&mut self.seen) {
+            let path = path.in_layer();
             if last == &".wh..wh..opq" {
                 seen.hidden |= above.is_empty() || is_below(path, &above);
             } else if let Some(gone) = last.strip_prefix(".wh.") {
                 let gone = if above.is_empty() { gone.to_string() } else { format!("{above}/{gone}") };
-                seen.hidden |= *path == gone || is_below(path, &gone);
+                seen.hidden |= path == gone || is_below(path, &gone);
             } else {
-                let name = parts.join("/");
-                if *path == name {
+                if path == name {
                     seen.entry = Some(kind.clone());
                 } else if is_below(&name, path) {
                     seen.implied = true;
@@ -102,14 +114,14 @@ impl Survey {
             *known = match (&*known, seen.entry) {
                 (Known::Final(_), _) => continue,
                 (_, Some(kind @ Kind::Directory(_))) => Known::Final(Some(kind)),
-                (Known::Implied, Some(_)) => Known::Final(Some(Kind::Directory(Directory::plain("")))),
+                (Known::Implied, Some(_)) => Known::Final(Some(Kind::Directory(Attributes::IMPLIED))),
                 (Known::Open, Some(kind)) => Known::Final(Some(kind)),
                 (Known::Implied, None) if seen.hidden => {
-                    Known::Final(Some(Kind::Directory(Directory::plain(""))))
+                    Known::Final(Some(Kind::Directory(Attributes::IMPLIED)))
                 }
                 (Known::Open, None) if seen.hidden && !seen.implied => Known::Final(None),
                 (_, None) if seen.implied && seen.hidden => {
-                    Known::Final(Some(Kind::Directory(Directory::plain(""))))
+                    Known::Final(Some(Kind::Directory(Attributes::IMPLIED)))
                 }
                 (_, None) if seen.implied => Known::Implied,
                 (old, None) => old.clone(),
@@ -127,13 +139,15 @@ impl Survey {
         );
         for (path, known) in above {
             let refused = |what: String, hint: &str| {
-                Err(Error::unsupported(format!("in the image /{path} {what}")).hint(hint))
+                Err(Error::unsupported(format!("in the image {path} {what}")).hint(hint))
             };
             match known {
-                Known::Final(Some(Kind::Directory(directory))) => {
-                    parents.push(Directory { path: path.clone(), ..directory.clone() });
+                Known::Final(Some(Kind::Directory(attributes))) => {
+                    parents.push(Directory { path: path.clone(), attributes: *attributes });
                 }
-                Known::Implied => parents.push(Directory::plain(path)),
+                Known::Implied => {
+                    parents.push(Directory { path: path.clone(), attributes: Attributes::IMPLIED });
+                }
                 Known::Final(Some(Kind::Link(to))) => {
                     return refused(
                         format!("is a symbolic link to {to:?}, which a file below it would replace"),
@@ -155,20 +169,13 @@ impl Survey {
         match known {
             Known::Final(None) | Known::Open => Ok(parents),
             Known::Final(Some(Kind::Directory(_))) | Known::Implied => {
-                Err(Error::unsupported(format!("in the image /{path} is a directory"))
+                Err(Error::unsupported(format!("in the image {path} is a directory"))
                     .hint("choose another --path"))
             }
             Known::Final(Some(_)) if replace => Ok(parents),
-            Known::Final(Some(_)) => Err(Error::unsupported(format!("the image has a file /{path} already"))
+            Known::Final(Some(_)) => Err(Error::unsupported(format!("the image has a file {path} already"))
                 .hint("choose another --path, or --replace to replace the file")),
         }
-    }
-}
-
-impl Directory {
-    /// What engines make of a directory without an entry.
-    fn plain(path: &str) -> Self {
-        Directory { path: path.into(), mode: 0o755, uid: 0, gid: 0, mtime: 0 }
     }
 }
 
@@ -183,19 +190,19 @@ mod tests {
     type Layers<'a> = &'a [&'a [(&'a str, Kind)]];
 
     fn dir(mode: u32) -> Kind {
-        Kind::Directory(Directory { mode, ..Directory::plain("") })
+        Kind::Directory(Attributes { mode, ..Attributes::IMPLIED })
     }
 
     /// Layers from the highest down; each a list of members.
     fn survey(path: &str, layers: Layers) -> Result<Vec<u32>> {
-        let mut survey = Survey::new(path);
+        let mut survey = Survey::new(&path.parse().unwrap());
         for layer in layers {
             layer.iter().for_each(|(name, kind)| survey.member(name, kind));
             if !survey.end_of_layer() {
                 break;
             }
         }
-        survey.parents(false).map(|parents| parents.iter().map(|p| p.mode).collect())
+        survey.parents(false).map(|parents| parents.iter().map(|p| p.attributes.mode).collect())
     }
 
     #[test]
@@ -237,7 +244,7 @@ mod tests {
             let error = survey(path, layers).unwrap_err();
             assert!(error.to_string().contains(why), "{path}: {error}");
         }
-        let mut over = Survey::new("/r");
+        let mut over = Survey::new(&"/r".parse().unwrap());
         over.member("r", &Kind::Other);
         over.end_of_layer();
         assert_eq!(over.parents(true).unwrap(), []);

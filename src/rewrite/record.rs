@@ -3,18 +3,22 @@
 //! It lives in the config's labels, because the config travels everywhere; OCI manifests carry source
 //! and recipe as annotations too, so that "nothing to do" is known without the config.
 
-use super::Policy;
+use super::policy::Policy;
 use crate::error::{Error, Result};
 use crate::image::json::{Document, Undo, child, quote, to_json};
-use crate::image::{Content, Digest, ImageConfig, Manifest};
+use crate::image::{Content, Digest, ImageConfig, ImagePath, Manifest, Platform};
 use base64::Engine as _;
 use serde::{Deserialize, Serialize};
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashSet};
 
 /// What all keys of the record start with.
 pub const PREFIX: &str = "io.reapify.";
+/// The most steps a list of undos may have. Wrapping an image makes about twenty, an index three.
+pub const MAX_UNDO: usize = 64;
 /// The format of the record; another one is not ours to read.
 const FORMAT: &str = "1";
+/// The version of the rewrite itself: part of every recipe. Raise it with any change of what wrap writes.
+pub const RECIPE: &str = "2";
 /// The keys, in the order they are written.
 mod key {
     pub const FORMAT: &str = "io.reapify.record";
@@ -26,6 +30,8 @@ mod key {
     pub const LAYER: &str = "io.reapify.layer";
     pub const DIFF_ID: &str = "io.reapify.diff-id";
     pub const UNDO: &str = "io.reapify.undo";
+    pub const PLATFORM: &str = "io.reapify.platform";
+    pub const CONTENT: &str = "io.reapify.content";
 }
 
 /// What one wrap did to an image.
@@ -34,7 +40,7 @@ pub struct Record {
     /// The digest of the reaper's program.
     pub reaper: Digest,
     /// Where the reaper is in the image.
-    pub path: String,
+    pub path: ImagePath,
     /// The reaper's options.
     pub args: Vec<String>,
     /// The digest of the manifest that was wrapped.
@@ -60,7 +66,7 @@ pub struct Undos {
 
 /// The recipe: equal recipes give equal results from equal sources.
 pub fn recipe(reaper: &Digest, policy: &Policy) -> Digest {
-    Digest::sha256(format!("reapify image recipe\n{FORMAT}\n{reaper}\n{}", policy.fingerprint()))
+    Digest::sha256(format!("reapify image recipe\n{RECIPE}\n{reaper}\n{}", policy.fingerprint()))
 }
 
 impl Record {
@@ -78,7 +84,7 @@ impl Record {
         let labels: [(&str, &str); 9] = [
             (key::FORMAT, FORMAT),
             (key::REAPER, reaper),
-            (key::PATH, &self.path),
+            (key::PATH, self.path.as_str()),
             (key::ARGS, &args),
             (key::SOURCE, source),
             (key::RECIPE, recipe),
@@ -95,15 +101,6 @@ impl Record {
         config.set(&child("/config/Labels", key::UNDO), &quote(&to_json(&undo)?)).map(drop)
     }
 
-    /// Writes what OCI manifests and indexes carry.
-    pub fn write_annotations(source: &Digest, recipe: &Digest, manifest: &mut Document) -> Result<Vec<Undo>> {
-        let pairs = [(key::SOURCE, source), (key::RECIPE, recipe)];
-        pairs
-            .iter()
-            .map(|(key, value)| manifest.set(&child("/annotations", key), &quote(&value.to_string())))
-            .collect()
-    }
-
     /// Reads the labels of a config; `None` where they hold no whole record.
     pub fn read(labels: &BTreeMap<String, String>) -> Option<Self> {
         let get = |key: &str| labels.get(key);
@@ -113,7 +110,7 @@ impl Record {
         }
         Some(Record {
             reaper: digest(key::REAPER)?,
-            path: get(key::PATH)?.clone(),
+            path: get(key::PATH)?.parse().ok()?,
             args: serde_json::from_str(get(key::ARGS)?).ok()?,
             source: digest(key::SOURCE)?,
             recipe: digest(key::RECIPE)?,
@@ -129,10 +126,67 @@ pub fn undo_key() -> &'static str {
     key::UNDO
 }
 
-/// Source and recipe as a manifest's annotations give them.
-pub fn annotated(manifest: &Manifest) -> Option<(Digest, Digest)> {
-    let digest = |key: &str| manifest.annotations.get(key)?.parse().ok();
-    Some((digest(key::SOURCE)?, digest(key::RECIPE)?))
+/// What OCI manifests and indexes carry beside the record, so that "nothing to do" is known without any config.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Annotations {
+    /// The digest of the manifest that was wrapped.
+    pub source: Digest,
+    /// The recipe.
+    pub recipe: Digest,
+    /// What an image was wrapped for.
+    pub platform: Option<Platform>,
+    /// The digest of what wrap made besides: the config of an image, the text of an index's list of children. Another
+    /// tool that edits those keeps the annotation, and is found out. `None` until it is known.
+    pub content: Option<Digest>,
+}
+
+impl Annotations {
+    /// Reads those of a manifest.
+    pub fn read(manifest: &Manifest) -> Option<Self> {
+        let text = |key: &str| manifest.annotations.get(key);
+        let digest = |key: &str| text(key)?.parse::<Digest>().ok();
+        Some(Annotations {
+            source: digest(key::SOURCE)?,
+            recipe: digest(key::RECIPE)?,
+            platform: text(key::PLATFORM).and_then(|platform| platform.parse().ok()),
+            content: digest(key::CONTENT),
+        })
+    }
+
+    /// Writes them; without a content, its place is kept for [`write_content`].
+    pub fn write(&self, manifest: &mut Document) -> Result<Vec<Undo>> {
+        let content = self.content.as_ref().map(Digest::to_string).unwrap_or_default();
+        let platform = self.platform.as_ref().map(|platform| (key::PLATFORM, platform.to_string()));
+        let pairs = [(key::SOURCE, self.source.to_string()), (key::RECIPE, self.recipe.to_string())];
+        pairs
+            .into_iter()
+            .chain(platform)
+            .chain([(key::CONTENT, content)])
+            .map(|(key, value)| manifest.set(&child("/annotations", key), &quote(&value)))
+            .collect()
+    }
+
+    /// Whether the manifest still points to what wrap made.
+    pub fn describe(&self, manifest: &Manifest) -> bool {
+        self.content.is_some() && self.content == content(manifest)
+    }
+}
+
+/// The digest of what the content of a manifest is told by: its config, or the text of its list of children.
+pub fn content(manifest: &Manifest) -> Option<Digest> {
+    match &manifest.content {
+        Content::Image { config, .. } => Some(config.digest.clone()),
+        Content::Index { .. } => {
+            let mut text = Document::new(&manifest.bytes).ok()?;
+            text.get("/manifests").ok()?.map(|list| Digest::sha256(list.as_bytes()))
+        }
+        Content::Artifact { .. } | Content::Opaque { .. } => None,
+    }
+}
+
+/// Fills in the place that [`Annotations::write`] kept.
+pub fn write_content(manifest: &mut Document, content: &Digest) -> Result<()> {
+    manifest.set(&child("/annotations", key::CONTENT), &quote(&content.to_string())).map(drop)
 }
 
 /// Whether labels or annotations hold anything of a record, whole or not.
@@ -151,25 +205,27 @@ pub fn recorded_path(labels: &BTreeMap<String, String>) -> Option<&str> {
 }
 
 /// `path`, the reaper's options, and the `--` that ends them.
-pub fn prefix(path: &str, args: &[String]) -> Vec<String> {
+pub fn prefix(path: &ImagePath, args: &[String]) -> Vec<String> {
     let mut words = vec![path.to_string()];
     words.extend(args.iter().cloned());
     words.push("--".into());
     words
 }
 
-/// Leaves out what an earlier undo of the list restores anyway (it is applied after).
+/// Drops undos already covered by an earlier one, which is applied after them.
 pub fn condense(undos: &[Undo]) -> Vec<Undo> {
-    let mut kept: Vec<Undo> = Vec::new();
+    let mut restored: HashSet<&str> = HashSet::new();
+    let mut kept = Vec::new();
     for undo in undos {
         let at = undo.pointer();
-        let covered = kept.iter().any(|k| {
-            let whole = k.pointer();
-            !matches!(k, Undo::Pop(_)) && (at == whole || at.starts_with(&format!("{whole}/")))
-        });
-        if !covered {
-            kept.push(undo.clone());
+        let mut above = at.match_indices('/').map(|(end, _)| &at[..end]).chain([at]);
+        if above.any(|place| restored.contains(place)) {
+            continue;
         }
+        if !matches!(undo, Undo::Pop(_)) {
+            restored.insert(at);
+        }
+        kept.push(undo.clone());
     }
     kept
 }
@@ -185,6 +241,8 @@ pub enum Found {
     Stale {
         /// Whether the reaper it names is still what the image starts with.
         reaper_first: bool,
+        /// Why it does not count.
+        why: Error,
     },
 }
 
@@ -208,25 +266,32 @@ pub fn find(manifest: &Manifest, config: &ImageConfig) -> Found {
     if !any_trace(&config.labels) {
         return Found::Nothing;
     }
-    let original = Record::read(&config.labels).and_then(|record| undo(manifest, config, record).ok());
-    match original {
-        Some(original) => Found::Valid(Box::new(original)),
-        None => Found::Stale {
+    found(config, |record| undo(manifest, config, record))
+}
+
+fn found(config: &ImageConfig, undo: impl FnOnce(Record) -> Result<Original>) -> Found {
+    let incomplete = || Error::unsupported("its labels are incomplete or of another version");
+    match Record::read(&config.labels).ok_or_else(incomplete).and_then(undo) {
+        Ok(original) => Found::Valid(Box::new(original)),
+        Err(why) => Found::Stale {
             reaper_first: recorded_path(&config.labels)
                 .is_some_and(|p| config.entrypoint.first().is_some_and(|e| e == p)),
+            why,
         },
     }
 }
 
-fn stale() -> Error {
-    Error::unsupported("the record does not describe this image")
+fn stale(why: &str) -> Error {
+    Error::unsupported(why)
 }
 
 /// The config before the wrap, if the record is about this one.
 fn undone_config(config: &ImageConfig, record: &Record) -> Result<ImageConfig> {
-    let last_is_ours = config.diff_ids.last() == Some(&record.diff_id.to_string());
-    if !last_is_ours || !config.entrypoint.starts_with(&record.prefix()) {
-        return Err(stale());
+    if config.diff_ids.last() != Some(&record.diff_id.to_string()) {
+        return Err(stale("the last diff_id is not the recorded one"));
+    }
+    if !config.entrypoint.starts_with(&record.prefix()) {
+        return Err(stale("the entrypoint does not start with the recorded words"));
     }
     let mut text = Document::new(&config.bytes)?;
     apply(&mut text, &record.undo.config)?;
@@ -234,10 +299,12 @@ fn undone_config(config: &ImageConfig, record: &Record) -> Result<ImageConfig> {
 }
 
 fn undo(manifest: &Manifest, config: &ImageConfig, record: Record) -> Result<Original> {
-    let Content::Image { config: descriptor, layers } = &manifest.content else { return Err(stale()) };
+    let Content::Image { config: descriptor, layers } = &manifest.content else {
+        return Err(stale("it was made for an image, not for an index"));
+    };
     let original = undone_config(config, &record)?;
     if layers.last().is_none_or(|l| l.digest != record.layer) {
-        return Err(stale());
+        return Err(stale("the last layer is not the recorded one"));
     }
     let mut text = Document::new(&manifest.bytes)?;
     apply(&mut text, &record.undo.manifest)?;
@@ -251,7 +318,7 @@ fn undo(manifest: &Manifest, config: &ImageConfig, record: Record) -> Result<Ori
         {
             Ok(Original { record, manifest: undone, config: original, exact: true })
         }
-        _ => Err(stale()),
+        _ => Err(stale("undoing it does not give the recorded source")),
     }
 }
 
@@ -259,12 +326,7 @@ fn undo(manifest: &Manifest, config: &ImageConfig, record: Record) -> Result<Ori
 /// the config is restored digest for digest, and the manifest loses its last layer.
 pub fn find_without_manifest(manifest: &Manifest, config: &ImageConfig) -> Found {
     match find(manifest, config) {
-        Found::Stale { reaper_first } => {
-            match Record::read(&config.labels).map(|r| undo_config(manifest, config, r)) {
-                Some(Ok(original)) => Found::Valid(Box::new(original)),
-                _ => Found::Stale { reaper_first },
-            }
-        }
+        Found::Stale { .. } => found(config, |record| undo_config(manifest, config, record)),
         found => found,
     }
 }
@@ -277,18 +339,24 @@ fn undo_config(manifest: &Manifest, config: &ImageConfig, record: Record) -> Res
         _ => None,
     });
     if recorded != Some(quote(&digest.to_string())) {
-        return Err(stale());
+        return Err(stale("undoing it does not give the recorded config"));
     }
     let mut text = Document::new(&manifest.bytes)?;
     text.set("/config/digest", &quote(&digest.to_string()))?;
     text.set("/config/size", &original.bytes.len().to_string())?;
-    text.remove_element("/layers", config.diff_ids.len() - 1)?;
+    text.remove_elements("/layers", &[config.diff_ids.len() - 1])?;
     let manifest = Manifest::parse(text.into_bytes(), Some(&manifest.media_type))?;
     Ok(Original { record, manifest, config: original, exact: false })
 }
 
-/// Applies undos, last first.
+/// Applies undos, last first. Fails if there are more than any wrap makes.
 pub fn apply(text: &mut Document, undos: &[Undo]) -> Result<()> {
+    if undos.len() > MAX_UNDO {
+        let count = undos.len();
+        return Err(Error::unsupported(format!(
+            "it has {count} undo steps, and no wrap makes more than {MAX_UNDO}"
+        )));
+    }
     undos.iter().rev().try_for_each(|undo| text.undo(undo))
 }
 
@@ -296,4 +364,75 @@ pub fn apply(text: &mut Document, undos: &[Undo]) -> Result<()> {
 pub fn embed(text: &mut Document, pointer: &str, content: &[u8]) -> Result<()> {
     let data = base64::engine::general_purpose::STANDARD.encode(content);
     text.set(&child(pointer, "data"), &quote(&data)).map(drop)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::image::json::work;
+    use crate::image::media_type::{OCI_CONFIG, OCI_LAYER_GZIP};
+    use crate::reapers::Reapers;
+    use crate::rewrite::{self, Image};
+
+    #[test]
+    fn undos_below_a_restored_place_are_dropped() {
+        let set = |pointer: &str| Undo::Set(pointer.into(), "null".into());
+        let del = |pointer: &str| Undo::Del(pointer.into());
+        let pop = |pointer: &str| Undo::Pop(pointer.into());
+        let undos = [
+            set("/a"),
+            del("/a/b"),
+            set("/a"),
+            set("/ab"),
+            pop("/l"),
+            set("/l/0"),
+            del("/x/y"),
+            set("/x/y/z"),
+        ];
+        assert_eq!(condense(&undos), [set("/a"), set("/ab"), pop("/l"), set("/l/0"), del("/x/y")]);
+        assert_eq!(condense(&[set(""), set("/a")]), [set("")]);
+    }
+
+    fn image(config: &str) -> Image {
+        let manifest = format!(
+            r#"{{"schemaVersion":2,"config":{{"mediaType":"{OCI_CONFIG}","digest":"{}","size":{}}},"layers":[{{"mediaType":"{OCI_LAYER_GZIP}","digest":"{}","size":1}}]}}"#,
+            Digest::sha256(config),
+            config.len(),
+            Digest::sha256("layer"),
+        );
+        Image::new(Manifest::parse(manifest, None).unwrap(), config.to_owned().into(), true).unwrap()
+    }
+
+    #[test]
+    fn records_with_too_many_undo_steps_do_not_count() {
+        let config = format!(
+            r#"{{"os":"linux","architecture":"amd64","rootfs":{{"diff_ids":["{}"]}}}}"#,
+            Digest::sha256("diff")
+        );
+        let image = image(&config);
+        let (reapers, policy) = (Reapers::default(), Policy::default());
+        let decision = rewrite::decide(&image, &image.config.platform, &reapers, &policy).unwrap();
+        let outcome = decision.build(&[]).unwrap();
+        let wrapped = outcome.new().unwrap();
+        let steps: Vec<Undo> =
+            (0..150_000).map(|_| Undo::Set("/config/Labels/a".into(), "\"b\"".into())).collect();
+        for undo in [
+            Undos { config: steps.clone(), manifest: Vec::new() },
+            Undos { config: Vec::new(), manifest: steps.clone() },
+        ] {
+            let mut text = Document::new(&wrapped.config).unwrap();
+            text.set(&child("/config/Labels", key::UNDO), &quote(&to_json(&undo).unwrap())).unwrap();
+            text.set("/config/Labels/a", "\"b\"").unwrap();
+            let config = text.to_string();
+            let mut text = Document::new(&wrapped.manifest.bytes).unwrap();
+            text.set("/config/digest", &quote(&Digest::sha256(&config).to_string())).unwrap();
+            text.set("/config/size", &config.len().to_string()).unwrap();
+            let manifest = Manifest::parse(text.into_bytes(), None).unwrap();
+            let size = config.len();
+            let hostile = Image::new(manifest, config.into(), true).unwrap();
+            let (parsed, error) = work::during(|| rewrite::undo::unwrap(&hostile).unwrap_err());
+            assert!(error.to_string().contains("150000 undo steps"), "{error}");
+            assert!(parsed < 10 * size, "parsed {parsed} bytes for a config of {size}");
+        }
+    }
 }

@@ -1,79 +1,93 @@
 //! Whether a manifest can be the result of wrapping another, as far as both tell without the config: all that a wrap
 //! keeps is as it was, and what it adds is there. Tools that edit images keep annotations, so those alone prove little.
 
-use super::record::{self, Record};
-use super::{index, layer_descriptor};
+use super::build::layer_descriptor;
+use super::index;
+use super::record::{self, Annotations};
 use crate::error::Result;
 use crate::image::json::{Document, child};
 use crate::image::media_type::Family;
-use crate::image::{Content, Descriptor, Digest, Manifest};
+use crate::image::{Content, Descriptor, Manifest};
 
 /// Whether `result` is `source` wrapped, but for what only configs and children tell.
-pub fn may_be(source: &Manifest, recipe: &Digest, result: &Manifest) -> bool {
+pub fn may_be(source: &Manifest, result: &Manifest) -> bool {
     let repeated = match (&source.content, &result.content) {
         (Content::Image { .. }, Content::Image { layers, .. }) => match layers.last() {
-            Some(added) => image(source, recipe, result, added),
+            Some(added) => image(source, result, added),
             None => return false,
         },
-        (Content::Index { .. }, Content::Index { .. }) => index(source, recipe, result),
+        (Content::Index { .. }, Content::Index { .. }) => index(source, result),
         _ => return false,
     };
-    repeated.is_ok_and(|text| text.is_some_and(|text| text.as_bytes() == result.bytes))
+    repeated.is_ok_and(|text| text.is_some_and(|text| text.into_bytes() == result.bytes))
 }
 
 /// The source, wrapped once more with what is new taken from the result.
-fn image(
-    source: &Manifest,
-    recipe: &Digest,
-    result: &Manifest,
-    added: &Descriptor,
-) -> Result<Option<String>> {
-    let theirs = Document::new(&result.bytes)?;
+fn image(source: &Manifest, result: &Manifest, added: &Descriptor) -> Result<Option<Document>> {
+    let mut theirs = Document::new(&result.bytes)?;
     let mut text = Document::new(&source.bytes)?;
     text.push("/layers", &layer_descriptor(source.family(), &added.digest, added.size))?;
-    take_over(&mut text, &theirs, "/config", "/config")?;
-    if source.family() == Family::Oci {
-        Record::write_annotations(&source.digest, recipe, &mut text)?;
-    }
-    Ok(Some(text.as_str().to_owned()))
+    take_over(&mut text, &mut theirs, "/config", "/config")?;
+    annotate(&mut text, source, result)?;
+    Ok(Some(text))
 }
 
-fn index(source: &Manifest, recipe: &Digest, result: &Manifest) -> Result<Option<String>> {
-    let theirs = Document::new(&result.bytes)?;
-    let mut text = Document::new(&source.bytes)?;
-    let mut dropped = Vec::new();
-    let mut next = 0;
-    for position in 0..source.children().len() {
-        if next < result.children().len() && masked(&text, position)? == masked(&theirs, next)? {
-            take_over(&mut text, &theirs, &at(position), &at(next))?;
-            next += 1;
-        } else {
-            dropped.push(position);
-        }
+/// Writes the annotations of the result, but for the source.
+fn annotate(text: &mut Document, source: &Manifest, result: &Manifest) -> Result<()> {
+    if source.family() == Family::Oci
+        && let Some(theirs) = Annotations::read(result)
+    {
+        Annotations { source: source.digest.clone(), ..theirs }.write(text)?;
     }
-    if next < result.children().len() {
+    Ok(())
+}
+
+fn index(source: &Manifest, result: &Manifest) -> Result<Option<Document>> {
+    let mut theirs = Document::new(&result.bytes)?;
+    let mut text = Document::new(&source.bytes)?;
+    let pairs = pairs(source, result)?;
+    if pairs.len() < result.children().len() {
         return Ok(None);
     }
+    for (position, next) in &pairs {
+        take_over(&mut text, &mut theirs, &at(*position), &at(*next))?;
+    }
     if source.family() == Family::Oci {
-        Record::write_annotations(&source.digest, recipe, &mut text)?;
+        annotate(&mut text, source, result)?;
         let undo = child("/annotations", record::undo_key());
         let Some(value) = theirs.get(&undo)? else { return Ok(None) };
-        text.set(&undo, value)?;
+        text.set(&undo, &value)?;
     }
+    let is_dropped = |position: &usize| !pairs.iter().any(|(kept, _)| kept == position);
+    let dropped: Vec<usize> = (0..source.children().len()).filter(is_dropped).collect();
     index::remove(&mut text, &dropped)?;
-    Ok(Some(text.as_str().to_owned()))
+    Ok(Some(text))
+}
+
+/// Which children of an index that was wrapped became which of the result, by position: in their order, and but for
+/// what follows their targets they are the same.
+pub fn pairs(source: &Manifest, result: &Manifest) -> Result<Vec<(usize, usize)>> {
+    let (mut ours, mut theirs) = (Document::new(&source.bytes)?, Document::new(&result.bytes)?);
+    let mut pairs = Vec::new();
+    for position in 0..source.children().len() {
+        let next = pairs.len();
+        if next < result.children().len() && masked(&mut ours, position)? == masked(&mut theirs, next)? {
+            pairs.push((position, next));
+        }
+    }
+    Ok(pairs)
 }
 
 /// What of a descriptor follows its target.
 const FOLLOWS: [&str; 3] = ["digest", "size", "data"];
 
-fn take_over(text: &mut Document, theirs: &Document, ours: &str, from: &str) -> Result<()> {
+fn take_over(text: &mut Document, theirs: &mut Document, ours: &str, from: &str) -> Result<()> {
     for field in FOLLOWS {
         let place = child(ours, field);
         if let Some(value) = theirs.get(&child(from, field))?
             && text.get(&place)?.is_some()
         {
-            text.set(&place, value)?;
+            text.set(&place, &value)?;
         }
     }
     Ok(())
@@ -84,7 +98,7 @@ fn at(position: usize) -> String {
 }
 
 /// The descriptor of a child without what follows its target.
-pub fn masked(index: &Document, position: usize) -> Result<Option<String>> {
+pub fn masked(index: &mut Document, position: usize) -> Result<Option<String>> {
     let Some(descriptor) = index.get(&at(position))? else { return Ok(None) };
     let mut descriptor = Document::new(descriptor.as_bytes())?;
     for field in FOLLOWS {
@@ -93,5 +107,53 @@ pub fn masked(index: &Document, position: usize) -> Result<Option<String>> {
             descriptor.set(&place, "0")?;
         }
     }
-    Ok(Some(descriptor.as_str().to_owned()))
+    Ok(Some(descriptor.to_string()))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::image::Digest;
+    use crate::image::json::work;
+    use crate::image::media_type;
+    use crate::rewrite::index::{self, Replaced};
+
+    /// An index of so many children, with their positions in their digests.
+    fn index_of(children: usize) -> Manifest {
+        let entries: Vec<String> = (0..children)
+            .map(|n| {
+                format!(
+                    r#"{{ "mediaType":"{}","digest":"{}","size":{n},"platform":{{"os":"linux","architecture":"amd64"}} }}"#,
+                    media_type::OCI_MANIFEST,
+                    Digest::sha256(n.to_string())
+                )
+            })
+            .collect();
+        Manifest::parse(format!(r#"{{"schemaVersion":2,"manifests":[{}]}}"#, entries.join(",")), None)
+            .unwrap()
+    }
+
+    #[test]
+    fn work_on_an_index_grows_with_its_size_only() {
+        let child = Manifest::parse(r#"{"schemaVersion":2,"blobs":[]}"#, None).unwrap();
+        let parsed = |children: usize| {
+            let source = index_of(children);
+            let new: Vec<Replaced> =
+                (0..children - 1).map(|position| Replaced { position, manifest: child.clone() }).collect();
+            let recipe = Digest::sha256("recipe");
+            let (parsed, _) = work::during(|| {
+                let base = index::unwrap(&source, &[], false).unwrap();
+                let wrapped = index::wrap(&base, &new, &[], 0, &recipe).unwrap();
+                assert!(may_be(&source, &wrapped));
+                let narrowed = index::wrap(&base, &new, &[children - 1], 0, &recipe).unwrap();
+                assert!(may_be(&source, &narrowed));
+            });
+            parsed / source.bytes.len()
+        };
+        let (few, many) = (parsed(20), parsed(1000));
+        assert!(
+            many <= few + 1,
+            "bytes parsed for each byte of an index: {few} for 20 children, {many} for 1000"
+        );
+    }
 }

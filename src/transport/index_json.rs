@@ -111,7 +111,7 @@ pub fn with_image(
     if at.is_empty() && (*name != ImageName::default() || !is_there()) {
         text.push("/manifests", &entry(manifest, annotations(name).as_deref()))?;
     }
-    Ok(text.as_str().to_string())
+    Ok(text.to_string())
 }
 
 /// Adds a manifest without a name, unless it is listed already.
@@ -158,8 +158,7 @@ fn full_name(entry: &Descriptor) -> Option<Reference> {
 
 /// Whether an entry is not an image by its type: an image's is that of its config.
 fn is_artifact(entry: &Descriptor) -> bool {
-    let is_config = |kind: &str| matches!(kind, "" | media_type::OCI_CONFIG | media_type::DOCKER_CONFIG);
-    entry.artifact_type.as_deref().is_some_and(|kind| !is_config(kind))
+    entry.artifact_type.as_deref().is_some_and(|kind| !kind.is_empty() && !media_type::is_image_config(kind))
 }
 
 /// The positions, if they stand for one image. It may have several names.

@@ -9,6 +9,7 @@ use async_trait::async_trait;
 use std::fs::{self, File};
 use std::io::{ErrorKind, Read, Write};
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 /// The whole of the `oci-layout` file.
 pub const LAYOUT_FILE: &[u8] = br#"{"imageLayoutVersion":"1.0.0"}"#;
@@ -55,6 +56,18 @@ impl Layout {
             ErrorKind::NotFound => Error::not_found(format!("{}: there is no blob {digest}", self.name())),
             _ => self.unreadable(e),
         })
+    }
+
+    /// Whether there is a file for a blob, as long as it should be.
+    fn has_size(&self, descriptor: &Descriptor) -> bool {
+        fs::metadata(self.blob_path(&descriptor.digest)).is_ok_and(|file| file.len() == descriptor.size)
+    }
+
+    /// Whether a blob is what its digest says.
+    fn is_intact(&self, descriptor: &Descriptor) -> Result<bool> {
+        let file = self.open_blob(&descriptor.digest)?;
+        let found = files::hash(file, descriptor.digest.algorithm()).map_err(|e| self.unreadable(e))?;
+        Ok(found == descriptor.digest)
     }
 
     fn read_manifest(&self, descriptor: &Descriptor) -> Result<Manifest> {
@@ -195,11 +208,12 @@ impl Sink for Layout {
         .await
     }
 
+    /// A tag is about to point to the blob: its bytes are read, once a run.
     async fn offer(&self, descriptor: &Descriptor, _from: Option<&str>) -> Result<Offer> {
-        let (digest, size) = (descriptor.digest.clone(), descriptor.size);
-        self.off_thread(move |layout| match fs::metadata(layout.blob_path(&digest)) {
-            Ok(file) if file.len() == size => Ok(Offer::Existing),
-            _ => Ok(Offer::Wanted(None)),
+        let descriptor = descriptor.clone();
+        self.off_thread(move |layout| {
+            let is_there = layout.has_size(&descriptor) && layout.is_intact(&descriptor)?;
+            Ok(if is_there { Offer::Existing } else { Offer::Wanted(None) })
         })
         .await
     }
@@ -246,5 +260,14 @@ impl Sink for Layout {
 
     fn origin(&self) -> Option<Origin> {
         Source::origin(self)
+    }
+
+    async fn has(&self, descriptor: &Descriptor) -> Result<bool> {
+        let descriptor = descriptor.clone();
+        self.off_thread(move |layout| Ok(layout.has_size(&descriptor))).await
+    }
+
+    fn as_source(self: Arc<Self>) -> Option<Arc<dyn Source>> {
+        Some(self)
     }
 }

@@ -17,6 +17,7 @@ use async_trait::async_trait;
 use bytes::Bytes;
 use futures_util::stream::BoxStream;
 use std::any::Any;
+use std::sync::Arc;
 
 /// The bytes of a blob, in pieces.
 pub type BlobStream = BoxStream<'static, Result<Bytes>>;
@@ -52,8 +53,8 @@ pub trait Source: Send + Sync {
     /// A blob as the place gives it: not verified. See [`Payload::open`].
     async fn blob(&self, descriptor: &Descriptor) -> Result<BlobStream>;
 
-    /// What refers to a manifest: signatures, statements. Each in a few words.
-    async fn referrers(&self, _digest: &Digest) -> Result<Vec<String>> {
+    /// What refers to a manifest: signatures, attestations, bills of materials.
+    async fn referrers(&self, _digest: &Digest) -> Result<Vec<Referrer>> {
         Ok(Vec::new())
     }
 
@@ -68,6 +69,40 @@ pub trait Source: Send + Sync {
     /// Whether the manifests are those the image was made with.
     fn keeps_manifests(&self) -> bool {
         true
+    }
+
+    /// Whether reading costs no requests over a network.
+    fn is_local(&self) -> bool {
+        true
+    }
+}
+
+/// A manifest that refers to another one.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Referrer {
+    /// Its artifact type, or a word for it.
+    pub kind: String,
+    /// Its digest, where it is known.
+    pub digest: Option<Digest>,
+    /// Its tag, where it is found by that.
+    pub tag: Option<String>,
+}
+
+impl From<Descriptor> for Referrer {
+    fn from(descriptor: Descriptor) -> Self {
+        let kind = descriptor.artifact_type.unwrap_or(descriptor.media_type);
+        Referrer { kind, digest: Some(descriptor.digest), tag: None }
+    }
+}
+
+impl std::fmt::Display for Referrer {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(&self.kind)?;
+        match (&self.digest, &self.tag) {
+            (Some(digest), _) => write!(f, " ({digest})"),
+            (None, Some(tag)) => write!(f, " (tag {tag})"),
+            (None, None) => Ok(()),
+        }
     }
 }
 
@@ -103,6 +138,33 @@ impl Slot {
 pub trait Sink: Send + Sync {
     /// What the destination's name stands for now.
     async fn current(&self) -> Result<Option<Manifest>>;
+
+    /// Whether the destination has a manifest or a blob: an answer of this run, cheaply given. A layout looks at the
+    /// size.
+    async fn has(&self, _descriptor: &Descriptor) -> Result<bool> {
+        Ok(false)
+    }
+
+    /// The digest of what the destination's name stands for at this moment.
+    async fn tag_digest(&self) -> Result<Option<Digest>> {
+        Ok(self.current().await?.map(|manifest| manifest.digest))
+    }
+
+    /// The destination as a place to read from, if it is one.
+    fn as_source(self: Arc<Self>) -> Option<Arc<dyn Source>> {
+        None
+    }
+
+    /// Whether a manifest that names blobs which are not there is refused, with
+    /// [`Error::is_missing_part`](crate::error::Error::is_missing_part).
+    fn refuses_missing_parts(&self) -> bool {
+        false
+    }
+
+    /// Whether asking costs no requests over a network.
+    fn is_local(&self) -> bool {
+        true
+    }
 
     /// Asks whether a blob has to be sent; `from` is a repository of the same store that has it.
     async fn offer(&self, descriptor: &Descriptor, from: Option<&str>) -> Result<Offer>;

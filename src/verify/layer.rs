@@ -1,9 +1,9 @@
 //! What the reaper's layer holds.
 
 use crate::error::{Error, Result};
-use crate::image::{Digest, Platform};
+use crate::image::{Digest, ImagePath, Platform};
 use crate::reapers::elf::Program;
-use crate::rewrite::paths::Directory;
+use crate::rewrite::paths::{Attributes, Directory};
 use crate::rewrite::record::Record;
 use crate::transport::decompress::Format;
 use bytes::Bytes;
@@ -16,7 +16,7 @@ pub const MAX_LAYER: u64 = 64 << 20;
 pub struct Contents {
     pub diff_id: Digest,
     pub parents: Vec<Directory>,
-    pub path: String,
+    pub path: ImagePath,
     pub mode: u32,
     pub owner: (u64, u64),
     pub program: Bytes,
@@ -38,38 +38,28 @@ pub fn read(blob: &[u8]) -> Result<Contents> {
     let mut parents = Vec::new();
     for entry in tar::Archive::new(&tar[..]).entries().map_err(|e| bad(e.to_string()))? {
         let mut entry = entry.map_err(|e| bad(e.to_string()))?;
-        let path = String::from_utf8_lossy(&entry.path_bytes()).trim_end_matches('/').to_string();
+        let path = format!("/{}", String::from_utf8_lossy(&entry.path_bytes()).trim_end_matches('/'));
+        let path: ImagePath = path.parse().map_err(|_| bad(format!("it holds {path:?}")))?;
         let header = entry.header().clone();
         let field = |value: std::io::Result<u64>| value.map_err(|e| bad(e.to_string()));
         let mode = header.mode().map_err(|e| bad(e.to_string()))?;
         let owner = (field(header.uid())?, field(header.gid())?);
         match header.entry_type() {
             tar::EntryType::Directory => {
-                parents.push(Directory {
-                    path,
-                    mode,
-                    uid: owner.0,
-                    gid: owner.1,
-                    mtime: field(header.mtime())?,
-                });
+                let (uid, gid) = owner;
+                let attributes = Attributes { mode, uid, gid, mtime: field(header.mtime())? };
+                parents.push(Directory { path, attributes });
             }
             tar::EntryType::Regular if contents.is_none() => {
                 let mut program = Vec::new();
                 entry.read_to_end(&mut program)?;
                 contents = Some((path, mode, owner, program));
             }
-            _ => return Err(bad(format!("it holds {path:?} too"))),
+            _ => return Err(bad(format!("it holds {path} too"))),
         }
     }
     let (path, mode, owner, program) = contents.ok_or_else(|| bad("it holds no file".into()))?;
-    Ok(Contents {
-        diff_id: Digest::sha256(&tar),
-        parents,
-        path: format!("/{path}"),
-        mode,
-        owner,
-        program: program.into(),
-    })
+    Ok(Contents { diff_id: Digest::sha256(&tar), parents, path, mode, owner, program: program.into() })
 }
 
 impl Contents {

@@ -6,6 +6,9 @@
 //! | [`run`] | runs reapify and the oracles (skopeo, umoci …), with a deadline, and asserts on the outcome |
 //! | [`image`], [`index`] | build images and indexes of any shape and put them into a layout or a registry |
 //! | [`registry`] | the in-process registry: faults, hooks, authentication, and a log of every request |
+//! | [`hostile`] | decisions of a server that is hostile at random |
+//! | [`secrets`] | a secret, and whether a server was told it in whatever form |
+//! | [`dice`] | chance that can be repeated |
 //! | [`tars`] | tars of any shape, for layers and archives |
 //! | [`changes`] | what a wrap may change, and nothing else |
 //! | [`refusal`] | what has to be true when reapify refuses |
@@ -16,15 +19,18 @@
 
 pub mod changes;
 pub mod daemon;
+pub mod dice;
 pub mod docker;
 pub mod docker_registry;
 pub mod engine;
+pub mod hostile;
 pub mod image;
 pub mod index;
 pub mod podman;
 pub mod refusal;
 pub mod registry;
 pub mod run;
+pub mod secrets;
 pub mod tars;
 pub mod tokens;
 
@@ -79,10 +85,15 @@ pub fn eventually<T>(deadline: Duration, what: &str, mut ask: impl FnMut() -> Re
 
 /// Runs every case, a few at once: what waits for others costs no more than the longest wait.
 pub fn in_parallel<T: Send>(cases: impl IntoIterator<Item = T>, run: impl Fn(T) + Sync) {
+    at_once(6, cases, run);
+}
+
+/// Runs every case, so many of them at once.
+pub fn at_once<T: Send>(many: usize, cases: impl IntoIterator<Item = T>, run: impl Fn(T) + Sync) {
     let queue = std::sync::Mutex::new(cases.into_iter().collect::<Vec<_>>().into_iter());
     let next = || queue.lock().expect("taking a case cannot panic").next();
     std::thread::scope(|scope| {
-        for _ in 0..6 {
+        for _ in 0..many {
             scope.spawn(|| {
                 while let Some(case) = next() {
                     run(case);

@@ -25,12 +25,19 @@ pub enum Act {
     Delay(Duration),
     /// Do what was asked, then alter the answer.
     Alter(Box<dyn FnOnce(Reply) -> Reply + Send>),
+    /// The answer that is made of the request's body; the request changes nothing.
+    Make(Box<dyn FnOnce(Bytes) -> Reply + Send>),
 }
 
 impl Act {
     /// Serves, then alters the answer.
     pub fn alter(change: impl FnOnce(Reply) -> Reply + Send + 'static) -> Self {
         Act::Alter(Box::new(change))
+    }
+
+    /// Answers with what is made of the request's body.
+    pub fn make(answer: impl FnOnce(Bytes) -> Reply + Send + 'static) -> Self {
+        Act::Make(Box::new(answer))
     }
 }
 
@@ -46,14 +53,16 @@ pub struct Reply {
     pub stall_at: Option<usize>,
     /// The Content-Length to claim, where it is not that of the body.
     pub claim: Option<u64>,
+    /// Wait this long before each of a few pieces of the body.
+    pub drip: Option<Duration>,
 }
 
 impl Reply {
     #[track_caller]
     pub fn status(code: u16) -> Self {
         let status = StatusCode::from_u16(code).expect("a status code");
-        let headers = HeaderMap::new();
-        Self { status, headers, body: Bytes::new(), cut_at: None, stall_at: None, claim: None }
+        let (headers, body) = (HeaderMap::new(), Bytes::new());
+        Self { status, headers, body, cut_at: None, stall_at: None, claim: None, drip: None }
     }
 
     /// An error as the specification words it.
@@ -99,6 +108,11 @@ impl Reply {
 
     pub fn claim_length(mut self, length: u64) -> Self {
         self.claim = Some(length);
+        self
+    }
+
+    pub fn drip(mut self, pause: Duration) -> Self {
+        self.drip = Some(pause);
         self
     }
 }

@@ -3,6 +3,7 @@
 use std::time::Instant;
 
 use hyper::StatusCode;
+use hyper::body::Bytes;
 
 use super::route::Asked;
 
@@ -14,6 +15,8 @@ pub struct Entry {
     pub status: Option<StatusCode>,
     /// Bytes of the request's body.
     pub received: u64,
+    /// What the body begins with.
+    pub body: Bytes,
     /// Bytes of the answer's body.
     pub sent: u64,
     /// How many other requests were under way when this one came.
@@ -48,10 +51,16 @@ impl Log {
         let key = Key { index: self.entries.len(), epoch: self.epoch };
         asked.index = key.index;
         let in_flight = self.entries.iter().filter(|entry| entry.ended.is_none()).count();
-        let began = Instant::now();
-        let entry =
-            Entry { asked: asked.clone(), status: None, received: 0, sent: 0, in_flight, began, ended: None };
-        self.entries.push(entry);
+        self.entries.push(Entry {
+            asked: asked.clone(),
+            status: None,
+            received: 0,
+            body: Bytes::new(),
+            sent: 0,
+            in_flight,
+            began: Instant::now(),
+            ended: None,
+        });
         (key, asked)
     }
 
@@ -93,10 +102,13 @@ impl Log {
         depths.into_iter().max().unwrap_or(0)
     }
 
-    /// Everything that arrived in lines and headers, to look for secrets in.
+    /// Everything that arrived in lines, headers and bodies, to look for secrets in.
     pub fn everything_said(&self) -> String {
-        let headers = |entry: &Entry| format!("{}\n{:?}\n", entry.line(), entry.asked.headers);
-        self.entries.iter().map(headers).collect()
+        let said = |entry: &Entry| {
+            let body = String::from_utf8_lossy(&entry.body);
+            format!("{}\n{:?}\n{body}\n", entry.line(), entry.asked.headers)
+        };
+        self.entries.iter().map(said).collect()
     }
 }
 

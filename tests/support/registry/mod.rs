@@ -149,7 +149,22 @@ impl Registry {
         self.shared.store().issued.clone()
     }
 
+    /// What its token endpoint answers, wherever it was asked.
+    pub fn give_token(&self) -> impl Fn(&Asked) -> Act + Send + Sync + 'static {
+        let shared = Arc::clone(&self.shared);
+        move |asked| {
+            let (shared, asked) = (Arc::clone(&shared), asked.clone());
+            Act::make(move |body| shared.store().give_token(&asked, &body))
+        }
+    }
+
     // What it holds.
+
+    /// Takes over a whole repository of another registry.
+    pub fn adopt(&self, other: &Registry, repository: &str, name: &str) {
+        let whole = other.shared.store().repository(repository).clone();
+        self.shared.store().repositories.insert(name.to_owned(), whole);
+    }
 
     pub fn put_blob(&self, repository: &str, bytes: &[u8]) -> String {
         self.shared.store().put_blob(repository, bytes.to_vec().into())

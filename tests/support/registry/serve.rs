@@ -95,6 +95,7 @@ async fn handle(shared: Arc<Shared>, request: Request<Incoming>) -> Result<Answe
     let reply = match act {
         Act::Answer(reply) => reply,
         Act::Alter(change) => change(serve(content)),
+        Act::Make(answer) => answer(content),
         Act::ServeAndHangUp => {
             serve(content);
             return Err(HungUp);
@@ -121,7 +122,9 @@ async fn read(body: &mut Incoming, most: usize, ending: &Ending) -> Result<Bytes
         }
         ending.note(|entry| entry.received = content.len() as u64);
     }
-    Ok(content.into())
+    let content = Bytes::from(content);
+    ending.note(|entry| entry.body = content.slice(..content.len().min(PIECE)));
+    Ok(content)
 }
 
 fn answer(asked: &Asked, reply: Reply, ending: Ending) -> Answer {
@@ -134,8 +137,14 @@ fn answer(asked: &Asked, reply: Reply, ending: Ending) -> Answer {
         entry.sent = sent as u64;
     });
     let part = reply.body.slice(..sent);
-    let pieces = (0..sent.div_ceil(PIECE)).map(move |n| part.slice(n * PIECE..sent.min((n + 1) * PIECE)));
-    let data = stream::iter(pieces).map(|piece| Ok(Frame::data(piece)));
+    let size = if reply.drip.is_some() { sent.div_ceil(4).max(1) } else { PIECE };
+    let pieces = (0..sent.div_ceil(size)).map(move |n| part.slice(n * size..sent.min((n + 1) * size)));
+    let data = stream::iter(pieces).then(move |piece| async move {
+        if let Some(pause) = reply.drip {
+            tokio::time::sleep(pause).await;
+        }
+        Ok(Frame::data(piece))
+    });
     let (cut, stall) = (!head_only && reply.cut_at.is_some(), !head_only && reply.stall_at.is_some());
     let end = stream::once(async move {
         if stall {

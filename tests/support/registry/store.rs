@@ -60,7 +60,7 @@ pub struct Stored {
     pub bytes: Bytes,
 }
 
-#[derive(Default)]
+#[derive(Clone, Default)]
 pub(super) struct Repository {
     pub manifests: BTreeMap<String, Stored>,
     pub tags: BTreeMap<String, String>,

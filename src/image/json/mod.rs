@@ -1,0 +1,293 @@
+//! JSON: an editor that splices, so that what an edit does not name keeps its bytes (contract C1), and strict views.
+//!
+//! Places are named by JSON Pointers (RFC 6901). Every edit of a [`Document`] returns the [`Undo`] that takes it back
+//! byte for byte; undos are applied in reverse order. Edits never depend on offsets, so a document may be undone long
+//! after it was edited and stored.
+
+mod document;
+mod spelling;
+
+pub use document::Document;
+#[cfg(test)]
+pub(crate) use document::work;
+use spelling::Spelled;
+pub use spelling::View;
+
+use crate::error::{Error, Result};
+use serde::{Deserialize, Serialize};
+use serde_json::value::RawValue;
+use std::borrow::Cow;
+use std::fmt;
+
+/// Edits reach no deeper than this.
+const MAX_DEPTH: usize = 16;
+
+/// How an edit is taken back.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Undo {
+    /// The value at a pointer becomes this text again.
+    Set(String, String),
+    /// The last member of an object goes.
+    Del(String),
+    /// The last element of an array goes.
+    Pop(String),
+}
+
+impl Undo {
+    /// The place that it restores.
+    pub fn pointer(&self) -> &str {
+        match self {
+            Undo::Set(pointer, _) | Undo::Del(pointer) | Undo::Pop(pointer) => pointer,
+        }
+    }
+}
+
+/// The members of an object in their order, duplicates included.
+pub struct Members<'a>(pub Vec<(Cow<'a, str>, &'a RawValue)>);
+
+impl<'de: 'a, 'a> Deserialize<'de> for Members<'a> {
+    fn deserialize<D: serde::Deserializer<'de>>(deserializer: D) -> std::result::Result<Self, D::Error> {
+        struct Visitor<'a>(std::marker::PhantomData<&'a ()>);
+        impl<'de: 'a, 'a> serde::de::Visitor<'de> for Visitor<'a> {
+            type Value = Members<'a>;
+            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str("an object")
+            }
+            fn visit_map<A: serde::de::MapAccess<'de>>(
+                self,
+                mut map: A,
+            ) -> std::result::Result<Self::Value, A::Error> {
+                let mut members = Vec::new();
+                while let Some(Key(key)) = map.next_key()? {
+                    members.push((key, map.next_value()?));
+                }
+                Ok(Members(members))
+            }
+        }
+        deserializer.deserialize_map(Visitor(std::marker::PhantomData))
+    }
+}
+
+/// A struct that is an object in the text, with its keys in the case the specification gives them. By itself serde takes
+/// a list of the fields' values for one, too.
+pub struct Object<T>(pub T);
+
+impl<'de, T: Deserialize<'de> + View> Deserialize<'de> for Object<T> {
+    fn deserialize<D: serde::Deserializer<'de>>(deserializer: D) -> std::result::Result<Self, D::Error> {
+        struct Visitor<T>(std::marker::PhantomData<T>);
+        impl<'de, T: Deserialize<'de> + View> serde::de::Visitor<'de> for Visitor<T> {
+            type Value = T;
+            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str("an object")
+            }
+            fn visit_map<A: serde::de::MapAccess<'de>>(self, members: A) -> std::result::Result<T, A::Error> {
+                let members = Spelled { members, known: T::KEYS };
+                T::deserialize(serde::de::value::MapAccessDeserializer::new(members))
+            }
+        }
+        deserializer.deserialize_map(Visitor(std::marker::PhantomData)).map(Object)
+    }
+}
+
+/// For `deserialize_with`: an object, `null`, or nothing.
+pub fn optional_object<'de, D, T>(deserializer: D) -> std::result::Result<Option<T>, D::Error>
+where
+    D: serde::Deserializer<'de>,
+    T: Deserialize<'de> + View,
+{
+    Ok(Option::<Object<T>>::deserialize(deserializer)?.map(|o| o.0))
+}
+
+#[derive(Deserialize)]
+struct Key<'a>(#[serde(borrow)] Cow<'a, str>);
+
+/// A string as JSON text.
+pub fn quote(text: &str) -> String {
+    serde_json::Value::from(text).to_string()
+}
+
+/// The value as JSON text.
+pub fn to_json<T: Serialize + ?Sized>(value: &T) -> Result<String> {
+    serde_json::to_string(value).map_err(|e| Error::other(format!("cannot write JSON: {e}")))
+}
+
+/// Appends one reference token to a pointer.
+pub fn child(pointer: &str, key: &str) -> String {
+    format!("{pointer}/{}", key.replace('~', "~0").replace('/', "~1"))
+}
+
+fn join(keys: &[Cow<'_, str>]) -> String {
+    keys.iter().fold(String::new(), |pointer, key| child(&pointer, key))
+}
+
+fn keys(pointer: &str) -> Result<Vec<Cow<'_, str>>> {
+    let bad = |why: &str| Error::unsupported(format!("invalid JSON pointer: {why}"));
+    let mut tokens = pointer.split('/');
+    if tokens.next() != Some("") {
+        return Err(bad("it does not start with a slash"));
+    }
+    let keys: Vec<Cow<'_, str>> = tokens.take(MAX_DEPTH + 1).map(unescape).collect();
+    if keys.len() > MAX_DEPTH {
+        return Err(bad(&format!("it is deeper than {MAX_DEPTH} levels")));
+    }
+    Ok(keys)
+}
+
+fn unescape(token: &str) -> Cow<'_, str> {
+    match token.contains('~') {
+        true => token.replace("~1", "/").replace("~0", "~").into(),
+        false => token.into(),
+    }
+}
+
+fn invalid(error: serde_json::Error) -> Error {
+    Error::unsupported(format!("invalid JSON: {error}"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::document::work;
+    use super::*;
+
+    fn doc(text: &str) -> Document {
+        Document::new(text.as_bytes()).unwrap()
+    }
+
+    #[test]
+    fn set_changes_only_the_value_it_names() {
+        for (before, pointer, raw, after) in [
+            ("{ \"a\" : 1e3 ,\n\"b\":\"\\u003c\" }", "/a", "2", "{ \"a\" : 2 ,\n\"b\":\"\\u003c\" }"),
+            (r#"{"a":{"x":1} }"#, "/a/y", "2", r#"{"a":{"x":1,"y":2} }"#),
+            (r#"{"a":null}"#, "/a/y/z", "2", r#"{"a":{"y":{"z":2}}}"#),
+            (r#"{"a":{ }}"#, "/a/y", "2", r#"{"a":{"y":2}}"#),
+            (r#"{"b":1}"#, "/a/y", "2", r#"{"b":1,"a":{"y":2}}"#),
+            ("{}\n", "/a", "2", "{\"a\":2}\n"),
+            (r#"{"l":[{"d":1},{"d":2}]}"#, "/l/1/d", "3", r#"{"l":[{"d":1},{"d":3}]}"#),
+            (r#"{"a":{"x/y~":1}}"#, "/a/x~1y~0", "2", r#"{"a":{"x/y~":2}}"#),
+            (r#"{"\u0061":1}"#, "/a", "2", r#"{"\u0061":2}"#),
+        ] {
+            let mut d = doc(before);
+            let undo = d.set(pointer, raw).unwrap();
+            assert_eq!(d.to_string(), after);
+            d.undo(&undo).unwrap();
+            assert_eq!(d.to_string(), before);
+        }
+    }
+
+    #[test]
+    fn push_adds_one_element() {
+        for (before, after) in [
+            (r#"{"l":[ 1 ]}"#, r#"{"l":[ 1,9 ]}"#),
+            (r#"{"l":[ ]}"#, r#"{"l":[9]}"#),
+            (r#"{"l":null}"#, r#"{"l":[9]}"#),
+            (r#"{"m":0}"#, r#"{"m":0,"l":[9]}"#),
+        ] {
+            let mut d = doc(before);
+            let undo = d.push("/l", "9").unwrap();
+            assert_eq!(d.to_string(), after);
+            d.undo(&undo).unwrap();
+            assert_eq!(d.to_string(), before);
+        }
+    }
+
+    #[test]
+    fn remove_element_takes_its_comma_along() {
+        for (i, after) in [(0, "[2, 3 ]"), (1, "[1, 3 ]"), (2, "[1, 2 ]")] {
+            let mut d = doc("[1, 2, 3 ]");
+            d.remove_elements("", &[i]).unwrap();
+            assert_eq!(d.to_string(), after);
+        }
+        let mut d = doc("[ 1 ]");
+        d.remove_elements("", &[0]).unwrap();
+        assert_eq!(d.to_string(), "[  ]");
+        assert!(d.remove_elements("", &[0]).is_err());
+    }
+
+    #[test]
+    fn what_is_ambiguous_or_of_another_shape_is_refused() {
+        for (text, pointer) in [
+            (r#"{"a":1,"a":2}"#, "/a"),
+            (r#"{"a":1,"\u0061":2}"#, "/a"),
+            (r#"{"a":"x"}"#, "/a/b"),
+            (r#"{"a":[]}"#, "/a/0"),
+            ("{", "/a"),
+            ("\u{feff}{}", "/a"),
+        ] {
+            let edited = Document::new(text.as_bytes()).and_then(|mut d| d.set(pointer, "1"));
+            assert!(edited.is_err(), "{text}");
+        }
+        assert!(doc(r#"{"a":{}}"#).push("/a", "1").is_err());
+        assert!(Document::new(b"\xff").is_err());
+        // A duplicate that no edit passes through is none of our business; one beside an edit is.
+        assert!(doc(r#"{"x":{"y":1,"y":2},"a":1}"#).set("/a", "1").is_ok());
+        assert!(doc(r#"{"x":1,"x":2,"a":1}"#).set("/a", "1").is_err());
+    }
+
+    #[test]
+    fn edits_parse_each_level_once() {
+        let members: Vec<String> = (0..1000).map(|n| format!("\"k{n}\":{{\"x\":[{n}]}}")).collect();
+        let text = format!("{{\"a\":{{{}}}}}", members.join(","));
+        let mut d = doc(&text);
+        let (parsed, undos) = work::during(|| {
+            let edits = (0..1000).map(|n| d.set(&format!("/a/k{n}/x/0"), "\"new\"").unwrap());
+            edits.collect::<Vec<Undo>>()
+        });
+        assert!(parsed < 5 * text.len(), "parsed {parsed} bytes of a text of {}", text.len());
+        assert_eq!(d.get("/a/k7").unwrap().as_deref(), Some("{\"x\":[\"new\"]}"));
+        let (parsed, ()) = work::during(|| undos.iter().rev().for_each(|undo| d.undo(undo).unwrap()));
+        assert!(parsed < text.len(), "parsed {parsed} bytes of a text of {}", text.len());
+        assert_eq!(d.to_string(), text);
+    }
+
+    #[test]
+    fn pointers_have_a_greatest_depth() {
+        let mut d = doc("{}");
+        assert!(d.set(&"/a".repeat(MAX_DEPTH), "1").is_ok());
+        for pointer in ["/a".repeat(MAX_DEPTH + 1), "/a".repeat(1 << 20), "a".into()] {
+            assert!(d.get(&pointer).is_err());
+            assert!(d.set(&pointer, "1").is_err());
+            assert!(d.undo(&Undo::Del(pointer)).is_err());
+        }
+    }
+
+    #[test]
+    fn only_a_json_value_is_put_in() {
+        let mut d = doc(r#"{"a":[1]}"#);
+        for raw in ["", "1,2", "1,\"b\":2", "nul", "1}", "{\"a\":"] {
+            assert!(d.set("/a", raw).is_err(), "{raw}");
+            assert!(d.push("/a", raw).is_err(), "{raw}");
+            assert!(d.undo(&Undo::Set("/a".into(), raw.into())).is_err(), "{raw}");
+        }
+        assert_eq!(d.to_string(), r#"{"a":[1]}"#);
+    }
+
+    #[test]
+    fn several_elements_are_removed_at_once() {
+        for (gone, after) in
+            [(&[][..], "[ 1, 2,3 ]"), (&[0, 1], "[ 3 ]"), (&[2, 0], "[ 2 ]"), (&[2, 1, 0], "[  ]")]
+        {
+            let mut d = doc("[ 1, 2,3 ]");
+            d.remove_elements("", gone).unwrap();
+            assert_eq!(d.to_string(), after);
+            d.push("", "9").unwrap();
+        }
+        assert!(doc("[1]").remove_elements("", &[1]).is_err());
+        assert!(doc("{}").remove_elements("", &[0]).is_err());
+    }
+
+    #[test]
+    fn an_object_or_list_has_a_greatest_size() {
+        let list = format!("[{}0]", "0,".repeat(1 << 19));
+        let error = doc(&list).push("", "1").unwrap_err();
+        assert!(error.to_string().contains("more than 524288 members"), "{error}");
+    }
+
+    #[test]
+    fn deep_nesting_is_no_stack_overflow() {
+        let text = format!("{{\"a\":{}{},\"b\":1}}", "[".repeat(200_000), "]".repeat(200_000));
+        let mut d = doc(&text);
+        d.set("/b", "2").unwrap();
+        assert!(d.to_string().ends_with("\"b\":2}"));
+    }
+}

@@ -1,0 +1,147 @@
+//! What all clients of one host share, whoever they log in as: turns, pauses, and what was learned about it.
+
+use super::quirks::Upload;
+use std::collections::{HashMap, HashSet};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+use tokio::time::Instant;
+
+/// Causes of failures that are remembered as reported. An attacker could make up any number of them.
+const MAX_REPORTED: usize = 1000;
+
+/// Bounds and delays the requests to one host.
+#[derive(Debug)]
+pub struct Governor {
+    requests: Arc<Semaphore>,
+    /// Downloads hold a turn while the upload that they feed waits for one, so one turn is out of their reach.
+    downloads: Arc<Semaphore>,
+    /// Whether a download also counts as a request; it cannot where there is only one turn.
+    is_shared: bool,
+    state: Mutex<State>,
+}
+
+#[derive(Debug, Default)]
+struct State {
+    paused_until: Option<Instant>,
+    reported: HashSet<String>,
+    upload: Option<Upload>,
+}
+
+/// A turn, given back when it is dropped: after the last byte of an answer.
+#[derive(Debug)]
+pub struct Turn(#[expect(dead_code, reason = "held for its drop")] Vec<OwnedSemaphorePermit>);
+
+impl Governor {
+    /// Allows `jobs` requests at once.
+    pub fn new(jobs: usize) -> Self {
+        let jobs = jobs.max(1);
+        Governor {
+            requests: Arc::new(Semaphore::new(jobs)),
+            downloads: Arc::new(Semaphore::new((jobs - 1).max(1))),
+            is_shared: jobs > 1,
+            state: Mutex::default(),
+        }
+    }
+
+    /// Waits for a turn to send one request.
+    pub async fn request(&self) -> Turn {
+        let turn = acquire(&self.requests).await;
+        self.ready().await;
+        Turn(turn.into_iter().collect())
+    }
+
+    /// Waits for a turn to read one blob, with as many requests as that takes.
+    pub async fn download(&self) -> Turn {
+        let mut turns = Vec::from_iter(acquire(&self.downloads).await);
+        if self.is_shared {
+            turns.extend(acquire(&self.requests).await);
+        }
+        Turn(turns)
+    }
+
+    /// Waits until the host wants to be asked again.
+    pub async fn ready(&self) {
+        loop {
+            let until = self.lock().paused_until;
+            match until.filter(|until| *until > Instant::now()) {
+                Some(until) => tokio::time::sleep_until(until).await,
+                None => return,
+            }
+        }
+    }
+
+    /// Holds all requests back for a while: the host is overloaded, or limits how often it is asked.
+    pub fn pause(&self, pause: Duration) {
+        let until = Instant::now() + pause;
+        let mut state = self.lock();
+        state.paused_until = state.paused_until.max(Some(until));
+    }
+
+    /// Whether a cause of failure is new; each is reported once.
+    pub fn is_news(&self, cause: &str) -> bool {
+        let mut state = self.lock();
+        state.reported.len() < MAX_REPORTED && state.reported.insert(cause.to_owned())
+    }
+
+    /// How blobs are sent here after the usual way was refused.
+    pub fn upload(&self) -> Option<Upload> {
+        self.lock().upload
+    }
+
+    /// Remembers how blobs are sent here.
+    pub fn set_upload(&self, upload: Upload) {
+        self.lock().upload = Some(upload);
+    }
+
+    fn lock(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+async fn acquire(semaphore: &Arc<Semaphore>) -> Option<OwnedSemaphorePermit> {
+    // It fails only if the semaphore is closed, which it never is.
+    semaphore.clone().acquire_owned().await.ok()
+}
+
+/// The governors of a run, one a host.
+#[derive(Debug, Default)]
+pub struct Governors(Mutex<HashMap<String, Arc<Governor>>>);
+
+impl Governors {
+    /// The governor of a host; the first client says how many jobs it allows.
+    pub fn of(&self, host: &str, jobs: usize) -> Arc<Governor> {
+        let mut hosts = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        hosts.entry(host.to_owned()).or_insert_with(|| Arc::new(Governor::new(jobs))).clone()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use futures_util::FutureExt;
+
+    #[tokio::test(start_paused = true)]
+    async fn an_upload_finds_a_turn_beside_any_number_of_downloads() {
+        for jobs in [1, 2, 5] {
+            let governor = Governor::new(jobs);
+            let mut downloads = Vec::new();
+            while let Some(turn) = governor.download().now_or_never() {
+                downloads.push(turn);
+            }
+            assert_eq!(downloads.len(), (jobs - 1).max(1));
+            let upload = governor.request().now_or_never();
+            assert!(upload.is_some() && governor.request().now_or_never().is_none());
+        }
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_pause_holds_every_request_back() {
+        let governor = Governor::new(5);
+        governor.pause(Duration::from_secs(10));
+        governor.pause(Duration::from_secs(3));
+        let begun = Instant::now();
+        drop(governor.request().await);
+        assert_eq!(begun.elapsed().as_secs(), 10);
+    }
+}

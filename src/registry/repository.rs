@@ -1,0 +1,317 @@
+//! One repository of a registry, as a source and as a destination.
+
+use super::auth::Scope;
+use super::client::Client;
+use super::download;
+use super::error::Refusal;
+use super::http::{Body, FullResponse, Request};
+use super::session::{Mount, Session, Sessions};
+use super::upload::Uploads;
+use crate::error::{Context, Error, Kind, Result};
+use crate::image::Reference;
+use crate::image::{Descriptor, Digest, MAX_MANIFEST, Manifest, media_type};
+use crate::stats::Stats;
+use crate::transport::checked::checked_manifest;
+use crate::transport::{BlobStream, Offer, Origin, Payload, Referrer, Sink, Slot, Source};
+use async_trait::async_trait;
+use reqwest::header;
+use reqwest::{Method, StatusCode};
+use std::sync::Arc;
+
+/// Error codes, at any status, by which a registry refuses a manifest that names what it does not have.
+const MISSING_PART: [&str; 4] =
+    ["MANIFEST_BLOB_UNKNOWN", "BLOB_UNKNOWN", "MANIFEST_UNKNOWN", "MANIFEST_REFERENCES_MANIFEST_UNKNOWN"];
+
+/// A repository in a registry: read from, or written to.
+pub struct Repository {
+    pub(super) client: Arc<Client>,
+    pub(super) name: Reference,
+    pub(super) scopes: [Scope; 1],
+    sessions: Arc<Sessions>,
+    uploads: Uploads,
+}
+
+impl Repository {
+    /// A repository to read from.
+    pub fn source(client: Arc<Client>, name: Reference) -> Self {
+        Self::new(client, name, false)
+    }
+
+    /// A repository to write to.
+    pub fn sink(client: Arc<Client>, name: Reference) -> Self {
+        Self::new(client, name, true)
+    }
+
+    fn new(client: Arc<Client>, name: Reference, push: bool) -> Self {
+        let scope = Scope { repository: name.repository().into(), push };
+        client.announce(scope.clone());
+        let sessions = Arc::new(Sessions::new(client.clone(), name.repository()));
+        let uploads = Uploads::new(client.clone(), name.repository(), sessions.clone());
+        Repository { client, name, scopes: [scope], sessions, uploads }
+    }
+
+    pub(super) fn manifest_request(
+        &self,
+        method: Method,
+        target: &str,
+        operation: String,
+    ) -> Result<Request<'static>> {
+        let url = self.client.url(self.name.repository(), &format!("manifests/{target}"))?;
+        Ok(Request::new(method, url, operation))
+    }
+
+    /// Asks for a manifest; any answer will do.
+    pub(super) async fn get(&self, target: &str) -> Result<FullResponse> {
+        let request = self
+            .manifest_request(Method::GET, target, self.reading(target))?
+            .header(header::ACCEPT, media_type::ACCEPT)?;
+        let limit = usize::try_from(MAX_MANIFEST).unwrap_or(usize::MAX) + 1;
+        let answer = self.client.fetch(&request, &self.scopes, limit).await?;
+        if answer.status == StatusCode::OK {
+            Stats::add(&self.client.options().stats.bytes_pulled, answer.body.len() as u64);
+        }
+        Ok(answer)
+    }
+
+    /// Asks for a manifest that has to be there.
+    async fn expect(&self, target: &str) -> Result<FullResponse> {
+        let answer = self.get(target).await?;
+        match answer.status {
+            StatusCode::OK => Ok(answer),
+            _ => Err(answer.refusal(&self.reading(target)).into_error()),
+        }
+    }
+
+    pub(super) fn reading(&self, target: &str) -> String {
+        format!("reading {}", self.described(target))
+    }
+
+    pub(super) fn described(&self, target: &str) -> String {
+        let separator = if target.contains(':') { '@' } else { ':' };
+        format!("{}{separator}{target}", self.name.repository_name())
+    }
+
+    pub(super) async fn write_manifest(&self, manifest: &Manifest, target: &str) -> Result<FullResponse> {
+        let operation = format!("writing {}", self.described(target));
+        let request = self
+            .manifest_request(Method::PUT, target, operation)?
+            .header(header::CONTENT_TYPE, &manifest.media_type)?
+            .body(Body::Bytes(manifest.bytes.clone()));
+        let answer = self.client.fetch(&request, &self.scopes, 64 << 10).await?;
+        if !answer.status.is_success() {
+            let refusal = answer.refusal(&request.operation);
+            return self.after_refusal(manifest, target, answer, refusal).await;
+        }
+        if let Some(Ok(stored)) = answer.header("docker-content-digest").map(str::parse::<Digest>) {
+            let place = format!("{}: the registry stored something else", request.operation);
+            stored.check(&manifest.bytes, place)?;
+        }
+        Ok(answer)
+    }
+
+    /// What a refused manifest means: a tag that cannot be moved, but holds this manifest already; a part that the
+    /// registry lacks; or an error.
+    async fn after_refusal(
+        &self,
+        manifest: &Manifest,
+        target: &str,
+        answer: FullResponse,
+        refusal: Refusal,
+    ) -> Result<FullResponse> {
+        let is_tag = !target.contains(':');
+        if is_tag && is_about_immutability(&refusal) {
+            let held = self.digest_of(target).await?;
+            if held.is_some_and(|held| held.matches(&manifest.bytes)) {
+                return Ok(answer);
+            }
+            return Err(refusal
+                .into_error()
+                .of_kind(Kind::Denied)
+                .lasting()
+                .context(format!("the tag {target} cannot be moved"))
+                .hint("the registry keeps existing tags; choose another tag"));
+        }
+        if refusal.has(&MISSING_PART) {
+            let error = refusal.into_error().of_kind(Kind::Network).lasting().missing_part();
+            return Err(error.hint("the destination lost a part of the image; run it again"));
+        }
+        Err(refusal.into_error())
+    }
+
+    /// The digest that a tag stands for now.
+    pub(super) async fn digest_of(&self, target: &str) -> Result<Option<Digest>> {
+        let operation = format!("looking for {}", self.described(target));
+        let request = self
+            .manifest_request(Method::HEAD, target, operation)?
+            .header(header::ACCEPT, media_type::ACCEPT)?;
+        let answer = self.client.send_alone(&request, &self.scopes).await?;
+        if answer.status() == StatusCode::OK
+            && let Some(Ok(digest)) = answer.header("docker-content-digest").map(str::parse::<Digest>)
+        {
+            return Ok(Some(digest));
+        }
+        if answer.status() == StatusCode::NOT_FOUND {
+            return Ok(None);
+        }
+        // Some registries do not allow HEAD, or name no digest.
+        let answer = self.get(target).await?;
+        Ok((answer.status == StatusCode::OK).then(|| Digest::sha256(&answer.body)))
+    }
+
+    async fn fetch(&self) -> Result<Manifest> {
+        let target = self.name.target();
+        let answer = self.expect(&target).await?;
+        let bytes = answer.body.clone();
+        let place = self.described(&target);
+        if bytes.len() as u64 > MAX_MANIFEST {
+            return Err(Error::unsupported(format!("{place}: the manifest is larger than 4 MiB")));
+        }
+        if let Some(digest) = self.name.digest() {
+            digest.check(&bytes, &place)?;
+        }
+        let kind = answer.header("content-type");
+        if kind.is_some_and(|k| k.starts_with("text/html")) {
+            return Err(Error::network(format!("{place}: the answer is a web page, not a manifest"))
+                .hint("check that the host is a registry, and that no proxy answers for it"));
+        }
+        if let Some(Ok(claimed)) = answer.header("docker-content-digest").map(str::parse::<Digest>) {
+            claimed.check(&bytes, &place)?;
+        }
+        Manifest::parse(bytes, kind).context(|| place)
+    }
+}
+
+#[async_trait]
+impl Source for Repository {
+    async fn manifest(&self) -> Result<Manifest> {
+        self.fetch().await
+    }
+
+    async fn child(&self, descriptor: &Descriptor) -> Result<Manifest> {
+        let target = descriptor.digest.to_string();
+        checked_manifest(self.expect(&target).await?.body, descriptor).context(|| self.name.repository_name())
+    }
+
+    async fn blob(&self, descriptor: &Descriptor) -> Result<BlobStream> {
+        download::open(self.client.clone(), self.name.repository(), descriptor).await
+    }
+
+    async fn referrers(&self, digest: &Digest) -> Result<Vec<Referrer>> {
+        self.list_referrers(digest).await
+    }
+
+    fn is_local(&self) -> bool {
+        false
+    }
+
+    fn origin(&self) -> Option<Origin> {
+        Some(Origin { store: self.name.host().into(), repository: self.name.repository().into() })
+    }
+}
+
+#[async_trait]
+impl Sink for Repository {
+    async fn current(&self) -> Result<Option<Manifest>> {
+        let target = self.name.target();
+        let answer = self.get(&target).await?;
+        match answer.status {
+            // What is of another kind is replaced like anything else.
+            StatusCode::OK => Ok(Manifest::parse(answer.body.clone(), answer.header("content-type")).ok()),
+            // A repository that is not there yet is 401 or 403 to some.
+            StatusCode::NOT_FOUND | StatusCode::UNAUTHORIZED | StatusCode::FORBIDDEN => Ok(None),
+            _ => Err(answer.refusal(&self.reading(&target)).into_error()),
+        }
+    }
+
+    async fn offer(&self, descriptor: &Descriptor, from: Option<&str>) -> Result<Offer> {
+        let session = match from {
+            Some(from) => match self.sessions.mount(descriptor, from).await? {
+                Mount::Done => return Ok(Offer::Mounted),
+                Mount::Refused(session) => session,
+            },
+            None => None,
+        };
+        let mut attempts = self.client.options().retry.at_most(1).start();
+        if !self.uploads.exists(descriptor, &mut attempts).await? {
+            return Ok(Offer::Wanted(session.map(Slot::new)));
+        }
+        if let Some(session) = session {
+            self.sessions.cancel(session).await;
+        }
+        Ok(Offer::Existing)
+    }
+
+    async fn open(&self) -> Result<Option<Slot>> {
+        let mut attempts = self.client.options().retry.start();
+        self.sessions.open(&mut attempts).await.map(|session| Some(Slot::new(session)))
+    }
+
+    async fn put(&self, slot: Option<Slot>, descriptor: &Descriptor, payload: Payload<'_>) -> Result<()> {
+        let session = slot.as_ref().and_then(Slot::get::<Session>).cloned();
+        self.uploads.put(session, descriptor, payload).await
+    }
+
+    async fn put_manifest(&self, manifest: &Manifest, digest: Option<&Digest>) -> Result<Digest> {
+        let target = digest.map_or_else(|| self.name.target(), Digest::to_string);
+        self.write_manifest(manifest, &target).await?;
+        Ok(digest.unwrap_or(&manifest.digest).clone())
+    }
+
+    fn takes_referrers(&self) -> bool {
+        true
+    }
+
+    async fn put_referrer(&self, manifest: &Manifest, subject: &Digest) -> Result<()> {
+        self.push_referrer(manifest, subject).await
+    }
+
+    async fn release(&self) {
+        self.sessions.release().await;
+    }
+
+    fn origin(&self) -> Option<Origin> {
+        Source::origin(self)
+    }
+
+    async fn has(&self, descriptor: &Descriptor) -> Result<bool> {
+        if descriptor.is_manifest() {
+            return self.digest_of(&descriptor.digest.to_string()).await.map(|found| found.is_some());
+        }
+        let mut attempts = self.client.options().retry.at_most(1).start();
+        self.uploads.exists(descriptor, &mut attempts).await
+    }
+
+    async fn tag_digest(&self) -> Result<Option<Digest>> {
+        self.digest_of(&self.name.target()).await
+    }
+
+    fn as_source(self: Arc<Self>) -> Option<Arc<dyn Source>> {
+        Some(self)
+    }
+
+    fn refuses_missing_parts(&self) -> bool {
+        true
+    }
+
+    fn is_local(&self) -> bool {
+        false
+    }
+}
+
+/// Whether a registry refuses to move a tag. Registries say so with different statuses, codes and words.
+fn is_about_immutability(refusal: &Refusal) -> bool {
+    match refusal.status.as_u16() {
+        409 | 412 => true,
+        400 | 403 => {
+            refusal.has(&["TAG_INVALID", "TAG_IMMUTABLE", "TAG_ALREADY_EXISTS", "IMMUTABLE_TAG"])
+                || refusal.says(&[
+                    "immutable",
+                    "already exists",
+                    "overwrit",
+                    "cannot be moved",
+                    "read-only tag",
+                ])
+        }
+        _ => false,
+    }
+}

@@ -1,0 +1,167 @@
+//! Upload sessions: opened, by a mount or by themselves, and cancelled when nothing becomes of them (OCI distribution
+//! specification, "Pushing Blobs" and "Mounting a blob from another repository").
+
+use super::auth::Scope;
+use super::client::Client;
+use super::http::{Answer, Lane, Request};
+use super::retry::Attempts;
+use crate::error::{Error, Kind, Result};
+use crate::image::Descriptor;
+use reqwest::{Method, StatusCode, Url};
+use std::collections::HashSet;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+use tokio::time::timeout;
+use tokio_util::task::TaskTracker;
+
+/// How long, after a failure, the answers to POSTs under way are waited for.
+const LAST_ANSWERS: Duration = Duration::from_secs(1);
+/// How long the cancellation of a session may take.
+const CANCEL: Duration = Duration::from_secs(2);
+
+/// An upload session of a registry.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Session {
+    /// Where its next request goes.
+    pub url: Url,
+    /// The smallest chunk that it takes, the last one excepted (`OCI-Chunk-Min-Length`).
+    pub min_chunk: u64,
+}
+
+/// The outcome of a mount.
+pub enum Mount {
+    /// The repository has the blob.
+    Done,
+    /// It has not; perhaps a session was opened instead.
+    Refused(Option<Session>),
+}
+
+/// The upload sessions of one repository.
+pub struct Sessions {
+    client: Arc<Client>,
+    repository: String,
+    scopes: [Scope; 1],
+    /// Open sessions, to be cancelled if nothing becomes of them.
+    open: Arc<Mutex<HashSet<Url>>>,
+    /// POSTs under way, which may open more of them.
+    opening: TaskTracker,
+}
+
+impl Sessions {
+    /// Nothing is opened yet.
+    pub fn new(client: Arc<Client>, repository: &str) -> Self {
+        Sessions {
+            client,
+            repository: repository.into(),
+            scopes: [Scope { repository: repository.into(), push: true }],
+            open: Arc::default(),
+            opening: TaskTracker::new(),
+        }
+    }
+
+    fn lock(&self) -> MutexGuard<'_, HashSet<Url>> {
+        self.open.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Opens a session.
+    pub async fn open(&self, attempts: &mut Attempts) -> Result<Session> {
+        let url = self.client.url(&self.repository, "blobs/uploads/")?;
+        let operation = format!("opening an upload to {}/{}", self.client.host(), self.repository);
+        let answer = self.post(&url, &self.scopes, &operation, attempts).await?;
+        match answer.status() {
+            StatusCode::ACCEPTED => self.session(&answer, &operation),
+            _ => Err(self.client.refusal(&operation, answer).await.into_error()),
+        }
+    }
+
+    /// Asks the registry to take a blob over from another of its repositories. A mount saves an upload, and whatever
+    /// keeps it from happening means that there has to be one.
+    pub async fn mount(&self, descriptor: &Descriptor, from: &str) -> Result<Mount> {
+        let mut url = self.client.url(&self.repository, "blobs/uploads/")?;
+        url.query_pairs_mut().append_pair("mount", &descriptor.digest.to_string()).append_pair("from", from);
+        let operation = format!("mounting {} from {from}", descriptor.digest);
+        let scopes = [self.scopes[0].clone(), Scope { repository: from.into(), push: false }];
+        let mut attempts = self.client.options().retry.at_most(1).start();
+        match self.post(&url, &scopes, &operation, &mut attempts).await {
+            Ok(answer) => match answer.status() {
+                StatusCode::CREATED => Ok(Mount::Done),
+                StatusCode::ACCEPTED => Ok(Mount::Refused(self.session(&answer, &operation).ok())),
+                _ => Ok(Mount::Refused(None)),
+            },
+            Err(error) if matches!(error.kind(), Kind::Network | Kind::Denied) => {
+                tracing::info!("{error}; uploading instead");
+                Ok(Mount::Refused(None))
+            }
+            Err(error) => Err(error),
+        }
+    }
+
+    async fn post(
+        &self,
+        url: &Url,
+        scopes: &[Scope],
+        operation: &str,
+        attempts: &mut Attempts,
+    ) -> Result<Answer> {
+        loop {
+            match self.post_once(url, scopes, operation).await {
+                Ok(answer) => return Ok(answer),
+                Err(error) => self.client.pause(attempts, error).await?,
+            }
+        }
+    }
+
+    /// Sends a POST that may open a session. Whoever asks may give up before the answer is here; the answer is taken
+    /// all the same, or an unknown session would stay open.
+    async fn post_once(&self, url: &Url, scopes: &[Scope], operation: &str) -> Result<Answer> {
+        let (client, open) = (self.client.clone(), self.open.clone());
+        let request = Request::new(Method::POST, url.clone(), operation);
+        let scopes = scopes.to_vec();
+        let asking = self.opening.spawn(async move {
+            let answer = client.send_once(&request, &scopes, Lane::Request).await?;
+            if answer.status() == StatusCode::ACCEPTED
+                && let Ok(Some(url)) = client.location(&answer, &request.operation)
+            {
+                open.lock().unwrap_or_else(PoisonError::into_inner).insert(url);
+            }
+            Ok(answer)
+        });
+        asking.await.unwrap_or_else(|e| Err(Error::other(format!("a task ended early: {e}"))))
+    }
+
+    fn session(&self, answer: &Answer, operation: &str) -> Result<Session> {
+        let url = self.client.location(answer, operation)?;
+        let url = url.ok_or_else(|| {
+            Error::network(format!("{operation}: the registry named no Location for the upload"))
+        })?;
+        let min_chunk = answer.header("oci-chunk-min-length").and_then(|n| n.trim().parse().ok());
+        Ok(Session { url, min_chunk: min_chunk.unwrap_or(0) })
+    }
+
+    /// Forgets a session that ended.
+    pub fn ended(&self, session: &Session) {
+        self.lock().remove(&session.url);
+    }
+
+    /// Cancels a session. Best effort: registries forget sessions by themselves, later.
+    pub async fn cancel(&self, session: Session) {
+        self.ended(&session);
+        if !self.client.is_own(&session.url) {
+            return;
+        }
+        let request = Request::new(Method::DELETE, session.url, "cancelling an upload");
+        let cancelling = self.client.send_once(&request, &self.scopes, Lane::Guest);
+        if let Ok(Err(error)) = timeout(CANCEL, cancelling).await {
+            tracing::info!("{error}");
+        }
+    }
+
+    /// Cancels all sessions, those included that are still being opened.
+    pub async fn release(&self) {
+        self.opening.close();
+        let _ = timeout(LAST_ANSWERS, self.opening.wait()).await;
+        let open: Vec<Url> = self.lock().drain().collect();
+        let cancel = |url| self.cancel(Session { url, min_chunk: 0 });
+        futures_util::future::join_all(open.into_iter().map(cancel)).await;
+    }
+}

@@ -9,7 +9,7 @@
 //! - [`status`]: what a wait status means, and the exit code it becomes
 //! - [`stop`]: what to do after the main process has exited
 //! - [`lookup`]: where a program is looked for, and what a failed `execve` means
-//! - [`proc`]: a process's parent, out of `/proc/PID/stat`
+//! - [`proc`]: what `/proc` says about a process
 //! - [`text`]: what they share to read bytes
 #![no_std]
 #![forbid(unsafe_code)]

@@ -5,21 +5,20 @@ use crate::sys;
 const ERR: i32 = 2;
 
 /// A text under construction. What does not fit is cut.
-pub struct Text {
-    buffer: [u8; 160],
+pub struct Text<'a> {
+    buffer: &'a mut [u8],
     length: usize,
 }
 
-impl Text {
-    /// Fills in a template: `$` stands for the text, each `#` for the next number.
-    pub fn new(template: &str, numbers: &[u32]) -> Text {
-        let mut result = Text { buffer: [0; 160], length: 0 };
-        result.fill(template, b"", numbers);
-        result
+impl Text<'_> {
+    /// An empty text.
+    pub fn new(buffer: &mut [u8]) -> Text<'_> {
+        Text { buffer, length: 0 }
     }
 
+    /// Adds a template: `$` stands for the text, each `#` for the next number.
     #[inline(never)]
-    fn fill(&mut self, template: &str, text: &[u8], numbers: &[u32]) {
+    pub fn fill(&mut self, template: &str, text: &[u8], numbers: &[u32]) {
         let mut numbers = numbers.iter();
         for &byte in template.as_bytes() {
             match byte {
@@ -30,6 +29,11 @@ impl Text {
         }
     }
 
+    /// Whether something may have been cut.
+    pub fn is_full(&self) -> bool {
+        self.length == self.buffer.len()
+    }
+
     #[inline(never)]
     fn push(&mut self, byte: u8) {
         if let Some(place) = self.buffer.get_mut(self.length) {
@@ -38,31 +42,21 @@ impl Text {
         }
     }
 
-    fn number(&mut self, mut number: u32) {
-        let mut digits = [0; 10];
-        let mut used = 0;
-        for digit in &mut digits {
-            *digit = b'0' + (number % 10) as u8;
-            number /= 10;
-            used += 1;
-            if number == 0 {
-                break;
-            }
+    fn number(&mut self, number: u32) {
+        if number > 9 {
+            self.number(number / 10);
         }
-        digits.iter().take(used).rev().for_each(|&digit| self.push(digit));
-    }
-
-    pub fn as_bytes(&self) -> &[u8] {
-        self.buffer.get(..self.length).unwrap_or_default()
+        self.push(b'0' + (number % 10) as u8);
     }
 }
 
-/// Writes a line made from a template. That nobody listens is no reason to fail.
+/// Writes a line made from a template. That nobody listens is no reason to fail or to wait.
 pub fn say(template: &str, text: &[u8], numbers: &[u32]) {
-    let mut line = Text::new("reaper: ", &[]);
+    let mut buffer = [b'\n'; 160];
+    // A line that is cut still ends.
+    let mut line = Text::new(buffer.get_mut(..159).unwrap_or_default());
+    line.fill("reaper: ", b"", &[]);
     line.fill(template, text, numbers);
-    // A line that was cut still ends.
-    line.length = line.length.min(line.buffer.len() - 1);
-    line.push(b'\n');
-    sys::write(ERR, line.as_bytes());
+    let length = line.length + 1;
+    sys::write_now(ERR, buffer.get(..length).unwrap_or_default());
 }

@@ -1,5 +1,7 @@
 //! Blocking, waiting for and sending signals.
 
+use core::mem::MaybeUninit;
+
 use reaper::signal::Signal;
 
 use super::{Answer, call, nr, plain};
@@ -21,21 +23,24 @@ pub struct Mask([u64; 2]);
 
 const ALL: Mask = Mask([u64::MAX; 2]);
 
-/// Blocks every signal, so that each waits to be fetched; returns the mask before.
-pub fn block_signals() -> Mask {
-    let mut before = Mask([0; 2]);
-    change_mask(SIG_SETMASK, &ALL, Some(&mut before));
-    before
+impl Mask {
+    pub const NONE: Mask = Mask([0; 2]);
+}
+
+/// Blocks every signal, so that each waits to be fetched; stores the mask before. False if that is
+/// refused.
+pub fn block_signals(before: &mut Mask) -> bool {
+    change_mask(SIG_SETMASK, &ALL, Some(before)).is_ok()
 }
 
 pub fn set_mask(mask: &Mask) {
-    change_mask(SIG_SETMASK, mask, None);
+    let _ = change_mask(SIG_SETMASK, mask, None);
 }
 
-fn change_mask(how: usize, mask: &Mask, before: Option<&mut Mask>) {
+fn change_mask(how: usize, mask: &Mask, before: Option<&mut Mask>) -> Answer {
     let before = before.map_or(0, |mask| &raw mut *mask as usize);
     // SAFETY: both sets are at least as large as the kernel's, or there is no second one.
-    let _ = unsafe { call(nr::RT_SIGPROCMASK, how, &raw const *mask as usize, before, SET_BYTES) };
+    unsafe { call(nr::RT_SIGPROCMASK, how, &raw const *mask as usize, before, SET_BYTES) }
 }
 
 /// A `struct sigaction` as this architecture lays it out. All zero is the default everywhere, and
@@ -43,22 +48,22 @@ fn change_mask(how: usize, mask: &Mask, before: Option<&mut Mask>) {
 pub struct Action([u64; 4]);
 
 impl Action {
-    const DEFAULT: Action = Action([0; 4]);
+    pub const DEFAULT: Action = Action([0; 4]);
 
-    /// Whether this is what every program would get anyway.
+    /// Whether this is what every program would get anyway: the handler, which is in the first or
+    /// the second word, is 0. The kernel keeps nothing else across execve(2).
     pub fn is_default(&self) -> bool {
-        self.0.iter().all(|&word| word == 0)
+        self.0[0] | self.0[1] == 0
     }
 }
 
-/// Gives SIGCHLD its default action; returns the one before.
-pub fn default_on_child() -> Action {
-    let (default, mut before) = (Action::DEFAULT, Action::DEFAULT);
+/// Gives SIGCHLD its default action; stores the one before. False if that is refused.
+pub fn default_on_child(before: &mut Action) -> bool {
     let signal = usize::from(Signal::CHLD.number());
-    let (new, old) = (&raw const default as usize, &raw mut before as usize);
+    let default = Action::DEFAULT;
+    let (new, old) = (&raw const default as usize, &raw mut *before as usize);
     // SAFETY: both are as large as the kernel's structure; the default action calls nothing.
-    let _ = unsafe { call(nr::RT_SIGACTION, signal, new, old, SET_BYTES) };
-    before
+    unsafe { call(nr::RT_SIGACTION, signal, new, old, SET_BYTES) }.is_ok()
 }
 
 /// Puts an action of SIGCHLD's back that was inherited: default or ignored, for execve(2) leaves
@@ -69,98 +74,123 @@ pub fn restore_on_child(action: &Action) {
     let _ = unsafe { call(nr::RT_SIGACTION, signal, &raw const *action as usize, 0, SET_BYTES) };
 }
 
-/// A `siginfo_t`: number and code first, then what they call for; 128 bytes everywhere.
+/// A signal that was received, if there was one, and its `siginfo_t`: number and code first, then
+/// what they call for; 128 bytes everywhere.
 #[repr(C, align(8))]
-pub struct Received([i32; 32]);
+pub struct Received {
+    info: MaybeUninit<[i32; 32]>,
+    signal: Option<Signal>,
+}
 
 impl Received {
     const CODE: usize = if cfg!(target_arch = "mips64") { 1 } else { 2 };
     const SENDER: usize = if cfg!(target_pointer_width = "64") { 4 } else { 3 };
 
-    pub const NOTHING: Received = Received([0; 32]);
+    pub const NOTHING: Received = Received { info: MaybeUninit::uninit(), signal: None };
 
     pub fn signal(&self) -> Option<Signal> {
-        Signal::new(self.0[0] as u32)
+        self.signal
+    }
+
+    /// A word of the siginfo; 0 if nothing was received.
+    fn word(&self, place: usize) -> i32 {
+        // SAFETY: with a signal, the kernel has filled it.
+        self.signal.map_or(0, |_| unsafe { self.info.assume_init_ref() }[place & 31])
     }
 
     /// Whether this is a signal for the main process. `own` is our process id: a broken pipe of our
     /// standard error is nobody else's business.
     pub fn is_for_main(&self, own: i32) -> bool {
-        self.signal().is_some_and(|signal| {
-            let ours = signal == Signal::PIPE && self.0[Self::SENDER] == own;
-            !ours && signal.is_message(self.0[Self::CODE])
+        self.signal.is_some_and(|signal| {
+            let ours = signal == Signal::PIPE && self.word(Self::SENDER) == own;
+            !ours && signal.is_message(self.word(Self::CODE))
         })
     }
 
     /// Whether it carries a value, or another thing that kill(2) would lose.
     fn is_queued(&self) -> bool {
-        let code = self.0[Self::CODE];
+        let code = self.word(Self::CODE);
         code < SI_USER && code != SI_TKILL
     }
 }
 
+/// Whether [`wait_signal`] works: it waits for no signal and for no time.
+pub fn can_wait() -> bool {
+    fetch(0, &Mask::NONE, 0) == Answer::EAGAIN
+}
+
 /// Waits for a signal for so many microseconds, for ever if there are too many to count; for
 /// SIGCHLD only if told to. Nothing is received when the time is over, or the wait interrupted.
-pub fn wait_signal(received: &mut Received, limit: u64, children: bool) {
+pub fn wait_signal(received: &mut Received, limit: u64, children: bool) -> Answer {
     let mut set = ALL;
     if !children {
         set.0[0] &= !(1 << (Signal::CHLD.number() - 1));
     }
+    let answer = fetch(received.info.as_mut_ptr() as usize, &set, limit);
+    received.signal = Signal::new(answer.0 as u32);
+    answer
+}
+
+#[inline(never)]
+fn fetch(info: usize, set: &Mask, limit: u64) -> Answer {
     let time = [(limit / 1_000_000) as isize, (limit % 1_000_000) as isize * 1000];
     let time = if limit == u64::MAX { 0 } else { &raw const time as usize };
-    let set = &raw const set as usize;
+    let set = &raw const *set as usize;
     // SAFETY: set, siginfo and timespec (two longs) are as large as the kernel's; no timespec is
     // waiting for ever.
-    let _ = unsafe { call(nr::RT_SIGTIMEDWAIT, set, &raw mut *received as usize, time, SET_BYTES) };
+    unsafe { call(nr::RT_SIGTIMEDWAIT, set, info, time, SET_BYTES) }
 }
 
 /// Sends a signal to a process, or to a group if it is negative.
-pub fn kill(pid: i32, signal: Signal) -> Answer<()> {
-    plain(nr::KILL, pid as usize, usize::from(signal.number()), 0).map(|_| ())
+pub fn kill(pid: i32, signal: u8) -> Answer {
+    plain(nr::KILL, pid as usize, usize::from(signal), 0)
 }
 
-/// Sends a signal (0: only asks) to everybody that we may send one to, except us and PID 1.
-pub fn kill_all(signal: u8) -> Answer<()> {
-    plain(nr::KILL, usize::MAX, usize::from(signal), 0).map(|_| ())
+/// Asks whether we may send signals to a process.
+pub fn ask(pid: i32) -> Answer {
+    kill(pid, 0)
 }
 
-/// Passes a signal on to a process, with its value if it has one.
-pub fn send(pid: i32, signal: Signal, received: &Received) -> Answer<()> {
-    if received.is_queued() {
-        let number = usize::from(signal.number());
-        let info = &raw const *received as usize;
-        // SAFETY: the kernel reads a siginfo, which `received` is.
-        if unsafe { call(nr::RT_SIGQUEUEINFO, pid as usize, number, info, 0) }.is_ok() {
-            return Ok(());
-        }
-    }
-    kill(pid, signal)
+/// Sends a signal (0: only asks) to everybody except us and PID 1. To be refused by all of them is
+/// no error to the kernel.
+pub fn kill_all(signal: u8) -> Answer {
+    kill(-1, signal)
 }
 
-/// Passes a signal on to a process group. Only newer kernels can send a value to one.
-pub fn send_group(leader: i32, signal: Signal, received: &Received) -> Answer<()> {
-    if received.is_queued()
-        && let Ok(file) = plain(nr::PIDFD_OPEN, leader as usize, 0, 0)
+/// Passes a signal on to a process, or to the group that it leads; with its value if it has one. Only
+/// newer kernels can send a value to a group.
+pub fn send(pid: i32, group: bool, signal: u8, received: Option<&Received>) -> Answer {
+    if let Some(received) = received
+        && received.is_queued()
     {
-        let (number, info) = (usize::from(signal.number()), &raw const *received as usize);
-        // SAFETY: the kernel reads a siginfo, which `received` is.
+        let number = usize::from(signal);
+        let info = received.info.as_ptr() as usize;
+        // SAFETY: the kernel reads a siginfo, which it has written.
         let sent = unsafe {
-            call(nr::PIDFD_SEND_SIGNAL, file as usize, number, info, PIDFD_SIGNAL_PROCESS_GROUP)
+            if group {
+                let file = plain(nr::PIDFD_OPEN, pid as usize, 0, 0);
+                let place = file.0 as usize;
+                let flags = PIDFD_SIGNAL_PROCESS_GROUP;
+                let sent = call(nr::PIDFD_SEND_SIGNAL, place, number, info, flags);
+                super::close(file.0);
+                sent
+            } else {
+                call(nr::RT_SIGQUEUEINFO, pid as usize, number, info, 0)
+            }
         };
-        super::close(file);
         if sent.is_ok() {
-            return Ok(());
+            return sent;
         }
     }
-    kill(-leader, signal)
+    kill(if group { -pid } else { pid }, signal)
 }
 
 /// Lets the terminal's stop signal stop our own process group; returns when it goes on, or at once
 /// where it cannot stop.
 pub fn stop_group() {
-    let mut stop = Mask([0; 2]);
+    let mut stop = Mask::NONE;
     stop.0[0] = 1 << (Signal::TSTP.number() - 1);
-    let _ = kill(0, Signal::TSTP);
-    change_mask(SIG_UNBLOCK, &stop, None);
-    change_mask(SIG_SETMASK, &ALL, None);
+    let _ = kill(0, Signal::TSTP.number());
+    let _ = change_mask(SIG_UNBLOCK, &stop, None);
+    set_mask(&ALL);
 }

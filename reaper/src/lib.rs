@@ -1,7 +1,7 @@
 //! The decisions of the init that reapify adds to images.
 //!
 //! Everything here is pure: bytes and numbers in, values out. The freestanding program in
-//! `src/bin/init` does what these modules decide, and the tool links them to check a command line
+//! `src/bin/reaper` does what these modules decide, and the tool links them to check a command line
 //! before it bakes it into an image.
 //!
 //! - [`options`]: the command line and the environment

@@ -27,8 +27,7 @@ unsafe extern "C" {
     ///
     /// # Safety
     /// As for `syscall`.
-    pub fn syscall_sixth(a: usize, b: usize, c: usize, d: usize, number: usize, f: usize)
-    -> isize;
+    pub fn syscall_sixth(a: usize, b: usize, c: usize, d: usize, number: usize, f: usize) -> isize;
 
     /// Ends the process with a fault of its own.
     pub safe fn trap() -> !;

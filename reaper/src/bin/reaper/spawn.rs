@@ -1,7 +1,7 @@
 //! Starting the main process.
 
-use reaper::options::Options;
 use reaper::lookup;
+use reaper::options::Options;
 use reaper::text::{after, decimal};
 
 use crate::say::{Text, say};

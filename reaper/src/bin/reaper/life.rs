@@ -1,4 +1,4 @@
-//! The life of the init: one blocking wait for signals and children alike.
+//! The life of the reaper: one blocking wait for signals and children alike.
 
 use reaper::options::Options;
 use reaper::signal::Signal;
@@ -30,7 +30,7 @@ const WARNING: [u8; 2] = [Signal::TERM.number(), Signal::CONT.number()];
 /// What we exit with if the main process is out of our sight.
 const LOST: u8 = 1;
 
-pub struct Init<'a> {
+pub struct Life<'a> {
     options: &'a Options,
     pid: i32,
     main: i32,
@@ -55,9 +55,9 @@ pub struct Init<'a> {
     killed: u32,
 }
 
-impl<'a> Init<'a> {
-    pub fn new(options: &'a Options, pid: i32, main: i32) -> Init<'a> {
-        Init {
+impl<'a> Life<'a> {
+    pub fn new(options: &'a Options, pid: i32, main: i32) -> Life<'a> {
+        Life {
             options,
             pid,
             main,

@@ -117,11 +117,11 @@ pub fn vfork<T>(child: extern "C" fn(&T) -> !, data: &T) -> Answer {
 
 /// Runs `child` in a process with a copy of our memory; true if it has exited with 0.
 pub fn run_forked<T>(child: extern "C" fn(&T) -> !, data: &T) -> bool {
-    let pid = clone(0, child, data);
+    let Some(pid) = clone(0, child, data).value() else { return false };
     let mut status = 0u32;
     // SAFETY: the kernel writes one int to `status`, and no usage is asked for.
-    let _ = unsafe { call(nr::WAIT4, pid.0 as usize, &raw mut status as usize, 0, 0) };
-    pid.is_ok() && status == 0
+    let _ = unsafe { call(nr::WAIT4, pid as usize, &raw mut status as usize, 0, 0) };
+    status == 0
 }
 
 fn clone<T>(memory: usize, child: extern "C" fn(&T) -> !, data: &T) -> Answer {
@@ -188,9 +188,11 @@ pub fn write_now(file: i32, bytes: &[u8]) {
     let at = &raw const vector as usize;
     // SAFETY: the kernel reads one iovec (two words), and no more of the slice than it holds. Offset
     // -1 is the file's own.
-    let written = Answer(unsafe {
-        syscall_sixth(file as usize, at, 1, usize::MAX, nr::PWRITEV2, RWF_NOWAIT)
-    } as i32);
+    let written =
+        Answer(
+            unsafe { syscall_sixth(file as usize, at, 1, usize::MAX, nr::PWRITEV2, RWF_NOWAIT) }
+                as i32,
+        );
     if written.is_ok() || written == Answer::EAGAIN {
         return;
     }

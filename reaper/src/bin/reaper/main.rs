@@ -1,13 +1,14 @@
-//! The init: no libc, no allocator, raw system calls, everything it knows on one stack.
+//! The reaper: no libc, no allocator, raw system calls, everything it knows on one stack.
 //!
-//! `start` reads the command line, [`spawn`] starts the main process, [`init`] waits, forwards and
+//! `start` reads the command line, [`spawn`] starts the main process, [`life`] waits, forwards and
 //! reaps, [`rest`] finds who is left at the end. [`sys`] is the kernel, and [`arch`] the processor.
 #![no_std]
 #![no_main]
 #![cfg_attr(target_arch = "mips64", feature(asm_experimental_arch))]
 
 mod arch;
-mod init;
+mod life;
+
 mod panic;
 mod rest;
 mod say;
@@ -19,7 +20,7 @@ mod tty;
 
 use reaper::options::{Parsed, Request};
 
-use init::Init;
+use life::Life;
 use say::say;
 use spawn::Spawn;
 use stack::Stack;
@@ -105,5 +106,5 @@ fn run(spawn: &mut Spawn<'_>, blocked: bool) -> ! {
     // Descriptors 0 to 2 stay: people write to /proc/1/fd/1, and we warn on 2.
     sys::close_from(3);
     sys::leave_directory();
-    Init::new(options, pid, main).run()
+    Life::new(options, pid, main).run()
 }

@@ -10,7 +10,7 @@ use reapify::image::json::Document;
 use reapify::image::{Digest, Manifest, media_type};
 use reapify::reapers::Reapers;
 use reapify::rewrite::layer::Layer;
-use reapify::rewrite::{self, Image, Policy};
+use reapify::rewrite::{self, Image, Outcome, Policy};
 
 fn main() {
     divan::main();
@@ -144,13 +144,18 @@ fn parse_index(bencher: Bencher, children: usize) {
         .bench(|| Manifest::parse(index.clone(), None).expect("an index"));
 }
 
+fn wrapped(image: &Image, reapers: &Reapers, policy: &Policy) -> Outcome {
+    let decision = rewrite::decide(image, &image.config.platform, reapers, policy).expect("a decision");
+    decision.build(&[]).expect("a wrapped image")
+}
+
 /// All that wrap decides and writes, the layer with the reaper too.
 #[divan::bench(args = LAYERS)]
 fn wrap(bencher: Bencher, layers: usize) {
     let config = config(layers);
     let image = read(&manifest(layers, &config), &config);
     let (reapers, policy) = (Reapers::default(), Policy::default());
-    bencher.bench(|| rewrite::wrap(&image, &reapers, &policy, &[]).expect("a wrapped image"));
+    bencher.bench(|| wrapped(&image, &reapers, &policy));
 }
 
 /// And back.
@@ -158,10 +163,9 @@ fn wrap(bencher: Bencher, layers: usize) {
 fn unwrap(bencher: Bencher, layers: usize) {
     let config = config(layers);
     let image = read(&manifest(layers, &config), &config);
-    let wrapped =
-        rewrite::wrap(&image, &Reapers::default(), &Policy::default(), &[]).expect("a wrapped image");
-    let wrapped_config = wrapped.config.expect("a new config");
-    let wrapped = Image::new(wrapped.manifest, wrapped_config, true).expect("an image");
+    let outcome = wrapped(&image, &Reapers::default(), &Policy::default());
+    let new = outcome.new().expect("a new image");
+    let wrapped = Image::new(new.manifest.clone(), new.config.clone(), true).expect("an image");
     bencher.bench(|| rewrite::unwrap(&wrapped).expect("the image as it was"));
 }
 

@@ -6,16 +6,17 @@ use crate::error::Result;
 use crate::image::json::Document;
 use crate::image::location::FileOrStdio;
 use crate::image::{
-    Content, Descriptor, Digest, ImageConfig, Location, Manifest, Platform, Reference, media_type,
+    Choice, Content, Descriptor, Digest, ImageConfig, Location, Manifest, Platform, Reference, media_type,
 };
 use crate::read::files;
 use crate::read::{self, Reader};
 use crate::reapers::Reapers;
 use crate::reapers::elf::Program;
 use crate::registry::auth;
-use crate::rewrite::index::{self, Base, Replaced};
+use crate::rewrite::index::{self, History, Replaced};
 use crate::rewrite::paths::Survey;
-use crate::rewrite::{self, Action, Image, Policy, Read, record, repeat};
+use crate::rewrite::record::Annotations;
+use crate::rewrite::{self, Image, Outcome, Policy, Read, repeat};
 use crate::transport::Source;
 use crate::transport::docker_archive::DockerArchive;
 use crate::transport::oci_archive::OciArchive;
@@ -72,18 +73,24 @@ pub fn manifests(data: &[u8]) {
         let children: Vec<Replaced> = (0..manifest.children().len().min(3))
             .filter_map(|position| Some(Replaced { position, manifest: child.clone().ok()? }))
             .collect();
-        let base = Base { source: manifest.digest.clone(), dropped: 0, is_stale: false, manifest };
+        let history = History {
+            input: manifest.clone(),
+            source: manifest.digest.clone(),
+            dropped: 0,
+            is_stale: false,
+            original: manifest,
+        };
         let recipe = Digest::sha256("recipe");
-        if let Ok(wrapped) = index::wrap(&base, &children, &[], 0, &recipe) {
+        if let Ok(wrapped) = index::wrap(&history, &children, &[], 0, &recipe) {
             let again = Manifest::parse(wrapped.bytes.clone(), Some(&wrapped.media_type));
             assert_eq!(
                 again.expect("a wrapped index is an index").children().len(),
-                base.manifest.children().len()
+                history.original.children().len()
             );
         }
         // Leaving one out may fail, but not give nonsense.
-        let _ = index::wrap(&base, &[], &[0], 0, &recipe);
-        let _ = index::unwrap(&base.manifest, &children, false);
+        let _ = index::wrap(&history, &[], &[0], 0, &recipe);
+        let _ = index::unwrap(&history.original, &children, false);
     }
 }
 
@@ -133,18 +140,18 @@ pub fn configs(data: &[u8]) {
 fn wrap_and_back(manifest: Manifest, config: Vec<u8>) {
     let Ok(Read::Image(source)) = Image::read(manifest, config.clone().into(), true) else { return };
     let (reapers, policy) = (Reapers::default(), Policy::default());
-    let Ok(wrapped) = rewrite::wrap(&source, &reapers, &policy, &[]) else { return };
-    let Some(new) = wrapped.config.filter(|_| wrapped.action == Action::Wrapped) else { return };
-    let wrapped = Image::new(wrapped.manifest, new, true).expect("a wrapped image is an image");
-    if let Some((_, recipe)) = record::annotated(&wrapped.manifest) {
-        assert!(repeat::may_be(&source.manifest, &recipe, &wrapped.manifest), "a result is known as one");
+    let wrap = |image: &Image| rewrite::decide(image, &image.config.platform, &reapers, &policy)?.build(&[]);
+    let Ok(Outcome::Wrapped(new)) = wrap(&source) else { return };
+    let wrapped = Image::new(new.manifest, new.config, true).expect("a wrapped image is an image");
+    if let Some(annotations) = Annotations::read(&wrapped.manifest) {
+        assert!(repeat::may_be(&source.manifest, &wrapped.manifest), "a result is known as one");
+        assert!(annotations.describe(&wrapped.manifest), "annotations describe the result");
     }
     let back = rewrite::unwrap(&wrapped).expect("what was wrapped can be unwrapped");
     assert_eq!(back.manifest.bytes, source.manifest.bytes);
-    assert_eq!(back.config.expect("a config"), config);
-    let twice = rewrite::wrap(&wrapped, &reapers, &policy, &[]).expect("what was wrapped can be wrapped");
-    assert_eq!(twice.action, Action::Unchanged);
-    assert_eq!(twice.manifest.bytes, wrapped.manifest.bytes);
+    assert_eq!(back.config.bytes, config);
+    let twice = wrap(&wrapped).expect("what was wrapped can be wrapped");
+    assert!(matches!(twice, Outcome::Unchanged(_)));
 }
 
 /// Lines: a pointer, a value, then the document. An edit of JSON gives JSON, and its undo gives back every byte.
@@ -181,10 +188,10 @@ pub fn archives(data: &[u8]) {
     archive.write_all(data).expect("a temporary file");
     let name = FileOrStdio::Path(archive.path().to_owned());
     let runtime = tokio::runtime::Builder::new_current_thread().build().expect("a runtime");
-    if let Ok(archive) = DockerArchive::open(&name, None) {
+    if let Ok(archive) = runtime.block_on(DockerArchive::open(&name, Choice::Only)) {
         let _ = runtime.block_on(read_all(Arc::new(archive)));
     }
-    if let Ok(archive) = OciArchive::open(&name, None) {
+    if let Ok(archive) = runtime.block_on(OciArchive::open(&name, Choice::Only)) {
         let _ = runtime.block_on(read_all(Arc::new(archive)));
     }
 }

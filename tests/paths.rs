@@ -201,7 +201,7 @@ fn where_it_would_break_the_image_it_is_refused() {
         // The default path needs none of this.
         reapify(["wrap", &case.name, &case.to("out")]).run().succeeds();
     });
-    for path in ["relative", "/", "/usr//bin/x", "/usr/../x", "/.wh.x", "/a\nb"] {
+    for path in ["relative", "/", "/usr//bin/x", "/usr/../x", "/.wh.x", "/a\nb", "/dev/x", "/etc/hosts"] {
         reapify(["wrap", "--path", path, "oci:nowhere:v1", "oci:nowhere:v2"]).run().exits(2).says("path");
     }
 }

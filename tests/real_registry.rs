@@ -15,7 +15,7 @@ use support::{scratch, zombies};
 #[test]
 fn tls_by_a_private_authority_with_passwords() {
     let registry = DockerRegistry::with_user("ann", "s3cret").tls().start();
-    let ca = registry.authority().display().to_string();
+    let ca = format!("{}={}", registry.host(), registry.authority().display());
     let to = registry.name("app", "v1");
     let with = |args: &[&str]| reapify(["wrap", "-vvv", "--retries", "0", &zombies(), &to]).args(args);
     with(&["--ca-file", &ca, "--dest-creds", "ann:s3cret"]).run().succeeds().never_says("s3cret");
@@ -26,17 +26,89 @@ fn tls_by_a_private_authority_with_passwords() {
     with(&["--insecure", registry.host()]).env("REAPIFY_DEST_CREDS", "ann:s3cret").run().succeeds();
     with(&["--ca-file", &ca, "--dest-creds", "ann:wrong"]).run().exits(4).says("docker login");
     with(&["--ca-file", &ca]).run().exits(4);
-    // Without the authority the host is loopback, spoken to in plain HTTP, which the registry refuses.
-    with(&["--dest-creds", "ann:s3cret"]).run().exits(7).says("--ca-file").never_says("s3cret");
+    // Loopback is spoken to in plain HTTP, which the registry refuses, unless an option names the host.
+    let named = format!("--ca-file {}=FILE", registry.host());
+    let bare = registry.authority().display().to_string();
+    with(&["--dest-creds", "ann:s3cret"]).run().exits(7).says(&named).never_says("s3cret");
+    with(&["--dest-creds", "ann:s3cret", "--ca-file", &bare])
+        .run()
+        .exits(7)
+        .says(&named)
+        .never_says("s3cret");
     let certs = format!(".config/containers/certs.d/{}/ca.crt", registry.host());
     let authority = std::fs::read_to_string(registry.authority()).unwrap();
     let auths = format!(r#"{{"auths":{{"{}":{{"auth":"YW5uOnMzY3JldA=="}}}}}}"#, registry.host());
     with(&[]).home_file(&certs, &authority).home_file(".docker/config.json", &auths).run().succeeds();
     let other = DockerRegistry::with_user("x", "y").tls().start();
-    with(&["--ca-file", &other.authority().display().to_string(), "--dest-creds", "ann:s3cret"])
+    let wrong = format!("{}={}", registry.host(), other.authority().display());
+    with(&["--ca-file", &wrong, "--dest-creds", "ann:s3cret"])
         .run()
         .exits(7)
-        .says("certificate");
+        .says("certificate")
+        .says(&named);
+    // A file for one host serves no other.
+    let both =
+        ["--ca-file", &format!("{}={}", other.host(), registry.authority().display()), "--ca-file", &wrong];
+    with(&both).run().exits(7).says("certificate");
+    with(&["--ca-file", &ca, "--ca-file", &wrong, "--dest-creds", "ann:s3cret"]).run().succeeds();
+}
+
+#[test]
+fn trusts_a_self_signed_server_certificate_that_is_given() {
+    let registry = Options::default().self_signed("IP:127.0.0.1").start();
+    let to = registry.name("app", "v1");
+    let wrap = |args: &[&str]| reapify(["wrap", "--retries", "0", &zombies(), &to]).args(args);
+    let given = format!("{}={}", registry.host(), registry.certificate().display());
+    wrap(&["--ca-file", &given]).run().succeeds();
+    let text = std::fs::read_to_string(registry.certificate()).expect("a certificate");
+    let certs = format!(".config/containers/certs.d/{}/server.crt", registry.host());
+    wrap(&[]).home_file(&certs, &text).run().succeeds();
+    // Another certificate, even one for the same name, is not it.
+    let twin = Options::default().self_signed("IP:127.0.0.1").start();
+    let other = format!("{}={}", registry.host(), twin.certificate().display());
+    wrap(&["--ca-file", &other]).run().exits(7).says("certificate").says("--insecure");
+    let misnamed = Options::default().self_signed("DNS:registry.test").start();
+    let given = format!("{}={}", misnamed.host(), misnamed.certificate().display());
+    let run =
+        reapify(["wrap", "--retries", "0", &zombies(), &misnamed.name("app", "v1"), "--ca-file", &given]);
+    run.run().exits(7).says("subjectAltName");
+}
+
+#[test]
+fn tells_plain_http_from_tls() {
+    let plain = DockerRegistry::start();
+    let to = plain.name("app", "v1");
+    let wrap = |args: &[&str]| reapify(["wrap", "--retries", "0", &zombies(), &to]).args(args).run();
+    let hint = format!("--plain-http {}", plain.host());
+    wrap(&["--insecure", plain.host()]).exits(7).says(&hint);
+    wrap(&["--insecure", plain.host(), "--plain-http", plain.host()]).succeeds();
+    // A certificate that is for all hosts, or for another one, does not speak of this one.
+    let tls = Options::default().tls().start();
+    let ca = tls.authority().display().to_string();
+    wrap(&["--ca-file", &ca]).succeeds();
+    wrap(&["--ca-file", &format!("{}={ca}", tls.host())]).succeeds();
+    wrap(&["--ca-file", &format!("{}={ca}", plain.host())]).exits(7).says(&hint);
+}
+
+#[test]
+fn says_what_to_do_where_there_are_no_ca_certificates() {
+    let run = || {
+        reapify(["inspect", "--retries", "0", "registry.invalid/app:v1"])
+            .env("SSL_CERT_FILE", "/nowhere.pem")
+            .env("SSL_CERT_DIR", "/nowhere")
+    };
+    run()
+        .run()
+        .exits(7)
+        .says("no CA certificates")
+        .says("--ca-file registry.invalid=FILE")
+        .says("SSL_CERT_FILE");
+    let tls = Options::default().tls().start();
+    let ca = format!("{}={}", tls.host(), tls.authority().display());
+    reapify(["wrap", &zombies(), &tls.name("app", "v1"), "--ca-file", &ca])
+        .env("SSL_CERT_FILE", "/nowhere.pem")
+        .run()
+        .succeeds();
 }
 
 #[test]

@@ -164,7 +164,8 @@ fn a_body_cut_at_any_byte_is_mended() {
 fn storage_behind_a_private_authority_is_reached() {
     let storage = Options::default().tls().start();
     let ca = storage.authority().display().to_string();
-    reapify(["wrap", "--ca-file", &ca, &zombies(), &storage.name("storage", "v1")]).run().succeeds();
+    let named = format!("{}={ca}", storage.host());
+    reapify(["wrap", "--ca-file", &named, &zombies(), &storage.name("storage", "v1")]).run().succeeds();
     let registry = Registry::start();
     let dir = scratch();
     // The same image, whose blobs the storage alone hands out.

@@ -48,9 +48,10 @@ fn the_fewest_requests_and_the_shallowest() {
     let registry = Registry::start();
     registry.set(|settings| settings.latency = Duration::from_millis(250));
     let from = source(&registry, 10);
-    // Every request, its depth: another repository, the same one, in place, nothing to do.
+    // Every request, its depth: another repository, the same one, in place (where the tag is looked at once more before
+    // it moves), nothing to do.
     for (repository, tag, requests, depth) in
-        [("copy", "v1", 18, 4), ("app", "v2", 8, 4), ("app", "v1", 7, 4), ("copy", "v1", 2, 1)]
+        [("copy", "v1", 18, 4), ("app", "v2", 8, 4), ("app", "v1", 8, 5), ("copy", "v1", 2, 1)]
     {
         if (repository, tag, requests) == ("copy", "v1", 2) {
             reapify(["unwrap", &registry.name("app", "v1"), &registry.name("app", "v1")]).run().succeeds();
@@ -422,7 +423,7 @@ fn an_interrupt_cancels_what_is_open() {
         (Kind::Upload { .. }, "PUT") => Act::Stall,
         _ => Act::Serve,
     });
-    for signal in ["INT", "TERM"] {
+    for (signal, code) in [("INT", 130), ("TERM", 143)] {
         registry.clear_log();
         let mut running = wrap(&from, &registry.name("copy", "v1")).start();
         // Both bodies are on their way: the answers that opened their uploads have been read.
@@ -433,7 +434,7 @@ fn an_interrupt_cancels_what_is_open() {
             }
         });
         running.signal(signal);
-        running.wait().exits(130).says("nothing was tagged");
+        running.wait().exits(code).says("nothing was tagged");
         assert_eq!(registry.open_uploads(), 0);
         assert!(registry.manifest("copy", "v1").is_none());
     }

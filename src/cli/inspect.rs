@@ -2,8 +2,8 @@
 
 use super::options::{Format, Global, SourceOptions};
 use super::output::{Console, printable, result};
-use super::places::Places;
-use crate::error::{Context, Error, Kind, Result};
+use super::places::{self, Places};
+use crate::error::{Error, Kind, Result};
 use crate::image::{Descriptor, Location, Manifest, Platform};
 use crate::inspect::{Findings, inspect};
 use crate::read::select::{self, Selection};
@@ -35,7 +35,7 @@ pub async fn run(global: &Global, args: Args, _console: &Console) -> Result<()> 
     let source = places.source(&location, &args.from).await?;
     let looking = look(source, &wanted);
     let (manifest, findings, referrers) =
-        super::interruptible(looking, async || {}).await.context(|| format!("{location}"))?;
+        super::interruptible(looking, async || {}).await.map_err(|e| places::located(e, &location, &[]))?;
     let text = match global.output {
         Format::Json => json_of(&location, &manifest, &findings, &referrers).to_string(),
         Format::Text => text_of(&location, &manifest, &findings, &referrers),
@@ -66,14 +66,15 @@ async fn look(
     };
     let is_meant = |child: &Descriptor| may_be_image(child) && selection.keeps(child);
     let tree = reader.tree(manifest.clone(), &is_meant).await?;
-    if matches!(tree, Tree::Other) {
+    if matches!(tree, Tree::Other(_)) {
         return Err(crate::rewrite::artifact(manifest.artifact_type()));
     }
-    if let Tree::Image(image) = &tree {
+    if let Tree::Image(image, _) = &tree {
         select::check_alone(image.config.platform().ok(), wanted)?;
     }
     let reapers = Reapers::default();
-    let findings: Vec<Findings> = tree.images().iter().map(|image| inspect(image, &reapers)).collect();
+    let findings: Vec<Findings> =
+        tree.images().iter().map(|(image, listed)| inspect(image, listed.as_ref(), &reapers)).collect();
     if findings.is_empty() {
         return Err(Error::unsupported("the index holds no container image"));
     }

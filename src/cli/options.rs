@@ -2,7 +2,7 @@
 
 use crate::credentials::{Credentials, Login, Store};
 use crate::error::{Context, Error, Result};
-use crate::registry::{HostOptions, Upload};
+use crate::registry::{Authority, HostOptions, Upload};
 use clap::{Args, ValueEnum};
 use std::io::Read;
 use std::path::PathBuf;
@@ -82,10 +82,11 @@ pub struct NetworkOptions {
     /// The only file to read credentials from [default: podman's auth.json, then docker's config.json]
     #[arg(long, value_name = "FILE")]
     authfile: Option<PathBuf>,
-    /// Trust the certificate authorities in this file, too
-    #[arg(long, value_name = "FILE")]
-    ca_file: Option<PathBuf>,
-    /// Speak plain HTTP with this host (loopback does so anyway)
+    /// Trust the CA certificates in this file, or a server's own, for one host or for all; may be repeated. Loopback is
+    /// spoken to in TLS only if it is the HOST here, in certs.d or of --insecure
+    #[arg(long, value_name = "[HOST=]FILE")]
+    ca_file: Vec<Authority>,
+    /// Speak plain HTTP with this host (the default for loopback)
     #[arg(long, value_name = "HOST")]
     plain_http: Vec<String>,
     /// Do not check the certificate of this host
@@ -131,7 +132,7 @@ impl NetworkOptions {
         HostOptions {
             plain_http: self.plain_http.clone(),
             insecure: self.insecure.clone(),
-            ca_file: self.ca_file.clone(),
+            authorities: self.ca_file.clone(),
         }
     }
 }

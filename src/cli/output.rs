@@ -1,11 +1,13 @@
 //! What is said, and where: results on standard output, all else on standard error.
 
 use super::options::Format;
-use crate::engine::report::{Change, PlatformReport, Report};
+use crate::engine::report::{PlatformReport, Report};
+use crate::engine::{Change, Changes};
 use crate::error::{Context, Error, Result};
 use crate::image::Location;
+use crate::image::json::to_json;
 use crate::stats::Stats;
-use serde_json::{Value, json};
+use serde::Serialize;
 use std::io::Write;
 use std::path::Path;
 use std::time::Duration;
@@ -90,7 +92,7 @@ pub struct Outcome<'a> {
     pub stats: &'a Stats,
     pub elapsed: Duration,
     /// What would be changed, where nothing was.
-    pub changes: Option<&'a [Change]>,
+    pub changes: Option<&'a Changes>,
 }
 
 impl Outcome<'_> {
@@ -99,6 +101,12 @@ impl Outcome<'_> {
         let report = self.report;
         for note in &report.notes {
             console.note(&format!("note: {note}"));
+        }
+        for warning in &report.warnings {
+            console.note(&format!("warning: {warning}"));
+        }
+        if let Some(statement) = &report.provenance {
+            console.note(&format!("provenance: {statement}"));
         }
         if let Some(reason) = &report.reason {
             console.note(&format!("{}: {reason}", report.action));
@@ -133,57 +141,79 @@ impl Outcome<'_> {
             std::fs::write(path, report.digest.to_string()).context(|| path.display().to_string())?;
         }
         let text = match format {
-            Format::Json => self.json().to_string(),
+            Format::Json => self.json()?,
             Format::Text => self.text(),
         };
-        result(&text, self.destination.is_pipe())
+        result(&text, self.destination.is_pipe())?;
+        report.failure.clone().map_or(Ok(()), Err)
     }
 
     fn text(&self) -> String {
-        let changes = self.changes.unwrap_or_default().iter();
-        let mut lines: Vec<String> = changes.map(|change| printable(&change_text(change))).collect();
-        if self.changes.is_some_and(<[Change]>::is_empty) {
-            lines.push("nothing would change".into());
+        let mut lines: Vec<String> = Vec::new();
+        if let Some(changes) = self.changes {
+            lines.extend(changes.changes.iter().map(|change| printable(&change_text(change))));
+            lines.push(match &changes.would_write {
+                None => "nothing would change".into(),
+                Some(write) => format!(
+                    "would {} {}: {} blobs, {} bytes",
+                    if write.creates { "create" } else { "write" },
+                    self.destination,
+                    write.blobs,
+                    write.bytes
+                ),
+            });
         }
         lines.push(format!("{}@{}", self.destination.without_target(), self.report.digest));
         lines.join("\n")
     }
 
-    fn json(&self) -> Value {
-        let report = self.report;
+    fn json(&self) -> Result<String> {
         let count = Stats::get;
-        let mut object = json!({
-            "source": self.source.to_string(),
-            "destination": self.destination.to_string(),
-            "source_digest": report.source_digest,
-            "digest": report.digest,
-            "action": report.action.word(),
-            "reason": report.reason,
-            "notes": report.notes,
-            "platforms": report.platforms.iter().map(|image| json!({
-                "platform": image.platform.as_ref().map(ToString::to_string),
-                "action": image.action.word(),
-                "reason": image.reason,
-                "source_digest": image.source_digest,
-                "digest": image.digest,
-            })).collect::<Vec<_>>(),
-            "stats": {
-                "requests": count(&self.stats.requests),
-                "bytes_pulled": count(&self.stats.bytes_pulled),
-                "bytes_pushed": count(&self.stats.bytes_pushed),
-                "blobs_mounted": count(&self.stats.blobs_mounted),
-                "blobs_existing": count(&self.stats.blobs_existing),
-                "blobs_copied": count(&self.stats.blobs_copied),
-                "retries": count(&self.stats.retries),
-                "elapsed_ms": u64::try_from(self.elapsed.as_millis()).unwrap_or(u64::MAX),
-            },
-        });
-        if let (Some(changes), Some(object)) = (self.changes, object.as_object_mut()) {
-            object.insert("dry_run".into(), true.into());
-            object.insert("changes".into(), changes.iter().map(change_json).collect());
-        }
-        object
+        let stats = Counters {
+            requests: count(&self.stats.requests),
+            bytes_pulled: count(&self.stats.bytes_pulled),
+            bytes_pushed: count(&self.stats.bytes_pushed),
+            blobs_mounted: count(&self.stats.blobs_mounted),
+            blobs_existing: count(&self.stats.blobs_existing),
+            blobs_copied: count(&self.stats.blobs_copied),
+            retries: count(&self.stats.retries),
+            elapsed_ms: u64::try_from(self.elapsed.as_millis()).unwrap_or(u64::MAX),
+        };
+        let (source, destination) = (self.source.to_string(), self.destination.to_string());
+        let dry_run = self.changes.map(|changes| DryRun { dry_run: true, changes });
+        to_json(&Told { source, destination, report: self.report, stats, dry_run })
     }
+}
+
+/// A run in JSON.
+#[derive(Serialize)]
+struct Told<'a> {
+    source: String,
+    destination: String,
+    #[serde(flatten)]
+    report: &'a Report,
+    stats: Counters,
+    #[serde(flatten)]
+    dry_run: Option<DryRun<'a>>,
+}
+
+#[derive(Serialize)]
+struct Counters {
+    requests: u64,
+    bytes_pulled: u64,
+    bytes_pushed: u64,
+    blobs_mounted: u64,
+    blobs_existing: u64,
+    blobs_copied: u64,
+    retries: u64,
+    elapsed_ms: u64,
+}
+
+#[derive(Serialize)]
+struct DryRun<'a> {
+    dry_run: bool,
+    #[serde(flatten)]
+    changes: &'a Changes,
 }
 
 fn platform(image: &PlatformReport) -> String {
@@ -200,18 +230,5 @@ fn change_text(change: &Change) -> String {
             format!("{of}{document} {pointer}: {before} -> {after}")
         }
         Change::Blob { digest, size, how } => format!("blob {digest} ({size} bytes): {how}"),
-    }
-}
-
-fn change_json(change: &Change) -> Value {
-    match change {
-        Change::Value { platform, document, pointer, before, after } => json!({
-            "platform": platform.as_ref().map(ToString::to_string),
-            "document": document,
-            "pointer": pointer,
-            "before": before,
-            "after": after,
-        }),
-        Change::Blob { digest, size, how } => json!({ "blob": digest, "size": size, "how": how }),
     }
 }

@@ -16,6 +16,9 @@ pub struct Args {
     /// Show what would change and what would be sent, and send nothing
     #[arg(long)]
     dry_run: bool,
+    /// Ask the destination for every blob of what it holds already, and send those that it lacks
+    #[arg(long)]
+    recheck: bool,
     #[command(flatten)]
     from: SourceOptions,
     #[command(flatten)]
@@ -24,6 +27,6 @@ pub struct Args {
 
 pub async fn run(global: &Global, args: Args, console: &Console) -> Result<()> {
     let places = (args.source.parse::<Location>()?, Location::destination(&args.destination)?);
-    let mode = Mode { dry_run: args.dry_run, ..Mode::default() };
+    let mode = Mode { dry_run: args.dry_run, recheck: args.recheck, ..Mode::default() };
     transform(global, Task::Unwrap, places, &args.from, &args.to, mode, console).await
 }

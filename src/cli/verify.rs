@@ -4,7 +4,7 @@ use super::options::{ExpectedOptions, Format, Global, SourceOptions};
 use super::output::{Console, result};
 use super::places::{self, Places};
 use crate::credentials::Login;
-use crate::error::{Context, Result};
+use crate::error::Result;
 use crate::image::Location;
 use crate::stats::Stats;
 use crate::verify::{Verified, verify};
@@ -62,7 +62,8 @@ pub async fn run(global: &Global, args: Args, console: &Console) -> Result<()> {
         None => None,
     };
     let verifying = verify(image, source, args.deep);
-    let verified = super::interruptible(verifying, async || {}).await.context(|| format!("{location}"))?;
+    let verified =
+        super::interruptible(verifying, async || {}).await.map_err(|e| places::located(e, &location, &[]))?;
     let text = match global.output {
         Format::Json => json_of(&location, &verified).to_string(),
         Format::Text => {

@@ -56,6 +56,12 @@ pub struct Args {
     /// Put an in-toto statement of what was done beside the result, as its referrer
     #[arg(long, conflicts_with = "dry_run")]
     provenance: bool,
+    /// Fail if an image of an index cannot be wrapped, instead of carrying it over
+    #[arg(long)]
+    strict: bool,
+    /// Ask the destination for every blob of what it holds already, and send those that it lacks
+    #[arg(long)]
+    recheck: bool,
     /// Show what would change and what would be sent, and send nothing
     #[arg(long)]
     dry_run: bool,
@@ -135,6 +141,7 @@ impl Args {
             },
             platforms,
             replace: self.replace,
+            strict: self.strict,
         })
     }
 }
@@ -158,7 +165,7 @@ fn check_args(args: &[String]) -> Result<()> {
 pub async fn run(global: &Global, args: Args, console: &Console) -> Result<()> {
     let task = Task::Wrap(args.task()?);
     let places = (args.source.parse::<Location>()?, Location::destination(&args.destination)?);
-    let mode = Mode { dry_run: args.dry_run, provenance: args.provenance };
+    let mode = Mode { dry_run: args.dry_run, provenance: args.provenance, recheck: args.recheck };
     transform(global, task, places, &args.from, &args.to, mode, console).await
 }
 
@@ -167,6 +174,7 @@ pub async fn run(global: &Global, args: Args, console: &Console) -> Result<()> {
 pub struct Mode {
     pub dry_run: bool,
     pub provenance: bool,
+    pub recheck: bool,
 }
 
 /// What `wrap` and `unwrap` have in common: all but the task.
@@ -186,17 +194,19 @@ pub async fn transform(
     let stats = Arc::new(Stats::default());
     let mut places = Places::new(&from.network, stats.clone());
     // The destination first: its scope leads in the request for a token.
-    let sink = places.sink(&destination, to, mode.dry_run).await?;
+    let sink = places.sink(&destination, &source, to, mode.dry_run).await?;
     let job = Job {
         source: places.source(&source, from).await?,
         sink: sink.clone(),
         in_place: places::same(&source, &destination),
         task,
         provenance: mode.provenance,
+        recheck: mode.recheck,
         referrers: mode.provenance || global.verbose > 0,
         streams: STREAMS,
         stats: stats.clone(),
     };
+    sink.inherit(job.source.names().await?);
     let work = async {
         Ok(match mode.dry_run {
             true => job.dry_run().await.map(|(report, changes)| (report, Some(changes)))?,
@@ -204,14 +214,14 @@ pub async fn transform(
         })
     };
     let done = interruptible(work, async || sink.release().await).await;
-    let (report, changes) = done.context(|| format!("{source}"))?;
+    let (report, changes) = done.map_err(|error| places::located(error, &source, &[&destination]))?;
     let outcome = Outcome {
         source: &source,
         destination: &destination,
         report: &report,
         stats: &stats,
         elapsed: begun.elapsed(),
-        changes: changes.as_deref(),
+        changes: changes.as_ref(),
     };
     outcome.tell(global.output, to.digest_file.as_deref(), console)
 }

@@ -1,9 +1,14 @@
 //! The copy engine: which blobs have to be moved, how, and each of them once. It knows neither HTTP nor
 //! the fields of configs.
+//!
+//! That the destination has something is [`Claimed`] when only its present image says so, and [`Checked`] when it
+//! answered for it in this run: it was asked, or took the blob. Both are made here and nowhere else.
 
+use super::destination::Destination;
+use super::relation::Relation;
 use crate::error::{Error, Result};
 use crate::image::{Descriptor, Digest};
-use crate::stats::Stats;
+use crate::stats::{Stats, Tag};
 use crate::transport::{Offer, Payload, Sink, Slot, Source};
 use bytes::Bytes;
 use futures_util::future::{BoxFuture, FutureExt, Shared};
@@ -12,29 +17,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use tokio::sync::Semaphore;
 use tokio::task::{JoinHandle, JoinSet};
 
-/// Where blobs of the source are, seen from the destination.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Relation {
-    /// In the same repository: nothing has to be moved.
-    Same,
-    /// In another repository of the same store, which may hand them over.
-    Sibling(String),
-    /// Elsewhere.
-    Foreign,
-}
-
-impl Relation {
-    /// The relation of two places.
-    pub fn between(source: &dyn Source, sink: &dyn Sink) -> Self {
-        match (source.origin(), sink.origin()) {
-            (Some(from), Some(to)) if from == to => Relation::Same,
-            (Some(from), Some(to)) if from.store == to.store => Relation::Sibling(from.repository),
-            _ => Relation::Foreign,
-        }
-    }
-}
-
-/// What is in memory of a blob on its way: pieces of it in buffers of both connections.
+/// Memory used per streaming blob: pieces of it in buffers of both connections.
 const STREAM: u64 = 2 << 20;
 /// A share of that; a small blob takes fewer, so that many of them go at once.
 const SHARE: u64 = 128 << 10;
@@ -42,12 +25,33 @@ const SHARE: u64 = 128 << 10;
 /// How many moves are begun at once: more than there are requests, but an index may need thousands.
 const BEGUN: usize = 128;
 
-type Move = Shared<BoxFuture<'static, Result<()>>>;
+/// The destination is said to have something, because its present image names it or the source lies beside it. That is
+/// never a reason for a tag to point to it, unless the destination refuses manifests with missing parts.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Claimed(Digest);
+
+/// The destination answered for something in this run.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Checked(Digest);
+
+/// How a part of a manifest stands at the destination.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Part {
+    /// It is there.
+    Checked(Checked),
+    /// It is said to be there.
+    Claimed(Claimed),
+    /// Engines fetch it from elsewhere.
+    Foreign,
+}
+
+type Move = Shared<BoxFuture<'static, Result<Checked>>>;
 
 /// Moves blobs from one place to another: each digest once a run, many at a time, in the background.
 pub struct Copier {
     source: Arc<dyn Source>,
     sink: Arc<dyn Sink>,
+    destination: Arc<Destination>,
     relation: Relation,
     state: Mutex<State>,
     /// Shares of the memory for streams.
@@ -55,12 +59,14 @@ pub struct Copier {
     /// Moves that may be begun.
     gate: Arc<Semaphore>,
     stats: Arc<Stats>,
+    /// Whether claims count.
+    believes: bool,
 }
 
 #[derive(Default)]
 struct State {
-    /// What the destination is known to have.
-    has: HashSet<Digest>,
+    /// What the destination's present image names.
+    claims: HashSet<Digest>,
     moves: HashMap<Digest, Move>,
     /// Uploads that were opened before they were needed; any of them does for any blob.
     opened: VecDeque<JoinHandle<Result<Option<Slot>>>>,
@@ -69,12 +75,25 @@ struct State {
 }
 
 impl Copier {
-    /// A copier that streams up to `streams` large blobs at once, or more small ones.
-    pub fn new(source: Arc<dyn Source>, sink: Arc<dyn Sink>, streams: usize, stats: Arc<Stats>) -> Self {
+    /// A copier that streams up to `streams` large blobs at once, or more small ones. With `believes` what the
+    /// destination's image names is claimed; else everything is asked for.
+    pub fn new(
+        source: Arc<dyn Source>,
+        sink: Arc<dyn Sink>,
+        destination: Arc<Destination>,
+        streams: usize,
+        believes: bool,
+        stats: Arc<Stats>,
+    ) -> Self {
         let relation = Relation::between(&*source, &*sink);
         let shares = Arc::new(Semaphore::new(streams.max(1) * shares(u64::MAX) as usize));
         let gate = Arc::new(Semaphore::new(BEGUN));
-        Copier { source, sink, relation, state: Mutex::default(), shares, gate, stats }
+        Copier { source, sink, destination, relation, state: Mutex::default(), shares, gate, stats, believes }
+    }
+
+    /// The destination's tag, to be followed when it moves.
+    pub fn tag(&self) -> &Tag {
+        &self.stats.tag
     }
 
     /// How the two places stand to each other.
@@ -86,58 +105,93 @@ impl Copier {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Notes what the destination has: what its present image is made of need not be asked for.
-    pub fn knows(&self, digests: impl IntoIterator<Item = Digest>) {
-        self.lock().has.extend(digests);
+    /// Notes what the destination's present image names.
+    pub fn claim(&self, digests: impl IntoIterator<Item = Digest>) {
+        self.lock().claims.extend(digests);
     }
 
-    /// Whether the destination has something of the source.
-    pub fn has(&self, digest: &Digest) -> bool {
-        self.relation == Relation::Same || self.knows_of(digest)
+    /// The claim that the destination has something of the source, if there is one that counts: a place that takes
+    /// manifests with missing parts is asked for everything.
+    pub fn claimed(&self, digest: &Digest) -> Option<Claimed> {
+        let is_one = self.believes && self.relation == Relation::Same && self.sink.refuses_missing_parts();
+        if is_one { Some(Claimed(digest.clone())) } else { self.claimed_there(digest) }
     }
 
-    /// Whether the destination's present image holds something.
-    pub fn knows_of(&self, digest: &Digest) -> bool {
-        self.lock().has.contains(digest)
+    /// The claim on something that the source may lack: only the destination's image counts.
+    pub fn claimed_there(&self, digest: &Digest) -> Option<Claimed> {
+        let counts = self.believes && self.sink.refuses_missing_parts();
+        (counts && self.lock().claims.contains(digest)).then(|| Claimed(digest.clone()))
+    }
+
+    /// Asks the destination about a claim, once a run.
+    pub async fn check(&self, claim: Claimed, descriptor: &Descriptor) -> Result<Option<Checked>> {
+        Ok(self.destination.has(descriptor).await?.then_some(Checked(claim.0)))
+    }
+
+    /// Notes that a manifest was read from the source: where that is the destination too, it is there.
+    pub fn was_read(&self, digest: &Digest) {
+        if self.relation == Relation::Same {
+            self.destination.note(digest);
+        }
     }
 
     /// Begins to move a blob, if that was not begun already.
     pub fn start(&self, descriptor: &Descriptor) {
+        if self.believed(descriptor).is_some() {
+            return;
+        }
         let (moving, is_new) = self.moving(descriptor);
         if is_new {
             self.lock().background.spawn(moving.map(drop));
         }
     }
 
-    /// Moves a blob, or waits for it to be moved.
-    pub async fn blob(&self, descriptor: &Descriptor) -> Result<()> {
-        let (moving, _) = self.moving(descriptor);
-        moving.await
+    /// What need not be moved.
+    pub fn believed(&self, descriptor: &Descriptor) -> Option<Part> {
+        if descriptor.is_foreign() {
+            return Some(Part::Foreign);
+        }
+        self.claimed(&descriptor.digest).map(Part::Claimed)
     }
 
-    fn moving(&self, descriptor: &Descriptor) -> (Move, bool) {
-        // Engines fetch foreign layers from elsewhere, so there is nothing to move.
-        if self.has(&descriptor.digest) || descriptor.is_foreign() {
-            return (futures_util::future::ready(Ok(())).boxed().shared(), false);
+    /// Moves a blob, or waits for it to be moved, unless the destination is believed to have it.
+    pub async fn blob(&self, descriptor: &Descriptor) -> Result<Part> {
+        match self.believed(descriptor) {
+            Some(part) => Ok(part),
+            None => self.moving(descriptor).0.await.map(Part::Checked),
         }
-        let mut state = self.lock();
-        if let Some(moving) = state.moves.get(&descriptor.digest) {
-            return (moving.clone(), false);
+    }
+
+    /// Asks for a blob, and moves it if need be, whatever was known of it: the destination said that it lacks something.
+    pub async fn blob_again(&self, descriptor: &Descriptor) -> Result<Part> {
+        if descriptor.is_foreign() {
+            return Ok(Part::Foreign);
         }
+        self.one_move(descriptor).run().await.map(Part::Checked)
+    }
+
+    fn one_move(&self, descriptor: &Descriptor) -> OneMove {
         let from = match &self.relation {
             Relation::Sibling(repository) => Some(repository.clone()),
             _ => None,
         };
-        let one = OneMove {
+        OneMove {
             source: self.source.clone(),
             sink: self.sink.clone(),
             from,
             descriptor: descriptor.clone(),
             shares: self.shares.clone(),
             stats: self.stats.clone(),
-        };
-        let gate = self.gate.clone();
-        // One that waits is no more than its name: boxed when it begins.
+        }
+    }
+
+    fn moving(&self, descriptor: &Descriptor) -> (Move, bool) {
+        let mut state = self.lock();
+        if let Some(moving) = state.moves.get(&descriptor.digest) {
+            return (moving.clone(), false);
+        }
+        let (one, gate) = (self.one_move(descriptor), self.gate.clone());
+        // Queued moves hold only the descriptor; the large future is boxed on start.
         let moving = async move {
             let _begun = gate.acquire().await;
             one.run().boxed().await
@@ -147,8 +201,8 @@ impl Copier {
         (moving, true)
     }
 
-    /// Opens an upload in the background: for the next bytes that are sent. Those that nobody takes are given up
-    /// with the sink.
+    /// Opens an upload in the background: for the next bytes that are sent. Unused uploads are cancelled by
+    /// [`Sink::release`].
     pub fn open_early(&self) {
         let sink = self.sink.clone();
         let opening = tokio::spawn(async move { sink.open().await });
@@ -156,34 +210,53 @@ impl Copier {
     }
 
     /// Sends bytes at hand, once a digest.
-    pub async fn bytes(&self, descriptor: &Descriptor, bytes: Bytes) -> Result<()> {
-        let (sink, stats, target) = (self.sink.clone(), self.stats.clone(), descriptor.clone());
+    pub async fn bytes(&self, descriptor: &Descriptor, bytes: Bytes) -> Result<Part> {
+        // What the destination's image names already is claimed like any other blob.
+        if let Some(claim) = self.claimed_there(&descriptor.digest) {
+            return Ok(Part::Claimed(claim));
+        }
         // Whoever comes first sends.
         let sending = {
             let mut state = self.lock();
-            let known =
-                state.has.contains(&descriptor.digest) || state.moves.contains_key(&descriptor.digest);
-            (!known).then(|| {
-                let opened = state.opened.pop_front();
-                let sending = async move {
-                    let slot = match opened {
-                        Some(task) => task
-                            .await
-                            .unwrap_or_else(|e| Err(Error::other(format!("a task ended early: {e}"))))?,
-                        None => None,
-                    };
-                    sink.put(slot, &target, Payload::Bytes(bytes)).await?;
-                    Stats::add(&stats.blobs_copied, 1);
-                    Ok(())
-                };
-                let sending: Move = sending.boxed().shared();
-                state.moves.insert(descriptor.digest.clone(), sending.clone());
-                sending
-            })
+            match state.moves.get(&descriptor.digest) {
+                Some(moving) => moving.clone(),
+                None => {
+                    let opened = state.opened.pop_front();
+                    let sending = self.sending(opened, descriptor.clone(), bytes).boxed().shared();
+                    state.moves.insert(descriptor.digest.clone(), sending.clone());
+                    sending
+                }
+            }
         };
-        match sending {
-            Some(sending) => sending.await,
-            None => self.blob(descriptor).await,
+        sending.await.map(Part::Checked)
+    }
+
+    /// Sends bytes at hand, whatever was known of them.
+    pub async fn bytes_again(&self, descriptor: &Descriptor, bytes: Bytes) -> Result<Part> {
+        match self.sink.offer(descriptor, None).await? {
+            Offer::Wanted(slot) => self.sink.put(slot, descriptor, Payload::Bytes(bytes)).await?,
+            Offer::Mounted | Offer::Existing => {}
+        }
+        Ok(Part::Checked(Checked(descriptor.digest.clone())))
+    }
+
+    fn sending(
+        &self,
+        opened: Option<JoinHandle<Result<Option<Slot>>>>,
+        target: Descriptor,
+        bytes: Bytes,
+    ) -> impl Future<Output = Result<Checked>> + Send + use<> {
+        let (sink, stats) = (self.sink.clone(), self.stats.clone());
+        async move {
+            let slot = match opened {
+                Some(task) => task.await.unwrap_or_else(|e| {
+                    Err(Error::other(format!("internal error: a background task failed: {e}")))
+                })?,
+                None => None,
+            };
+            sink.put(slot, &target, Payload::Bytes(bytes)).await?;
+            Stats::add(&stats.blobs_copied, 1);
+            Ok(Checked(target.digest))
         }
     }
 }
@@ -200,20 +273,20 @@ struct OneMove {
 /// The shares that a blob of this size takes.
 fn shares(size: u64) -> u32 {
     let pieces = size.min(STREAM - SHARE).div_ceil(SHARE) + 1;
-    // At most STREAM / SHARE.
-    u32::try_from(pieces).unwrap_or(1)
+    u32::try_from(pieces).expect("at most STREAM / SHARE")
 }
 
 impl OneMove {
-    async fn run(self) -> Result<()> {
+    async fn run(self) -> Result<Checked> {
+        let checked = Checked(self.descriptor.digest.clone());
         let slot = match self.sink.offer(&self.descriptor, self.from.as_deref()).await? {
             Offer::Mounted => {
                 Stats::add(&self.stats.blobs_mounted, 1);
-                return Ok(());
+                return Ok(checked);
             }
             Offer::Existing => {
                 Stats::add(&self.stats.blobs_existing, 1);
-                return Ok(());
+                return Ok(checked);
             }
             Offer::Wanted(slot) => slot,
         };
@@ -228,6 +301,6 @@ impl OneMove {
         let slot = slot?;
         self.sink.put(slot, &self.descriptor, Payload::Blob(&*self.source, &self.descriptor)).await?;
         Stats::add(&self.stats.blobs_copied, 1);
-        Ok(())
+        Ok(checked)
     }
 }

@@ -1,13 +1,24 @@
 //! The engine: one run from a source to a destination, and the moving of blobs, each once.
 
+mod attestations;
+mod carry;
+mod changes;
 pub mod copy;
+mod destination;
+mod images;
+mod overlay;
 mod plan;
 mod provenance;
 mod push;
+mod referrers;
+mod relation;
 pub mod report;
 mod run;
+mod standing;
 mod task;
 mod tree;
 
+pub use changes::{Change, Changes, WouldWrite};
+pub use overlay::Overlay;
 pub use run::Job;
 pub use task::{Attestations, Task, Wrap};

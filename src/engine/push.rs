@@ -1,130 +1,129 @@
-//! Writes a tree, from the leaves up: blobs, images, the indexes above them, and the tag last.
+//! Copies a planned image to the destination, from the leaves up: blobs, images, the indexes above them, and the tag
+//! last.
 
-use super::copy::Copier;
-use super::tree::{Carried, Child, ImageNode, Node};
+use super::copy::{Copier, Part};
+use super::overlay::{Overlay, Planned, parts};
 use crate::error::Result;
-use crate::image::{Content, Descriptor, Digest, Manifest};
-use crate::transport::Sink;
+use crate::image::{Descriptor, Digest, Manifest};
+use crate::transport::{Sink, Source};
 use futures_util::future::try_join_all;
-use std::collections::HashSet;
+use std::collections::HashMap;
 
-/// Writes the tree and moves the tag to it.
-pub async fn push(copier: &Copier, sink: &dyn Sink, root: &Node) -> Result<Digest> {
-    match root {
-        Node::Image(image) => image_blobs(copier, image).await?,
-        Node::Index(index) => {
-            for level in Levels::below(&index.children).by_height {
-                try_join_all(level.iter().map(|one| one.write(copier, sink))).await?;
-            }
-        }
-        Node::Carried(_) => {}
+/// How often a manifest is put again that the destination refused for missing parts.
+const AGAIN: usize = 2;
+
+/// Copies an overlay to a sink.
+pub struct Push<'a> {
+    overlay: &'a Overlay,
+    copier: &'a Copier,
+    sink: &'a dyn Sink,
+}
+
+impl<'a> Push<'a> {
+    /// Nothing is copied yet.
+    pub fn new(overlay: &'a Overlay, copier: &'a Copier, sink: &'a dyn Sink) -> Self {
+        Push { overlay, copier, sink }
     }
-    sink.put_manifest(root.manifest(), None).await
+
+    /// Writes all but the root, and what the root needs.
+    pub async fn parts(&self) -> Result<()> {
+        let mut levels = Levels { overlay: self.overlay, heights: HashMap::new(), by_height: Vec::new() };
+        levels.below(self.overlay.root());
+        for level in levels.by_height {
+            try_join_all(level.into_iter().map(|child| self.child(child))).await?;
+        }
+        self.blobs(self.overlay.root()).await.map(drop)
+    }
+
+    /// Moves the tag, when everything else is there. Returns the digest that the destination gives to the image.
+    pub async fn tag(&self) -> Result<Digest> {
+        let root = self.overlay.root();
+        self.copier.tag().moving(&root.digest, self.put(root, None)).await
+    }
+
+    /// Writes a child, unless the destination says that it has it.
+    async fn child(&self, child: &Descriptor) -> Result<()> {
+        let Some(Planned { manifest, is_old }) = self.overlay.planned(&child.digest) else { return Ok(()) };
+        let claim = if *is_old {
+            self.copier.claimed(&child.digest)
+        } else {
+            self.copier.claimed_there(&child.digest)
+        };
+        if let Some(claim) = claim
+            && self.copier.check(claim, child).await?.is_some()
+        {
+            return Ok(());
+        }
+        self.blobs(manifest).await?;
+        self.put(manifest, Some(&child.digest)).await.map(drop)
+    }
+
+    /// Moves what a manifest points to besides manifests.
+    async fn blobs(&self, manifest: &Manifest) -> Result<Vec<Part>> {
+        try_join_all(parts(manifest).map(async |descriptor| match self.overlay.fresh(&descriptor.digest) {
+            Some(bytes) => self.copier.bytes(descriptor, bytes.clone()).await,
+            None => self.copier.blob(descriptor).await,
+        }))
+        .await
+    }
+
+    /// Puts a manifest. Where the destination refuses it for missing parts, no claim counts any longer: all parts are
+    /// offered again, and so is the manifest.
+    async fn put(&self, manifest: &Manifest, digest: Option<&Digest>) -> Result<Digest> {
+        let mut outcome = self.sink.put_manifest(manifest, digest).await;
+        for _ in 0..AGAIN {
+            match &outcome {
+                Err(error) if error.is_missing_part() => {}
+                _ => break,
+            }
+            self.again(manifest).await?;
+            outcome = self.sink.put_manifest(manifest, digest).await;
+        }
+        outcome
+    }
+
+    /// Offers all parts of a manifest again.
+    async fn again(&self, manifest: &Manifest) -> Result<()> {
+        let children = manifest.children().iter().filter(|child| child.is_manifest());
+        for child in children {
+            if self.sink.has(child).await? {
+                continue;
+            }
+            let manifest = Source::child(self.overlay, child).await?;
+            Box::pin(self.again(&manifest)).await?;
+            self.sink.put_manifest(&manifest, Some(&child.digest)).await?;
+        }
+        let offers = parts(manifest).map(async |descriptor| match self.overlay.fresh(&descriptor.digest) {
+            Some(bytes) => self.copier.bytes_again(descriptor, bytes.clone()).await,
+            None => self.copier.blob_again(descriptor).await,
+        });
+        try_join_all(offers).await.map(drop)
+    }
 }
 
 /// The manifests below the root, each digest once, by their height above the leaves.
-#[derive(Default)]
 struct Levels<'a> {
-    by_height: Vec<Vec<One<'a>>>,
-    seen: HashSet<&'a Digest>,
-}
-
-/// Something to be written.
-struct One<'a> {
-    digest: &'a Digest,
-    what: What<'a>,
-    /// Whether the source has it.
-    is_old: bool,
-}
-
-enum What<'a> {
-    /// An image that was looked into.
-    Image(&'a ImageNode),
-    /// Another manifest.
-    Manifest(&'a Manifest),
-    /// No manifest at all.
-    Blob(&'a Descriptor),
+    overlay: &'a Overlay,
+    heights: HashMap<&'a Digest, usize>,
+    by_height: Vec<Vec<&'a Descriptor>>,
 }
 
 impl<'a> Levels<'a> {
-    fn below(children: &'a [Child]) -> Self {
-        let mut levels = Levels::default();
-        for child in children {
-            levels.child(child);
+    /// Adds all that is below a manifest. Returns how high that is.
+    fn below(&mut self, manifest: &'a Manifest) -> usize {
+        let children = manifest.children().iter().filter(|child| child.is_manifest());
+        children.map(|child| self.child(child) + 1).max().unwrap_or(0)
+    }
+
+    fn child(&mut self, child: &'a Descriptor) -> usize {
+        if let Some(height) = self.heights.get(&child.digest) {
+            return *height;
         }
-        levels
-    }
-
-    /// Returns the height.
-    fn child(&mut self, child: &'a Child) -> usize {
-        let (height, what) = match &child.node {
-            Node::Carried(carried) => return self.carried(carried),
-            Node::Image(image) => (0, What::Image(image)),
-            Node::Index(index) => {
-                let below = index.children.iter().map(|child| self.child(child) + 1);
-                (below.max().unwrap_or(0), What::Manifest(&index.manifest))
-            }
-        };
-        let is_old = child.digest == child.descriptor.digest;
-        self.add(One { digest: &child.digest, what, is_old }, height)
-    }
-
-    fn carried(&mut self, carried: &'a Carried) -> usize {
-        let height = carried.children.iter().map(|child| self.carried(child) + 1).max().unwrap_or(0);
-        let what = match &carried.manifest {
-            Some(manifest) => What::Manifest(manifest),
-            None if carried.descriptor.is_manifest() => return height,
-            None => What::Blob(&carried.descriptor),
-        };
-        self.add(One { digest: &carried.descriptor.digest, what, is_old: true }, height)
-    }
-
-    fn add(&mut self, one: One<'a>, height: usize) -> usize {
-        if self.seen.insert(one.digest) {
-            self.by_height.resize_with(self.by_height.len().max(height + 1), Vec::new);
-            self.by_height[height].push(one);
-        }
+        let Some(planned) = self.overlay.planned(&child.digest) else { return 0 };
+        let height = self.below(&planned.manifest);
+        self.heights.insert(&child.digest, height);
+        self.by_height.resize_with(self.by_height.len().max(height + 1), Vec::new);
+        self.by_height[height].push(child);
         height
     }
-}
-
-impl One<'_> {
-    async fn write(&self, copier: &Copier, sink: &dyn Sink) -> Result<()> {
-        let manifest = match self.what {
-            What::Blob(descriptor) => return copier.blob(descriptor).await,
-            What::Image(image) => {
-                image_blobs(copier, image).await?;
-                &image.rewritten.manifest
-            }
-            What::Manifest(manifest) => {
-                try_join_all(manifest.blobs().into_iter().map(|b| copier.blob(b))).await?;
-                manifest
-            }
-        };
-        match copier.knows_of(self.digest) || (self.is_old && copier.has(self.digest)) {
-            true => Ok(()),
-            false => sink.put_manifest(manifest, Some(self.digest)).await.map(drop),
-        }
-    }
-}
-
-async fn image_blobs(copier: &Copier, image: &ImageNode) -> Result<()> {
-    let rewritten = &image.rewritten;
-    let Content::Image { config, layers } = &rewritten.manifest.content else { return Ok(()) };
-    let added = rewritten.layer.as_ref().map(|layer| (layer, &layers[layers.len() - 1]));
-    let kept = &layers[..layers.len() - usize::from(added.is_some())];
-    let layer = async {
-        match added {
-            Some((layer, descriptor)) => copier.bytes(descriptor, layer.blob.clone()).await,
-            None => Ok(()),
-        }
-    };
-    let config = async {
-        match &rewritten.config {
-            Some(bytes) => copier.bytes(config, bytes.clone()).await,
-            None => copier.blob(config).await,
-        }
-    };
-    let moves = try_join_all(kept.iter().map(|d| copier.blob(d)));
-    tokio::try_join!(layer, config, moves).map(drop)
 }

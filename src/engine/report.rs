@@ -1,14 +1,65 @@
 //! What was done, or would be: for people and for programs.
 
-use super::copy::{Copier, Relation};
-use super::tree::{ImageNode, Node};
-use crate::image::json::{Document, Undo};
-use crate::image::{Content, Digest, ImageConfig, Manifest, Platform};
-use crate::rewrite::Action;
-use crate::rewrite::record::Record;
+use super::tree::{ImageNode, Node, Root};
+use crate::error::Error;
+use crate::image::{Digest, Manifest, Platform};
+use crate::rewrite::Outcome;
+use serde::{Serialize, Serializer};
+use std::fmt;
+
+/// What happened to an image.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Action {
+    /// It was wrapped before, and is no more.
+    Unwrapped,
+    /// It was not wrapped before, and is now.
+    Wrapped,
+    /// An older wrap was replaced.
+    Upgraded,
+    /// The destination held the result, but not all of its parts, which were sent.
+    Repaired,
+    /// It was wrapped just so already, or the destination held the result already.
+    Unchanged,
+    /// It was left as it is, with a reason.
+    Skipped,
+}
+
+impl Action {
+    /// The word in JSON.
+    pub fn word(self) -> &'static str {
+        match self {
+            Action::Unwrapped => "unwrapped",
+            Action::Wrapped => "wrapped",
+            Action::Upgraded => "upgraded",
+            Action::Repaired => "repaired",
+            Action::Unchanged => "unchanged",
+            Action::Skipped => "skipped",
+        }
+    }
+}
+
+impl fmt::Display for Action {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.word())
+    }
+}
+
+/// How the destination came to hold the result.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) enum Delivery {
+    /// The tag was moved. Holds the digest that the destination gave to the image.
+    Written(Digest),
+    /// The same, but what the tag pointed to was the result already, with parts missing.
+    Repaired(Digest),
+    /// It held the result already.
+    Held,
+    /// Nothing was done: a dry run.
+    Pending,
+}
 
 /// What became of an image.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, Serialize)]
 pub struct Report {
     /// The digest of the manifest that was read.
     pub source_digest: Digest,
@@ -16,18 +67,29 @@ pub struct Report {
     pub digest: Digest,
     /// What happened.
     pub action: Action,
+    /// Whether a tag was written.
+    pub written: bool,
     /// Why, where it is not plain.
     pub reason: Option<String>,
     /// What the user should know besides.
     pub notes: Vec<String>,
+    /// What failed without harm to the result.
+    pub warnings: Vec<String>,
+    /// The digest of the statement that was put beside the result.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub provenance: Option<Digest>,
     /// The images within.
     pub platforms: Vec<PlatformReport>,
+    /// What was asked for and failed after the result was written.
+    #[serde(skip)]
+    pub failure: Option<Error>,
 }
 
 /// What became of one image of an index, or of the only one.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, Serialize)]
 pub struct PlatformReport {
     /// What it is for, where it says so.
+    #[serde(serialize_with = "name")]
     pub platform: Option<Platform>,
     /// What happened.
     pub action: Action,
@@ -39,202 +101,166 @@ pub struct PlatformReport {
     pub digest: Digest,
 }
 
+/// A platform as people write it.
+pub fn name<S: Serializer>(platform: &Option<Platform>, serializer: S) -> Result<S::Ok, S::Error> {
+    match platform {
+        Some(platform) => serializer.collect_str(platform),
+        None => serializer.serialize_none(),
+    }
+}
+
+const HELD: &str = "the destination held the result already";
+const REPAIRED: &str = "the destination lacked parts of the result";
+/// Why an image is unchanged that was wrapped before.
+pub(super) const SAME: &str = "already wrapped with this reaper and these options";
+
 impl Report {
-    /// The report of a tree; `written` is the digest that the destination gave it.
-    pub(super) fn new(source: &Manifest, root: &Node, written: Option<Digest>) -> Self {
-        let platforms = platform_report(root);
-        let reason = match root {
-            Node::Image(image) => image.rewritten.reason.clone(),
-            Node::Index(_) => None,
-            Node::Carried(carried) => Some(carried.reason.clone()),
+    /// The report of a tree.
+    pub(super) fn new(root: &Root, delivery: &Delivery) -> Self {
+        let mut platforms = match root {
+            Root::Image(image) => vec![image_report(image)],
+            Root::Index(index) => index.children.iter().flat_map(|c| node_reports(&c.node)).collect(),
         };
+        if matches!(delivery, Delivery::Held | Delivery::Repaired(_)) {
+            platforms.iter_mut().for_each(PlatformReport::was_held);
+        }
+        let (digest, written) = match delivery {
+            Delivery::Written(digest) | Delivery::Repaired(digest) => (digest.clone(), true),
+            Delivery::Held | Delivery::Pending => (root.output().digest.clone(), false),
+        };
+        // A place that keeps no manifests gives the image a digest of its own.
+        if let (Root::Image(_), [image]) = (root, &mut platforms[..]) {
+            image.digest = digest.clone();
+        }
         let mut notes = Vec::new();
-        collect_notes(root, &mut notes);
+        root_notes(root, &mut notes);
+        let source = root.input().digest.clone();
+        let mut report = Self::of(source, digest, notes, platforms);
+        report.written = written;
+        if matches!(delivery, Delivery::Repaired(_)) {
+            report.repaired();
+        }
+        report
+    }
+
+    /// The report of a run that found everything done, from what the two manifests tell.
+    pub(super) fn up_to_date(source: &Manifest, current: &Manifest, platforms: Vec<PlatformReport>) -> Self {
+        let mut report = Self::of(source.digest.clone(), current.digest.clone(), Vec::new(), platforms);
+        report.action = Action::Unchanged;
+        report.reason = Some(HELD.into());
+        report
+    }
+
+    fn of(source_digest: Digest, digest: Digest, notes: Vec<String>, platforms: Vec<PlatformReport>) -> Self {
+        let action = summary(platforms.iter().map(|p| p.action));
+        let reason = common_reason(&platforms, action);
         Report {
-            source_digest: source.digest.clone(),
-            digest: written.unwrap_or_else(|| root.manifest().digest.clone()),
-            action: summary(platforms.iter().map(|p| p.action)),
+            source_digest,
+            digest,
+            action,
+            written: false,
             reason,
             notes,
+            warnings: Vec::new(),
+            provenance: None,
             platforms,
+            failure: None,
         }
     }
 
-    /// The report of a run that found everything done.
-    pub(super) fn up_to_date(source: &Manifest, current: &Manifest) -> Self {
-        Report {
-            source_digest: source.digest.clone(),
-            digest: current.digest.clone(),
-            action: Action::Unchanged,
-            reason: Some(
-                "the destination is this image, wrapped with this reaper and these options, already".into(),
-            ),
-            notes: Vec::new(),
-            platforms: Vec::new(),
+    fn repaired(&mut self) {
+        self.action = Action::Repaired;
+        self.reason = Some(REPAIRED.into());
+    }
+}
+
+impl PlatformReport {
+    /// What was made now is what was there.
+    fn was_held(&mut self) {
+        if matches!(self.action, Action::Wrapped | Action::Upgraded | Action::Unwrapped) {
+            self.action = Action::Unchanged;
+            self.reason = Some(HELD.into());
         }
     }
 }
 
-/// Each note once: the children of an index often have the same to say.
-fn collect_notes(node: &Node, notes: &mut Vec<String>) {
-    let own = match node {
-        Node::Image(image) => &image.rewritten.notes,
-        Node::Index(index) => &index.notes,
-        Node::Carried(_) => return,
-    };
-    for note in own {
-        if !notes.contains(note) {
-            notes.push(note.clone());
+/// The reason of the whole, where nothing was done to any image.
+fn common_reason(platforms: &[PlatformReport], action: Action) -> Option<String> {
+    if !matches!(action, Action::Unchanged | Action::Skipped) {
+        return None;
+    }
+    let mut reasons: Vec<&str> = Vec::new();
+    for reason in platforms.iter().filter(|p| p.action == action).filter_map(|p| p.reason.as_deref()) {
+        if !reasons.contains(&reason) {
+            reasons.push(reason);
         }
     }
-    if let Node::Index(index) = node {
-        index.children.iter().for_each(|child| collect_notes(&child.node, notes));
+    match reasons[..] {
+        [] => Some("there is no image in it to wrap".into()),
+        _ => Some(reasons.join("; ")),
     }
 }
 
-/// One change of a text, or one blob that would be sent.
-#[derive(Debug, Clone)]
-pub enum Change {
-    /// A value of a manifest or a config.
-    Value {
-        /// Of which image.
-        platform: Option<Platform>,
-        /// `config`, `manifest` or `index`.
-        document: &'static str,
-        /// A JSON Pointer (RFC 6901).
-        pointer: String,
-        /// The JSON text before.
-        before: Option<String>,
-        /// The JSON text after.
-        after: Option<String>,
-    },
-    /// A blob.
-    Blob {
-        /// Its digest.
-        digest: Digest,
-        /// Its size in bytes.
-        size: u64,
-        /// How it gets there.
-        how: &'static str,
-    },
+fn root_notes(root: &Root, notes: &mut Vec<String>) {
+    match root {
+        Root::Image(image) => add_notes(&image.notes, notes),
+        Root::Index(index) => {
+            add_notes(&index.notes, notes);
+            index.children.iter().for_each(|child| node_notes(&child.node, notes));
+        }
+    }
 }
 
-/// What a tree would change and send.
-pub(super) fn changes(root: &Node, copier: &Copier) -> Vec<Change> {
-    let mut changes = Vec::new();
-    collect(root, copier, &mut changes);
-    changes
-}
-
-fn collect(node: &Node, copier: &Copier, changes: &mut Vec<Change>) {
+fn node_notes(node: &Node, notes: &mut Vec<String>) {
     match node {
-        Node::Image(image) => {
-            values(image, changes);
-            blobs(image, copier, changes);
-        }
+        Node::Image(image) => add_notes(&image.notes, notes),
         Node::Index(index) => {
-            for child in &index.children {
-                collect(&child.node, copier, changes);
-                if let Node::Carried(_) = child.node {
-                    continue;
-                }
-                if child.digest != child.descriptor.digest {
-                    changes.push(Change::Value {
-                        platform: child.descriptor.platform.clone(),
-                        document: "index",
-                        pointer: format!("/manifests/{}/digest", child.position),
-                        before: Some(format!("{:?}", child.descriptor.digest.to_string())),
-                        after: Some(format!("{:?}", child.digest.to_string())),
-                    });
-                }
-            }
+            add_notes(&index.notes, notes);
+            index.children.iter().for_each(|child| node_notes(&child.node, notes));
         }
         Node::Carried(_) => {}
     }
 }
 
-/// The record says what was changed; the texts say what to.
-fn values(image: &ImageNode, changes: &mut Vec<Change>) {
-    let rewritten = &image.rewritten;
-    let Some(new_config) = &rewritten.config else { return };
-    let unwrapped = rewritten.action == Action::Unwrapped;
-    let record = match (&rewritten.original, unwrapped) {
-        (Some(original), true) => Some(original.record.clone()),
-        _ => ImageConfig::parse(new_config.clone()).ok().and_then(|c| Record::read(&c.labels)),
-    };
-    let Some(record) = record else { return };
-    // The wrapped texts hold the new values, whichever way we go.
-    let texts = match unwrapped {
-        true => (Some(image.config.clone()), None),
-        false => (Some(new_config.clone()), Some(rewritten.manifest.bytes.clone())),
-    };
-    for (document, undos, text) in
-        [("config", &record.undo.config, texts.0), ("manifest", &record.undo.manifest, texts.1)]
-    {
-        let Some(mut wrapped) = text.and_then(|t| Document::new(&t).ok()) else { continue };
-        for undo in undos {
-            let (pointer, old) = match undo {
-                Undo::Set(pointer, old) => (pointer.clone(), Some(old.clone())),
-                Undo::Del(pointer) => (pointer.clone(), None),
-                Undo::Pop(pointer) => (last_element(&mut wrapped, pointer), None),
-            };
-            let new = wrapped.get(&pointer).ok().flatten().map(String::from);
-            let (before, after) = if unwrapped { (new, old) } else { (old, new) };
-            changes.push(Change::Value {
-                platform: image.platform.clone(),
-                document,
-                pointer,
-                before,
-                after,
-            });
+/// Each note once: the children of an index often have the same to say.
+fn add_notes(own: &[String], notes: &mut Vec<String>) {
+    for note in own {
+        if !notes.contains(note) {
+            notes.push(note.clone());
         }
     }
 }
 
-fn last_element(text: &mut Document, pointer: &str) -> String {
-    let len = text.len(pointer).ok().flatten().unwrap_or(0);
-    format!("{pointer}/{}", len.saturating_sub(1))
-}
-
-fn blobs(image: &ImageNode, copier: &Copier, changes: &mut Vec<Change>) {
-    let rewritten = &image.rewritten;
-    let Content::Image { config, layers } = &rewritten.manifest.content else { return };
-    let added = rewritten.layer.as_ref().map(|l| &l.digest);
-    for (descriptor, is_new) in layers
-        .iter()
-        .map(|l| (l, Some(&l.digest) == added))
-        .chain([(config.as_ref(), rewritten.config.is_some())])
-    {
-        let how = match copier.relation() {
-            _ if is_new => "upload",
-            _ if copier.has(&descriptor.digest) || descriptor.is_foreign() => continue,
-            Relation::Sibling(_) => "mount",
-            _ => "copy, unless it is there",
-        };
-        changes.push(Change::Blob { digest: descriptor.digest.clone(), size: descriptor.size, how });
-    }
-}
-
-/// The word for all from the words for each: `wrapped` if any child was, and so on down.
+/// The word for all from the words for each: the first of these that any child has.
 fn summary(actions: impl IntoIterator<Item = Action>) -> Action {
-    let order = [Action::Unwrapped, Action::Wrapped, Action::Upgraded, Action::Unchanged, Action::Skipped];
+    let order = [Action::Unwrapped, Action::Wrapped, Action::Upgraded, Action::Unchanged];
     let actions: Vec<Action> = actions.into_iter().collect();
     order.into_iter().find(|a| actions.contains(a)).unwrap_or(Action::Skipped)
 }
 
-/// What an image's own report is.
-fn platform_report(node: &Node) -> Vec<PlatformReport> {
+fn image_report(image: &ImageNode) -> PlatformReport {
+    let (action, reason) = match &image.outcome {
+        Outcome::Unchanged(_) => (Action::Unchanged, Some(SAME.to_string())),
+        Outcome::Skipped { reason, .. } => (Action::Skipped, Some(reason.clone())),
+        Outcome::Wrapped(_) => (Action::Wrapped, None),
+        Outcome::Upgraded(..) => (Action::Upgraded, None),
+        Outcome::Unwrapped(_) => (Action::Unwrapped, None),
+    };
+    PlatformReport {
+        platform: image.platform.clone(),
+        action,
+        reason,
+        source_digest: image.input.digest.clone(),
+        digest: image.output().digest.clone(),
+    }
+}
+
+fn node_reports(node: &Node) -> Vec<PlatformReport> {
     match node {
-        Node::Image(image) => vec![PlatformReport {
-            platform: image.platform.clone(),
-            action: image.rewritten.action,
-            reason: image.rewritten.reason.clone(),
-            source_digest: image.source.clone(),
-            digest: image.rewritten.manifest.digest.clone(),
-        }],
-        Node::Index(index) => index.children.iter().flat_map(|c| platform_report(&c.node)).collect(),
+        Node::Image(image) => vec![image_report(image)],
+        Node::Index(index) => index.children.iter().flat_map(|c| node_reports(&c.node)).collect(),
         Node::Carried(carried) => vec![PlatformReport {
-            platform: carried.platform.clone(),
+            platform: carried.descriptor.platform.clone(),
             action: Action::Skipped,
             reason: Some(carried.reason.clone()),
             source_digest: carried.descriptor.digest.clone(),

@@ -1,18 +1,26 @@
 //! One run from end to end: read, rewrite, move, write. Everything that can overlap does; the tag comes
 //! last (contract C6).
 
+use super::changes::{self, Changes};
 use super::copy::Copier;
-use super::report::{self, Report};
+use super::destination::{Depth, Destination};
+use super::overlay::Overlay;
+use super::plan::Planner;
+use super::push::Push;
+use super::report::{Action, Delivery, Report};
+use super::standing::Standing;
 use super::task::Task;
-use super::{plan, provenance, push};
-use crate::error::{Error, Result};
-use crate::image::{Content, Digest, Manifest};
+use super::tree::Root;
+use super::{provenance, referrers};
+use crate::error::{Context, Error, Kind, Result};
+use crate::image::{Content, Manifest, Platform};
 use crate::read::{Reader, select};
-use crate::rewrite::{Action, DEFAULT_PATH, record, repeat};
 use crate::stats::Stats;
 use crate::transport::{Sink, Source};
-use futures_util::future::try_join_all;
 use std::sync::Arc;
+
+/// How often a run starts over because somebody else moved the tag meanwhile.
+const OVER: usize = 2;
 
 /// Two places and what is to be done between them.
 pub struct Job {
@@ -28,146 +36,231 @@ pub struct Job {
     pub provenance: bool,
     /// Look for what refers to the source, and say that it is not carried over.
     pub referrers: bool,
+    /// Ask the destination for every blob of what it holds, and send those that it lacks.
+    pub recheck: bool,
     /// How many blobs stream at once.
     pub streams: usize,
     /// Counters.
     pub stats: Arc<Stats>,
 }
 
+/// What was read at the start.
+struct Start {
+    source: Manifest,
+    /// The platform for which an index lists the source, if it was chosen from one.
+    listed: Option<Platform>,
+    /// What the destination's name stands for.
+    current: Option<Manifest>,
+    reader: Arc<Reader>,
+    destination: Arc<Destination>,
+}
+
+/// The planned image.
+struct Plan {
+    root: Root,
+    overlay: Arc<Overlay>,
+    copier: Copier,
+    /// Whether the destination's image is the planned one.
+    is_current: bool,
+}
+
 impl Job {
     /// Does the job. On failure nothing is tagged, and open uploads are cancelled.
     pub async fn run(&self) -> Result<Report> {
-        let outcome = self.attempt().await;
+        let outcome = self.attempts().await;
         self.sink.release().await;
         outcome
     }
 
-    async fn attempt(&self) -> Result<Report> {
+    async fn attempts(&self) -> Result<Report> {
         if self.provenance && !self.sink.takes_referrers() {
             return Err(Error::usage("the destination cannot hold a statement beside the image")
                 .hint("--provenance is for registries and oci: directories"));
         }
-        let reader = Reader::new(self.source.clone());
-        let (source, current) = self.read(&reader).await?;
-        if let Some(report) = self.nothing_to_do(&source, current.as_ref()).filter(|_| !self.provenance) {
-            return Ok(report);
-        }
-        let copier = self.copier();
-        if let Some(current) = &current {
-            copier.knows(current.blobs().into_iter().chain(current.children()).map(|d| d.digest.clone()));
-        }
-        // Where the destination may be up to date and only the configs can tell, nothing is begun before.
-        let hold = current.as_ref().is_some_and(|current| self.may_be_done(&source, current));
-        let root = plan::Planner::new(self, &reader, &copier, hold).root(source.clone()).await?;
-        let mut report = if current.is_some_and(|c| c.digest == root.manifest().digest) {
-            Report::new(&source, &root, None)
-        } else {
-            let digest = push::push(&copier, &*self.sink, &root).await?;
-            Report::new(&source, &root, Some(digest))
-        };
-        if self.referrers {
-            report.notes.extend(self.referrers_of(&source, &report).await?);
-        }
-        if let Task::Wrap(wrap) = &self.task
-            && self.provenance
-            && report.action != Action::Skipped
-        {
-            let statement = provenance::push(&*self.sink, wrap, &report, root.manifest()).await?;
-            report.notes.push(format!("provenance: {statement}"));
-        }
-        Ok(report)
-    }
-
-    /// Signatures and statements are about the source, and stay with it: those of the image, and of the images in it
-    /// that have become others.
-    async fn referrers_of(&self, source: &Manifest, report: &Report) -> Result<Vec<String>> {
-        let images = report.platforms.iter().filter(|image| image.digest != image.source_digest);
-        let mut subjects: Vec<(String, &Digest)> = vec![("the source".into(), &source.digest)];
-        for image in images {
-            if subjects.iter().all(|subject| *subject.1 != image.source_digest) {
-                let platform = image.platform.as_ref().map(ToString::to_string).unwrap_or_default();
-                subjects.push((format!("the source's image for {platform}"), &image.source_digest));
+        for _ in 0..=OVER {
+            if let Some(report) = self.attempt().await? {
+                return Ok(report);
             }
         }
-        let asking = subjects.into_iter().map(|(name, digest)| async move {
-            let found = self.source.referrers(digest).await?;
-            let note = format!(
-                "what refers to {name} is about it alone and is not carried over: {}",
-                found.iter().map(ToString::to_string).collect::<Vec<_>>().join(", ")
-            );
-            Result::<_>::Ok((!found.is_empty()).then_some(note))
-        });
-        let notes = try_join_all(asking).await?;
-        Ok(notes.into_iter().flatten().collect())
+        Err(Error::network("the tag was moved by somebody else, each time before this run could move it")
+            .hint("nothing was tagged; run it again when the other has finished"))
     }
 
-    /// What [`Job::run`] would do, without doing any of it.
-    pub async fn dry_run(&self) -> Result<(Report, Vec<report::Change>)> {
-        let reader = Reader::new(self.source.clone());
-        let (source, current) = self.read(&reader).await?;
-        if let Some(report) = self.nothing_to_do(&source, current.as_ref()) {
-            return Ok((report, Vec::new()));
+    /// `None` if the tag was moved by somebody else meanwhile.
+    async fn attempt(&self) -> Result<Option<Report>> {
+        let start = self.start().await?;
+        if let Some(report) = self.nothing_to_do(&start).await?.filter(|_| !self.provenance) {
+            return Ok(Some(report));
         }
-        let copier = self.copier();
-        let root = plan::Planner::new(self, &reader, &copier, true).root(source.clone()).await?;
-        let same = current.is_some_and(|c| c.digest == root.manifest().digest);
-        let changes = if same { Vec::new() } else { report::changes(&root, &copier) };
-        Ok((Report::new(&source, &root, None), changes))
+        let mut plan = self.plan(&start, true).await?;
+        let mut delivery = None;
+        if let Some(current) = start.current.as_ref().filter(|_| plan.is_current) {
+            if self.is_whole(&start, current).await? {
+                delivery = Some(Delivery::Held);
+            } else {
+                plan = self.plan(&start, false).await?;
+            }
+        }
+        let delivery = match delivery {
+            Some(delivery) => delivery,
+            None => match self.push(&start, &plan).await? {
+                Some(delivery) => delivery,
+                None => return Ok(None),
+            },
+        };
+        let mut report = Report::new(&plan.root, &delivery);
+        self.afterwards(&plan, &mut report).await;
+        Ok(Some(report))
     }
 
-    fn copier(&self) -> Copier {
-        Copier::new(self.source.clone(), self.sink.clone(), self.streams, self.stats.clone())
-    }
-
-    async fn read(&self, reader: &Reader) -> Result<(Manifest, Option<Manifest>)> {
+    async fn start(&self) -> Result<Start> {
+        let reader = Arc::new(Reader::new(self.source.clone()));
+        let destination = Arc::new(Destination::new(self.sink.clone(), &reader));
         if self.in_place {
             let source = self.source.manifest().await?;
-            return Ok((source.clone(), Some(source)));
+            return Ok(Start { current: Some(source.clone()), source, listed: None, reader, destination });
         }
         let (source, current) = tokio::join!(self.source.manifest(), self.sink.current());
         // What the source lacks matters more than what the destination answers.
-        Ok((self.fitting(source?, reader).await?, current?))
+        let (source, listed) = self.fitting(source?, &reader).await?;
+        Ok(Start { source, listed, current: current?, reader, destination })
     }
 
     /// The image itself, where the destination takes no index.
-    async fn fitting(&self, source: Manifest, reader: &Reader) -> Result<Manifest> {
+    async fn fitting(&self, source: Manifest, reader: &Reader) -> Result<(Manifest, Option<Platform>)> {
         if self.sink.takes_indexes() || !matches!(source.content, Content::Index { .. }) {
-            return Ok(source);
+            return Ok((source, None));
         }
         let image = select::one(reader, &source, self.task.platforms()).await?;
-        reader.child(&image).await.map(|manifest| manifest.as_ref().clone())
+        let manifest = reader.child(&image).await?.as_ref().clone();
+        Ok((manifest, image.platform))
     }
 
-    /// The answer that two requests give: as far as manifests tell, the destination is what wrap makes of the source.
-    fn nothing_to_do(&self, source: &Manifest, current: Option<&Manifest>) -> Option<Report> {
-        let (Task::Wrap(wrap), Some(current)) = (&self.task, current) else { return None };
-        let (recorded_source, recipe) = record::annotated(current)?;
-        let is_index = matches!(current.content, Content::Index { .. });
-        let same_recipe = match is_index {
-            true => wrap.index_recipe() == recipe,
-            false => wrap.recipes().any(|r| r == recipe),
+    /// The report, if the destination is what wrap makes of the source and has all of it. What it lacks is found out
+    /// later once more, by the plan.
+    async fn nothing_to_do(&self, start: &Start) -> Result<Option<Report>> {
+        let (Task::Wrap(wrap), Some(current)) = (&self.task, &start.current) else { return Ok(None) };
+        let copier = self.copier(start, true);
+        let standing = Standing {
+            task: &self.task,
+            wrap,
+            reader: &start.reader,
+            copier: &copier,
+            destination: &start.destination,
         };
-        let added_by_us = match &current.content {
-            Content::Image { layers, .. } if wrap.policy.path == DEFAULT_PATH => {
-                layers.last().is_some_and(|last| wrap.may_have_added(&last.digest))
-            }
-            _ => true,
-        };
-        let same_source = current.digest == source.digest
-            || (recorded_source == source.digest && repeat::may_be(source, &recipe, current));
-        (same_recipe && added_by_us && same_source).then(|| Report::up_to_date(source, current))
+        match standing.up_to_date(&start.source, current).await? {
+            Some(report) if self.is_whole(start, current).await? => Ok(Some(report)),
+            _ => Ok(None),
+        }
     }
 
+    /// Whether the destination has all of its image. A registry is asked for the children of an index, and for every
+    /// blob only if the user wants that, or if a single image comes from a source that costs no requests; so that
+    /// nothing to do is two requests between registries.
+    async fn is_whole(&self, start: &Start, current: &Manifest) -> Result<bool> {
+        let is_image = !matches!(start.source.content, Content::Index { .. });
+        let is_cheap = self.sink.is_local() || (is_image && self.source.is_local());
+        let depth = if self.recheck || is_cheap { Depth::Blobs } else { Depth::Children };
+        start.destination.is_whole(current, depth).await
+    }
+
+    fn copier(&self, start: &Start, believes: bool) -> Copier {
+        let (source, sink, stats) = (self.source.clone(), self.sink.clone(), self.stats.clone());
+        let (destination, believes) = (start.destination.clone(), believes && !self.recheck);
+        let copier = Copier::new(source, sink, destination, self.streams, believes, stats);
+        if let Some(current) = &start.current {
+            copier.claim(current.blobs().into_iter().chain(current.children()).map(|d| d.digest.clone()));
+        }
+        copier
+    }
+
+    /// Plans the result, and begins to move what it needs unless the destination may have it all.
+    async fn plan(&self, start: &Start, believes: bool) -> Result<Plan> {
+        let hold = start.current.as_ref().is_some_and(|current| self.may_be_done(&start.source, current));
+        self.plan_with(start, self.copier(start, believes), hold && believes).await
+    }
+
+    async fn plan_with(&self, start: &Start, copier: Copier, hold: bool) -> Result<Plan> {
+        let planner = Planner::new(&self.task, &start.reader, &copier, self.streams, hold);
+        let root = planner.root(start.source.clone(), start.listed.as_ref()).await?;
+        let overlay = Arc::new(Overlay::new(&root, self.source.clone()));
+        let is_current = start.current.as_ref().is_some_and(|c| c.digest == root.output().digest);
+        Ok(Plan { root, overlay, copier, is_current })
+    }
+
+    /// If only the configs can tell whether the destination is up to date, no transfer is started before.
     fn may_be_done(&self, source: &Manifest, current: &Manifest) -> bool {
         match &self.task {
-            // In place it tells nothing that both are the same; the layer on top does.
+            // In place, equal digests prove nothing; a layer of ours on top does.
             Task::Wrap(wrap) if self.in_place => match &source.content {
                 Content::Image { layers, .. } => {
                     layers.last().is_some_and(|last| wrap.may_have_added(&last.digest))
                 }
                 _ => false,
             },
-            _ => current.digest == source.digest || record::annotated(current).is_none(),
+            Task::Wrap(_) => current.digest == source.digest,
+            Task::Unwrap => true,
         }
+    }
+
+    /// Copies the planned image. `None` if somebody else moved the tag meanwhile.
+    async fn push(&self, start: &Start, plan: &Plan) -> Result<Option<Delivery>> {
+        let push = Push::new(&plan.overlay, &plan.copier, &*self.sink);
+        push.parts().await?;
+        // Nobody's push is undone unseen: in place what was read has to be what is replaced.
+        if self.in_place
+            && let Some(now) = self.sink.tag_digest().await?
+            && now != start.source.digest
+        {
+            return Ok(None);
+        }
+        let digest = push.tag().await?;
+        Ok(Some(if plan.is_current { Delivery::Repaired(digest) } else { Delivery::Written(digest) }))
+    }
+
+    /// What does not decide whether the run succeeded.
+    async fn afterwards(&self, plan: &Plan, report: &mut Report) {
+        if self.referrers {
+            let found = referrers::of_source(&*self.source, report).await;
+            let (notes, warnings) = found;
+            report.notes.extend(notes);
+            report.warnings.extend(warnings);
+        }
+        let Task::Wrap(wrap) = &self.task else { return };
+        if self.provenance && report.action != Action::Skipped {
+            match provenance::push(&*self.sink, wrap, report, plan.root.output()).await {
+                Ok(digest) => report.provenance = Some(digest),
+                Err(error) => {
+                    let error = error.context("the image was written, but not the statement about it");
+                    let hint = error.hint_text().map(String::from);
+                    let failure = Error::new(Kind::Network, error.to_string());
+                    report.warnings.push(error.to_string());
+                    report.failure = Some(match hint {
+                        Some(hint) => failure.hint(hint),
+                        None => failure,
+                    });
+                }
+            }
+        }
+    }
+
+    /// What [`Job::run`] would do, without doing any of it.
+    pub async fn dry_run(&self) -> Result<(Report, Changes)> {
+        let start = self.start().await?;
+        if let Some(report) = self.nothing_to_do(&start).await? {
+            return Ok((report, Changes::default()));
+        }
+        let plan = self.plan_with(&start, self.copier(&start, true), true).await?;
+        if let Some(current) = start.current.as_ref().filter(|_| plan.is_current)
+            && self.is_whole(&start, current).await?
+        {
+            return Ok((Report::new(&plan.root, &Delivery::Held), Changes::default()));
+        }
+        let Plan { root, overlay, copier, .. } = &plan;
+        let creates = start.current.is_none();
+        let changes = changes::changes(root, overlay, copier, &start.destination, creates)
+            .await
+            .context(|| "a dry run")?;
+        Ok((Report::new(root, &Delivery::Pending), changes))
     }
 }

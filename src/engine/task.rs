@@ -32,6 +32,14 @@ impl Task {
             Task::Unwrap => &[],
         }
     }
+
+    /// Whether an image that cannot be rewritten is an error in an index, too: it was asked for.
+    pub(super) fn is_strict(&self) -> bool {
+        match self {
+            Task::Wrap(wrap) => wrap.strict || !wrap.platforms.is_empty(),
+            Task::Unwrap => false,
+        }
+    }
 }
 
 /// The choices of a wrap.
@@ -47,6 +55,8 @@ pub struct Wrap {
     pub platforms: Vec<Platform>,
     /// Replace a file that the image has where the reaper goes.
     pub replace: bool,
+    /// An image of an index that cannot be wrapped is an error, and not carried over.
+    pub strict: bool,
 }
 
 impl Wrap {

@@ -1,85 +1,142 @@
 //! What will be at the destination: manifests, and what becomes of those they point to.
 
 use crate::image::{Descriptor, Digest, Manifest, Platform};
-use crate::rewrite::Rewritten;
-use crate::rewrite::index::Replaced;
+use crate::rewrite::Outcome;
+use crate::rewrite::index::{History, Replaced};
 use bytes::Bytes;
 
-/// A manifest that will be at the destination.
-pub enum Node {
-    /// An image, rewritten or not.
+/// The manifest that the tag will point to.
+pub enum Root {
+    /// An image.
     Image(Box<ImageNode>),
     /// An index.
-    Index(IndexNode),
-    /// Something that is taken along as it is.
-    Carried(Carried),
+    Index(Box<IndexNode>),
+}
+
+/// A manifest below the root.
+pub enum Node {
+    /// An image that was looked into.
+    Image(Box<ImageNode>),
+    /// An index.
+    Index(Box<IndexNode>),
+    /// Something that is carried over as it is.
+    Carried(Box<Carried>),
 }
 
 /// An image.
 pub struct ImageNode {
+    /// What it runs on, where that is known.
     pub platform: Option<Platform>,
-    pub source: Digest,
-    /// The config it came with.
+    /// The manifest that was read.
+    pub input: Manifest,
+    /// The config that was read.
     pub config: Bytes,
-    pub rewritten: Rewritten,
+    /// What became of it.
+    pub outcome: Outcome,
+    /// What the user should know besides.
+    pub notes: Vec<String>,
 }
 
 /// An index.
 pub struct IndexNode {
-    pub manifest: Manifest,
-    pub source: Digest,
+    /// What it is now and was before any wrap.
+    pub history: History,
+    /// What it will be.
+    pub output: Manifest,
+    /// The children that are kept.
     pub children: Vec<Child>,
+    /// What the user should know.
     pub notes: Vec<String>,
-    /// How many children are left out now, here and below.
+    /// Children dropped in this run, nested ones included.
     pub dropped: usize,
-    /// The index before any wrap.
-    pub base: Manifest,
-    /// Whether some of it was not looked into, so that `base` is not all of what it was.
+    /// True if some children were not looked into, so that the history does not know what they were.
     pub is_part: bool,
-    /// The digest of what it was.
-    pub origin: Digest,
 }
 
-/// A child, at its position in the source.
+/// A child, at its position in the index that was read.
 pub struct Child {
+    /// The position.
     pub position: usize,
+    /// As the index that was read lists it.
     pub descriptor: Descriptor,
-    /// What the index will call it.
+    /// Digest under which the result lists it.
     pub digest: Digest,
+    /// What it will be.
     pub node: Node,
 }
 
 /// Something that is not rewritten.
 pub struct Carried {
+    /// As the index above lists it.
     pub descriptor: Descriptor,
-    pub platform: Option<Platform>,
+    /// Why it is not rewritten.
     pub reason: String,
-    /// `None` where the destination has it already, and where it is no manifest.
-    pub manifest: Option<Manifest>,
-    /// What is below it, where it is an index.
-    pub children: Vec<Carried>,
+    /// What there is to write.
+    pub content: CarriedContent,
+}
+
+/// What there is to write of something that is carried over.
+pub enum CarriedContent {
+    /// Nothing: the destination was asked, and has it.
+    AtDestination,
+    /// A blob: it is no manifest of any kind.
+    Blob,
+    /// A manifest, and what is below it if it is an index.
+    Manifest(Manifest, Vec<Carried>),
+}
+
+impl ImageNode {
+    /// The manifest that will be written.
+    pub fn output(&self) -> &Manifest {
+        self.outcome.manifest().unwrap_or(&self.input)
+    }
+}
+
+impl Root {
+    /// The manifest that was read.
+    pub fn input(&self) -> &Manifest {
+        match self {
+            Root::Image(image) => &image.input,
+            Root::Index(index) => &index.history.input,
+        }
+    }
+
+    /// The manifest that the tag will point to.
+    pub fn output(&self) -> &Manifest {
+        match self {
+            Root::Image(image) => image.output(),
+            Root::Index(index) => &index.output,
+        }
+    }
+
+    /// The digest of what it was before any wrap.
+    pub fn origin(&self) -> &Digest {
+        match self {
+            Root::Image(image) => {
+                image.outcome.original().map_or(&image.input.digest, |original| &original.manifest.digest)
+            }
+            Root::Index(index) => &index.history.source,
+        }
+    }
 }
 
 impl Child {
     /// What takes its place in the index as it was before any wrap.
-    pub fn replaced(&self, base: &Manifest) -> Option<Replaced> {
-        let before = base.children().get(self.position)?;
-        let new = match &self.node {
-            Node::Carried(_) => return None,
-            node => node.manifest(),
-        };
+    pub fn replaced(&self, original: &Manifest) -> Option<Replaced> {
+        let before = original.children().get(self.position)?;
+        let new = self.node.output()?;
         let is_other = before.digest != new.digest && !before.digest.matches(&new.bytes);
         is_other.then(|| Replaced { position: self.position, manifest: new.clone() })
     }
 }
 
 impl Node {
-    /// The manifest that will be written. A carried one at the root cannot be.
-    pub fn manifest(&self) -> &Manifest {
+    /// The manifest that will be written, where this program has a say in it.
+    fn output(&self) -> Option<&Manifest> {
         match self {
-            Node::Image(image) => &image.rewritten.manifest,
-            Node::Index(index) => &index.manifest,
-            Node::Carried(_) => unreachable!("the root is read, not carried"),
+            Node::Image(image) => Some(image.output()),
+            Node::Index(index) => Some(&index.output),
+            Node::Carried(_) => None,
         }
     }
 
@@ -92,22 +149,24 @@ impl Node {
     }
 
     /// The manifest as it was before any wrap, where that is another than the one read.
-    pub fn original(&self) -> Option<Manifest> {
+    pub fn original(&self) -> Option<&Manifest> {
         match self {
-            Node::Image(image) => image.rewritten.original.as_ref().map(|o| o.manifest.clone()),
-            Node::Index(index) => (index.base.digest != index.source).then(|| index.base.clone()),
+            Node::Image(image) => image.outcome.original().map(|original| &original.manifest),
+            Node::Index(index) => {
+                let history = &index.history;
+                Some(&history.original).filter(|original| original.digest != history.input.digest)
+            }
             Node::Carried(_) => None,
         }
     }
 
     /// The manifest in place of the one read, where it is another.
     pub fn replacement(&self) -> Option<&Manifest> {
-        match self {
-            Node::Image(image) if image.rewritten.manifest.digest != image.source => {
-                Some(&image.rewritten.manifest)
-            }
-            Node::Index(index) if index.manifest.digest != index.source => Some(&index.manifest),
-            _ => None,
-        }
+        let (input, output) = match self {
+            Node::Image(image) => (&image.input, image.output()),
+            Node::Index(index) => (&index.history.input, &index.output),
+            Node::Carried(_) => return None,
+        };
+        Some(output).filter(|output| output.digest != input.digest)
     }
 }

@@ -115,6 +115,13 @@ pub enum Content {
         /// What it is made of.
         blobs: Vec<Descriptor>,
     },
+    /// Something that is not understood and can only be carried over.
+    Opaque {
+        /// Why.
+        why: Error,
+        /// What it is made of, as far as it says so in the usual way.
+        blobs: Vec<Descriptor>,
+    },
 }
 
 /// A manifest or an index, as it was read.
@@ -248,6 +255,23 @@ impl Manifest {
         Ok(Manifest { bytes, media_type, digest, content, annotations })
     }
 
+    /// A manifest that [`Manifest::parse`] refused: bytes to be carried over, and what they plainly point to.
+    pub fn opaque(bytes: Bytes, media_type: &str, why: Error) -> Self {
+        #[derive(Deserialize, Default)]
+        #[serde(default)]
+        struct Parts {
+            config: Option<serde_json::Value>,
+            layers: Vec<serde_json::Value>,
+            blobs: Vec<serde_json::Value>,
+        }
+        let parts: Parts = serde_json::from_slice(&bytes).unwrap_or_default();
+        let all = parts.config.into_iter().chain(parts.layers).chain(parts.blobs);
+        let blobs = all.filter_map(|part| serde_json::from_value::<Descriptor>(part).ok()).collect();
+        let digest = Digest::sha256(&bytes);
+        let content = Content::Opaque { why, blobs };
+        Manifest { bytes, media_type: media_type.into(), digest, content, annotations: BTreeMap::new() }
+    }
+
     /// The family of media types it belongs to.
     pub fn family(&self) -> Family {
         match self.media_type.as_str() {
@@ -268,7 +292,7 @@ impl Manifest {
     pub fn blobs(&self) -> Vec<&Descriptor> {
         match &self.content {
             Content::Image { config, layers } => std::iter::once(config.as_ref()).chain(layers).collect(),
-            Content::Artifact { blobs, .. } => blobs.iter().collect(),
+            Content::Artifact { blobs, .. } | Content::Opaque { blobs, .. } => blobs.iter().collect(),
             Content::Index { .. } => Vec::new(),
         }
     }
@@ -279,7 +303,7 @@ impl Manifest {
         let (config, layers) = match &self.content {
             Content::Artifact { kind, .. } => return kind,
             Content::Image { config, layers } => (config, layers),
-            Content::Index { .. } => return &self.media_type,
+            Content::Index { .. } | Content::Opaque { .. } => return &self.media_type,
         };
         let config = config.media_type.as_str();
         let says_nothing =

@@ -1,6 +1,7 @@
 //! How an image starts, and who reaps in it. Pure: config in, answer out.
 
 use crate::image::{Digest, ImageConfig, Platform};
+use crate::read::machine;
 use crate::reapers::Reapers;
 use crate::rewrite::record::{self, Record};
 use crate::rewrite::{Image, known_inits};
@@ -76,8 +77,8 @@ pub struct Findings {
     pub stop_signal: Option<String>,
 }
 
-/// Looks at an image.
-pub fn inspect(image: &Image, reapers: &Reapers) -> Findings {
+/// Looks at an image. `listed` is the platform for which an index lists it.
+pub fn inspect(image: &Image, listed: Option<&Platform>, reapers: &Reapers) -> Findings {
     let config = &image.config;
     let record = image.original().map(|o| o.record);
     let command = command_line(config);
@@ -87,12 +88,12 @@ pub fn inspect(image: &Image, reapers: &Reapers) -> Findings {
         None => Pid1::Nothing,
         Some(_) if record.is_some() => Pid1::Reaper,
         Some(_) if inherited => Pid1::Inherited,
-        Some(_) => known_inits::known_init(&command).map_or_else(|| plain(&command), Pid1::Init),
+        Some(_) => known_inits::of(config).map_or_else(|| plain(&command), |init| Pid1::Init(init.what)),
     };
     let reaper_version =
         record.as_ref().and_then(|r| reapers.all().find(|known| known.digest == r.reaper)?.version());
     Findings {
-        platform: config.platform.canonical(),
+        platform: machine::stated(image, listed).unwrap_or_else(|| config.platform.canonical()),
         digest: image.manifest.digest.clone(),
         command,
         pid1,

@@ -25,33 +25,77 @@ pub async fn parents(
     path: &ImagePath,
     replace: bool,
 ) -> Result<Vec<Directory>> {
-    let Content::Image { layers, .. } = &manifest.content else { return Ok(Vec::new()) };
-    let mut survey = Survey::new(path);
+    let hint = "only the default --path needs no look into the layers";
+    let survey =
+        walk(source, manifest, Survey::new(path), hint).await.context(|| format!("looking for {path}"))?;
+    survey.parents(replace)
+}
+
+/// A member of a layer, in the order of the layer.
+pub struct Member<'a> {
+    /// Its name as it is written.
+    pub name: &'a str,
+    /// What it is.
+    pub kind: Kind,
+    /// Where a hard link points.
+    pub hard_link: Option<String>,
+    /// Permission bits.
+    pub mode: u32,
+    /// Its content.
+    pub content: &'a mut dyn Read,
+}
+
+/// Somebody who looks at the layers of an image, from the highest down.
+pub trait Visitor: Send + Sized + 'static {
+    /// A member of the layer at hand.
+    fn member(&mut self, member: Member<'_>) -> std::io::Result<()>;
+
+    /// The layer at hand has ended. Returns whether lower ones are still needed.
+    fn end_of_layer(&mut self) -> bool;
+}
+
+impl Visitor for Survey {
+    fn member(&mut self, member: Member<'_>) -> std::io::Result<()> {
+        Survey::member(self, member.name, &member.kind);
+        Ok(())
+    }
+
+    fn end_of_layer(&mut self) -> bool {
+        Survey::end_of_layer(self)
+    }
+}
+
+/// Shows the layers to a visitor, as far as it wants to see them. `hint` is what to do about a layer that is elsewhere.
+pub async fn walk<V: Visitor>(
+    source: &dyn Source,
+    manifest: &Manifest,
+    mut visitor: V,
+    hint: &str,
+) -> Result<V> {
+    let Content::Image { layers, .. } = &manifest.content else { return Ok(visitor) };
     for layer in layers.iter().rev() {
         if layer.is_foreign() {
             return Err(Error::unsupported(format!(
                 "the layer {} is foreign and cannot be read",
                 layer.digest
             ))
-            .hint("only the default --path needs no look into the layers"));
+            .hint(hint));
         }
-        survey = read(source, layer, survey)
-            .await
-            .context(|| format!("looking for {path} in the layer {}", layer.digest))?;
-        if !survey.end_of_layer() {
+        visitor = read(source, layer, visitor).await.context(|| format!("the layer {}", layer.digest))?;
+        if !visitor.end_of_layer() {
             break;
         }
     }
-    survey.parents(replace)
+    Ok(visitor)
 }
 
 /// One layer: its bytes arrive here, and are decompressed on a thread.
-async fn read(source: &dyn Source, layer: &Descriptor, survey: Survey) -> Result<Survey> {
+async fn read<V: Visitor>(source: &dyn Source, layer: &Descriptor, visitor: V) -> Result<V> {
     let stream = verified(source.blob(layer).await?, layer);
     let (sender, receiver) = mpsc::channel(4);
     let limit = layer.size.saturating_mul(MAX_GROWTH).max(ALWAYS_READ);
     let reading =
-        tokio::task::spawn_blocking(move || members(Pipe { receiver, piece: Bytes::new() }, limit, survey));
+        tokio::task::spawn_blocking(move || members(Pipe { receiver, piece: Bytes::new() }, limit, visitor));
     feed(stream, sender).await?;
     reading.await.map_err(|e| Error::other(format!("reading a layer ended early: {e}")))?
 }
@@ -84,8 +128,8 @@ impl Read for Pipe {
     }
 }
 
-/// Notes what a layer holds, as far as `limit` bytes of tar.
-pub fn members(layer: impl Read + 'static, limit: u64, mut survey: Survey) -> Result<Survey> {
+/// Shows what a layer holds, as far as `limit` bytes of tar.
+pub fn members<V: Visitor>(layer: impl Read + 'static, limit: u64, mut visitor: V) -> Result<V> {
     let malformed = |e: std::io::Error| Error::unsupported(format!("the layer is malformed: {e}"));
     let (_, tar) = decompress(layer).context(|| "the layer")?;
     let tar = Bounded::new(tar, limit, "it grows more than a thousandfold when it is decompressed");
@@ -98,21 +142,23 @@ pub fn members(layer: impl Read + 'static, limit: u64, mut survey: Survey) -> Re
         let mut entry = entry.map_err(malformed)?;
         limit.within_member();
         let name = String::from_utf8_lossy(&entry.path_bytes()).into_owned();
-        let header = entry.header();
+        let header = entry.header().clone();
+        let link = String::from_utf8_lossy(&entry.link_name_bytes().unwrap_or_default()).into_owned();
         let kind = match header.entry_type() {
-            tar::EntryType::Directory => Kind::Directory(attributes(header).map_err(malformed)?),
-            tar::EntryType::Symlink => {
-                Kind::Link(String::from_utf8_lossy(&entry.link_name_bytes().unwrap_or_default()).into_owned())
-            }
+            tar::EntryType::Directory => Kind::Directory(attributes(&header).map_err(malformed)?),
+            tar::EntryType::Symlink => Kind::Link(link.clone()),
             _ => Kind::Other,
         };
-        survey.member(&name, &kind);
+        let hard_link = (header.entry_type() == tar::EntryType::Link).then_some(link);
+        let mode = header.mode().unwrap_or(0);
+        let member = Member { name: &name, kind, hard_link, mode, content: &mut entry };
+        visitor.member(member).map_err(malformed)?;
         std::io::copy(&mut entry, &mut std::io::sink()).map_err(malformed)?;
     }
     limit.within_member();
     // What follows the archive's end is read too, so that the sender is not left waiting.
     std::io::copy(&mut tar, &mut std::io::sink()).map_err(malformed)?;
-    Ok(survey)
+    Ok(visitor)
 }
 
 /// What a tar says of a directory. A field that was left blank is 0, as it is to engines.

@@ -1,7 +1,7 @@
 //! Manifests and configs, read whole and verified, and each of them once.
 
 use crate::error::{Context, Error, Kind, Result};
-use crate::image::{Content, Descriptor, Digest, MAX_CONFIG, Manifest};
+use crate::image::{Content, Descriptor, Digest, MAX_CONFIG, Manifest, Platform};
 use crate::rewrite::{Image, Read};
 use crate::transport::Source;
 use crate::transport::checked::{read_whole, verified};
@@ -117,49 +117,72 @@ impl Reader {
         depth: usize,
     ) -> BoxFuture<'a, Result<Tree>> {
         async move {
-            let descriptor = match &manifest.content {
-                Content::Index { .. } => {
-                    limits.enter(&manifest, depth)?;
-                    let chosen = manifest.children().iter().enumerate().filter(|(_, child)| wanted(child));
-                    let below = chosen.map(|(position, child)| async move {
-                        let here = || format!("the child {}", child.digest);
-                        let manifest = self.child(child).await.context(here)?;
-                        let tree = self.subtree(manifest.as_ref().clone(), wanted, limits, depth + 1).await;
-                        tree.context(here).map(|tree| (position, tree))
-                    });
-                    let below = try_join_all(below).await?;
-                    return Ok(Tree::Index(manifest, below));
-                }
-                Content::Artifact { .. } => return Ok(Tree::Other),
-                Content::Image { config, .. } => config.as_ref().clone(),
-            };
-            let config = self.config(&descriptor).await?;
-            Ok(match Image::read(manifest, config, self.source.keeps_manifests())? {
-                Read::Image(image) => Tree::Image(image),
-                Read::Artifact(_) => Tree::Other,
-            })
+            if !matches!(manifest.content, Content::Index { .. }) {
+                return self.image(manifest).await;
+            }
+            limits.enter(&manifest, depth)?;
+            let chosen = manifest.children().iter().enumerate().filter(|(_, child)| wanted(child));
+            let below = chosen.map(|(position, child)| async move {
+                let tree = self.branch(child, wanted, limits, depth + 1).await;
+                tree.context(|| format!("the child {}", child.digest)).map(|tree| (position, tree))
+            });
+            let below = try_join_all(below).await?;
+            Ok(Tree::Index(manifest, below))
         }
         .boxed()
+    }
+
+    /// A child. An image that is not sound is not in the way of the others.
+    async fn branch(
+        &self,
+        child: &Descriptor,
+        wanted: &(dyn Fn(&Descriptor) -> bool + Sync),
+        limits: &Limits,
+        depth: usize,
+    ) -> Result<Tree> {
+        let manifest = self.child(child).await?.as_ref().clone();
+        if matches!(manifest.content, Content::Index { .. }) {
+            return self.subtree(manifest, wanted, limits, depth).await;
+        }
+        match self.image(manifest).await {
+            Ok(Tree::Image(image, _)) => Ok(Tree::Image(image, child.platform.clone())),
+            Err(error) if error.kind() == Kind::Unsupported => Ok(Tree::Other(error.to_string())),
+            other => other,
+        }
+    }
+
+    async fn image(&self, manifest: Manifest) -> Result<Tree> {
+        let descriptor = match &manifest.content {
+            Content::Image { config, .. } => config.as_ref().clone(),
+            Content::Artifact { kind, .. } => return Ok(Tree::Other(kind.clone())),
+            Content::Opaque { why, .. } => return Err(why.clone()),
+            Content::Index { .. } => return Err(Error::other("an index was taken for an image")),
+        };
+        let config = self.config(&descriptor).await?;
+        Ok(match Image::read(manifest, config, self.source.keeps_manifests())? {
+            Read::Image(image) => Tree::Image(image, None),
+            Read::Artifact(kind) => Tree::Other(kind),
+        })
     }
 }
 
 /// A manifest and what is below it.
 pub enum Tree {
-    /// An image.
-    Image(Box<Image>),
+    /// An image, and the platform for which an index lists it.
+    Image(Box<Image>, Option<Platform>),
     /// An index, and those of its children that were wanted, by position.
     Index(Manifest, Vec<(usize, Tree)>),
-    /// Something else.
-    Other,
+    /// Something else, or an image that is not sound: what it is, or what is wrong with it.
+    Other(String),
 }
 
 impl Tree {
-    /// The images in it, in their order.
-    pub fn images(self) -> Vec<Image> {
+    /// The images in it, in their order, with the platforms for which indexes list them.
+    pub fn images(self) -> Vec<(Image, Option<Platform>)> {
         match self {
-            Tree::Image(image) => vec![*image],
+            Tree::Image(image, listed) => vec![(*image, listed)],
             Tree::Index(_, children) => children.into_iter().flat_map(|(_, tree)| tree.images()).collect(),
-            Tree::Other => Vec::new(),
+            Tree::Other(_) => Vec::new(),
         }
     }
 }

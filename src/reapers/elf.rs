@@ -61,6 +61,19 @@ impl Program {
         Ok(Program { architecture, is_static })
     }
 
+    /// Go's name of the architecture that an executable is for, by its first 20 bytes.
+    pub fn machine(head: &[u8]) -> Option<&'static str> {
+        let (class, data) = (*head.get(4)?, *head.get(5)?);
+        if !head.starts_with(b"\x7fELF") || !matches!((class, data), (1 | 2, 1 | 2)) {
+            return None;
+        }
+        let elf = Elf { file: head, wide: class == 2, little: data == 1 };
+        let (kind, machine) = (elf.number(16, 2)?, elf.number(18, 2)?);
+        let is_it =
+            |m: &&(u16, bool, bool, &str)| u64::from(m.0) == machine && m.1 == elf.wide && m.2 == elf.little;
+        MACHINES.iter().find(is_it).filter(|_| matches!(kind, 2 | 3)).map(|m| m.3)
+    }
+
     /// Fails unless `file` can be a reaper on `platform`.
     pub fn check_reaper(file: &[u8], platform: &Platform) -> Result<()> {
         let program = Self::parse(file)?;

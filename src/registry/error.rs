@@ -1,6 +1,7 @@
 //! What a registry's refusal means (OCI distribution specification, "Error Codes").
 
 use super::http::{Answer, FullResponse, place};
+use super::tls;
 use crate::error::{Error, Kind, Retry};
 use reqwest::StatusCode;
 use reqwest::header::{self, HeaderMap};
@@ -64,6 +65,9 @@ impl Refusal {
         let mut refusal = Refusal { status, codes, words, error: Error::other("") };
         let (kind, hint) = refusal.meaning();
         refusal.error = Error::new(kind, message).context(operation).hint(hint);
+        if matches!(status.as_u16(), 400 | 426) && tls::is_refusal_of_plain_http(&refusal.words) {
+            refusal.error = refusal.error.hint(tls::tls_hint(place));
+        }
         if is_transient(status) {
             let after = retry_after(headers, SystemTime::now());
             refusal.error = refusal.error.retryable(Retry::Later { after });
@@ -111,9 +115,6 @@ impl Refusal {
             }
             400 if self.has(&["DIGEST_INVALID", "SIZE_INVALID"]) => {
                 (Kind::Verification, "the bytes were changed on the way to the registry")
-            }
-            400 if self.says(&["https server"]) => {
-                (Kind::Network, "the registry speaks TLS: give --ca-file, or put its CA into certs.d")
             }
             413 => (
                 Kind::Network,

@@ -522,15 +522,18 @@ fn connection_error(error: reqwest::Error, url: &Url) -> Error {
         return Error::other(message);
     }
     let failed = Error::network(format!("{}: {message}", place(url)));
-    if let Some(hint) = tls::explain(&message, url) {
-        let failed = failed.hint(hint);
-        return if message.contains("certificate") { failed } else { failed.retryable(Retry::Once) };
-    }
-    match error.is_connect() {
-        true => failed
+    match tls::explain(&error, url, &place(url)) {
+        Some(tls::Explanation { hint, cause: tls::Cause::Certificate }) => failed.hint(hint),
+        Some(tls::Explanation { hint, cause: tls::Cause::Protocol }) => {
+            failed.hint(hint).retryable(Retry::Once)
+        }
+        Some(tls::Explanation { hint, cause: tls::Cause::Unclear }) => {
+            failed.hint(hint).retryable(Retry::Later { after: None })
+        }
+        None if error.is_connect() => failed
             .hint("check the host's name and the network; --plain-http HOST is for registries without TLS")
             .retryable(Retry::Once),
-        false => failed.retryable(Retry::Later { after: None }),
+        None => failed.retryable(Retry::Later { after: None }),
     }
 }
 

@@ -16,6 +16,7 @@ mod retry;
 mod session;
 mod tls;
 mod token;
+mod trust;
 mod upload;
 
 pub use client::{Client, Options};
@@ -24,4 +25,4 @@ pub use http::Timeouts;
 pub use quirks::Upload;
 pub use repository::Repository;
 pub use retry::Policy;
-pub use tls::{HostOptions, is_loopback};
+pub use tls::{Authority, HostOptions, is_loopback};

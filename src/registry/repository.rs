@@ -200,6 +200,10 @@ impl Source for Repository {
         self.list_referrers(digest).await
     }
 
+    fn is_local(&self) -> bool {
+        false
+    }
+
     fn origin(&self) -> Option<Origin> {
         Some(Origin { store: self.name.host().into(), repository: self.name.repository().into() })
     }
@@ -267,6 +271,30 @@ impl Sink for Repository {
 
     fn origin(&self) -> Option<Origin> {
         Source::origin(self)
+    }
+
+    async fn has(&self, descriptor: &Descriptor) -> Result<bool> {
+        if descriptor.is_manifest() {
+            return self.digest_of(&descriptor.digest.to_string()).await.map(|found| found.is_some());
+        }
+        let mut attempts = self.client.options().retry.at_most(1).start();
+        self.uploads.exists(descriptor, &mut attempts).await
+    }
+
+    async fn tag_digest(&self) -> Result<Option<Digest>> {
+        self.digest_of(&self.name.target()).await
+    }
+
+    fn as_source(self: Arc<Self>) -> Option<Arc<dyn Source>> {
+        Some(self)
+    }
+
+    fn refuses_missing_parts(&self) -> bool {
+        true
+    }
+
+    fn is_local(&self) -> bool {
+        false
     }
 }
 

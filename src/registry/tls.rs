@@ -1,9 +1,14 @@
 //! How a host is reached: TLS by default, plain HTTP on loopback or where the user says so.
 
+use super::trust::{self, Identity, Trust};
 use crate::error::{Error, Result};
 use reqwest::Url;
+use rustls::{AlertDescription, CertificateError};
+use std::convert::Infallible;
+use std::io;
 use std::net::IpAddr;
 use std::path::PathBuf;
+use std::str::FromStr;
 use std::time::Duration;
 
 /// What the user says about hosts. Everything is per host, nothing is global.
@@ -13,8 +18,37 @@ pub struct HostOptions {
     pub plain_http: Vec<String>,
     /// Hosts whose certificate is not checked.
     pub insecure: Vec<String>,
-    /// Further certificate authorities, in PEM.
-    pub ca_file: Option<PathBuf>,
+    /// Further certificates to trust.
+    pub authorities: Vec<Authority>,
+}
+
+/// Certificates to trust, in a PEM file: those of authorities, or a server's own.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Authority {
+    /// The host that they are for; all hosts if `None`.
+    pub host: Option<String>,
+    /// The file.
+    pub file: PathBuf,
+}
+
+impl Authority {
+    fn is_for(&self, host: &str) -> bool {
+        self.host.as_ref().is_none_or(|of| of == host)
+    }
+}
+
+impl FromStr for Authority {
+    type Err = Infallible;
+
+    /// Reads `[HOST=]FILE`. What contains a slash is no host.
+    fn from_str(text: &str) -> Result<Self, Infallible> {
+        Ok(match text.split_once('=') {
+            Some((host, file)) if !host.is_empty() && !host.contains('/') => {
+                Authority { host: Some(host.into()), file: file.into() }
+            }
+            _ => Authority { host: None, file: text.into() },
+        })
+    }
 }
 
 impl HostOptions {
@@ -24,9 +58,11 @@ impl HostOptions {
     }
 }
 
-/// The address of a registry.
+/// The address of a registry. Loopback speaks plain HTTP, unless something speaks of TLS on that very host.
 pub fn base(host: &str, options: &HostOptions) -> Result<Url> {
-    let has_tls = is_named(&options.insecure, host) || certs_dir(host).is_some() || options.ca_file.is_some();
+    let has_tls = is_named(&options.insecure, host)
+        || certs_dir(host).is_some()
+        || options.authorities.iter().any(|given| given.host.as_deref() == Some(host));
     let plain = is_named(&options.plain_http, host) || (is_loopback(host) && !has_tls);
     // Docker Hub's registry has another name than the one in references.
     let address = if host == "docker.io" { "registry-1.docker.io" } else { host };
@@ -35,11 +71,114 @@ pub fn base(host: &str, options: &HostOptions) -> Result<Url> {
         .map_err(|e| Error::usage(format!("invalid registry host {host:?}: {e}")))
 }
 
-/// A hint for a connection that failed for a reason of TLS.
-pub fn explain(message: &str, _url: &Url) -> Option<String> {
-    message
-        .contains("certificate")
-        .then(|| "give the registry's CA with --ca-file or in certs.d, or --insecure HOST".to_owned())
+/// The ways to speak TLS with a host that is not known for it.
+fn ways_to_tls(host: &str) -> String {
+    format!("give its CA with --ca-file {host}=FILE or in certs.d/{host}, or use --insecure {host}")
+}
+
+/// Whether an answer to a request in plain HTTP says that the port is one for TLS: Go's, nginx's, Apache's, Tomcat's
+/// and Jetty's words for it, in lower case.
+pub fn is_refusal_of_plain_http(text: &str) -> bool {
+    ["to an https server", "to https port", "to an ssl-enabled server", "requires tls", "plaintext http"]
+        .iter()
+        .any(|phrase| text.contains(phrase))
+}
+
+/// The hint for a host that [refused plain HTTP](is_refusal_of_plain_http).
+pub fn tls_hint(host: &str) -> String {
+    format!("{host} speaks TLS: {}", ways_to_tls(host))
+}
+
+/// Why a connection failed, where TLS has to do with it.
+#[derive(Debug)]
+pub struct Explanation {
+    /// What the user can do.
+    pub hint: String,
+    /// What is wrong.
+    pub cause: Cause,
+}
+
+/// What is wrong with TLS, and so whether another attempt makes sense.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Cause {
+    /// The certificate of either side: it stays the same.
+    Certificate,
+    /// One side speaks TLS and the other does not, or not the same.
+    Protocol,
+    /// Perhaps the server speaks TLS, perhaps it was only interrupted.
+    Unclear,
+}
+
+/// Explains a failed connection for a reason of TLS, or of its absence. `host` is the name that the user's options go
+/// by.
+pub fn explain(error: &(dyn std::error::Error + 'static), url: &Url, host: &str) -> Option<Explanation> {
+    let causes: Vec<_> = std::iter::successors(Some(error), |e| e.source()).flat_map(inner).collect();
+    if url.scheme() == "http" {
+        return explain_plain(&causes.last()?.to_string(), host);
+    }
+    let plain = Explanation {
+        hint: format!(
+            "{host} does not speak TLS on this port; if it speaks plain HTTP, use --plain-http {host}"
+        ),
+        cause: Cause::Protocol,
+    };
+    if let Some(error) = causes.iter().find_map(|e| e.downcast_ref::<rustls::Error>()) {
+        return Some(match error {
+            rustls::Error::InvalidMessage(_) => plain,
+            rustls::Error::InvalidCertificate(why) => {
+                Explanation { hint: explain_certificate(why, host), cause: Cause::Certificate }
+            }
+            rustls::Error::AlertReceived(AlertDescription::CertificateRequired) => Explanation {
+                hint: format!(
+                    "{host} wants a client certificate: put NAME.cert and NAME.key into certs.d/{host}"
+                ),
+                cause: Cause::Certificate,
+            },
+            _ => Explanation {
+                hint: format!("{host} and this program have no TLS in common: it needs TLS 1.2 or 1.3"),
+                cause: Cause::Protocol,
+            },
+        });
+    }
+    let ended = causes
+        .iter()
+        .filter_map(|e| e.downcast_ref::<io::Error>())
+        .any(|e| e.kind() == io::ErrorKind::UnexpectedEof && e.to_string().contains("handshake"));
+    ended.then_some(plain)
+}
+
+/// What TLS servers do with plain HTTP, where they do not answer it: send an alert, or end the connection.
+fn explain_plain(message: &str, host: &str) -> Option<Explanation> {
+    let cause = match message {
+        m if m.starts_with("invalid HTTP") => Cause::Protocol,
+        m if m.starts_with("connection closed before message completed") => Cause::Unclear,
+        _ => return None,
+    };
+    Some(Explanation { hint: format!("if {host} speaks TLS, {}", ways_to_tls(host)), cause })
+}
+
+/// An error, and those that it carries without calling them its source.
+fn inner<'e>(error: &'e (dyn std::error::Error + 'static)) -> Vec<&'e (dyn std::error::Error + 'static)> {
+    std::iter::successors(Some(error), |e| {
+        e.downcast_ref::<io::Error>().and_then(io::Error::get_ref).map(|carried| carried as _)
+    })
+    .collect()
+}
+
+fn explain_certificate(why: &CertificateError, host: &str) -> String {
+    use CertificateError::*;
+    match why {
+        Expired | ExpiredContext { .. } | NotValidYet | NotValidYetContext { .. } => {
+            format!(
+                "check this machine's clock, and the dates of the certificate; --insecure {host} turns the check off"
+            )
+        }
+        NotValidForName | NotValidForNameContext { .. } => format!(
+            "the certificate has no subjectAltName for {host}: use a name that it has, or make it with one; \
+             --insecure {host} turns the check off"
+        ),
+        _ => ways_to_tls(host),
+    }
 }
 
 fn is_named(list: &[String], host: &str) -> bool {
@@ -48,9 +187,6 @@ fn is_named(list: &[String], host: &str) -> bool {
 
 /// A connection pool for a URL of the host that the user knows as `host`.
 pub fn pool(host: &str, url: &Url, options: &HostOptions, timeout: Duration) -> Result<reqwest::Client> {
-    let plain = url.scheme() == "http";
-    // Once a process; a second call is refused and changes nothing.
-    let _ = rustls::crypto::ring::default_provider().install_default();
     let mut builder = reqwest::Client::builder()
         .user_agent(concat!("reapify/", env!("CARGO_PKG_VERSION")))
         .redirect(reqwest::redirect::Policy::none())
@@ -61,50 +197,37 @@ pub fn pool(host: &str, url: &Url, options: &HostOptions, timeout: Duration) -> 
     if is_loopback(host) {
         builder = builder.no_proxy();
     }
-    if plain {
+    builder = match url.scheme() {
         // Reading the system's certificates takes longer than all else together.
-        return build(builder.tls_certs_only([]));
-    }
-    if is_named(&options.insecure, host) {
-        builder = builder.tls_danger_accept_invalid_certs(true);
-    }
-    let mut authorities = Vec::new();
-    authorities.extend(options.ca_file.clone());
-    if let Some(dir) = certs_dir(host) {
-        let files = files_in(&dir);
-        authorities.extend(files.iter().filter(|f| has_extension(f, "crt")).cloned());
-        for cert in files.iter().filter(|f| has_extension(f, "cert")) {
-            let key = cert.with_extension("key");
-            let mut pem = read(cert)?;
-            pem.push(b'\n');
-            pem.extend(read(&key)?);
-            let identity = reqwest::Identity::from_pem(&pem).map_err(|e| {
-                Error::other(format!("the client certificate {} is malformed: {e}", cert.display()))
-            })?;
-            builder = builder.identity(identity);
+        "http" => {
+            // Once a process; a second call is refused and changes nothing.
+            let _ = rustls::crypto::ring::default_provider().install_default();
+            builder.tls_certs_only([])
         }
-    }
-    let mut certificates = Vec::new();
-    for file in authorities {
-        let bundle = reqwest::Certificate::from_pem_bundle(&read(&file)?).map_err(|e| {
-            Error::other(format!("the certificates in {} are malformed: {e}", file.display()))
-        })?;
-        if bundle.is_empty() {
-            return Err(Error::other(format!("there is no certificate in {}", file.display())));
-        }
-        certificates.extend(bundle);
-    }
-    if !certificates.is_empty() {
-        builder = builder.tls_certs_merge(certificates);
-    }
-    build(builder)
-}
-
-fn build(builder: reqwest::ClientBuilder) -> Result<reqwest::Client> {
+        _ => builder.tls_backend_preconfigured(trust_in(host, options)?),
+    };
     builder.build().map_err(|e| {
         let source = std::error::Error::source(&e).map(|s| format!(": {s}")).unwrap_or_default();
         Error::other(format!("cannot set up HTTP: {e}{source}"))
     })
+}
+
+/// What a host's certificate has to show, and what is shown to the host.
+fn trust_in(host: &str, options: &HostOptions) -> Result<rustls::ClientConfig> {
+    let files = certs_dir(host).map(|dir| files_in(&dir)).unwrap_or_default();
+    let with = |extension| files.iter().filter(move |file| has_extension(file, extension)).cloned();
+    let trust = match is_named(&options.insecure, host) {
+        true => Trust::Anything,
+        false => {
+            let given = options.authorities.iter().filter(|given| given.is_for(host));
+            Trust::System(given.map(|given| given.file.clone()).chain(with("crt")).collect())
+        }
+    };
+    let identity = with("cert").next_back().map(|certificate| {
+        let key = certificate.with_extension("key");
+        Identity { certificate, key }
+    });
+    trust::config(host, trust, identity)
 }
 
 /// Whether a host of a reference is this machine.
@@ -135,10 +258,6 @@ fn files_in(dir: &PathBuf) -> Vec<PathBuf> {
 
 fn has_extension(file: &std::path::Path, extension: &str) -> bool {
     file.extension().is_some_and(|e| e == extension)
-}
-
-fn read(file: &PathBuf) -> Result<Vec<u8>> {
-    std::fs::read(file).map_err(|e| Error::other(format!("cannot read {}: {e}", file.display())))
 }
 
 #[cfg(test)]

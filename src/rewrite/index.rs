@@ -1,7 +1,8 @@
-//! The same for an index: its children's descriptors follow their new manifests, and all else stays.
+//! Wraps and unwraps indexes: the descriptors of the children follow their new manifests, and all else stays.
 
-use super::record::{self, Record};
-use super::{Policy, known_inits};
+use super::known_inits;
+use super::policy::Policy;
+use super::record::{self, Annotations};
 use crate::error::{Error, Result};
 use crate::image::digest::Algorithm;
 use crate::image::json::{Document, Undo, child, quote, to_json};
@@ -26,18 +27,23 @@ struct Undos {
     index: Vec<Undo>,
     /// How many children were left out here and below, so that the source's digest cannot come back.
     dropped: usize,
+    /// The positions of children that wrap left as they were.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    kept: Vec<usize>,
 }
 
-/// An index before it was wrapped.
+/// An index as it was read, and as it was before any wrap.
 #[derive(Debug, Clone)]
-pub struct Base {
-    /// The index.
-    pub manifest: Manifest,
-    /// The digest of the index that was wrapped first.
+pub struct History {
+    /// The index that was read.
+    pub input: Manifest,
+    /// The index without any wrap: its children restored, its record taken out.
+    pub original: Manifest,
+    /// The digest of the index that was wrapped first; that of `original`, unless children were dropped.
     pub source: Digest,
-    /// How many children it and the indexes in it had more.
+    /// How many children that index, and the indexes in it, had more.
     pub dropped: usize,
-    /// Whether there is a record that does not describe this index: it was changed since. It stays where it is.
+    /// True if the index was modified after wrapping; its record is then ignored but kept.
     pub is_stale: bool,
 }
 
@@ -45,54 +51,83 @@ pub struct Base {
 pub fn recipe(reapers: &Reapers, policy: &Policy, selection: &str) -> Digest {
     let digests: Vec<String> = reapers.all().map(|r| format!("{} {}", r.platform, r.digest)).collect();
     Digest::sha256(format!(
-        "reapify index recipe\n1\n{}\n{}\n{}\n{selection}",
+        "reapify index recipe\n{}\n{}\n{}\n{}\n{selection}",
+        record::RECIPE,
         known_inits::VERSION,
         digests.join("\n"),
         policy.fingerprint()
     ))
 }
 
-/// Puts the new children into an index and leaves out those at `dropped` (positions). Comes back
-/// unchanged if there is nothing to do. `dropped_below`: how many the new children that are indexes have lost.
+/// Puts the new children into an index and leaves out those at `dropped` (positions of the original). Gives the
+/// original if there is nothing to do. `dropped_below`: how many the new children that are indexes have lost.
 pub fn wrap(
-    base: &Base,
+    history: &History,
     children: &[Replaced],
     dropped: &[usize],
     dropped_below: usize,
     recipe: &Digest,
 ) -> Result<Manifest> {
-    if children.is_empty() && dropped.is_empty() && base.dropped == 0 {
-        return Ok(base.manifest.clone());
+    let original = &history.original;
+    if children.is_empty() && dropped.is_empty() && history.dropped == 0 {
+        return Ok(original.clone());
     }
-    let mut text = Document::new(&base.manifest.bytes)?;
-    replace(&mut text, &base.manifest, children)?;
-    if base.manifest.family() == Family::Oci {
-        let mut undo = Record::write_annotations(&base.source, recipe, &mut text)?;
+    let mut text = Document::new(&original.bytes)?;
+    replace(&mut text, original, children)?;
+    if original.family() == Family::Oci {
+        let annotations = Annotations {
+            source: history.source.clone(),
+            recipe: recipe.clone(),
+            platform: None,
+            content: None,
+        };
+        let mut undo = annotations.write(&mut text)?;
         undo.push(text.set(&undo_pointer(), "\"\"")?);
-        let undos =
-            Undos { index: record::condense(&undo), dropped: base.dropped + dropped.len() + dropped_below };
+        let stays = (0..original.children().len()).filter(|position| !dropped.contains(position));
+        let is_kept = |position: usize| !children.iter().any(|child| child.position == position);
+        let undos = Undos {
+            index: record::condense(&undo),
+            dropped: history.dropped + dropped.len() + dropped_below,
+            kept: stays.enumerate().filter(|(_, was)| is_kept(*was)).map(|(now, _)| now).collect(),
+        };
         text.set(&undo_pointer(), &quote(&to_json(&undos)?))?;
     }
     remove(&mut text, dropped)?;
-    let wrapped = Manifest::parse(text.into_bytes(), Some(&base.manifest.media_type))?;
+    if original.family() == Family::Oci
+        && let Some(list) = text.get("/manifests")?
+    {
+        let content = Digest::sha256(list.as_bytes());
+        record::write_content(&mut text, &content)?;
+    }
+    let wrapped = Manifest::parse(text.into_bytes(), Some(&original.media_type))?;
     if dropped.is_empty() {
-        let mut back = Document::new(&unwrap(&wrapped, &[], false)?.manifest.bytes)?;
-        for Replaced { position, .. } in children {
-            let was = &base.manifest.children()[*position];
-            back.set(&at(*position, "digest"), &quote(&was.digest.to_string()))?;
-            back.set(&at(*position, "size"), &was.size.to_string())?;
-            if let Some(data) = &was.data {
-                back.set(&at(*position, "data"), &quote(data))?;
-            }
-        }
-        if back.into_bytes() != base.manifest.bytes {
-            return Err(Error::unsupported(
-                "wrapping this index could not be undone exactly; nothing was written",
-            )
-            .hint("it is written in a way that cannot be restored; please report it"));
-        }
+        prove(&wrapped, original, children)?;
     }
     Ok(wrapped)
+}
+
+/// The positions of the children that wrap left as they were, by the record of an index.
+pub fn kept(index: &Manifest) -> Vec<usize> {
+    let undos = index.annotations.get(record::undo_key()).and_then(|u| serde_json::from_str::<Undos>(u).ok());
+    undos.map(|undos| undos.kept).unwrap_or_default()
+}
+
+/// Fails unless undoing the result gives every byte of the original back (contract C3).
+fn prove(wrapped: &Manifest, original: &Manifest, children: &[Replaced]) -> Result<()> {
+    let mut back = Document::new(&unwrap(wrapped, &[], false)?.original.bytes)?;
+    for Replaced { position, .. } in children {
+        let was = &original.children()[*position];
+        back.set(&at(*position, "digest"), &quote(&was.digest.to_string()))?;
+        back.set(&at(*position, "size"), &was.size.to_string())?;
+        if let Some(data) = &was.data {
+            back.set(&at(*position, "data"), &quote(data))?;
+        }
+    }
+    if back.into_bytes() == original.bytes {
+        return Ok(());
+    }
+    Err(Error::unsupported("wrapping this index could not be undone exactly; nothing was written")
+        .hint("it is written in a way that cannot be restored; please report it"))
 }
 
 /// An index with other manifests in place of some children.
@@ -116,12 +151,12 @@ pub(super) fn remove(text: &mut Document, positions: &[usize]) -> Result<()> {
 
 /// Takes the record out of an index and puts the children back that wrap had replaced. `is_part`: some children were
 /// not looked into and may still be wrapped, so that only the record can say what the index was.
-pub fn unwrap(index: &Manifest, children: &[Replaced], is_part: bool) -> Result<Base> {
+pub fn unwrap(index: &Manifest, children: &[Replaced], is_part: bool) -> Result<History> {
     let mut text = Document::new(&index.bytes)?;
     replace(&mut text, index, children)?;
     let undos: Option<Undos> =
         index.annotations.get(record::undo_key()).and_then(|u| serde_json::from_str(u).ok());
-    let recorded = record::annotated(index).map(|(source, _)| source);
+    let recorded = Annotations::read(index).map(|annotations| annotations.source);
     let undone = undos.as_ref().zip(recorded.as_ref()).and_then(|(undos, _)| {
         // A record of ours restores annotations and nothing else: no other may say what the children were.
         let is_ours = undos.index.iter().all(|undo| {
@@ -138,13 +173,13 @@ pub fn unwrap(index: &Manifest, children: &[Replaced], is_part: bool) -> Result<
     });
     let is_stale = undone.is_none() && record::any_trace(&index.annotations);
     let dropped = undone.as_ref().and(undos).map_or(0, |u| u.dropped);
-    let manifest = match undone {
+    let original = match undone {
         Some(undone) => undone,
         None => Manifest::parse(text.into_bytes(), Some(&index.media_type))?,
     };
     let source = recorded.filter(|_| dropped > 0 || (is_part && !is_stale));
-    let source = source.unwrap_or_else(|| manifest.digest.clone());
-    Ok(Base { source, dropped, is_stale, manifest })
+    let source = source.unwrap_or_else(|| original.digest.clone());
+    Ok(History { input: index.clone(), original, source, dropped, is_stale })
 }
 
 fn replace(text: &mut Document, index: &Manifest, children: &[Replaced]) -> Result<()> {

@@ -1,71 +1,405 @@
 //! Programs that reap already, or insist on being PID 1: an image that starts one is not wrapped.
 
-/// Known inits: the program's file name, and what it is. Shells, supervisord and language launchers do
-/// not belong here: they leave orphans behind.
-///
-/// A change of this table changes what wrap does: raise [`VERSION`] with it.
-const BY_NAME: [(&str, &str); 26] = [
-    ("tini", "tini"),
-    ("tini-static", "tini"),
-    ("tini-amd64", "tini"),
-    ("tini-arm64", "tini"),
-    ("tini-static-amd64", "tini"),
-    ("tini-static-arm64", "tini"),
-    ("docker-init", "Docker's init, tini"),
-    ("podman-init", "podman's init, catatonit"),
-    ("catatonit", "catatonit"),
-    ("dumb-init", "dumb-init"),
-    ("s6-svscan", "s6"),
-    ("s6-overlay-suexec", "s6-overlay"),
-    ("s6-linux-init", "s6"),
-    ("systemd", "systemd"),
-    ("init", "an init system"),
-    ("runit", "runit"),
-    ("runit-init", "runit"),
-    ("runsvdir", "runit"),
-    ("dinit", "dinit"),
-    ("my_init", "my_init of phusion/baseimage"),
-    ("pid1", "pid1"),
-    ("pid1-exe", "pid1"),
-    ("tino", "tino"),
-    ("go-init", "go-init"),
-    ("openrc-init", "OpenRC"),
-    ("pause", "the Kubernetes pause program"),
+use crate::image::ImageConfig;
+use std::fmt;
+
+/// The version of the rules in this file; part of the recipe, because they decide what wrap does.
+pub const VERSION: u32 = 2;
+
+/// An init that an image starts.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct KnownInit {
+    /// What it is.
+    pub what: &'static str,
+    /// The word of Entrypoint or Cmd, or of the command line in it, that names it.
+    pub word: String,
+}
+
+impl fmt::Display for KnownInit {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.what)
+    }
+}
+
+/// How much a file name tells by itself.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Name {
+    /// Nothing else is called so: an absolute path with this name counts wherever it stands.
+    Distinct,
+    /// Directories and routes may be called so: as an argument it counts only in a directory of programs.
+    Common,
+    /// Many programs are called so: it counts by itself, and in the directories of the system's own programs.
+    Vague,
+    /// Counts only as the program that is started.
+    Program,
+}
+
+/// Known inits by their file names. Shells, supervisord and language launchers do not belong here: they leave orphans
+/// behind.
+const BY_NAME: [(&str, Name, &str); 24] = [
+    ("tini", Name::Distinct, "tini"),
+    ("docker-init", Name::Distinct, "Docker's init, tini"),
+    ("podman-init", Name::Distinct, "podman's init, catatonit"),
+    ("catatonit", Name::Distinct, "catatonit"),
+    ("dumb-init", Name::Distinct, "dumb-init"),
+    ("s6-svscan", Name::Distinct, "s6"),
+    ("s6-overlay-suexec", Name::Distinct, "s6-overlay"),
+    ("s6-linux-init", Name::Distinct, "s6"),
+    ("runit-init", Name::Distinct, "runit"),
+    ("runsvdir", Name::Distinct, "runit"),
+    ("runsvdir-start", Name::Distinct, "runit"),
+    ("my_init", Name::Distinct, "my_init of phusion/baseimage"),
+    ("tino", Name::Distinct, "tino"),
+    ("go-init", Name::Distinct, "go-init"),
+    ("openrc-init", Name::Distinct, "OpenRC"),
+    ("dinit", Name::Common, "dinit"),
+    ("runit", Name::Common, "runit"),
+    ("pid1", Name::Common, "pid1"),
+    ("pid1-exe", Name::Common, "pid1"),
+    ("systemd", Name::Common, "systemd"),
+    ("systemctl", Name::Common, "systemctl, which stands in for systemd"),
+    ("k3s", Name::Common, "k3s"),
+    ("init", Name::Vague, "an init system"),
+    ("pause", Name::Program, "the Kubernetes pause program"),
 ];
 
-/// The version of the table; part of the recipe.
-pub const VERSION: u32 = 1;
+/// Inits that are known by their whole path.
+const BY_PATH: [(&str, &str); 2] =
+    [("/init", "s6-overlay or another init at /init"), ("/linuxrc", "BusyBox's init")];
 
-/// The init that a command line starts, if it is a known one.
-pub fn known_init(argv: &[String]) -> Option<&'static str> {
-    let program = argv.first()?;
-    let name = program.rsplit('/').next().unwrap_or(program);
-    if program == "/init" {
-        return Some("s6-overlay or another init at /init");
+/// Where a system keeps its own programs.
+const SYSTEM: [&str; 4] = ["/sbin", "/bin", "/usr/sbin", "/usr/bin"];
+
+/// Command lines within command lines are followed no deeper than this.
+const MAX_DEPTH: usize = 4;
+
+/// The init that an image starts, if its Entrypoint and Cmd name a known one. Layers are not looked into.
+pub fn of(config: &ImageConfig) -> Option<KnownInit> {
+    let entrypoint = if config.has_entrypoint() { config.entrypoint.as_slice() } else { &[] };
+    let words: Vec<&str> = entrypoint.iter().chain(&config.cmd).map(String::as_str).collect();
+    started(&words, 0).or_else(|| (1..words.len()).find_map(|at| argument(&words[at..])))
+}
+
+/// The init that a command line starts, directly or through `env`, BusyBox or a shell's `exec`.
+fn started(words: &[&str], depth: usize) -> Option<KnownInit> {
+    let (program, arguments) = words.split_first().filter(|_| depth < MAX_DEPTH)?;
+    match file_name(program) {
+        "env" => started_by_env(arguments, depth),
+        "busybox" if matches!(arguments.first(), Some(&("init" | "linuxrc"))) => {
+            Some(KnownInit { what: "BusyBox's init", word: format!("{program} {}", arguments[0]) })
+        }
+        "busybox" => started(arguments, depth + 1),
+        name if is_shell(name) => executed(command_string(arguments)?, depth),
+        _ => known(program, Role::Program),
     }
-    BY_NAME.iter().find(|(known, _)| *known == name).map(|(_, what)| *what)
+}
+
+/// The init that `env` starts.
+fn started_by_env(mut arguments: &[&str], depth: usize) -> Option<KnownInit> {
+    while let Some((word, rest)) = arguments.split_first() {
+        arguments = match *word {
+            "-u" | "--unset" | "-C" | "--chdir" => rest.get(1..)?,
+            "-S" | "--split-string" => {
+                return started(&rest.first()?.split_whitespace().collect::<Vec<_>>(), depth + 1);
+            }
+            word if word.starts_with('-') || word.contains('=') => rest,
+            _ => return started(arguments, depth + 1),
+        };
+    }
+    None
+}
+
+/// The command line that a shell is given with `-c`.
+fn command_string<'w>(arguments: &[&'w str]) -> Option<&'w str> {
+    let mut has_c = false;
+    let mut words = arguments.iter();
+    while let Some(word) = words.next() {
+        let Some(letters) = word.strip_prefix(['-', '+']) else { return has_c.then_some(word) };
+        if letters.starts_with('-') {
+            continue;
+        }
+        has_c |= letters.contains('c');
+        // Each `o` is followed by the name of an option.
+        letters.matches('o').for_each(|_| _ = words.next());
+    }
+    None
+}
+
+/// The init that a shell's command line turns into with `exec`.
+fn executed(line: &str, depth: usize) -> Option<KnownInit> {
+    const BEFORE_COMMANDS: [&str; 10] =
+        ["then", "do", "else", "if", "elif", "while", "until", "!", "{", "time"];
+    commands(line).iter().find_map(|words| {
+        let mut words: Vec<&str> = words.iter().map(String::as_str).collect();
+        let is_assignment = |word: &str| word.split_once('=').is_some_and(|(name, _)| is_variable(name));
+        let start = words.iter().position(|word| !BEFORE_COMMANDS.contains(word) && !is_assignment(word))?;
+        words.drain(..start);
+        let mut rest = words.strip_prefix(&["exec"])?;
+        while let Some((option, after)) = rest.split_first().filter(|(word, _)| word.starts_with('-')) {
+            rest = if option.contains('a') { after.get(1..)? } else { after };
+        }
+        started(rest, depth + 1)
+    })
+}
+
+fn is_variable(name: &str) -> bool {
+    !name.is_empty() && name.chars().all(|c| c.is_ascii_alphanumeric() || c == '_')
+}
+
+/// The simple commands of a shell's command line, in words without quotes and redirections.
+fn commands(line: &str) -> Vec<Vec<String>> {
+    let mut commands = vec![Vec::new()];
+    let mut word: Option<String> = None;
+    let mut chars = line.chars().peekable();
+    let end_word = |word: &mut Option<String>, commands: &mut Vec<Vec<String>>| {
+        if let (Some(word), Some(command)) = (word.take(), commands.last_mut()) {
+            command.push(word);
+        }
+    };
+    while let Some(c) = chars.next() {
+        let in_redirection = word.as_deref().is_some_and(|word| word.ends_with(['<', '>']));
+        match c {
+            '\'' => word.get_or_insert_default().extend(chars.by_ref().take_while(|c| *c != '\'')),
+            '"' => {
+                let word = word.get_or_insert_default();
+                while let Some(c) = chars.next().filter(|c| *c != '"') {
+                    word.extend(if c == '\\' { chars.next() } else { Some(c) });
+                }
+            }
+            '\\' => {
+                if let Some(c) = chars.next().filter(|c| *c != '\n') {
+                    word.get_or_insert_default().push(c);
+                }
+            }
+            '#' if word.is_none() => drop(chars.by_ref().find(|c| *c == '\n')),
+            '&' if in_redirection || chars.peek() == Some(&'>') => word.get_or_insert_default().push(c),
+            ';' | '&' | '|' | '\n' | '(' | ')' => {
+                end_word(&mut word, &mut commands);
+                commands.push(Vec::new());
+            }
+            c if c.is_whitespace() => end_word(&mut word, &mut commands),
+            c => word.get_or_insert_default().push(c),
+        }
+    }
+    end_word(&mut word, &mut commands);
+    commands.into_iter().map(without_redirections).collect()
+}
+
+fn without_redirections(words: Vec<String>) -> Vec<String> {
+    let mut is_target = false;
+    let is_kept = |word: &String| {
+        let operator = word.trim_start_matches(|c: char| c.is_ascii_digit() || c == '&');
+        let is_redirection = operator.starts_with(['<', '>']);
+        let is_kept = !is_redirection && !is_target;
+        is_target = is_redirection && operator.trim_start_matches(['<', '>', '&', '|']).is_empty();
+        is_kept
+    };
+    words.into_iter().filter(is_kept).collect()
+}
+
+/// The init that a command line starts by way of an argument: with its full path, or by a shell, `env` or BusyBox.
+fn argument(words: &[&str]) -> Option<KnownInit> {
+    let word = words.first()?;
+    let is_path = word.starts_with('/');
+    match file_name(word) {
+        "env" | "busybox" if is_path => started(words, 1),
+        name if is_shell(name) => started(words, 1),
+        _ if is_path => known(word, Role::Argument),
+        _ => None,
+    }
+}
+
+/// What a word is in a command line.
+#[derive(PartialEq, Eq)]
+enum Role {
+    Program,
+    Argument,
+}
+
+fn known(word: &str, role: Role) -> Option<KnownInit> {
+    let found = |what: &'static str| Some(KnownInit { what, word: word.into() });
+    if let Some((_, what)) = BY_PATH.iter().find(|(path, _)| *path == word) {
+        return found(what);
+    }
+    let (directory, file) = word.rsplit_once('/').map_or((None, word), |(above, file)| (Some(above), file));
+    let name = without_release(file);
+    let (_, kind, what) = BY_NAME.iter().find(|(known, ..)| *known == name)?;
+    let is_in = |ends: &[&str]| directory.is_some_and(|above| ends.iter().any(|end| above.ends_with(end)));
+    let counts = match kind {
+        Name::Distinct => true,
+        Name::Common => role == Role::Program || is_in(&["/bin", "/sbin", "/lib/systemd"]),
+        Name::Vague => directory.is_none_or(|above| SYSTEM.contains(&above)),
+        Name::Program => role == Role::Program,
+    };
+    if counts { found(what) } else { None }
+}
+
+/// The plain name of a program that is downloaded under the name of its release.
+fn without_release(name: &str) -> &str {
+    const OF_TINI: [&str; 14] = [
+        "static", "muslc", "amd64", "x86_64", "i386", "arm64", "aarch64", "armel", "armhf", "mips64el",
+        "ppc64el", "ppc64le", "riscv64", "s390x",
+    ];
+    let is_tini = |rest: &str| rest.split('-').all(|part| OF_TINI.contains(&part));
+    match name.split_once(['-', '_']) {
+        Some(("tini", rest)) if is_tini(rest) => "tini",
+        Some(("dumb", rest)) if rest.starts_with("init_") => "dumb-init",
+        _ => name,
+    }
+}
+
+fn is_shell(name: &str) -> bool {
+    matches!(name, "sh" | "ash" | "bash" | "dash" | "ksh" | "mksh" | "zsh")
+}
+
+fn file_name(word: &str) -> &str {
+    word.rsplit('/').next().unwrap_or(word)
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
 
+    fn found(entrypoint: &[&str], cmd: &[&str]) -> Option<KnownInit> {
+        let list = |words: &[&str]| serde_json::to_string(words).unwrap();
+        let (entrypoint, cmd) = (list(entrypoint), list(cmd));
+        let text = format!(r#"{{"config":{{"Entrypoint":{entrypoint},"Cmd":{cmd}}},"rootfs":{{}}}}"#);
+        of(&ImageConfig::parse(text).unwrap())
+    }
+
     #[test]
-    fn inits_are_known_by_the_name_of_their_program() {
-        let known = |s: &str| known_init(&s.split(' ').map(String::from).collect::<Vec<_>>());
-        for init in [
-            "tini -- x",
-            "/sbin/tini -g -- x",
-            "/usr/bin/dumb-init x",
-            "/init",
-            "/lib/systemd/systemd",
-            "/sbin/init",
-        ] {
-            assert!(known(init).is_some(), "{init}");
+    fn finds_inits() {
+        let cases: [(&[&str], &[&str], &str); 52] = [
+            (&["tini", "--", "x"], &[], "tini"),
+            (&["/sbin/tini", "-g", "--"], &["x"], "/sbin/tini"),
+            (
+                &["/opt/bitnami/common/bin/tini-static-arm64", "--", "x"],
+                &[],
+                "/opt/bitnami/common/bin/tini-static-arm64",
+            ),
+            (&["/tini-muslc-amd64"], &[], "/tini-muslc-amd64"),
+            (&["/dumb-init_1.2.5_x86_64", "x"], &[], "/dumb-init_1.2.5_x86_64"),
+            (&["/init"], &[], "/init"),
+            (&[], &["/init"], "/init"),
+            (&[""], &["/init"], "/init"),
+            (&["init"], &[], "init"),
+            (&[], &["/lib/systemd/systemd"], "/lib/systemd/systemd"),
+            (&["/usr/lib/systemd/systemd", "--system"], &[], "/usr/lib/systemd/systemd"),
+            (&["/sbin/my_init"], &["--quiet"], "/sbin/my_init"),
+            (&["/sbin/runit-init"], &[], "/sbin/runit-init"),
+            (&["/command/s6-svscan", "/run/service"], &[], "/command/s6-svscan"),
+            (&["/pause"], &[], "/pause"),
+            (&["/linuxrc"], &[], "/linuxrc"),
+            (&["/usr/bin/systemctl"], &[], "/usr/bin/systemctl"),
+            (&["systemctl", "start", "nginx"], &[], "systemctl"),
+            (&["/bin/k3s"], &["agent"], "/bin/k3s"),
+            (&["k3s", "server"], &[], "k3s"),
+            // Any word with a full path.
+            (&["/usr/local/bin/entrypoint", "/sbin/init"], &[], "/sbin/init"),
+            (&["/usr/local/bin/entrypoint"], &["/sbin/init"], "/sbin/init"),
+            (&["/entrypoint.sh", "/usr/bin/tini", "--"], &["x"], "/usr/bin/tini"),
+            (&["/entrypoint.sh"], &["/linuxrc"], "/linuxrc"),
+            (&["/entrypoint.sh"], &["/lib/systemd/systemd"], "/lib/systemd/systemd"),
+            (&["/entrypoint.sh"], &["/usr/bin/systemctl", "default"], "/usr/bin/systemctl"),
+            (&["/entrypoint.sh"], &["/usr/local/bin/k3s", "server"], "/usr/local/bin/k3s"),
+            (&["gosu", "app", "/usr/bin/dumb-init", "x"], &[], "/usr/bin/dumb-init"),
+            (&["/bin/sh", "-c", "exec \"$@\"", "--"], &["/sbin/tini", "x"], "/sbin/tini"),
+            // A shell that turns into one.
+            (&["/bin/sh", "-c", "exec tini -- x"], &[], "tini"),
+            (&["/bin/sh", "-c"], &["exec /usr/bin/tini -- x"], "/usr/bin/tini"),
+            (&[], &["sh", "-c", "mkdir -p /run/x && exec /sbin/init"], "/sbin/init"),
+            (&["bash", "-lc", "set -e; A=1 B='x y' exec dumb-init x"], &[], "dumb-init"),
+            (&["bash", "--login", "-euo", "pipefail", "-c", "exec -a name tini x"], &[], "tini"),
+            (&["bash", "-ceo", "pipefail", "exec tini"], &[], "tini"),
+            (&["sh", "-c", "if true; then\n  exec 'tini' -- x\nfi"], &[], "tini"),
+            (&["sh", "-c", "{ exec tini; }"], &[], "tini"),
+            (&["sh", "-c", "exec >/log 2>&1 tini"], &[], "tini"),
+            (&["sh", "-c", "exec > /log 2>&1; exec 2>> /log &>/x tini"], &[], "tini"),
+            (&["sh", "-c", "exec env -u A B=1 tini"], &[], "tini"),
+            (&["sh", "-c", "exec sh -c 'exec tini'"], &[], "tini"),
+            (&["sh", "-c", "exec init"], &[], "init"),
+            (&["sh", "-c", "# exec x\nexec \\\n  tini"], &[], "tini"),
+            (&["/docker-entrypoint.sh"], &["sh", "-c", "exec tini -- x"], "tini"),
+            (&["/bin/busybox", "sh", "-c", "exec tini"], &[], "tini"),
+            // By way of env, and of BusyBox.
+            (&["env", "-i", "A=1", "tini", "--", "x"], &[], "tini"),
+            (&["/usr/bin/env", "-C", "/tmp", "--", "dumb-init"], &["x"], "dumb-init"),
+            (&["/usr/bin/env", "-S", "tini -- x"], &[], "tini"),
+            (&["/entrypoint.sh"], &["/usr/bin/env", "A=1", "tini"], "tini"),
+            (&["busybox", "init"], &[], "busybox init"),
+            (&["/entrypoint.sh", "/bin/busybox", "init"], &[], "/bin/busybox init"),
+            (&["sh", "-c", "exec busybox init"], &[], "busybox init"),
+        ];
+        for (entrypoint, cmd, word) in cases {
+            let found = found(entrypoint, cmd).map(|init| init.word);
+            assert_eq!(found.as_deref(), Some(word), "{entrypoint:?} {cmd:?}");
         }
-        for other in ["sh -c tini", "/usr/bin/supervisord -n", "python3 init.py", "/opt/tini/run", "", "node"]
+    }
+
+    #[test]
+    fn leaves_other_programs_alone() {
+        let cases: [(&[&str], &[&str]); 42] = [
+            (&[], &[]),
+            (&[""], &[]),
+            (&["node"], &[]),
+            (&["/usr/bin/supervisord", "-n"], &[]),
+            (&["python3", "init.py"], &[]),
+            (&["/opt/tini/run"], &[]),
+            (&["/app/init"], &[]),
+            (&["./init"], &[]),
+            (&["/app/tini-wrapper"], &[]),
+            (&["/etc/init.d/nginx", "start"], &[]),
+            // Bare words.
+            (&["npm", "init"], &[]),
+            (&["git", "init"], &[]),
+            (&["terraform"], &["init"]),
+            (&["apt-get", "install", "-y", "dumb-init"], &[]),
+            (&["docker", "pause", "x"], &[]),
+            (&["sudo", "systemctl", "start", "x"], &[]),
+            (&["docker-entrypoint.sh"], &["tini", "--", "x"]),
+            (&["helm", "install", "k3s"], &[]),
+            (&["busybox", "httpd", "init"], &[]),
+            (&["busybox", "sh"], &[]),
+            (&["env", "A=tini", "node"], &[]),
+            (&["env", "-u", "tini", "node"], &[]),
+            (&["env"], &[]),
+            // Paths that are no programs.
+            (&["app", "--dir", "/usr/lib/systemd"], &[]),
+            (&["app", "/etc/runit", "/var/lib/k3s", "/run/systemd", "/etc/systemctl"], &[]),
+            (&["app", "/pause", "/app/init", "/api/init", "/k3s"], &[]),
+            (&["app", "--init=/sbin/init"], &[]),
+            (&["app", "/sbin/init.d"], &[]),
+            (&["app", "https://example.com/tini"], &[]),
+            // Shells that turn into something else, or into nothing.
+            (&["sh", "-c", "tini"], &[]),
+            (&["sh", "-c", "exec nginx"], &[]),
+            (&["sh", "-c", "exec npm init"], &[]),
+            (&["sh", "-c", "echo exec tini"], &[]),
+            (&["sh", "-c", "echo '; exec tini'"], &[]),
+            (&["sh", "-c", "echo \"a\\\"; exec tini\""], &[]),
+            (&["sh", "-c", "# exec tini\nexec nginx"], &[]),
+            (&["sh", "-c", "apt-get install tini && exec app"], &[]),
+            (&["sh", "-c", "docker exec tini ls"], &[]),
+            (&["sh", "-c", "exec > tini"], &[]),
+            (&["sh", "exec tini"], &[]),
+            (&["sh", "run.sh", "-c", "exec tini"], &[]),
+            (&["sh", "-c"], &[]),
+        ];
+        for (entrypoint, cmd) in cases {
+            assert_eq!(found(entrypoint, cmd), None, "{entrypoint:?} {cmd:?}");
+        }
+    }
+
+    #[test]
+    fn odd_command_lines_end() {
+        let deep = "exec sh -c ".repeat(10_000);
+        let many = "exec ".repeat(100_000);
+        for line in
+            [&deep, &many, "exec 'tini", "exec \"tini\\", "exec -a", "\\", "2>", "exec -", "=", "exec env -u"]
         {
-            assert!(known(other).is_none(), "{other}");
+            found(&["sh", "-c", line], &[]);
         }
+        let shells = vec!["sh"; 2_000];
+        assert_eq!(found(&shells, &["-c", "exec tini"]).map(|init| init.word).as_deref(), Some("tini"));
     }
 }

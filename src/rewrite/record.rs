@@ -3,10 +3,10 @@
 //! It lives in the config's labels, because the config travels everywhere; OCI manifests carry source
 //! and recipe as annotations too, so that "nothing to do" is known without the config.
 
-use super::Policy;
+use super::policy::Policy;
 use crate::error::{Error, Result};
 use crate::image::json::{Document, Undo, child, quote, to_json};
-use crate::image::{Content, Digest, ImageConfig, ImagePath, Manifest};
+use crate::image::{Content, Digest, ImageConfig, ImagePath, Manifest, Platform};
 use base64::Engine as _;
 use serde::{Deserialize, Serialize};
 use std::collections::{BTreeMap, HashSet};
@@ -17,6 +17,8 @@ pub const PREFIX: &str = "io.reapify.";
 pub const MAX_UNDO: usize = 64;
 /// The format of the record; another one is not ours to read.
 const FORMAT: &str = "1";
+/// The version of the rewrite itself: part of every recipe. Raise it with any change of what wrap writes.
+pub const RECIPE: &str = "2";
 /// The keys, in the order they are written.
 mod key {
     pub const FORMAT: &str = "io.reapify.record";
@@ -28,6 +30,8 @@ mod key {
     pub const LAYER: &str = "io.reapify.layer";
     pub const DIFF_ID: &str = "io.reapify.diff-id";
     pub const UNDO: &str = "io.reapify.undo";
+    pub const PLATFORM: &str = "io.reapify.platform";
+    pub const CONTENT: &str = "io.reapify.content";
 }
 
 /// What one wrap did to an image.
@@ -62,7 +66,7 @@ pub struct Undos {
 
 /// The recipe: equal recipes give equal results from equal sources.
 pub fn recipe(reaper: &Digest, policy: &Policy) -> Digest {
-    Digest::sha256(format!("reapify image recipe\n{FORMAT}\n{reaper}\n{}", policy.fingerprint()))
+    Digest::sha256(format!("reapify image recipe\n{RECIPE}\n{reaper}\n{}", policy.fingerprint()))
 }
 
 impl Record {
@@ -97,15 +101,6 @@ impl Record {
         config.set(&child("/config/Labels", key::UNDO), &quote(&to_json(&undo)?)).map(drop)
     }
 
-    /// Writes what OCI manifests and indexes carry.
-    pub fn write_annotations(source: &Digest, recipe: &Digest, manifest: &mut Document) -> Result<Vec<Undo>> {
-        let pairs = [(key::SOURCE, source), (key::RECIPE, recipe)];
-        pairs
-            .iter()
-            .map(|(key, value)| manifest.set(&child("/annotations", key), &quote(&value.to_string())))
-            .collect()
-    }
-
     /// Reads the labels of a config; `None` where they hold no whole record.
     pub fn read(labels: &BTreeMap<String, String>) -> Option<Self> {
         let get = |key: &str| labels.get(key);
@@ -131,10 +126,67 @@ pub fn undo_key() -> &'static str {
     key::UNDO
 }
 
-/// Source and recipe as a manifest's annotations give them.
-pub fn annotated(manifest: &Manifest) -> Option<(Digest, Digest)> {
-    let digest = |key: &str| manifest.annotations.get(key)?.parse().ok();
-    Some((digest(key::SOURCE)?, digest(key::RECIPE)?))
+/// What OCI manifests and indexes carry beside the record, so that "nothing to do" is known without any config.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Annotations {
+    /// The digest of the manifest that was wrapped.
+    pub source: Digest,
+    /// The recipe.
+    pub recipe: Digest,
+    /// What an image was wrapped for.
+    pub platform: Option<Platform>,
+    /// The digest of what wrap made besides: the config of an image, the text of an index's list of children. Another
+    /// tool that edits those keeps the annotation, and is found out. `None` until it is known.
+    pub content: Option<Digest>,
+}
+
+impl Annotations {
+    /// Reads those of a manifest.
+    pub fn read(manifest: &Manifest) -> Option<Self> {
+        let text = |key: &str| manifest.annotations.get(key);
+        let digest = |key: &str| text(key)?.parse::<Digest>().ok();
+        Some(Annotations {
+            source: digest(key::SOURCE)?,
+            recipe: digest(key::RECIPE)?,
+            platform: text(key::PLATFORM).and_then(|platform| platform.parse().ok()),
+            content: digest(key::CONTENT),
+        })
+    }
+
+    /// Writes them; without a content, its place is kept for [`write_content`].
+    pub fn write(&self, manifest: &mut Document) -> Result<Vec<Undo>> {
+        let content = self.content.as_ref().map(Digest::to_string).unwrap_or_default();
+        let platform = self.platform.as_ref().map(|platform| (key::PLATFORM, platform.to_string()));
+        let pairs = [(key::SOURCE, self.source.to_string()), (key::RECIPE, self.recipe.to_string())];
+        pairs
+            .into_iter()
+            .chain(platform)
+            .chain([(key::CONTENT, content)])
+            .map(|(key, value)| manifest.set(&child("/annotations", key), &quote(&value)))
+            .collect()
+    }
+
+    /// Whether the manifest still points to what wrap made.
+    pub fn describe(&self, manifest: &Manifest) -> bool {
+        self.content.is_some() && self.content == content(manifest)
+    }
+}
+
+/// The digest of what the content of a manifest is told by: its config, or the text of its list of children.
+pub fn content(manifest: &Manifest) -> Option<Digest> {
+    match &manifest.content {
+        Content::Image { config, .. } => Some(config.digest.clone()),
+        Content::Index { .. } => {
+            let mut text = Document::new(&manifest.bytes).ok()?;
+            text.get("/manifests").ok()?.map(|list| Digest::sha256(list.as_bytes()))
+        }
+        Content::Artifact { .. } | Content::Opaque { .. } => None,
+    }
+}
+
+/// Fills in the place that [`Annotations::write`] kept.
+pub fn write_content(manifest: &mut Document, content: &Digest) -> Result<()> {
+    manifest.set(&child("/annotations", key::CONTENT), &quote(&content.to_string())).map(drop)
 }
 
 /// Whether labels or annotations hold anything of a record, whole or not.
@@ -357,14 +409,18 @@ mod tests {
             r#"{{"os":"linux","architecture":"amd64","rootfs":{{"diff_ids":["{}"]}}}}"#,
             Digest::sha256("diff")
         );
-        let wrapped = rewrite::wrap(&image(&config), &Reapers::default(), &Policy::default(), &[]).unwrap();
+        let image = image(&config);
+        let (reapers, policy) = (Reapers::default(), Policy::default());
+        let decision = rewrite::decide(&image, &image.config.platform, &reapers, &policy).unwrap();
+        let outcome = decision.build(&[]).unwrap();
+        let wrapped = outcome.new().unwrap();
         let steps: Vec<Undo> =
             (0..150_000).map(|_| Undo::Set("/config/Labels/a".into(), "\"b\"".into())).collect();
         for undo in [
             Undos { config: steps.clone(), manifest: Vec::new() },
             Undos { config: Vec::new(), manifest: steps.clone() },
         ] {
-            let mut text = Document::new(&wrapped.config.clone().unwrap()).unwrap();
+            let mut text = Document::new(&wrapped.config).unwrap();
             text.set(&child("/config/Labels", key::UNDO), &quote(&to_json(&undo).unwrap())).unwrap();
             text.set("/config/Labels/a", "\"b\"").unwrap();
             let config = text.to_string();
@@ -374,7 +430,7 @@ mod tests {
             let manifest = Manifest::parse(text.into_bytes(), None).unwrap();
             let size = config.len();
             let hostile = Image::new(manifest, config.into(), true).unwrap();
-            let (parsed, error) = work::during(|| rewrite::unwrap(&hostile).unwrap_err());
+            let (parsed, error) = work::during(|| rewrite::undo::unwrap(&hostile).unwrap_err());
             assert!(error.to_string().contains("150000 undo steps"), "{error}");
             assert!(parsed < 10 * size, "parsed {parsed} bytes for a config of {size}");
         }

@@ -1,69 +1,80 @@
 //! Whether a manifest can be the result of wrapping another, as far as both tell without the config: all that a wrap
 //! keeps is as it was, and what it adds is there. Tools that edit images keep annotations, so those alone prove little.
 
-use super::record::{self, Record};
-use super::{index, layer_descriptor};
+use super::index;
+use super::record::{self, Annotations};
 use crate::error::Result;
 use crate::image::json::{Document, child};
 use crate::image::media_type::Family;
-use crate::image::{Content, Descriptor, Digest, Manifest};
+use crate::image::{Content, Descriptor, Manifest, authored};
 
 /// Whether `result` is `source` wrapped, but for what only configs and children tell.
-pub fn may_be(source: &Manifest, recipe: &Digest, result: &Manifest) -> bool {
+pub fn may_be(source: &Manifest, result: &Manifest) -> bool {
     let repeated = match (&source.content, &result.content) {
         (Content::Image { .. }, Content::Image { layers, .. }) => match layers.last() {
-            Some(added) => image(source, recipe, result, added),
+            Some(added) => image(source, result, added),
             None => return false,
         },
-        (Content::Index { .. }, Content::Index { .. }) => index(source, recipe, result),
+        (Content::Index { .. }, Content::Index { .. }) => index(source, result),
         _ => return false,
     };
     repeated.is_ok_and(|text| text.is_some_and(|text| text.into_bytes() == result.bytes))
 }
 
 /// The source, wrapped once more with what is new taken from the result.
-fn image(
-    source: &Manifest,
-    recipe: &Digest,
-    result: &Manifest,
-    added: &Descriptor,
-) -> Result<Option<Document>> {
+fn image(source: &Manifest, result: &Manifest, added: &Descriptor) -> Result<Option<Document>> {
     let mut theirs = Document::new(&result.bytes)?;
     let mut text = Document::new(&source.bytes)?;
-    text.push("/layers", &layer_descriptor(source.family(), &added.digest, added.size))?;
+    text.push("/layers", &authored::layer(source.family(), &added.digest, added.size)?)?;
     take_over(&mut text, &mut theirs, "/config", "/config")?;
-    if source.family() == Family::Oci {
-        Record::write_annotations(&source.digest, recipe, &mut text)?;
-    }
+    annotate(&mut text, source, result)?;
     Ok(Some(text))
 }
 
-fn index(source: &Manifest, recipe: &Digest, result: &Manifest) -> Result<Option<Document>> {
+/// Writes the annotations of the result, but for the source.
+fn annotate(text: &mut Document, source: &Manifest, result: &Manifest) -> Result<()> {
+    if source.family() == Family::Oci
+        && let Some(theirs) = Annotations::read(result)
+    {
+        Annotations { source: source.digest.clone(), ..theirs }.write(text)?;
+    }
+    Ok(())
+}
+
+fn index(source: &Manifest, result: &Manifest) -> Result<Option<Document>> {
     let mut theirs = Document::new(&result.bytes)?;
     let mut text = Document::new(&source.bytes)?;
-    let mut dropped = Vec::new();
-    let mut next = 0;
-    let mut kept = masked(&mut theirs, next)?;
-    for position in 0..source.children().len() {
-        if kept.is_some() && masked(&mut text, position)? == kept {
-            take_over(&mut text, &mut theirs, &at(position), &at(next))?;
-            next += 1;
-            kept = masked(&mut theirs, next)?;
-        } else {
-            dropped.push(position);
-        }
-    }
-    if next < result.children().len() {
+    let pairs = pairs(source, result)?;
+    if pairs.len() < result.children().len() {
         return Ok(None);
     }
+    for (position, next) in &pairs {
+        take_over(&mut text, &mut theirs, &at(*position), &at(*next))?;
+    }
     if source.family() == Family::Oci {
-        Record::write_annotations(&source.digest, recipe, &mut text)?;
+        annotate(&mut text, source, result)?;
         let undo = child("/annotations", record::undo_key());
         let Some(value) = theirs.get(&undo)? else { return Ok(None) };
         text.set(&undo, &value)?;
     }
+    let is_dropped = |position: &usize| !pairs.iter().any(|(kept, _)| kept == position);
+    let dropped: Vec<usize> = (0..source.children().len()).filter(is_dropped).collect();
     index::remove(&mut text, &dropped)?;
     Ok(Some(text))
+}
+
+/// Which children of an index that was wrapped became which of the result, by position: in their order, and but for
+/// what follows their targets they are the same.
+pub fn pairs(source: &Manifest, result: &Manifest) -> Result<Vec<(usize, usize)>> {
+    let (mut ours, mut theirs) = (Document::new(&source.bytes)?, Document::new(&result.bytes)?);
+    let mut pairs = Vec::new();
+    for position in 0..source.children().len() {
+        let next = pairs.len();
+        if next < result.children().len() && masked(&mut ours, position)? == masked(&mut theirs, next)? {
+            pairs.push((position, next));
+        }
+    }
+    Ok(pairs)
 }
 
 /// What of a descriptor follows its target.
@@ -101,6 +112,7 @@ pub fn masked(index: &mut Document, position: usize) -> Result<Option<String>> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::image::Digest;
     use crate::image::json::work;
     use crate::image::media_type;
     use crate::rewrite::index::{self, Replaced};
@@ -131,9 +143,9 @@ mod tests {
             let (parsed, _) = work::during(|| {
                 let base = index::unwrap(&source, &[], false).unwrap();
                 let wrapped = index::wrap(&base, &new, &[], 0, &recipe).unwrap();
-                assert!(may_be(&source, &recipe, &wrapped));
+                assert!(may_be(&source, &wrapped));
                 let narrowed = index::wrap(&base, &new, &[children - 1], 0, &recipe).unwrap();
-                assert!(may_be(&source, &recipe, &narrowed));
+                assert!(may_be(&source, &narrowed));
             });
             parsed / source.bytes.len()
         };

@@ -1,9 +1,12 @@
 //! Kinds of places an image lives in, behind two traits. Nothing here knows of reapers.
 
 pub mod archive;
+pub mod archive_sink;
 pub mod checked;
 pub mod decompress;
 pub mod docker_archive;
+pub mod files;
+pub mod index_json;
 pub mod layout;
 pub mod limit;
 pub mod oci_archive;
@@ -14,6 +17,7 @@ use async_trait::async_trait;
 use bytes::Bytes;
 use futures_util::stream::BoxStream;
 use std::any::Any;
+use std::sync::Arc;
 
 /// The bytes of a blob, in pieces.
 pub type BlobStream = BoxStream<'static, Result<Bytes>>;
@@ -26,6 +30,15 @@ pub struct Origin {
     pub store: String,
     /// The repository in it.
     pub repository: String,
+}
+
+/// A name that an image has within an archive or a layout.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct ImageName {
+    /// `org.opencontainers.image.ref.name`, which is often only the tag.
+    pub tag: Option<String>,
+    /// The whole name, as engines tag the image with it.
+    pub full: Option<String>,
 }
 
 /// A place an image is read from.
@@ -45,11 +58,21 @@ pub trait Source: Send + Sync {
         Ok(Vec::new())
     }
 
+    /// Returns the names of the image, where the place keeps them beside it.
+    async fn names(&self) -> Result<Vec<ImageName>> {
+        Ok(Vec::new())
+    }
+
     /// Where blobs are, if they can be shared.
     fn origin(&self) -> Option<Origin>;
 
     /// Whether the manifests are those the image was made with.
     fn keeps_manifests(&self) -> bool {
+        true
+    }
+
+    /// Whether reading costs no requests over a network.
+    fn is_local(&self) -> bool {
         true
     }
 }
@@ -116,6 +139,33 @@ pub trait Sink: Send + Sync {
     /// What the destination's name stands for now.
     async fn current(&self) -> Result<Option<Manifest>>;
 
+    /// Whether the destination has a manifest or a blob: an answer of this run, cheaply given. A layout looks at the
+    /// size.
+    async fn has(&self, _descriptor: &Descriptor) -> Result<bool> {
+        Ok(false)
+    }
+
+    /// The digest of what the destination's name stands for at this moment.
+    async fn tag_digest(&self) -> Result<Option<Digest>> {
+        Ok(self.current().await?.map(|manifest| manifest.digest))
+    }
+
+    /// The destination as a place to read from, if it is one.
+    fn as_source(self: Arc<Self>) -> Option<Arc<dyn Source>> {
+        None
+    }
+
+    /// Whether a manifest that names blobs which are not there is refused, with
+    /// [`Error::is_missing_part`](crate::error::Error::is_missing_part).
+    fn refuses_missing_parts(&self) -> bool {
+        false
+    }
+
+    /// Whether asking costs no requests over a network.
+    fn is_local(&self) -> bool {
+        true
+    }
+
     /// Asks whether a blob has to be sent; `from` is a repository of the same store that has it.
     async fn offer(&self, descriptor: &Descriptor, from: Option<&str>) -> Result<Offer>;
 
@@ -130,6 +180,9 @@ pub trait Sink: Send + Sync {
     /// Writes a manifest: under `digest` for a child, under the destination's name for `None`, which
     /// comes last. Returns the digest it has there.
     async fn put_manifest(&self, manifest: &Manifest, digest: Option<&Digest>) -> Result<Digest>;
+
+    /// Offers the names of the source's image: an archive takes them over unless it was given one.
+    fn inherit(&self, _names: Vec<ImageName>) {}
 
     /// Whether what refers to an image can be written here.
     fn takes_referrers(&self) -> bool {

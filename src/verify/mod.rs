@@ -7,12 +7,13 @@ mod source;
 use crate::error::{Context, Error, Result};
 use crate::image::json::{Document, child, quote};
 use crate::image::{Content, Digest, Manifest, Platform};
+use crate::read::machine;
 use crate::read::select;
 use crate::read::{Reader, Tree};
 use crate::reapers::Reapers;
-use crate::rewrite::index::{self, Base, Replaced};
-use crate::rewrite::record::{self, Record};
-use crate::rewrite::{self, Action, IfInit, Image, Policy, known_inits};
+use crate::rewrite::index::{self, History, Replaced};
+use crate::rewrite::record::{self, Annotations, Record};
+use crate::rewrite::{self, Decision, IfInit, Image, Outcome, Policy, Target};
 use crate::transport::Source;
 use crate::transport::checked::verified;
 use futures_util::StreamExt;
@@ -66,9 +67,7 @@ pub async fn verify(image: Arc<dyn Source>, source: Option<Arc<dyn Source>>, dee
     let none = images.iter().all(|i| i.record.is_none());
     let same = expected.as_ref().is_some_and(|e| e.digest == digest);
     if let Some(image) = unwrapped.or(images.first().filter(|_| none && !same)) {
-        let platform = image.platform.as_ref().map(|p| format!(" for {p}")).unwrap_or_default();
-        let why = image.reason.as_deref().unwrap_or_default();
-        return Err(Error::verification(format!("the image{platform} is not wrapped: {why}")));
+        return Err(not_wrapped(image));
     }
     if images.is_empty() {
         return Err(match manifest.content {
@@ -81,6 +80,12 @@ pub async fn verify(image: Arc<dyn Source>, source: Option<Arc<dyn Source>>, dee
     }
     let blobs = if deep { read_all(&reader, manifest).await? } else { 0 };
     Ok(Verified { digest, source_digest: checked.source().clone(), images, blobs })
+}
+
+fn not_wrapped(image: &VerifiedImage) -> Error {
+    let platform = image.platform.as_ref().map(|p| format!(" for {p}")).unwrap_or_default();
+    let why = image.reason.as_deref().unwrap_or_default();
+    Error::verification(format!("the image{platform} is not wrapped: {why}"))
 }
 
 /// All that wrap would look into.
@@ -98,7 +103,7 @@ enum Checked {
     },
     Index {
         manifest: Manifest,
-        base: Base,
+        history: History,
         /// By position.
         children: Vec<(usize, Checked)>,
     },
@@ -118,8 +123,8 @@ impl Checked {
     fn original(&self) -> Option<&Manifest> {
         match self {
             Checked::Image { original, .. } => original.as_ref(),
-            Checked::Index { manifest, base, .. } => {
-                Some(&base.manifest).filter(|b| b.digest != manifest.digest)
+            Checked::Index { manifest, history, .. } => {
+                Some(&history.original).filter(|original| original.digest != manifest.digest)
             }
             Checked::Other => None,
         }
@@ -129,7 +134,7 @@ impl Checked {
     fn source(&self) -> &Digest {
         match self {
             Checked::Image { manifest, original, .. } => &original.as_ref().unwrap_or(manifest).digest,
-            Checked::Index { base, .. } => &base.source,
+            Checked::Index { history, .. } => &history.source,
             Checked::Other => unreachable!("an artifact has no source"),
         }
     }
@@ -155,17 +160,17 @@ impl Checked {
 fn check(reader: &Reader, tree: Tree) -> BoxFuture<'_, Result<Checked>> {
     async move {
         match tree {
-            Tree::Other => Ok(Checked::Other),
-            Tree::Image(image) => {
+            Tree::Other(_) => Ok(Checked::Other),
+            Tree::Image(image, listed) => {
                 let here = format!("the image {}", image.manifest.digest);
-                one(reader, *image).await.context(|| here)
+                one(reader, *image, listed.as_ref()).await.context(|| here)
             }
             Tree::Index(manifest, below) => {
                 let below =
                     below.into_iter().map(async |(at, tree)| check(reader, tree).await.map(|c| (at, c)));
                 let children = try_join_all(below).await?;
-                let base = verify_index(&manifest, &children)?;
-                Ok(Checked::Index { manifest, base, children })
+                let history = verify_index(&manifest, &children)?;
+                Ok(Checked::Index { manifest, history, children })
             }
         }
     }
@@ -173,9 +178,9 @@ fn check(reader: &Reader, tree: Tree) -> BoxFuture<'_, Result<Checked>> {
 }
 
 /// One image: against its record, or against the reasons for having none.
-async fn one(reader: &Reader, image: Image) -> Result<Checked> {
+async fn one(reader: &Reader, image: Image, listed: Option<&Platform>) -> Result<Checked> {
     let mut outcome = VerifiedImage {
-        platform: image.config.platform().ok().map(Platform::canonical),
+        platform: machine::stated(&image, listed),
         digest: image.manifest.digest.clone(),
         record: None,
         exempt: false,
@@ -186,14 +191,9 @@ async fn one(reader: &Reader, image: Image) -> Result<Checked> {
         if record::any_trace(&image.config.labels) {
             return Err(Error::verification(why_stale(&image)));
         }
-        let init = known_inits::known_init(rewrite::argv(&image.config));
-        let no_reaper = image.config.platform().is_ok_and(|p| Reapers::default().select(p).is_err());
-        outcome.exempt = init.is_some() || no_reaper;
-        outcome.reason = Some(match init {
-            Some(init) => format!("it starts {init}"),
-            None if no_reaper => "there is no reaper for its platform".into(),
-            None => "it has no record".into(),
-        });
+        let why = exempt(&image, outcome.platform.as_ref());
+        outcome.exempt = why.is_some();
+        outcome.reason = Some(why.unwrap_or_else(|| "it has no record".into()));
         return Ok(Checked::Image { manifest, original: None, outcome: Box::new(outcome) });
     };
     let record = original.record.clone();
@@ -201,19 +201,61 @@ async fn one(reader: &Reader, image: Image) -> Result<Checked> {
     let descriptor = descriptor.ok_or_else(|| Error::verification("the image has no layer"))?;
     let blob = reader.blob(&descriptor, layer::MAX_LAYER).await.context(|| "the reaper's layer")?;
     let layer = layer::read(&blob)?;
-    layer.check(&record, image.config.platform()?)?;
+    let platform = platform(reader, &image, listed).await?;
+    layer.check(&record, &platform)?;
     let before = Image {
         manifest: original.manifest.clone(),
         config: original.config.clone(),
         keeps_manifest: image.keeps_manifest,
     };
-    rewrapped(&image, &before, &record, &layer)?;
+    rewrapped(&image, &before, &platform, &record, &layer)?;
+    outcome.platform = Some(platform.canonical());
     outcome.record = Some(record);
     Ok(Checked::Image { manifest, original: Some(before.manifest), outcome: Box::new(outcome) })
 }
 
+/// Why wrap leaves an image alone, if it does.
+fn exempt(image: &Image, platform: Option<&Platform>) -> Option<String> {
+    let Some(platform) = platform else { return Some("nothing says for which platform it is".into()) };
+    match rewrite::decide(image, platform, &Reapers::default(), &Policy::default()) {
+        Ok(Decision::Skip { reason, .. }) => Some(reason),
+        Ok(_) => None,
+        Err(error) => Some(error.to_string()),
+    }
+}
+
+/// What a wrapped image was wrapped for. Where index and config disagree, its program tells.
+async fn platform(reader: &Reader, image: &Image, listed: Option<&Platform>) -> Result<Platform> {
+    let recorded = Annotations::read(&image.manifest).and_then(|annotations| annotations.platform);
+    let target = Target::of(listed, &image.config.platform);
+    let known = match target {
+        Target::Known(known) => known,
+        contested => {
+            let program = machine::of_program(reader.source(), image).await?;
+            // Whoever wrapped it may have been told; the reaper has to fit all the same.
+            match (contested.settle(program), &recorded) {
+                (Ok((known, _)), _) => known,
+                (Err(_), Some(recorded)) => recorded.clone(),
+                (Err(why), None) => return Err(Error::verification(why)),
+            }
+        }
+    };
+    // The variant is that of the index at the time, which need not be at hand.
+    let is_same = |recorded: &Platform| {
+        let (recorded, known) = (recorded.canonical(), known.canonical());
+        recorded.os == known.os && recorded.architecture == known.architecture
+    };
+    Ok(recorded.filter(is_same).unwrap_or(known))
+}
+
 /// Wraps the original with the reaper in the image, and compares.
-fn rewrapped(image: &Image, original: &Image, record: &Record, layer: &layer::Contents) -> Result<()> {
+fn rewrapped(
+    image: &Image,
+    original: &Image,
+    platform: &Platform,
+    record: &Record,
+    layer: &layer::Contents,
+) -> Result<()> {
     let mut reapers = Reapers::none();
     // For whatever variant of its machine the image is: which one wrap took for it is in the image.
     reapers.give(None, layer.program.clone())?;
@@ -226,19 +268,17 @@ fn rewrapped(image: &Image, original: &Image, record: &Record, layer: &layer::Co
                 record.recipe
             ))
         })?;
-    let again = rewrite::wrap(original, &reapers, policy, &layer.parents)?;
-    if again.action != Action::Wrapped {
-        return Err(Error::verification(
-            again.reason.unwrap_or_else(|| "wrapping the original does nothing".into()),
-        ));
-    }
-    let config = again.config.unwrap_or_default();
+    let again = match rewrite::decide(original, platform, &reapers, policy)?.build(&layer.parents)? {
+        Outcome::Wrapped(new) => new,
+        Outcome::Skipped { reason, .. } => return Err(Error::verification(reason)),
+        _ => return Err(Error::verification("wrapping the original does nothing")),
+    };
     if image.keeps_manifest {
-        compare("the config", &image.config.bytes, &config)?;
+        compare("the config", &image.config.bytes, &again.config)?;
         return compare("the manifest", &image.manifest.bytes, &again.manifest.bytes);
     }
     // What the record says of the manifest cannot be compared where there is none.
-    let mut text = Document::new(&config)?;
+    let mut text = Document::new(&again.config)?;
     for (key, value) in image.config.labels.iter().filter(|(key, _)| record::is_about_manifest(key)) {
         text.set(&child("/config/Labels", key), &quote(value))?;
     }
@@ -246,29 +286,36 @@ fn rewrapped(image: &Image, original: &Image, record: &Record, layer: &layer::Co
 }
 
 /// The index is that of its children, by its own record.
-fn verify_index(manifest: &Manifest, children: &[(usize, Checked)]) -> Result<Base> {
+fn verify_index(manifest: &Manifest, children: &[(usize, Checked)]) -> Result<History> {
     let replaced = |by: fn(&Checked) -> Option<&Manifest>| -> Vec<Replaced> {
         let changed = children.iter().filter(|(_, child)| child.original().is_some());
         changed
             .filter_map(|(at, child)| Some(Replaced { position: *at, manifest: by(child)?.clone() }))
             .collect()
     };
-    let base = index::unwrap(manifest, &replaced(Checked::original), false)?;
-    if base.is_stale {
+    let history = index::unwrap(manifest, &replaced(Checked::original), false)?;
+    if history.is_stale {
         return Err(Error::verification(
             "the record in the index's annotations does not describe this index",
         ));
     }
-    let Some((recorded, recipe)) = record::annotated(manifest) else { return Ok(base) };
-    if recorded != base.source {
+    let Some(Annotations { source: recorded, recipe, .. }) = Annotations::read(manifest) else {
+        return Ok(history);
+    };
+    if recorded != history.source {
         return Err(Error::verification(format!(
             "the index records the source {recorded}, but undoing it gives {}",
-            base.source
+            history.source
         )));
     }
-    let again = index::wrap(&base, &replaced(Checked::manifest), &[], 0, &recipe)?;
+    let bare =
+        children.iter().flat_map(|(_, child)| child.images()).find(|i| i.record.is_none() && !i.exempt);
+    if let Some(image) = bare {
+        return Err(not_wrapped(image));
+    }
+    let again = index::wrap(&history, &replaced(Checked::manifest), &[], 0, &recipe)?;
     compare("the index", &manifest.bytes, &again.bytes)?;
-    Ok(base)
+    Ok(history)
 }
 
 /// Why a record does not count.

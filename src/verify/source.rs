@@ -5,8 +5,9 @@ use crate::error::{Context, Error, Result};
 use crate::image::json::Document;
 use crate::image::{Digest, Manifest};
 use crate::read::Reader;
-use crate::rewrite::index::{self, Base, Replaced};
-use crate::rewrite::{record, repeat};
+use crate::rewrite::index::{self, History, Replaced};
+use crate::rewrite::record::Annotations;
+use crate::rewrite::repeat;
 use crate::transport::Source;
 use futures_util::future::{BoxFuture, FutureExt};
 use std::sync::Arc;
@@ -39,18 +40,18 @@ fn made_from<'a>(
     checked: &'a Checked,
 ) -> BoxFuture<'a, Result<bool>> {
     async move {
-        let Checked::Index { manifest, base, children } = checked else {
+        let Checked::Index { manifest, history, children } = checked else {
             return Ok(expected.digest == *checked.source());
         };
         // What a Docker list was made from is written nowhere: there the children tell.
-        let is_recorded = record::annotated(manifest).is_some();
-        if base.manifest.digest == expected.digest {
+        let is_recorded = Annotations::read(manifest).is_some();
+        if history.original.digest == expected.digest {
             return Ok(true);
         }
-        if is_recorded && (base.dropped == 0 || base.source != expected.digest) {
+        if is_recorded && (history.dropped == 0 || history.source != expected.digest) {
             return Ok(false);
         }
-        let Some(Narrowed { dropped, replaced }) = narrowed(expected, base, children)? else {
+        let Some(Narrowed { dropped, replaced }) = narrowed(expected, history, children)? else {
             return match is_recorded {
                 true => Err(Error::verification("the index has children that the source has not")),
                 false => Ok(false),
@@ -67,7 +68,7 @@ fn made_from<'a>(
             .map(|(position, (_, manifest))| Replaced { position, manifest: manifest.clone() })
             .collect();
         let kept = index::without(&index::with(expected, &replaced)?, &dropped)?;
-        compare("the index before it was wrapped", &base.manifest.bytes, &kept.bytes)?;
+        compare("the index before it was wrapped", &history.original.bytes, &kept.bytes)?;
         Ok(true)
     }
     .boxed()
@@ -84,23 +85,23 @@ struct Narrowed<'a> {
 /// `None` where the smaller one has what the larger one has not, or has it in another order.
 fn narrowed<'a>(
     source: &Manifest,
-    base: &'a Base,
+    history: &'a History,
     children: &'a [(usize, Checked)],
 ) -> Result<Option<Narrowed<'a>>> {
     let nested = |position: usize| {
         let child = children.iter().find(|(at, _)| *at == position).map(|(_, child)| child)?;
         match child {
-            Checked::Index { base, .. } if base.dropped > 0 => Some((child, base)),
+            Checked::Index { history, .. } if history.dropped > 0 => Some((child, history)),
             _ => None,
         }
     };
-    let (mut ours, mut theirs) = (Document::new(&base.manifest.bytes)?, Document::new(&source.bytes)?);
+    let (mut ours, mut theirs) = (Document::new(&history.original.bytes)?, Document::new(&source.bytes)?);
     let mut next = 0;
     let mut narrowed = Narrowed { dropped: Vec::new(), replaced: Vec::new() };
     for (position, child) in source.children().iter().enumerate() {
-        let kept = base.manifest.children().get(next).map(|kept| {
+        let kept = history.original.children().get(next).map(|kept| {
             let nested = nested(next);
-            let came_from: &Digest = nested.map_or(&kept.digest, |(_, base)| &base.source);
+            let came_from: &Digest = nested.map_or(&kept.digest, |(_, history)| &history.source);
             (came_from, nested)
         });
         match kept {
@@ -109,11 +110,13 @@ fn narrowed<'a>(
                 if *came_from == child.digest
                     && repeat::masked(&mut ours, next)? == repeat::masked(&mut theirs, position)? =>
             {
-                narrowed.replaced.extend(nested.map(|(child, base)| (position, (child, &base.manifest))));
+                narrowed
+                    .replaced
+                    .extend(nested.map(|(child, history)| (position, (child, &history.original))));
                 next += 1;
             }
             _ => narrowed.dropped.push(position),
         }
     }
-    Ok((next == base.manifest.children().len()).then_some(narrowed))
+    Ok((next == history.original.children().len()).then_some(narrowed))
 }

@@ -11,6 +11,7 @@ use super::run::tool;
 pub struct Options {
     user: Option<(String, String)>,
     tls: bool,
+    self_signed: Option<String>,
     auth: Option<String>,
 }
 
@@ -47,6 +48,11 @@ impl DockerRegistry {
         self.daemon.dir().join("ca.crt")
     }
 
+    /// The registry's own certificate, where it speaks TLS.
+    pub fn certificate(&self) -> PathBuf {
+        self.daemon.dir().join("tls.crt")
+    }
+
     /// Its log, with a line a request.
     pub fn log(&self) -> String {
         self.daemon.log()
@@ -68,6 +74,13 @@ impl Options {
         self
     }
 
+    /// Behind TLS, with a certificate for this name that is made as people make them: by `openssl req -x509`.
+    pub fn self_signed(mut self, name: &str) -> Self {
+        self.self_signed = Some(name.to_owned());
+        self.tls = true;
+        self
+    }
+
     /// With this `auth:` section of its configuration.
     pub fn auth(mut self, section: &str) -> Self {
         self.auth = Some(section.to_owned());
@@ -84,7 +97,10 @@ impl Options {
             dir.display()
         );
         if self.tls {
-            write_certificates(&dir);
+            match &self.self_signed {
+                Some(name) => self_sign(&dir, name),
+                None => write_certificates(&dir),
+            }
             write!(config, "  tls:\n    certificate: {0}/tls.crt\n    key: {0}/tls.key\n", dir.display())
                 .expect("writing to a string");
         }
@@ -107,6 +123,15 @@ impl Options {
         });
         DockerRegistry { daemon, host }
     }
+}
+
+/// `tls.crt` and `tls.key`, without an authority.
+fn self_sign(dir: &std::path::Path, name: &str) {
+    let path = |file: &str| dir.join(file).display().to_string();
+    let name = format!("subjectAltName={name}");
+    let make = ["req", "-x509", "-newkey", "rsa:2048", "-nodes", "-days", "2", "-subj", "/CN=registry"];
+    let out = ["-addext", &name, "-keyout", &path("tls.key"), "-out", &path("tls.crt")];
+    tool("openssl", make).args(out).run().succeeds();
 }
 
 /// `ca.crt`, and `tls.crt` with `tls.key` for this machine and for a name that only a proxy knows.

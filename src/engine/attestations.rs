@@ -1,0 +1,54 @@
+//! Which attestations stay in an index: those whose subject is kept and not rewritten. They name their subjects by the
+//! original digests.
+
+use super::task::{Attestations, Wrap};
+use super::tree::{Child, Node};
+use crate::image::Manifest;
+use crate::rewrite::index::Replaced;
+use std::collections::HashSet;
+
+/// Leaves out the positions of `attestations` that do not stay, and says so in `notes`.
+pub fn staying(
+    wrap: &Wrap,
+    mut attestations: Vec<usize>,
+    others: &[Child],
+    original: &Manifest,
+    replaced: &[Replaced],
+    notes: &mut Vec<String>,
+) -> Vec<usize> {
+    let all = original.children();
+    let names = |child: &Child| names(child, original);
+    let subject = |i: usize| all.get(i)?.annotation("vnd.docker.reference.digest");
+    if !wrap.platforms.is_empty() {
+        let kept: HashSet<String> = others.iter().flat_map(names).collect();
+        attestations.retain(|i| subject(*i).is_none_or(|subject| kept.contains(subject)));
+        let left = all.len().saturating_sub(others.len() + attestations.len());
+        if left > 0 {
+            notes.push(format!("--platform leaves out {left} of {} children", all.len()));
+        }
+    }
+    if wrap.attestations == Attestations::Drop {
+        let is_rewritten = |child: &&Child| replaced.iter().any(|r| r.position == child.position);
+        let rewritten: HashSet<String> = others.iter().filter(is_rewritten).flat_map(names).collect();
+        let before = attestations.len();
+        attestations.retain(|i| subject(*i).is_none_or(|subject| !rewritten.contains(subject)));
+        let what = match before - attestations.len() {
+            0 => return attestations,
+            1 => "1 attestation is left out: it describes what was rewritten".to_string(),
+            n => format!("{n} attestations are left out: they describe what was rewritten"),
+        };
+        notes.push(format!("{what} (--attestations keep carries over all)"));
+    }
+    attestations
+}
+
+/// The names by which an attestation may call a child: a narrowed index may still be referred to by the digest of the
+/// full one.
+fn names(child: &Child, original: &Manifest) -> impl Iterator<Item = String> + use<> {
+    let source = match &child.node {
+        Node::Index(index) => Some(index.history.source.to_string()),
+        _ => None,
+    };
+    let name = original.children().get(child.position).map(|child| child.digest.to_string());
+    name.into_iter().chain(source)
+}

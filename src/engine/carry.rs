@@ -1,0 +1,72 @@
+//! What is carried over as it is, with all that is below it. It is read only if the destination lacks it.
+
+use super::copy::Copier;
+use super::tree::{Carried, CarriedContent};
+use crate::error::Result;
+use crate::image::{Descriptor, Manifest};
+use crate::read::{Limits, Reader};
+use futures_util::future::{BoxFuture, FutureExt, try_join_all};
+
+/// Reads what is carried over, and begins to move it.
+pub struct Carrier<'a> {
+    reader: &'a Reader,
+    copier: &'a Copier,
+    limits: &'a Limits,
+    /// Do not start transfers.
+    hold: bool,
+}
+
+impl<'a> Carrier<'a> {
+    /// With `hold` no transfer is started.
+    pub fn new(reader: &'a Reader, copier: &'a Copier, limits: &'a Limits, hold: bool) -> Self {
+        Carrier { reader, copier, limits, hold }
+    }
+
+    /// Something that was not read yet.
+    pub fn unread(
+        &self,
+        descriptor: Descriptor,
+        reason: String,
+        depth: usize,
+    ) -> BoxFuture<'_, Result<Carried>> {
+        async move {
+            if !descriptor.is_manifest() {
+                // Something whose meaning only its owner knows: it goes as a blob.
+                if !self.hold {
+                    self.copier.start(&descriptor);
+                }
+                return Ok(Carried { descriptor, reason, content: CarriedContent::Blob });
+            }
+            // An index may be there without its children.
+            if !descriptor.is_index()
+                && let Some(claim) = self.copier.claimed(&descriptor.digest)
+                && self.copier.check(claim, &descriptor).await?.is_some()
+            {
+                return Ok(Carried { descriptor, reason, content: CarriedContent::AtDestination });
+            }
+            let manifest = self.reader.child(&descriptor).await?.as_ref().clone();
+            self.copier.was_read(&descriptor.digest);
+            self.read(descriptor, reason, manifest, depth).await
+        }
+        .boxed()
+    }
+
+    /// Something that was read. Begins the moves of what it needs, and reads what is below it.
+    pub async fn read(
+        &self,
+        descriptor: Descriptor,
+        reason: String,
+        manifest: Manifest,
+        depth: usize,
+    ) -> Result<Carried> {
+        if !manifest.children().is_empty() {
+            self.limits.enter(&manifest, depth + 1)?;
+        }
+        if !self.hold {
+            manifest.blobs().into_iter().for_each(|blob| self.copier.start(blob));
+        }
+        let below = manifest.children().iter().map(|d| self.unread(d.clone(), reason.clone(), depth + 1));
+        let below = try_join_all(below).await?;
+        Ok(Carried { descriptor, reason, content: CarriedContent::Manifest(manifest, below) })
+    }
+}

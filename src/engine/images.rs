@@ -1,0 +1,135 @@
+//! One image: what wrap or unwrap makes of it. Reads layers only where the manifest and the config do not tell enough.
+
+use super::task::{Task, Wrap};
+use super::tree::ImageNode;
+use crate::error::{Error, Kind, Result};
+use crate::image::{Manifest, Platform};
+use crate::read::{Reader, files, machine, select};
+use crate::rewrite::{self, DEFAULT_PATH, Image, Outcome, Read, Target, record};
+use bytes::Bytes;
+use tokio::sync::Semaphore;
+
+/// Rewrites images.
+pub struct Images<'a> {
+    task: &'a Task,
+    reader: &'a Reader,
+    /// Layers that are looked into at once: each takes a decompressor's memory.
+    surveys: Semaphore,
+}
+
+/// What a manifest with a config turned out to be.
+pub enum Looked {
+    /// An image.
+    Image(Box<ImageNode>),
+    /// Something else, by its own name for itself.
+    Artifact(String),
+    /// An image that cannot be rewritten, and why. In an index it does not stop the others.
+    Bad(Error),
+}
+
+impl<'a> Images<'a> {
+    /// Looks into up to `streams` images at once.
+    pub fn new(task: &'a Task, reader: &'a Reader, streams: usize) -> Self {
+        Images { task, reader, surveys: Semaphore::new(streams) }
+    }
+
+    /// Rewrites an image. `listed` is the platform for which an index lists it.
+    pub async fn rewrite(
+        &self,
+        manifest: Manifest,
+        config: Bytes,
+        listed: Option<&Platform>,
+        is_child: bool,
+    ) -> Result<Looked> {
+        let keeps_manifests = self.reader.source().keeps_manifests();
+        let image = match Image::read(manifest.clone(), config.clone(), keeps_manifests) {
+            Ok(Read::Image(image)) => *image,
+            Ok(Read::Artifact(kind)) => return Ok(Looked::Artifact(kind)),
+            Err(error) => return bad(error),
+        };
+        let mut notes = Vec::new();
+        let (platform, outcome) = match self.task {
+            Task::Unwrap => {
+                let platform = machine::stated(&image, listed);
+                let outcome = match rewrite::unwrap(&image) {
+                    Ok(original) => Outcome::Unwrapped(original),
+                    Err(_) if is_child => {
+                        Outcome::Skipped { reason: "it is not wrapped".into(), original: None }
+                    }
+                    Err(error) => return Err(error),
+                };
+                (platform, outcome)
+            }
+            Task::Wrap(wrap) => {
+                let (platform, note) = match self.platform(&image, listed, wrap).await? {
+                    Ok(known) => known,
+                    Err(reason) => {
+                        return bad(Error::unsupported(reason).hint(
+                            "say with --platform for which it is, or rebuild the image for its platform",
+                        ));
+                    }
+                };
+                notes.extend(note);
+                if !is_child {
+                    select::check_alone(Some(&platform), &wrap.platforms)?;
+                }
+                match self.wrap(&image, &platform, wrap).await? {
+                    Ok(outcome) => (Some(platform.canonical()), outcome),
+                    Err(error) => return bad(error),
+                }
+            }
+        };
+        notes.extend(outcome.new().into_iter().flat_map(|new| new.notes.clone()));
+        Ok(Looked::Image(Box::new(ImageNode { platform, input: manifest, config, outcome, notes })))
+    }
+
+    /// What the image runs on. The inner error says why that stays open.
+    async fn platform(
+        &self,
+        image: &Image,
+        listed: Option<&Platform>,
+        wrap: &Wrap,
+    ) -> Result<Result<(Platform, Option<String>), String>> {
+        let target = Target::of(listed, &image.config.platform);
+        if let Target::Known(platform) = target {
+            return Ok(Ok((platform, None)));
+        }
+        // Whoever names one platform says what the image is for.
+        if let [wanted] = &wrap.platforms[..] {
+            return Ok(Ok((wanted.clone(), None)));
+        }
+        let _turn = self.surveys.acquire().await;
+        let found = machine::of_program(self.reader.source(), image).await?;
+        Ok(target.settle(found))
+    }
+
+    /// The default path is one that no image uses; for another one the layers have to be looked at. The outer error is
+    /// about the options, the inner one about the image.
+    async fn wrap(&self, image: &Image, platform: &Platform, wrap: &Wrap) -> Result<Result<Outcome>> {
+        let policy = &wrap.policy;
+        let decision = match rewrite::decide(image, platform, &wrap.reapers, policy) {
+            Ok(decision) => decision,
+            Err(error) => return Ok(Err(error)),
+        };
+        let plan = decision.plan().map(|plan| plan.image()).filter(|_| policy.path != DEFAULT_PATH);
+        let parents = match plan {
+            None => Vec::new(),
+            Some(source) => {
+                // An image built from a wrapped one has the reaper of that one in the way.
+                let inherits = record::recorded_path(&image.config.labels) == Some(policy.path.as_str());
+                let _turn = self.surveys.acquire().await;
+                let replace = wrap.replace || inherits;
+                files::parents(&**self.reader.source(), &source.manifest, &policy.path, replace).await?
+            }
+        };
+        Ok(decision.build(&parents))
+    }
+}
+
+/// An image that is not supported is one thing, a source that fails another.
+fn bad(error: Error) -> Result<Looked> {
+    match error.kind() {
+        Kind::Unsupported => Ok(Looked::Bad(error)),
+        _ => Err(error),
+    }
+}

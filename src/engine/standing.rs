@@ -1,0 +1,195 @@
+//! Whether the destination is what wrap makes of the source already, from as few requests as can tell.
+
+use super::copy::Copier;
+use super::destination::Destination;
+use super::plan::Planner;
+use super::report::{Action, Delivery, PlatformReport, Report, SAME};
+use super::task::{Task, Wrap};
+use super::tree::{Node, Root};
+use crate::error::{Context, Result};
+use crate::image::media_type::Family;
+use crate::image::{Content, Descriptor, Manifest};
+use crate::read::{Reader, select};
+use crate::rewrite::record::Annotations;
+use crate::rewrite::{DEFAULT_PATH, Image, Read, index, repeat};
+use futures_util::future::{BoxFuture, FutureExt, try_join_all};
+
+/// Compares a source with what the destination holds now.
+pub struct Standing<'a> {
+    pub task: &'a Task,
+    pub wrap: &'a Wrap,
+    pub reader: &'a Reader,
+    pub copier: &'a Copier,
+    pub destination: &'a Destination,
+}
+
+impl Standing<'_> {
+    /// The report, if there is nothing to do as far as the destination can be believed.
+    pub async fn up_to_date(&self, source: &Manifest, current: &Manifest) -> Result<Option<Report>> {
+        if let Some(annotations) = Annotations::read(current) {
+            if !self.is_described(source, current, &annotations) {
+                return Ok(None);
+            }
+            let platforms = match &current.content {
+                Content::Index { .. } => self.children(source, current).await?,
+                _ => vec![PlatformReport {
+                    platform: annotations.platform,
+                    action: Action::Unchanged,
+                    reason: Some(SAME.into()),
+                    source_digest: source.digest.clone(),
+                    digest: current.digest.clone(),
+                }],
+            };
+            return Ok(Some(Report::up_to_date(source, current, platforms)));
+        }
+        self.docker_types(source, current).await
+    }
+
+    /// Whether the annotations say so, and the manifests do not contradict.
+    fn is_described(&self, source: &Manifest, current: &Manifest, annotations: &Annotations) -> bool {
+        let is_index = matches!(current.content, Content::Index { .. });
+        let same_recipe = if is_index {
+            self.wrap.index_recipe() == annotations.recipe
+        } else {
+            self.wrap.recipes().any(|recipe| recipe == annotations.recipe)
+        };
+        let is_source = current.digest == source.digest
+            || (annotations.source == source.digest && repeat::may_be(source, current));
+        same_recipe && is_source && annotations.describe(current) && self.has_our_layer(current)
+    }
+
+    /// Whether the layer on top is one that this wrap adds, as far as that is known without reading layers.
+    pub fn has_our_layer(&self, manifest: &Manifest) -> bool {
+        match &manifest.content {
+            Content::Image { layers, .. } if self.wrap.policy.path == DEFAULT_PATH => {
+                layers.last().is_some_and(|last| self.wrap.may_have_added(&last.digest))
+            }
+            _ => true,
+        }
+    }
+
+    /// What the two indexes tell of their children.
+    fn children<'s>(
+        &'s self,
+        source: &'s Manifest,
+        current: &'s Manifest,
+    ) -> BoxFuture<'s, Result<Vec<PlatformReport>>> {
+        async move {
+            let kept = index::kept(current);
+            let pairs = repeat::pairs(source, current)?.into_iter().map(|(theirs, ours)| {
+                let (before, after) = (&source.children()[theirs], &current.children()[ours]);
+                self.child(before, after, kept.contains(&ours))
+            });
+            Ok(try_join_all(pairs).await?.into_iter().flatten().collect())
+        }
+        .boxed()
+    }
+
+    async fn child(
+        &self,
+        before: &Descriptor,
+        after: &Descriptor,
+        kept: bool,
+    ) -> Result<Vec<PlatformReport>> {
+        let reason = select::carried(after);
+        if after.is_index()
+            && reason.is_none()
+            && let Some(place) = self.destination.reader()
+        {
+            let source =
+                self.reader.child(before).await.context(|| format!("the child {}", before.digest))?;
+            // What the destination lacks is found out by those who ask for all of it.
+            let Ok(current) = place.child(after).await else { return Ok(Vec::new()) };
+            return self.children(&source, &current).await;
+        }
+        let (action, reason) = match reason {
+            Some(reason) => (Action::Skipped, reason),
+            None if kept => (Action::Skipped, "wrap leaves it as it is".into()),
+            None => (Action::Unchanged, SAME.into()),
+        };
+        Ok(vec![PlatformReport {
+            platform: after.platform.clone(),
+            action,
+            reason: Some(reason),
+            source_digest: before.digest.clone(),
+            digest: after.digest.clone(),
+        }])
+    }
+
+    /// Docker's types have no annotations. There the destination's own image is looked into: it is up to date if
+    /// wrapping it changes nothing, and it came from the source.
+    async fn docker_types(&self, source: &Manifest, current: &Manifest) -> Result<Option<Report>> {
+        let Some(reader) = self.destination.reader().filter(|_| current.digest != source.digest) else {
+            return Ok(None);
+        };
+        if current.family() != Family::Docker || source.family() != Family::Docker {
+            return Ok(None);
+        }
+        if !self.may_come_from(reader, source, current).await? {
+            return Ok(None);
+        }
+        let planner = Planner::new(self.task, reader, self.copier, 1, true);
+        let Ok(root) = planner.root(current.clone(), None).await else { return Ok(None) };
+        if root.output().digest != current.digest || *root.origin() != source.digest {
+            return Ok(None);
+        }
+        if let Root::Index(index) = &root {
+            let read = index.children.iter().filter(|child| !matches!(child.node, Node::Carried(_)));
+            read.for_each(|child| self.destination.note(&child.digest));
+        }
+        let mut report = Report::new(&root, &Delivery::Held);
+        report.source_digest = source.digest.clone();
+        if let (Root::Image(_), [image]) = (&root, &mut report.platforms[..]) {
+            image.source_digest = source.digest.clone();
+        } else {
+            let pairs = repeat::pairs(source, current)?;
+            for image in &mut report.platforms {
+                let pair = pairs.iter().find(|(_, ours)| current.children()[*ours].digest == image.digest);
+                if let Some((theirs, _)) = pair {
+                    image.source_digest = source.children()[*theirs].digest.clone();
+                }
+            }
+        }
+        Ok(Some(report))
+    }
+
+    /// A first look, so that nobody reads all of a list that came from another one.
+    async fn may_come_from(&self, reader: &Reader, source: &Manifest, current: &Manifest) -> Result<bool> {
+        match (&source.content, &current.content) {
+            (Content::Image { layers: theirs, .. }, Content::Image { layers: ours, .. }) => {
+                let same = |(a, b): (&Descriptor, &Descriptor)| a.digest == b.digest;
+                Ok(ours.len() == theirs.len() + 1
+                    && theirs.iter().zip(ours).all(same)
+                    && self.has_our_layer(current))
+            }
+            (Content::Index { children: theirs }, Content::Index { children: ours }) => {
+                let pairs = repeat::pairs(source, current)?;
+                if pairs.len() != ours.len() || ours.len() != theirs.len() {
+                    return Ok(false);
+                }
+                let changed =
+                    pairs.into_iter().map(|(theirs_at, ours_at)| (&theirs[theirs_at], &ours[ours_at]));
+                match changed
+                    .into_iter()
+                    .find(|(theirs, ours)| theirs.digest != ours.digest && ours.is_image())
+                {
+                    Some((theirs, ours)) => comes_from(reader, theirs, ours).await,
+                    None => Ok(false),
+                }
+            }
+            _ => Ok(false),
+        }
+    }
+}
+
+/// Whether one image was wrapped from another, by its record.
+async fn comes_from(reader: &Reader, source: &Descriptor, result: &Descriptor) -> Result<bool> {
+    let Ok(manifest) = reader.child(result).await else { return Ok(false) };
+    let Content::Image { config, .. } = &manifest.content else { return Ok(false) };
+    let Ok(config) = reader.config(config).await else { return Ok(false) };
+    let image = match Image::read(manifest.as_ref().clone(), config, true) {
+        Ok(Read::Image(image)) => image,
+        _ => return Ok(false),
+    };
+    Ok(image.original().is_some_and(|original| original.manifest.digest == source.digest))
+}

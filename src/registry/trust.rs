@@ -1,0 +1,286 @@
+//! Which servers are believed: the certificates of the system and of the user, and what a server may show for them.
+
+use crate::error::{Error, Result};
+use rustls::client::danger::{HandshakeSignatureValid, ServerCertVerified, ServerCertVerifier};
+use rustls::client::{WebPkiServerVerifier, verify_server_name};
+use rustls::crypto::{CryptoProvider, WebPkiSupportedAlgorithms, ring};
+use rustls::pki_types::pem::PemObject;
+use rustls::pki_types::{CertificateDer, PrivateKeyDer, ServerName, UnixTime};
+use rustls::server::ParsedCertificate;
+use rustls::{CertificateError, ClientConfig, DigitallySignedStruct, RootCertStore, SignatureScheme};
+use std::path::{Path, PathBuf};
+use std::sync::{Arc, OnceLock};
+
+/// How the certificate of a server is judged.
+pub enum Trust {
+    /// It is not.
+    Anything,
+    /// By the system's authorities and the certificates in these files.
+    System(Vec<PathBuf>),
+}
+
+/// A certificate of a client, and its key.
+pub struct Identity {
+    /// The certificate, with those that lead to its authority.
+    pub certificate: PathBuf,
+    /// The private key.
+    pub key: PathBuf,
+}
+
+/// Builds the TLS configuration for a host.
+pub fn config(host: &str, trust: Trust, identity: Option<Identity>) -> Result<ClientConfig> {
+    let provider = Arc::new(ring::default_provider());
+    let verifier: Arc<dyn ServerCertVerifier> = match trust {
+        Trust::Anything => Arc::new(AnyCertificate(provider.signature_verification_algorithms)),
+        Trust::System(files) => Arc::new(Verifier::new(host, &files, &provider)?),
+    };
+    let failed = |e: rustls::Error| Error::other(format!("cannot set up TLS: {e}"));
+    let builder = ClientConfig::builder_with_provider(provider)
+        .with_safe_default_protocol_versions()
+        .map_err(failed)?
+        .dangerous()
+        .with_custom_certificate_verifier(verifier);
+    let mut config = match identity {
+        None => builder.with_no_client_auth(),
+        Some(Identity { certificate, key }) => {
+            let chain = certificates(&certificate)?;
+            let bad = |why: String| Error::other(format!("invalid private key in {}: {why}", key.display()));
+            let secret = PrivateKeyDer::from_pem_slice(&read(&key)?).map_err(|e| bad(e.to_string()))?;
+            builder.with_client_auth_cert(chain, secret).map_err(|e| bad(e.to_string()))?
+        }
+    };
+    config.alpn_protocols = vec![b"h2".to_vec(), b"http/1.1".to_vec()];
+    Ok(config)
+}
+
+/// The certificates of a file, of which there is at least one.
+fn certificates(file: &Path) -> Result<Vec<CertificateDer<'static>>> {
+    let bad = |why: String| Error::other(format!("invalid certificates in {}: {why}", file.display()));
+    let found = CertificateDer::pem_slice_iter(&read(file)?)
+        .collect::<Result<Vec<_>, _>>()
+        .map_err(|e| bad(e.to_string()))?;
+    if found.is_empty() { Err(bad("no PEM certificate".into())) } else { Ok(found) }
+}
+
+fn read(file: &Path) -> Result<Vec<u8>> {
+    std::fs::read(file).map_err(|e| Error::other(format!("cannot read {}: {e}", file.display())))
+}
+
+/// The certificates that this machine trusts. Reading them takes longer than a request: once a process.
+struct System {
+    certificates: Vec<CertificateDer<'static>>,
+    /// Why there are none, where something failed.
+    failure: Option<String>,
+}
+
+impl System {
+    fn get() -> &'static System {
+        static SYSTEM: OnceLock<System> = OnceLock::new();
+        SYSTEM.get_or_init(|| {
+            let found = rustls_native_certs::load_native_certs();
+            System { certificates: found.certs, failure: found.errors.first().map(ToString::to_string) }
+        })
+    }
+}
+
+/// Verifies chains to an authority. A certificate that is trusted itself may also be the server's own, as
+/// `openssl req -x509` makes them: then its name and its dates count, and neither its issuer nor whether it is meant
+/// to be an authority.
+#[derive(Debug)]
+struct Verifier {
+    chains: Arc<WebPkiServerVerifier>,
+    trusted: Vec<CertificateDer<'static>>,
+}
+
+impl Verifier {
+    fn new(host: &str, files: &[PathBuf], provider: &Arc<CryptoProvider>) -> Result<Self> {
+        let mut roots = RootCertStore::empty();
+        let mut trusted = Vec::new();
+        for file in files {
+            for certificate in certificates(file)? {
+                roots
+                    .add(certificate.clone())
+                    .map_err(|e| Error::other(format!("invalid certificate in {}: {e}", file.display())))?;
+                trusted.push(certificate);
+            }
+        }
+        let system = System::get();
+        roots.add_parsable_certificates(system.certificates.iter().cloned());
+        trusted.extend(system.certificates.iter().cloned());
+        if roots.is_empty() {
+            let why = system.failure.as_ref().map(|why| format!(": {why}")).unwrap_or_default();
+            return Err(Error::network(format!("{host}: this machine has no CA certificates{why}")).hint(format!(
+                "install the package ca-certificates, name a file with SSL_CERT_FILE, or give the registry's CA \
+                 with --ca-file {host}=FILE"
+            )));
+        }
+        let chains = WebPkiServerVerifier::builder_with_provider(roots.into(), provider.clone())
+            .build()
+            .map_err(|e| Error::other(format!("cannot set up TLS: {e}")))?;
+        Ok(Verifier { chains, trusted })
+    }
+}
+
+/// Whether only the issuer, or the role as an authority, is wrong. Dates are judged before either.
+fn is_about_issuer(error: &rustls::Error) -> bool {
+    match error {
+        rustls::Error::InvalidCertificate(CertificateError::UnknownIssuer) => true,
+        rustls::Error::InvalidCertificate(CertificateError::Other(other)) => {
+            matches!(other.0.downcast_ref(), Some(webpki::Error::CaUsedAsEndEntity))
+        }
+        _ => false,
+    }
+}
+
+impl ServerCertVerifier for Verifier {
+    fn verify_server_cert(
+        &self,
+        end_entity: &CertificateDer<'_>,
+        intermediates: &[CertificateDer<'_>],
+        server_name: &ServerName<'_>,
+        ocsp_response: &[u8],
+        now: UnixTime,
+    ) -> Result<ServerCertVerified, rustls::Error> {
+        match self.chains.verify_server_cert(end_entity, intermediates, server_name, ocsp_response, now) {
+            Err(error) if is_about_issuer(&error) => {
+                if !self.trusted.iter().any(|own| own == end_entity) {
+                    return Err(CertificateError::UnknownIssuer.into());
+                }
+                verify_server_name(&ParsedCertificate::try_from(end_entity)?, server_name)?;
+                Ok(ServerCertVerified::assertion())
+            }
+            outcome => outcome,
+        }
+    }
+
+    fn verify_tls12_signature(
+        &self,
+        message: &[u8],
+        certificate: &CertificateDer<'_>,
+        signature: &DigitallySignedStruct,
+    ) -> Result<HandshakeSignatureValid, rustls::Error> {
+        self.chains.verify_tls12_signature(message, certificate, signature)
+    }
+
+    fn verify_tls13_signature(
+        &self,
+        message: &[u8],
+        certificate: &CertificateDer<'_>,
+        signature: &DigitallySignedStruct,
+    ) -> Result<HandshakeSignatureValid, rustls::Error> {
+        self.chains.verify_tls13_signature(message, certificate, signature)
+    }
+
+    fn supported_verify_schemes(&self) -> Vec<SignatureScheme> {
+        self.chains.supported_verify_schemes()
+    }
+}
+
+/// Takes any certificate, for hosts that the user named with `--insecure`.
+#[derive(Debug)]
+struct AnyCertificate(WebPkiSupportedAlgorithms);
+
+impl ServerCertVerifier for AnyCertificate {
+    fn verify_server_cert(
+        &self,
+        _: &CertificateDer<'_>,
+        _: &[CertificateDer<'_>],
+        _: &ServerName<'_>,
+        _: &[u8],
+        _: UnixTime,
+    ) -> Result<ServerCertVerified, rustls::Error> {
+        Ok(ServerCertVerified::assertion())
+    }
+
+    fn verify_tls12_signature(
+        &self,
+        _: &[u8],
+        _: &CertificateDer<'_>,
+        _: &DigitallySignedStruct,
+    ) -> Result<HandshakeSignatureValid, rustls::Error> {
+        Ok(HandshakeSignatureValid::assertion())
+    }
+
+    fn verify_tls13_signature(
+        &self,
+        _: &[u8],
+        _: &CertificateDer<'_>,
+        _: &DigitallySignedStruct,
+    ) -> Result<HandshakeSignatureValid, rustls::Error> {
+        Ok(HandshakeSignatureValid::assertion())
+    }
+
+    fn supported_verify_schemes(&self) -> Vec<SignatureScheme> {
+        self.0.supported_schemes()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use rcgen::{BasicConstraints, CertificateParams, IsCa, Issuer, KeyPair, date_time_ymd};
+    use std::time::Duration;
+
+    /// The moment at which certificates are judged: 2026-07-01.
+    const NOW: u64 = 1_782_864_000;
+
+    fn params(is_ca: IsCa, years: (i32, i32)) -> CertificateParams {
+        let mut params = CertificateParams::new(vec!["r.example".into()]).unwrap();
+        params.is_ca = is_ca;
+        (params.not_before, params.not_after) = (date_time_ymd(years.0, 1, 1), date_time_ymd(years.1, 1, 1));
+        params
+    }
+
+    fn self_signed(is_ca: IsCa, years: (i32, i32)) -> rcgen::Certificate {
+        params(is_ca, years).self_signed(&KeyPair::generate().unwrap()).unwrap()
+    }
+
+    /// Whether a server's certificate is taken where these are trusted.
+    fn judge(
+        trusted: &[&rcgen::Certificate],
+        server: &rcgen::Certificate,
+        name: &str,
+    ) -> Result<(), rustls::Error> {
+        let dir = tempfile::tempdir().unwrap();
+        let file = dir.path().join("ca.pem");
+        std::fs::write(&file, trusted.iter().map(|c| c.pem()).collect::<String>()).unwrap();
+        let verifier = Verifier::new("r.example", &[file], &Arc::new(ring::default_provider())).unwrap();
+        let name = ServerName::try_from(name.to_owned()).unwrap();
+        let now = UnixTime::since_unix_epoch(Duration::from_secs(NOW));
+        verifier.verify_server_cert(server.der(), &[], &name, &[], now).map(drop)
+    }
+
+    const CA: IsCa = IsCa::Ca(BasicConstraints::Unconstrained);
+
+    #[test]
+    fn accepts_a_self_signed_server_certificate_that_is_trusted_itself() {
+        for is_ca in [CA, IsCa::NoCa, IsCa::ExplicitNoCa] {
+            let own = self_signed(is_ca.clone(), (2020, 2040));
+            let twin = self_signed(is_ca, (2020, 2040));
+            judge(&[&twin, &own], &own, "r.example").unwrap();
+            assert!(judge(&[&twin], &own, "r.example").is_err(), "only one that is equal byte for byte");
+            assert!(judge(&[&own], &own, "s.example").is_err(), "its name has to fit");
+        }
+        for years in [(2020, 2025), (2030, 2040)] {
+            for is_ca in [CA, IsCa::NoCa] {
+                let own = self_signed(is_ca, years);
+                assert!(judge(&[&own], &own, "r.example").is_err(), "its dates have to hold: {years:?}");
+            }
+        }
+    }
+
+    #[test]
+    fn accepts_what_a_trusted_authority_signed_and_that_certificate_alone_where_it_is_trusted() {
+        let key = KeyPair::generate().unwrap();
+        let authority = params(CA, (2020, 2040));
+        let ca = authority.self_signed(&key).unwrap();
+        let issuer = Issuer::new(authority, key);
+        let mut leaf = params(IsCa::NoCa, (2020, 2040));
+        leaf.distinguished_name.push(rcgen::DnType::CommonName, "a server");
+        let server = leaf.signed_by(&KeyPair::generate().unwrap(), &issuer).unwrap();
+        judge(&[&ca], &server, "r.example").unwrap();
+        judge(&[&server], &server, "r.example").unwrap();
+        assert!(judge(&[&server], &ca, "r.example").is_err());
+        assert!(judge(&[&self_signed(CA, (2020, 2040))], &server, "r.example").is_err());
+    }
+}

@@ -1,0 +1,172 @@
+//! Builds a wrapped image: config, layer and manifest, and the proof that they can be taken apart again.
+
+use super::image::{Image, argv};
+use super::layer::Layer;
+use super::outcome::New;
+use super::paths::Directory;
+use super::policy::Policy;
+use super::record::{self, Annotations, Record, Undos};
+use crate::error::{Error, Result};
+use crate::image::authored;
+use crate::image::json::{Document, Undo, quote, to_json};
+use crate::image::media_type::Family;
+use crate::image::{Content, Digest, ImageConfig, Manifest, Platform};
+use crate::reapers::Reaper;
+use bytes::Bytes;
+
+/// Engines mount no more layers than this (overlayfs takes 128 with the upper one).
+pub const MAX_LAYERS: usize = 127;
+
+/// A wrap that was decided and is not built yet.
+#[derive(Debug)]
+pub struct Plan {
+    image: Image,
+    platform: Platform,
+    reaper: Reaper,
+    recipe: Digest,
+    policy: Policy,
+}
+
+impl Plan {
+    /// Fails where the image cannot take one more layer.
+    pub(super) fn new(
+        image: Image,
+        platform: &Platform,
+        reaper: &Reaper,
+        recipe: Digest,
+        policy: &Policy,
+    ) -> Result<Self> {
+        let layers = image.config.diff_ids.len();
+        if layers >= MAX_LAYERS {
+            return Err(Error::unsupported(format!(
+                "the image has {layers} layers, and engines take no more than {MAX_LAYERS}"
+            ))
+            .hint("squash layers when the image is built"));
+        }
+        let (platform, reaper, policy) = (platform.canonical(), reaper.clone(), policy.clone());
+        Ok(Plan { image, platform, reaper, recipe, policy })
+    }
+
+    /// The image that will be wrapped: the one that was read, without any reaper.
+    pub fn image(&self) -> &Image {
+        &self.image
+    }
+
+    /// Builds the wrapped image. `parents` are the image's directories above the reaper.
+    pub fn build(&self, parents: &[Directory]) -> Result<New> {
+        let Image { manifest, config, .. } = &self.image;
+        let layer = Layer::new(&self.policy.path, &self.reaper.program, parents)?;
+        let mut record = self.record(&layer);
+        let (mut text, notes) = self.edit_config(&layer, &mut record)?;
+        // The manifest's undo goes into the config, and the config's digest into the manifest: edit the
+        // manifest with what is known, so that the undo is, then once more with the digest.
+        let mut outer = Document::new(&manifest.bytes)?;
+        record.undo.manifest = self.edit_manifest(&mut outer, &layer)?;
+        record.write_undo(&mut text)?;
+        let new_config = Bytes::from(text.into_bytes());
+        link(&mut outer, manifest, &new_config)?;
+        let wrapped = Manifest::parse(outer.into_bytes(), Some(&manifest.media_type))?;
+        prove(&wrapped, &new_config, manifest, config)?;
+        Ok(New { manifest: wrapped, config: new_config, layer, notes })
+    }
+
+    fn record(&self, layer: &Layer) -> Record {
+        Record {
+            reaper: self.reaper.digest.clone(),
+            path: self.policy.path.clone(),
+            args: self.policy.args.clone(),
+            source: self.image.manifest.digest.clone(),
+            recipe: self.recipe.clone(),
+            layer: layer.digest.clone(),
+            diff_id: layer.diff_id.clone(),
+            undo: Undos::default(),
+        }
+    }
+
+    /// The new config but for the undo in its record, and what the user should know.
+    fn edit_config(&self, layer: &Layer, record: &mut Record) -> Result<(Document, Vec<String>)> {
+        let config = &self.image.config;
+        let mut notes = Vec::new();
+        let mut text = Document::new(&config.bytes)?;
+        let undo = &mut record.undo.config;
+        let entrypoint =
+            wrapped_entrypoint(&mut text, config, &record::prefix(&self.policy.path, &self.policy.args))?;
+        undo.push(text.set("/config/Entrypoint", &entrypoint)?);
+        undo.push(text.push("/rootfs/diff_ids", &quote(&layer.diff_id.to_string()))?);
+        match &config.history {
+            Some(entries) if entries.iter().filter(|e| **e).count() == config.diff_ids.len() => {
+                undo.push(
+                    text.push("/history", &authored::history(config.created.as_deref(), &self.policy.path)?)?,
+                );
+            }
+            Some(_) => notes.push("the history does not match the layers and is left as it is".to_string()),
+            None => {}
+        }
+        if argv(config).is_empty() {
+            notes.push(
+                "the image has neither Entrypoint nor Cmd: it starts only with a command given".to_string(),
+            );
+        }
+        let labels = record.write_labels(&mut text)?;
+        record.undo.config.extend(labels);
+        Ok((text, notes))
+    }
+
+    /// Adds the layer, and what stands for the config until that is known.
+    fn edit_manifest(&self, text: &mut Document, layer: &Layer) -> Result<Vec<Undo>> {
+        let manifest = &self.image.manifest;
+        let mut undo = vec![text.set("/config/digest", "\"\"")?, text.set("/config/size", "0")?];
+        let size = layer.blob.len() as u64;
+        undo.push(text.push("/layers", &authored::layer(manifest.family(), &layer.digest, size)?)?);
+        if manifest.family() == Family::Oci {
+            let annotations = Annotations {
+                source: manifest.digest.clone(),
+                recipe: self.recipe.clone(),
+                platform: Some(self.platform.clone()),
+                content: None,
+            };
+            undo.extend(annotations.write(text)?);
+        }
+        Ok(undo)
+    }
+}
+
+/// Points the manifest to its new config.
+fn link(outer: &mut Document, manifest: &Manifest, config: &Bytes) -> Result<()> {
+    let digest = Digest::sha256(config);
+    outer.set("/config/digest", &quote(&digest.to_string()))?;
+    outer.set("/config/size", &config.len().to_string())?;
+    if matches!(&manifest.content, Content::Image { config, .. } if config.data.is_some()) {
+        record::embed(outer, "/config", config)?;
+    }
+    if manifest.family() == Family::Oci {
+        record::write_content(outer, &digest)?;
+    }
+    Ok(())
+}
+
+/// Fails unless undoing the result gives every byte of the source back (contract C3).
+fn prove(wrapped: &Manifest, new_config: &Bytes, manifest: &Manifest, config: &ImageConfig) -> Result<()> {
+    let result = Image {
+        manifest: wrapped.clone(),
+        config: ImageConfig::parse(new_config.clone())?,
+        keeps_manifest: true,
+    };
+    let is_undone =
+        |o: &record::Original| o.manifest.bytes == manifest.bytes && o.config.bytes == config.bytes;
+    if result.original().is_some_and(|original| is_undone(&original)) {
+        return Ok(());
+    }
+    Err(Error::unsupported("wrapping this image could not be undone exactly; nothing was written")
+        .hint("its manifest or config is written in a way that cannot be restored; please report it"))
+}
+
+/// The original list with the prefix in front; the original elements are copied verbatim.
+fn wrapped_entrypoint(text: &mut Document, config: &ImageConfig, prefix: &[String]) -> Result<String> {
+    let prefix = to_json(prefix)?;
+    let original = text.get("/config/Entrypoint")?.filter(|_| config.has_entrypoint());
+    Ok(match original.as_deref().and_then(|raw| raw.strip_prefix('[')) {
+        Some(rest) => format!("{},{rest}", prefix.trim_end_matches(']')),
+        None => prefix,
+    })
+}

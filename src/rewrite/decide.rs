@@ -1,0 +1,97 @@
+//! Decides what wrap does to an image, before anything is built.
+
+use super::build::Plan;
+use super::image::Image;
+use super::known_inits;
+use super::outcome::Outcome;
+use super::paths::Directory;
+use super::policy::{IfInit, Policy};
+use super::record::{self, Found, Original};
+use crate::error::{Error, Result};
+use crate::image::Platform;
+use crate::reapers::Reapers;
+
+/// What wrap does to an image.
+#[derive(Debug)]
+pub enum Decision {
+    /// Nothing: it was wrapped by the same recipe. Holds the image before that.
+    Keep(Box<Original>),
+    /// Nothing, for a reason.
+    Skip {
+        /// Why.
+        reason: String,
+        /// The image without its reaper, if it has one.
+        original: Option<Box<Original>>,
+    },
+    /// It is wrapped.
+    Wrap(Box<Plan>),
+    /// Its wrap is replaced. Holds the image before the first wrap, too.
+    Upgrade(Box<Plan>, Box<Original>),
+}
+
+/// Decides what wrap does to an image that runs on `platform`.
+pub fn decide(image: &Image, platform: &Platform, reapers: &Reapers, policy: &Policy) -> Result<Decision> {
+    let reaper = reapers.select(platform)?;
+    let recipe = record::recipe(&reaper.digest, policy);
+    let starts_reaper = image.config.entrypoint.first().is_some_and(|word| policy.path == **word);
+    let skip = |reason: &str| Ok(Decision::Skip { reason: reason.into(), original: None });
+    let plan = |image: Image| Plan::new(image, platform, reaper, recipe.clone(), policy).map(Box::new);
+    match image.record() {
+        Found::Valid(original) if original.record.recipe == recipe => Ok(Decision::Keep(original)),
+        Found::Valid(original) => {
+            let source = Image {
+                manifest: original.manifest.clone(),
+                config: original.config.clone(),
+                keeps_manifest: image.keeps_manifest,
+            };
+            match own_init(&source, policy) {
+                Some(init) => Ok(Decision::Skip {
+                    reason: format!("{init}; it was wrapped all the same, and keeps that reaper"),
+                    original: Some(original),
+                }),
+                None => Ok(Decision::Upgrade(plan(source)?, original)),
+            }
+        }
+        Found::Stale { reaper_first: true, .. } => {
+            skip("its base image is wrapped, so it already starts with a reaper")
+        }
+        Found::Stale { .. } if starts_reaper => Err(Error::unsupported(format!(
+            "the image's own entrypoint is {}, the path chosen for the reaper",
+            policy.path
+        ))
+        .hint("choose another --path")),
+        Found::Nothing if starts_reaper => {
+            skip(&format!("its entrypoint is already {}, but it has no reapify record", policy.path))
+        }
+        Found::Stale { .. } | Found::Nothing => match own_init(image, policy) {
+            Some(reason) => skip(&reason),
+            None => Ok(Decision::Wrap(plan(image.clone())?)),
+        },
+    }
+}
+
+/// Why the image is skipped for the init it starts with.
+fn own_init(image: &Image, policy: &Policy) -> Option<String> {
+    let init = known_inits::of(&image.config).filter(|_| policy.if_init == IfInit::Skip)?;
+    Some(format!("it starts {init}, which reaps already or insists on being PID 1 ({:?})", init.word))
+}
+
+impl Decision {
+    /// The plan to build, if there is one.
+    pub fn plan(&self) -> Option<&Plan> {
+        match self {
+            Decision::Keep(_) | Decision::Skip { .. } => None,
+            Decision::Wrap(plan) | Decision::Upgrade(plan, _) => Some(plan),
+        }
+    }
+
+    /// Carries the decision out. `parents` are the image's directories above the reaper.
+    pub fn build(self, parents: &[Directory]) -> Result<Outcome> {
+        Ok(match self {
+            Decision::Keep(original) => Outcome::Unchanged(original),
+            Decision::Skip { reason, original } => Outcome::Skipped { reason, original },
+            Decision::Wrap(plan) => Outcome::Wrapped(Box::new(plan.build(parents)?)),
+            Decision::Upgrade(plan, original) => Outcome::Upgraded(Box::new(plan.build(parents)?), original),
+        })
+    }
+}

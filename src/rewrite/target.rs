@@ -1,0 +1,137 @@
+//! What an image runs on, where its index and its config may each say something else, or nothing.
+//!
+//! Engines pick an image by what the index says, and the kernel runs the program that the layers hold. Builds for
+//! several machines that forgot the platform of the base image leave the builder's own in the config.
+
+use crate::image::Platform;
+
+/// What is known of an image's platform without its layers.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Target {
+    /// Index and config agree, or one of them says nothing.
+    Known(Platform),
+    /// Index and config name different machines.
+    Contested {
+        /// As the index has it.
+        index: Platform,
+        /// As the config has it.
+        config: Platform,
+    },
+    /// Neither names a machine.
+    Unnamed {
+        /// The operating system, which is Linux where nothing else is said.
+        os: String,
+    },
+}
+
+impl Target {
+    /// Compares what the index says, if anything, with what the config says.
+    pub fn of(index: Option<&Platform>, config: &Platform) -> Self {
+        let is_named = |platform: &&Platform| !platform.architecture.is_empty() && !platform.is_unknown();
+        let said = |os: &str| Some(os).filter(|os| !os.is_empty() && *os != "unknown").map(String::from);
+        let os =
+            index.and_then(|index| said(&index.os)).or(said(&config.os)).unwrap_or_else(|| "linux".into());
+        let complete = |platform: &Platform| Platform {
+            os: said(&platform.os).unwrap_or_else(|| os.clone()),
+            ..platform.clone()
+        };
+        match (index.filter(is_named).map(complete), Some(config).filter(is_named).map(complete)) {
+            (None, None) => Target::Unnamed { os },
+            (Some(one), None) | (None, Some(one)) => Target::Known(one),
+            (Some(index), Some(config)) => {
+                let (ours, theirs) = (index.canonical(), config.canonical());
+                if ours.os != theirs.os || ours.architecture != theirs.architecture {
+                    return Target::Contested { index, config };
+                }
+                let variant = lower(&ours.architecture, index.variant.clone(), config.variant.clone());
+                Target::Known(Platform { variant, ..index })
+            }
+        }
+    }
+
+    /// Decides by the machine that the image's program is for. Gives a note where that is worth one, or the reason why
+    /// it stays undecided.
+    pub fn settle(self, machine: Option<&str>) -> Result<(Platform, Option<String>), String> {
+        match self {
+            Target::Known(platform) => Ok((platform, None)),
+            Target::Contested { index, config } => {
+                let is_for = |p: &Platform| p.os == "linux" && machine == Some(&p.canonical().architecture);
+                let told = format!("the index says {index} and the config says {config}");
+                let chosen = [&index, &config].into_iter().find(|p| is_for(p)).cloned();
+                match (chosen, machine) {
+                    (Some(chosen), _) => {
+                        let note = format!("{told}; its program is for {}", chosen.architecture);
+                        Ok((chosen, Some(note)))
+                    }
+                    (None, Some(machine)) => Err(format!("{told}, but its program is for {machine}")),
+                    (None, None) => Err(format!("{told}, and its layers do not tell which is right")),
+                }
+            }
+            Target::Unnamed { os } => match machine {
+                Some(machine) => {
+                    let platform = Platform { os, architecture: machine.into(), variant: None };
+                    let note =
+                        format!("neither index nor config names a platform; its program is for {machine}");
+                    Ok((platform, Some(note)))
+                }
+                None => Err("neither index nor config says for which platform it is".into()),
+            },
+        }
+    }
+}
+
+/// The variant that is safe for both: of arm, a lower one runs on higher machines.
+fn lower(architecture: &str, index: Option<String>, config: Option<String>) -> Option<String> {
+    let given = |variant: Option<String>| variant.filter(|v| !v.is_empty());
+    let level = |variant: &String| variant.trim_start_matches('v').parse::<u32>().unwrap_or(0);
+    match (given(index), given(config)) {
+        (Some(index), Some(config)) if architecture == "arm" && level(&config) < level(&index) => {
+            Some(config)
+        }
+        (index, config) => index.or(config),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn platform(text: &str) -> Platform {
+        let mut parts = text.split('/').map(String::from);
+        let mut next = || parts.next().unwrap_or_default();
+        Platform { os: next(), architecture: next(), variant: Some(next()).filter(|v| !v.is_empty()) }
+    }
+
+    #[test]
+    fn index_and_config_complete_each_other() {
+        for (index, config, expected) in [
+            (Some("linux/arm64"), "linux/arm64/v8", "linux/arm64/v8"),
+            (Some("linux/arm64"), "", "linux/arm64"),
+            (None, "/amd64", "linux/amd64"),
+            (Some("/amd64"), "linux/", "linux/amd64"),
+            (Some("unknown/unknown"), "linux/s390x", "linux/s390x"),
+            (Some("linux/arm/v7"), "linux/arm/v6", "linux/arm/v6"),
+            (Some("linux/arm/v6"), "linux/arm/v7", "linux/arm/v6"),
+            (Some("linux/arm/v7"), "linux/arm", "linux/arm/v7"),
+            (Some("linux/amd64"), "linux/x86_64", "linux/amd64"),
+        ] {
+            let target = Target::of(index.map(platform).as_ref(), &platform(config));
+            assert_eq!(target, Target::Known(platform(expected)), "{index:?} {config}");
+        }
+    }
+
+    #[test]
+    fn the_program_decides_where_they_disagree_or_are_silent() {
+        let contested = || Target::of(Some(&platform("linux/arm64")), &platform("linux/amd64"));
+        for (machine, expected) in [("arm64", "linux/arm64"), ("amd64", "linux/amd64")] {
+            let (chosen, note) = contested().settle(Some(machine)).unwrap();
+            assert_eq!((chosen.to_string().as_str(), note.is_some()), (expected, true));
+        }
+        for machine in [None, Some("s390x")] {
+            assert!(contested().settle(machine).unwrap_err().contains("linux/arm64"));
+        }
+        let unnamed = || Target::of(None, &platform(""));
+        assert_eq!(unnamed().settle(Some("s390x")).unwrap().0, platform("linux/s390x"));
+        assert!(unnamed().settle(None).is_err());
+    }
+}

@@ -153,6 +153,10 @@ impl<'a> Planner<'a> {
             (0..manifest.children().len()).filter(|i| !children.iter().any(|c| c.position == *i)).collect();
         let dropped_below = children.iter().map(|c| c.node.dropped()).sum();
         let output = match self.task {
+            // Skipped means byte for byte as it was, record and all.
+            Task::Wrap(_) if dropped.is_empty() && children.iter().all(|child| child.node.is_skipped()) => {
+                manifest.clone()
+            }
             Task::Wrap(wrap) => {
                 index::wrap(&history, &replaced, &dropped, dropped_below, &wrap.index_recipe())?
             }

@@ -21,11 +21,18 @@ pub struct Args {
     /// Only these platforms of an index; may be repeated
     #[arg(long, value_name = "OS/ARCH[/VARIANT]")]
     platform: Vec<String>,
-    /// Exit with 8 if any image has a PID 1 that does not reap
+    /// Exit with 8 if any image that wrap could wrap has a PID 1 that does not reap
     #[arg(long)]
     check: bool,
     #[command(flatten)]
     from: SourceOptions,
+}
+
+impl Args {
+    /// The image that the command is about.
+    pub fn image(&self) -> &str {
+        &self.image
+    }
 }
 
 pub async fn run(global: &Global, args: Args, _console: &Console) -> Result<()> {
@@ -41,8 +48,11 @@ pub async fn run(global: &Global, args: Args, _console: &Console) -> Result<()> 
         Format::Text => text_of(&location, &manifest, &findings, &referrers),
     };
     result(&text, false)?;
-    let bad: Vec<String> =
-        findings.iter().filter(|f| !f.pid1.reaps()).map(|f| f.platform.to_string()).collect();
+    let bad: Vec<String> = findings
+        .iter()
+        .filter(|f| f.is_wrappable && !f.pid1.reaps())
+        .map(|f| f.platform.to_string())
+        .collect();
     if args.check && !bad.is_empty() {
         return Err(Error::new(
             Kind::Check,

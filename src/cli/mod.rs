@@ -69,17 +69,32 @@ enum Command {
     Man,
 }
 
+impl Command {
+    /// The image that the command is about, as it was given.
+    fn image(&self) -> Option<&str> {
+        match self {
+            Command::Wrap(args) => Some(args.image()),
+            Command::Unwrap(args) => Some(args.image()),
+            Command::Inspect(args) => Some(args.image()),
+            Command::Verify(args) => Some(args.image()),
+            Command::Reaper(_) | Command::Completions(_) | Command::Man => None,
+        }
+    }
+}
+
 /// Parses the command line, runs it, and turns the outcome into an exit code.
 pub fn main() -> ExitCode {
     // Before anything that could wait.
     interrupt::install();
     let cli = Cli::parse();
     log::start(cli.global.verbose, cli.global.quiet);
-    let console = Console::new(cli.global.verbose, cli.global.quiet);
+    interrupt::speaks(cli.global.output);
+    let console = Console::new(cli.global.verbose, cli.global.quiet, cli.global.output);
+    let image = cli.command.image().map(String::from);
     match run(cli, &console) {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
-            console.error(&error);
+            console.error(&error, image.as_deref());
             ExitCode::from(error.kind().exit_code())
         }
     }

@@ -51,7 +51,13 @@ pub struct VerifiedImage {
 
 /// Verifies an image or an index. With `source`, also that it is what wrapping that gives; with `deep`, that every
 /// blob is there and intact. Fails with [`Kind::Verification`](crate::error::Kind) and the first difference.
-pub async fn verify(image: Arc<dyn Source>, source: Option<Arc<dyn Source>>, deep: bool) -> Result<Verified> {
+/// The reaper has to be one of `reapers`.
+pub async fn verify(
+    image: Arc<dyn Source>,
+    source: Option<Arc<dyn Source>>,
+    reapers: &Reapers,
+    deep: bool,
+) -> Result<Verified> {
     let (manifest, expected) = match &source {
         Some(source) => {
             let (manifest, expected) = tokio::join!(image.manifest(), source.manifest());
@@ -69,6 +75,7 @@ pub async fn verify(image: Arc<dyn Source>, source: Option<Arc<dyn Source>>, dee
     if let Some(image) = unwrapped.or(images.first().filter(|_| none && !same)) {
         return Err(not_wrapped(image));
     }
+    images.iter().try_for_each(|image| known_reaper(image, reapers))?;
     if images.is_empty() {
         return Err(match manifest.content {
             Content::Index { .. } => Error::verification("the index holds no Linux image"),
@@ -88,6 +95,22 @@ fn not_wrapped(image: &VerifiedImage) -> Error {
     Error::verification(format!("the image{platform} is not wrapped: {why}"))
 }
 
+/// Fails where an image starts a stranger's reaper that was not expected.
+fn known_reaper(image: &VerifiedImage, reapers: &Reapers) -> Result<()> {
+    let Some(record) = &image.record else { return Ok(()) };
+    if reapers.all().any(|reaper| reaper.digest == record.reaper) {
+        return Ok(());
+    }
+    let platform = image.platform.as_ref().map(|p| format!(" for {p}")).unwrap_or_default();
+    Err(Error::verification(format!(
+        "the image{platform} starts the reaper {}, which is not one of this program and was not expected",
+        record.reaper
+    ))
+    .hint(
+        "give the program that it should be with --reaper FILE; or wrap the image again, which replaces it",
+    ))
+}
+
 /// All that wrap would look into.
 async fn tree(reader: &Reader, manifest: Manifest) -> Result<Tree> {
     reader.tree(manifest, &|child| select::carried(child).is_none()).await
@@ -99,6 +122,8 @@ enum Checked {
         manifest: Manifest,
         /// Before it was wrapped, if it was.
         original: Option<Manifest>,
+        /// The digest of what was wrapped.
+        source: Digest,
         outcome: Box<VerifiedImage>,
     },
     Index {
@@ -133,7 +158,7 @@ impl Checked {
     /// The digest of what was wrapped.
     fn source(&self) -> &Digest {
         match self {
-            Checked::Image { manifest, original, .. } => &original.as_ref().unwrap_or(manifest).digest,
+            Checked::Image { source, .. } => source,
             Checked::Index { history, .. } => &history.source,
             Checked::Other => unreachable!("an artifact has no source"),
         }
@@ -194,7 +219,8 @@ async fn one(reader: &Reader, image: Image, listed: Option<&Platform>) -> Result
         let why = exempt(&image, outcome.platform.as_ref());
         outcome.exempt = why.is_some();
         outcome.reason = Some(why.unwrap_or_else(|| "it has no record".into()));
-        return Ok(Checked::Image { manifest, original: None, outcome: Box::new(outcome) });
+        let source = manifest.digest.clone();
+        return Ok(Checked::Image { manifest, original: None, source, outcome: Box::new(outcome) });
     };
     let record = original.record.clone();
     let descriptor = image.manifest.blobs().last().copied().cloned();
@@ -210,8 +236,10 @@ async fn one(reader: &Reader, image: Image, listed: Option<&Platform>) -> Result
     };
     rewrapped(&image, &before, &platform, &record, &layer)?;
     outcome.platform = Some(platform.canonical());
+    // A place that keeps no manifests has that of the source in the record only.
+    let source = record.source.clone();
     outcome.record = Some(record);
-    Ok(Checked::Image { manifest, original: Some(before.manifest), outcome: Box::new(outcome) })
+    Ok(Checked::Image { manifest, original: Some(before.manifest), source, outcome: Box::new(outcome) })
 }
 
 /// Why wrap leaves an image alone, if it does.

@@ -6,7 +6,7 @@ use crate::error::Result;
 use crate::image::json::Document;
 use crate::image::location::FileOrStdio;
 use crate::image::{
-    Content, Descriptor, Digest, ImageConfig, Location, Manifest, Platform, Reference, media_type,
+    Choice, Content, Descriptor, Digest, ImageConfig, Location, Manifest, Platform, Reference, media_type,
 };
 use crate::read::files;
 use crate::read::{self, Reader};
@@ -189,10 +189,10 @@ pub fn archives(data: &[u8]) {
     archive.write_all(data).expect("a temporary file");
     let name = FileOrStdio::Path(archive.path().to_owned());
     let runtime = tokio::runtime::Builder::new_current_thread().build().expect("a runtime");
-    if let Ok(archive) = DockerArchive::open(&name, None) {
+    if let Ok(archive) = runtime.block_on(DockerArchive::open(&name, Choice::Only)) {
         let _ = runtime.block_on(read_all(Arc::new(archive)));
     }
-    if let Ok(archive) = OciArchive::open(&name, None) {
+    if let Ok(archive) = runtime.block_on(OciArchive::open(&name, Choice::Only)) {
         let _ = runtime.block_on(read_all(Arc::new(archive)));
     }
 }

@@ -158,6 +158,12 @@ fn of_several_images_one_has_to_be_named() {
     two.wrap("docker-archive", ":other/app:v2").succeeds();
     two.wrap("docker-archive", ":other/app:v3").exits(3).says("other/app:v2");
     with(json!([])).wrap("docker-archive", "").exits(3);
+    // Of a list of platforms only one may be there.
+    let elsewhere = json!({"Config": "d.json", "RepoTags": ["app:v1"], "Layers": ["l.tar", "m.tar"]});
+    let one = with(json!([elsewhere, entry("app:v1")]));
+    one.wrap("docker-archive", "").succeeds();
+    one.wrap("docker-archive", ":app:v1").succeeds();
+    one.wrap("docker-archive", ":@0").exits(5).says("d.json");
 }
 
 /// Docker from 25 on: an OCI layout in a tar, where the tag is not the whole name.
@@ -221,10 +227,10 @@ fn hostile_and_broken_archives_are_refused() {
         ("../../m", &[("m.tar", SYMLINK, b"../../m")]),
         ("/etc/passwd", &[("m.tar", LINK, b"/etc/passwd")]),
         ("../m", &[("m.tar", LINK, b"../m")]),
-        ("circles", &[("m.tar", SYMLINK, b"n.tar"), ("n.tar", SYMLINK, b"m.tar")]),
+        ("link cycle", &[("m.tar", SYMLINK, b"n.tar"), ("n.tar", SYMLINK, b"m.tar")]),
         ("no member", &[("m.tar", SYMLINK, b"n.tar")]),
-        ("twice", &[good, good]),
-        ("twice", &[good, ("./manifest.json", FILE, b"[]")]),
+        ("more than once", &[good, good]),
+        ("more than once", &[good, ("./manifest.json", FILE, b"[]")]),
         ("not a plain file", &[("m.tar", tar::EntryType::Fifo, b"")]),
         ("not a plain file", &[("m.tar", tar::EntryType::Char, b"")]),
         ("no member", &[("m.tar", tar::EntryType::Directory, b"")]),
@@ -298,5 +304,269 @@ fn truncated_anywhere_an_archive_is_refused() {
             case.wrap(transport, "").exits(5).prints("");
             assert!(!case.layout().join("index.json").exists());
         });
+    }
+}
+
+/// An archive with one image, whose entry of `manifest.json` is this text.
+fn with_entry(entry: &str) -> Case {
+    let parts = parts();
+    let manifest = format!("[{entry}]");
+    Case::new(&tar_of(&[
+        ("l.tar", FILE, &parts.layer),
+        ("c.json", FILE, &parts.config),
+        ("manifest.json", FILE, manifest.as_bytes()),
+    ]))
+}
+
+#[test]
+fn keys_of_manifest_json_may_be_in_any_case() {
+    for entry in [
+        r#"{"config":"c.json","repoTags":["app:v1"],"layers":["l.tar","l.tar"]}"#,
+        r#"{"CONFIG":"c.json","repotags":["app:v1"],"Layers":["l.tar","l.tar"],"layerSources":null}"#,
+        // Go folds the long s, too.
+        "{\"config\":\"c.json\",\"repoTag\u{17f}\":[\"app:v1\"],\"layers\":[\"l.tar\",\"l.tar\"]}",
+    ] {
+        with_entry(entry).wrap("docker-archive", ":app:v1").succeeds();
+    }
+    for (entry, phrase) in [
+        (r#"{"Config":"c.json","config":"c.json","Layers":["l.tar","l.tar"]}"#, "twice"),
+        (r#"{"Config":"c.json","Layers":["l.tar","l.tar"],"layers":null}"#, "twice"),
+        (r#"{"Config":"c.json","RepoTags":null,"RepoTags":["app:v1"],"Layers":["l.tar","l.tar"]}"#, "twice"),
+        (r#"{"Layers":["l.tar","l.tar"]}"#, "Config"),
+        (r#"{"config":["c.json"],"layers":["l.tar","l.tar"]}"#, "config"),
+    ] {
+        with_entry(entry).is_refused("docker-archive", phrase);
+    }
+}
+
+#[test]
+fn unnamed_images_are_chosen_by_position_or_digest() {
+    let parts = parts();
+    let other = String::from_utf8(parts.config.clone()).unwrap().replace("serve", "other").into_bytes();
+    let entry = |config: &str| json!({"Config": config, "RepoTags": null, "Layers": ["l.tar", "l.tar"]});
+    let manifest = json!([entry("c.json"), entry("d.json")]).to_string();
+    let case = Case::new(&tar_of(&[
+        ("l.tar", FILE, &parts.layer),
+        ("c.json", FILE, &parts.config),
+        ("d.json", FILE, &other),
+        ("manifest.json", FILE, manifest.as_bytes()),
+    ]));
+    let archive = case.dir.path().join("archive.tar").display().to_string();
+    case.wrap("docker-archive", "").exits(2).says(&format!("{archive}:@0, docker-archive:{archive}:@1"));
+    let results = [":@0", ":@1"].map(|choice| case.wrap("docker-archive", choice).succeeds().digest());
+    assert_ne!(results[0], results[1]);
+    // By the digest that engines call it by, and by that of the manifest that is made for it.
+    for (config, result) in [&parts.config, &other].into_iter().zip(&results) {
+        let by_id = case.wrap("docker-archive", &format!("@{}", digest(config))).succeeds().digest();
+        assert_eq!(by_id, *result);
+        let wrapped: serde_json::Value =
+            serde_json::from_slice(&layout_manifest(&case.layout(), "v1")).unwrap();
+        let source = wrapped["annotations"]["io.reapify.source"].as_str().unwrap();
+        let by_digest = case.wrap("docker-archive", &format!("@{source}")).succeeds().digest();
+        assert_eq!(by_digest, *result);
+    }
+    case.wrap("docker-archive", ":@2").exits(3).says(":@2: no such image");
+    case.wrap("docker-archive", &format!("@{}", digest(b"none"))).exits(3).says("no such image");
+    let skopeo = |n: usize| {
+        tool("skopeo", ["inspect", "--config", "--raw", &format!("docker-archive:{archive}:@{n}")]).run()
+    };
+    assert_eq!(skopeo(1).succeeds().stdout, other, "skopeo counts the same way");
+}
+
+#[test]
+fn an_image_without_layers_is_an_image() {
+    let config = Image::new().config_bytes();
+    for layers in ["null", "[]"] {
+        let manifest = format!(r#"[{{"Config":"c.json","RepoTags":["app:v1"],"Layers":{layers}}}]"#);
+        let case =
+            Case::new(&tar_of(&[("c.json", FILE, &config), ("manifest.json", FILE, manifest.as_bytes())]));
+        case.wrap("docker-archive", "").succeeds();
+    }
+}
+
+fn repo_tags(archive: &std::path::Path) -> serde_json::Value {
+    let manifest = tool("tar", ["-xOf", &archive.display().to_string(), "manifest.json"]).run().succeeds();
+    manifest.json()[0]["RepoTags"].clone()
+}
+
+fn entries(archive: &std::path::Path) -> Vec<serde_json::Value> {
+    let index = tool("tar", ["-xOf", &archive.display().to_string(), "index.json"]).run().succeeds();
+    index.json()["manifests"].as_array().unwrap().clone()
+}
+
+#[test]
+fn names_are_inherited_unless_the_destination_has_one() {
+    let entry =
+        r#"{"Config":"c.json","RepoTags":["app:v1","example.com/app:v2"],"Layers":["l.tar","l.tar"]}"#;
+    let case = with_entry(entry);
+    let from = format!("docker-archive:{}", case.dir.path().join("archive.tar").display());
+    let to = case.dir.path().join("to.tar");
+    let wrap = |from: &str, kind: &str, name: &str| {
+        let outcome = reapify(["wrap", "--force", from, &format!("{kind}:{}{name}", to.display())]).run();
+        outcome.succeeds();
+    };
+    wrap(&from, "docker-archive", "");
+    assert_eq!(repo_tags(&to), json!(["app:v1", "example.com/app:v2"]));
+    wrap(&from, "docker-archive", ":other:v3");
+    assert_eq!(repo_tags(&to), json!(["other:v3"]));
+    wrap(&format!("{from}:example.com/app:v2"), "docker-archive", "");
+    assert_eq!(repo_tags(&to), json!(["example.com/app:v2"]));
+    wrap(&zombies(), "docker-archive", "");
+    assert_eq!(repo_tags(&to), json!([]), "a tag alone is no name for an engine");
+
+    let annotations = |entry: &serde_json::Value| entry["annotations"].clone();
+    wrap(&from, "oci-archive", "");
+    let both = [
+        json!({"io.containerd.image.name": "docker.io/library/app:v1", "org.opencontainers.image.ref.name": "v1"}),
+        json!({"io.containerd.image.name": "example.com/app:v2", "org.opencontainers.image.ref.name": "v2"}),
+    ];
+    assert_eq!(entries(&to).iter().map(annotations).collect::<Vec<_>>(), both);
+    let again = case.dir.path().join("again.tar");
+    let archive = format!("oci-archive:{}", to.display());
+    reapify(["wrap", &archive, &format!("oci-archive:{}", again.display())]).run().succeeds();
+    assert_eq!(entries(&again).iter().map(annotations).collect::<Vec<_>>(), both);
+    let docker = case.dir.path().join("docker.tar");
+    reapify(["wrap", &format!("{archive}:v2"), &format!("docker-archive:{}", docker.display())])
+        .run()
+        .succeeds();
+    assert_eq!(repo_tags(&docker), json!(["example.com/app:v2"]));
+    wrap(&zombies(), "oci-archive", ":v9");
+    reapify(["unwrap", "--force", &archive, &format!("oci-archive:{}", again.display())]).run().succeeds();
+    assert_eq!(annotations(&entries(&again)[0]), json!({"org.opencontainers.image.ref.name": "v9"}));
+}
+
+#[test]
+fn a_pipe_through_the_engine_keeps_the_name() {
+    let engine = Docker::get();
+    let dir = scratch();
+    let file = |name: &str| dir.path().join(name).display().to_string();
+    tool("skopeo", ["copy", "-q", &zombies(), &format!("docker-archive:{}:piped:v1", file("in.tar"))])
+        .run()
+        .succeeds();
+    engine.command(&["load", "--input", &file("in.tar")]).run().succeeds();
+    let saved = engine.command(&["save", "piped:v1"]).run().succeeds().stdout;
+    let wrapped = reapify(["wrap", "docker-archive:-", "docker-archive:-"]).stdin(saved).run().succeeds();
+    std::fs::write(dir.path().join("out.tar"), wrapped.stdout).unwrap();
+    engine.command(&["load", "--input", &file("out.tar")]).run().succeeds();
+    let inspected =
+        engine.command(&["inspect", "--format", "{{.Config.Entrypoint}}", "piped:v1"]).run().succeeds();
+    assert!(inspected.text().contains("/.reaper"), "{inspected}");
+}
+
+#[test]
+fn pipes_and_devices_are_written_to_and_read_from() {
+    use std::os::unix::fs::FileTypeExt as _;
+    let dir = scratch();
+    let pipe = dir.path().join("pipe");
+    tool("mkfifo", [pipe.display().to_string()]).run().succeeds();
+    for kind in ["oci-archive", "docker-archive"] {
+        let name = format!("{kind}:{}", pipe.display());
+        let writing = reapify(["wrap", &zombies(), &name]).start();
+        let layout = format!("oci:{}:v1", dir.path().join(kind).display());
+        reapify(["wrap", &name, &layout]).run().succeeds();
+        writing.wait().succeeds();
+        assert!(std::fs::metadata(&pipe).unwrap().file_type().is_fifo());
+        tool("skopeo", ["inspect", &layout]).run().succeeds();
+        reapify(["wrap", &zombies(), &format!("{kind}:/dev/null")]).run().succeeds();
+        assert!(std::fs::metadata("/dev/null").unwrap().file_type().is_char_device());
+    }
+}
+
+#[test]
+fn an_archive_that_appears_meanwhile_is_not_replaced() {
+    let dir = scratch();
+    let (pipe, out) = (dir.path().join("pipe"), dir.path().join("out.tar"));
+    let source = format!("oci-archive:{}", dir.path().join("in.tar").display());
+    reapify(["wrap", &zombies(), &source]).run().succeeds();
+    let archive = std::fs::read(dir.path().join("in.tar")).unwrap();
+    tool("mkfifo", [pipe.display().to_string()]).run().succeeds();
+    for force in [false, true] {
+        let mut args = vec!["wrap".to_owned(), format!("oci-archive:{}", pipe.display())];
+        args.push(format!("oci-archive:{}", out.display()));
+        args.extend(force.then(|| "--force".to_owned()));
+        let _ = std::fs::remove_file(&out);
+        let running = reapify(args).start();
+        // The source is opened after the destination, which is the time for another to come.
+        let mut input = std::fs::File::options().write(true).open(&pipe).unwrap();
+        std::fs::write(&out, "precious").unwrap();
+        std::io::Write::write_all(&mut input, &archive).unwrap();
+        drop(input);
+        let outcome = running.wait();
+        if force {
+            outcome.succeeds();
+            assert_ne!(std::fs::read(&out).unwrap(), b"precious");
+        } else {
+            outcome.exits(2).says("--force");
+            assert_eq!(std::fs::read(&out).unwrap(), b"precious");
+        }
+        let left: Vec<_> = std::fs::read_dir(dir.path()).unwrap().collect();
+        assert_eq!(left.len(), 3, "{left:?}");
+    }
+}
+
+#[test]
+fn a_link_to_an_archive_stays_a_link() {
+    let dir = scratch();
+    let (link, target) = (dir.path().join("link.tar"), dir.path().join("target.tar"));
+    std::fs::write(&target, "old").unwrap();
+    std::os::unix::fs::symlink(&target, &link).unwrap();
+    reapify(["wrap", "--force", &zombies(), &format!("oci-archive:{}:v1", link.display())]).run().succeeds();
+    assert!(std::fs::symlink_metadata(&link).unwrap().is_symlink());
+    tool("skopeo", ["inspect", "--raw", &format!("oci-archive:{}:v1", target.display())]).run().succeeds();
+}
+
+/// An index as engines save it: two platforms and an attestation, of which only the first image is there.
+fn saved_index(dir: &std::path::Path, more: &[serde_json::Value]) -> (Image, String) {
+    let image = Image::small();
+    image.in_layout(dir, "unused");
+    let mut child = image.descriptor();
+    child["platform"] = json!({"os": "linux", "architecture": "amd64"});
+    let children: Vec<serde_json::Value> = std::iter::once(child).chain(more.iter().cloned()).collect();
+    let media_type = "application/vnd.oci.image.index.v1+json";
+    let index = json!({"schemaVersion": 2, "mediaType": media_type, "manifests": children}).to_string();
+    support::image::write_blob(dir, index.as_bytes());
+    support::image::write_index(dir, &[("v1", media_type, index.as_bytes())]);
+    (image, format!("oci:{}:v1", dir.display()))
+}
+
+fn absent(architecture: &str, more: &serde_json::Value) -> serde_json::Value {
+    let mut child = json!({
+        "mediaType": "application/vnd.oci.image.manifest.v1+json",
+        "digest": digest(architecture.as_bytes()), "size": 500,
+        "platform": {"os": "linux", "architecture": architecture},
+    });
+    child.as_object_mut().unwrap().extend(more.as_object().unwrap().clone());
+    child
+}
+
+#[test]
+fn an_index_with_one_image_goes_into_a_docker_archive() {
+    let dir = scratch();
+    let about = json!({
+        "platform": {"os": "unknown", "architecture": "unknown"},
+        "annotations": {"vnd.docker.reference.type": "attestation-manifest"},
+    });
+    let (image, source) = saved_index(dir.path(), &[absent("unknown", &about)]);
+    let out = dir.path().join("out.tar");
+    let archive = format!("docker-archive:{}", out.display());
+    let report = reapify(["wrap", "--output", "json", &source, &archive]).run().succeeds().json();
+    assert_eq!(report["source_digest"], image.digest());
+    tool("skopeo", ["inspect", &archive]).run().succeeds();
+    let (_, two) = saved_index(&dir.path().join("two"), &[absent("arm64", &json!({}))]);
+    reapify(["wrap", "--force", &two, &archive]).run().exits(2).says("--platform: linux/amd64, linux/arm64");
+    reapify(["wrap", "--force", "--platform", "linux/amd64", &two, &archive]).run().succeeds();
+}
+
+#[test]
+fn what_an_archive_lacks_of_an_index_is_named() {
+    let dir = scratch();
+    let (_, source) = saved_index(&dir.path().join("layout"), &[absent("arm64", &json!({}))]);
+    let archive = dir.path().join("archive.tar").display().to_string();
+    let layout = dir.path().join("layout").display().to_string();
+    tool("tar", ["-cf", &archive, "-C", &layout, "."]).run().succeeds();
+    let out = format!("oci:{}:v1", dir.path().join("out").display());
+    for source in [source, format!("oci-archive:{archive}")] {
+        reapify(["wrap", &source, &out]).run().exits(3).says(&digest(b"arm64")).says("--platform");
+        reapify(["wrap", "--platform", "linux/amd64", &source, &out]).run().succeeds();
     }
 }

@@ -118,18 +118,16 @@ fn names_and_options_that_make_no_sense() {
     place.registry.clear_log();
     let to = place.registry.name("copy", "v1");
     let by_digest = place.registry.name("copy", &image.digest());
-    let archive = place.at("docker-archive", "out/docker.tar:app:v1");
     for (source, destination, options, phrase) in [
         (&source, &by_digest, &[][..], "digest"),
         (&source, &place.at("oci", "out/layout@sha256:aa"), &[], "invalid digest"),
-        (&source, &place.at("oci-archive", &format!("out/oci.tar@{}", image.digest())), &[], "by its tag"),
+        (&source, &place.at("oci-archive", &format!("out/oci.tar@{}", image.digest())), &[], "must be a tag"),
         (&source, &to, &["--platform", "linux/arm64"], "single image, for linux/amd64"),
         (&source, &place.registry.name("UPPER", "v1"), &[], "UPPER"),
         (&source, &"docker-daemon:app:v1".to_owned(), &[], "docker-daemon"),
         (&"host/app:bad tag".to_owned(), &to, &[], "bad tag"),
         (&index, &to, &["--platform", "linux/s390x"], "linux/s390x"),
         (&index, &to, &["--platform", "linux/"], "linux/"),
-        (&index, &archive, &[], "--platform"),
         (&index, &to, &["--platform", "linux"], "invalid platform"),
         (&source, &"containers-storage:x".to_owned(), &[], "not a transport"),
         (&source, &to, &["--path", "relative"], "absolute"),
@@ -251,6 +249,6 @@ fn places_with_several_images_when_none_is_named() {
     for (source, tag) in [(one, "a"), (other, "b")] {
         tool("skopeo", ["copy", "-q", &source, &format!("{both}:{tag}")]).run().succeeds();
     }
-    refused(&place, &both, &[], 2, "tags: a, b");
+    refused(&place, &both, &[], 2, &format!("choose one: {both}:a, {both}:b"));
     wrap(&format!("{both}:a"), &place.at("oci", "result:v1")).run().succeeds();
 }

@@ -2,8 +2,8 @@
 
 use super::options::{Format, Global, SourceOptions};
 use super::output::{Console, printable, result};
-use super::places::Places;
-use crate::error::{Context, Error, Kind, Result};
+use super::places::{self, Places};
+use crate::error::{Error, Kind, Result};
 use crate::image::{Descriptor, Location, Manifest, Platform};
 use crate::inspect::{Findings, inspect};
 use crate::read::select::{self, Selection};
@@ -42,7 +42,7 @@ pub async fn run(global: &Global, args: Args, _console: &Console) -> Result<()> 
     let source = places.source(&location, &args.from).await?;
     let looking = look(source, &wanted);
     let (manifest, findings, referrers) =
-        super::interruptible(looking, async || {}).await.context(|| format!("{location}"))?;
+        super::interruptible(looking, async || {}).await.map_err(|e| places::located(e, &location, &[]))?;
     let text = match global.output {
         Format::Json => json_of(&location, &manifest, &findings, &referrers).to_string(),
         Format::Text => text_of(&location, &manifest, &findings, &referrers),

@@ -1,5 +1,6 @@
 //! From locations to transports: one client for a registry, whichever sides are on it.
 
+use super::interrupt;
 use super::options::{DestinationOptions, NetworkOptions, SourceOptions};
 use crate::credentials::{Credentials, Login};
 use crate::error::{Error, Result};
@@ -24,6 +25,7 @@ pub struct Places<'a> {
 impl<'a> Places<'a> {
     /// Nothing is opened yet.
     pub fn new(network: &'a NetworkOptions, stats: Arc<Stats>) -> Self {
+        interrupt::watches(stats.clone());
         let seconds = Duration::from_secs;
         let options = Options {
             retry: Policy {
@@ -58,19 +60,21 @@ impl<'a> Places<'a> {
             Location::Registry(name) => {
                 Arc::new(Repository::source(self.client(name, given).await?, name.clone()))
             }
-            Location::Layout { dir, tag, digest } => {
-                Arc::new(Layout::new(dir.clone(), tag.clone(), digest.clone()))
+            Location::Layout { dir, image } => Arc::new(Layout::new(dir.clone(), image.clone())),
+            Location::OciArchive { file, image } => Arc::new(OciArchive::open(file, image.clone()).await?),
+            Location::DockerArchive { file, image } => {
+                Arc::new(DockerArchive::open(file, image.clone()).await?)
             }
-            Location::OciArchive { file, tag } => Arc::new(OciArchive::open(file, tag.clone())?),
-            Location::DockerArchive { file, name } => Arc::new(DockerArchive::open(file, name.clone())?),
             Location::DockerDaemon(_) => return Err(no_daemon()),
         })
     }
 
-    /// Opens the place of a result. A dry run of an archive begins none.
+    /// Opens the place of a result. A dry run of an archive begins none; a layout that is the source as well has its
+    /// image replaced.
     pub async fn sink(
         &mut self,
         location: &Location,
+        source: &Location,
         options: &DestinationOptions,
         dry_run: bool,
     ) -> Result<Arc<dyn Sink>> {
@@ -79,15 +83,16 @@ impl<'a> Places<'a> {
                 let given = options.given().login()?;
                 Arc::new(Repository::sink(self.client(name, given).await?, name.clone()))
             }
-            Location::Layout { dir, tag, digest } => {
-                Arc::new(Layout::new(dir.clone(), tag.clone(), digest.clone()))
+            Location::Layout { dir, image } => {
+                let layout = Layout::new(dir.clone(), image.clone());
+                Arc::new(if same(source, location) { layout.onto_itself() } else { layout })
             }
             Location::OciArchive { .. } | Location::DockerArchive { .. } if dry_run => Arc::new(DiscardSink),
-            Location::OciArchive { file, tag } => {
-                Arc::new(OciArchiveSink::create(file, tag.clone(), options.force)?)
+            Location::OciArchive { file, image } => {
+                Arc::new(OciArchiveSink::create(file, image.clone(), options.force).await?)
             }
-            Location::DockerArchive { file, name } => {
-                Arc::new(DockerArchiveSink::create(file, name.clone(), options.force)?)
+            Location::DockerArchive { file, image } => {
+                Arc::new(DockerArchiveSink::create(file, image.clone(), options.force).await?)
             }
             Location::DockerDaemon(_) => return Err(no_daemon()),
         })
@@ -122,6 +127,10 @@ pub fn same(source: &Location, destination: &Location) -> bool {
                 && from.repository_name() == to.repository_name()
                 && from.tag() == to.tag()
         }
+        (Location::Layout { dir: from, image }, Location::Layout { dir: to, image: written }) => {
+            let is_there = from.canonicalize().is_ok_and(|from| to.canonicalize().is_ok_and(|to| from == to));
+            image == written && is_there
+        }
         _ => false,
     }
 }
@@ -132,6 +141,14 @@ pub fn same_host(one: &Location, other: &Location) -> bool {
         (Location::Registry(one), Location::Registry(other)) => one.host() == other.host(),
         _ => false,
     }
+}
+
+/// Names the place of an image in an error that names neither it nor one of the other places: transports name their own,
+/// rewrites know none.
+pub fn located(error: Error, image: &Location, others: &[&Location]) -> Error {
+    let message = error.to_string();
+    let is_named = |place: &&Location| message.contains(&place.without_target());
+    if std::iter::once(&image).chain(others).any(is_named) { error } else { error.context(image) }
 }
 
 /// Standard input serves one purpose.

@@ -5,7 +5,7 @@ use super::output::{Console, result};
 use super::places::{self, Places};
 use super::wrap::given_reapers;
 use crate::credentials::Login;
-use crate::error::{Context, Result};
+use crate::error::Result;
 use crate::image::{Digest, Location};
 use crate::reapers::Reapers;
 use crate::stats::Stats;
@@ -73,7 +73,8 @@ pub async fn run(global: &Global, args: Args, console: &Console) -> Result<()> {
     };
     let reapers = given_reapers(&args.reaper)?;
     let verifying = verify(image, source, &reapers, args.deep);
-    let verified = super::interruptible(verifying, async || {}).await.context(|| format!("{location}"))?;
+    let verified =
+        super::interruptible(verifying, async || {}).await.map_err(|e| places::located(e, &location, &[]))?;
     let text = match global.output {
         Format::Json => json_of(&location, &verified, &reapers).to_string(),
         Format::Text => {

@@ -217,7 +217,7 @@ pub async fn transform(
     let stats = Arc::new(Stats::default());
     let mut places = Places::new(&from.network, stats.clone());
     // The destination first: its scope leads in the request for a token.
-    let sink = places.sink(&destination, to, mode.dry_run).await?;
+    let sink = places.sink(&destination, &source, to, mode.dry_run).await?;
     let job = Job {
         source: places.source(&source, from).await?,
         sink: sink.clone(),
@@ -229,6 +229,7 @@ pub async fn transform(
         streams: STREAMS,
         stats: stats.clone(),
     };
+    sink.inherit(job.source.names().await?);
     let work = async {
         Ok(match mode.dry_run {
             true => job.dry_run().await.map(|(report, changes)| (report, Some(changes)))?,
@@ -236,7 +237,7 @@ pub async fn transform(
         })
     };
     let done = interruptible(work, async || sink.release().await).await;
-    let (report, changes) = done.context(|| format!("{source}"))?;
+    let (report, changes) = done.map_err(|error| places::located(error, &source, &[&destination]))?;
     let outcome = Outcome {
         source: &source,
         destination: &destination,

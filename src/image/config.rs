@@ -34,7 +34,7 @@ pub struct ImageConfig {
     pub diff_ids: Vec<String>,
     /// For each history entry, whether it has a layer; `None` where there is no history.
     pub history: Option<Vec<bool>>,
-    /// The JSON text of `created`.
+    /// `created`.
     pub created: Option<String>,
 }
 
@@ -121,7 +121,7 @@ impl ImageConfig {
             labels: inner.labels.unwrap_or_default(),
             diff_ids: rootfs.diff_ids.unwrap_or_default(),
             history: view.history.map(|h| h.iter().map(|e| e.0.empty_layer != Some(true)).collect()),
-            created: view.created.map(|c| c.get().to_string()).filter(|c| c.starts_with('"')),
+            created: view.created.and_then(|c| serde_json::from_str(c.get()).ok()),
             bytes: Bytes::new(),
         };
         Ok(ImageConfig { bytes, ..config })

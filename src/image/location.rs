@@ -1,6 +1,6 @@
 //! Where an image lives: `[docker://]host/repo[:tag][@digest]`, `oci:DIR`, `oci-archive:FILE`,
 //! `docker-archive:FILE`, `docker-daemon:NAME`. The prefixes mean what they mean in skopeo, podman and
-//! buildah (containers-transports(5)).
+//! buildah (containers-transports(5)); so does `:@N`, the image at a position of a layout or an archive.
 
 use super::digest::Digest;
 use super::reference::Reference;
@@ -18,27 +18,69 @@ pub enum Location {
     Layout {
         /// The directory.
         dir: PathBuf,
-        /// `org.opencontainers.image.ref.name` of the image.
-        tag: Option<String>,
-        /// The digest of the image.
-        digest: Option<Digest>,
+        /// Which of its images; the name is `org.opencontainers.image.ref.name`.
+        image: Choice<String>,
     },
     /// An OCI image layout in a tar file.
     OciArchive {
         /// The file.
         file: FileOrStdio,
-        /// `org.opencontainers.image.ref.name` of the image.
-        tag: Option<String>,
+        /// Which of its images; the name is `org.opencontainers.image.ref.name`.
+        image: Choice<String>,
     },
     /// What `docker save` writes.
     DockerArchive {
         /// The file.
         file: FileOrStdio,
-        /// The entry of `RepoTags`.
-        name: Option<Reference>,
+        /// Which of its images; the name is one of `RepoTags`.
+        image: Choice<Reference>,
     },
     /// The store of a Docker engine.
     DockerDaemon(Reference),
+}
+
+/// Which image of a layout or an archive is meant.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Choice<N> {
+    /// The only image, whatever its name.
+    Only,
+    /// The image with this name.
+    Name(N),
+    /// The image with this digest, under this name if one is given.
+    Digest(Digest, Option<N>),
+    /// The image at this position, counted from zero.
+    Position(usize),
+}
+
+impl<N> Choice<N> {
+    /// Returns the name, if one was given.
+    pub fn name(&self) -> Option<&N> {
+        match self {
+            Choice::Name(name) | Choice::Digest(_, Some(name)) => Some(name),
+            _ => None,
+        }
+    }
+
+    /// Names the part of the choice that no destination can have.
+    fn fixed(&self) -> Option<&'static str> {
+        match self {
+            Choice::Only | Choice::Name(_) => None,
+            Choice::Digest(..) => Some("digest"),
+            Choice::Position(_) => Some("position"),
+        }
+    }
+}
+
+impl<N: fmt::Display> fmt::Display for Choice<N> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Choice::Only => Ok(()),
+            Choice::Name(name) => write!(f, ":{name}"),
+            Choice::Digest(digest, None) => write!(f, "@{digest}"),
+            Choice::Digest(digest, Some(name)) => write!(f, ":{name}@{digest}"),
+            Choice::Position(position) => write!(f, ":@{position}"),
+        }
+    }
 }
 
 /// A file, or a pipe.
@@ -54,25 +96,24 @@ impl FromStr for Location {
     type Err = Error;
 
     fn from_str(text: &str) -> Result<Self> {
-        let empty = |what: &str| Error::usage(format!("{text:?} names no {what}"));
+        let empty = |what: &str| Error::usage(format!("missing {what} in {text:?}"));
         if let Some(rest) = text.strip_prefix("docker://") {
             return Ok(Location::Registry(rest.parse()?));
         }
         if let Some(rest) = text.strip_prefix("oci:") {
-            let (rest, digest) = split_digest(rest)?;
-            let (dir, tag) = split_file(rest);
+            let (dir, image) = split(rest, tag)?;
             if dir.is_empty() {
                 return Err(empty("directory"));
             }
-            return Ok(Location::Layout { dir: dir.into(), tag: checked_tag(tag)?, digest });
+            return Ok(Location::Layout { dir: dir.into(), image });
         }
         if let Some(rest) = text.strip_prefix("oci-archive:") {
-            let (file, tag) = split_archive(rest, text)?;
-            return Ok(Location::OciArchive { file, tag: checked_tag(tag)? });
+            let (file, image) = split(rest, tag)?;
+            return Ok(Location::OciArchive { file: FileOrStdio::parse(file, text)?, image });
         }
         if let Some(rest) = text.strip_prefix("docker-archive:") {
-            let (file, name) = split_archive(rest, text)?;
-            return Ok(Location::DockerArchive { file, name: name.map(str::parse).transpose()? });
+            let (file, image) = split(rest, str::parse)?;
+            return Ok(Location::DockerArchive { file: FileOrStdio::parse(file, text)?, image });
         }
         if let Some(rest) = text.strip_prefix("docker-daemon:") {
             return Ok(Location::DockerDaemon(rest.parse()?));
@@ -93,17 +134,16 @@ impl Location {
     /// Reads a destination: as a location, but it cannot be a digest, which is not ours to choose.
     pub fn destination(text: &str) -> Result<Self> {
         let location: Location = text.parse()?;
-        let digest = match &location {
-            Location::Registry(name) | Location::DockerDaemon(name) => name.digest(),
-            Location::DockerArchive { name, .. } => name.as_ref().and_then(Reference::digest),
-            Location::Layout { digest, .. } => digest.as_ref(),
-            Location::OciArchive { .. } => None,
+        let fixed = match &location {
+            Location::Registry(name) | Location::DockerDaemon(name) => name.digest().map(|_| "digest"),
+            Location::DockerArchive { image, .. } => image.fixed(),
+            Location::Layout { image, .. } | Location::OciArchive { image, .. } => image.fixed(),
         };
-        match digest {
-            None => Ok(location),
-            Some(_) => Err(Error::usage(format!("the destination {text:?} is a digest"))
-                .hint("the result has a digest of its own; name a tag to write it under")),
+        if let Some(what) = fixed {
+            return Err(Error::usage(format!("the destination {text:?} must be a tag, not a {what}"))
+                .hint("the result gets a digest of its own; give a tag to write it under"));
         }
+        Ok(location)
     }
 
     /// Whether data goes through standard input or output.
@@ -140,15 +180,9 @@ impl fmt::Display for Location {
             _ => f.write_str(&self.without_target())?,
         }
         match self {
-            Location::Layout { tag: Some(tag), .. } | Location::OciArchive { tag: Some(tag), .. } => {
-                write!(f, ":{tag}")?;
-            }
-            Location::DockerArchive { name: Some(name), .. } => write!(f, ":{name}")?,
-            _ => {}
-        }
-        match self {
-            Location::Layout { digest: Some(digest), .. } => write!(f, "@{digest}"),
-            _ => Ok(()),
+            Location::Layout { image, .. } | Location::OciArchive { image, .. } => write!(f, "{image}"),
+            Location::DockerArchive { image, .. } => write!(f, "{image}"),
+            Location::Registry(_) | Location::DockerDaemon(_) => Ok(()),
         }
     }
 }
@@ -156,7 +190,7 @@ impl fmt::Display for Location {
 impl FileOrStdio {
     fn parse(path: &str, whole: &str) -> Result<Self> {
         match path {
-            "" => Err(Error::usage(format!("{whole:?} names no file"))),
+            "" => Err(Error::usage(format!("missing file in {whole:?}"))),
             "-" => Ok(FileOrStdio::Pipe),
             path => Ok(FileOrStdio::Path(path.into())),
         }
@@ -172,45 +206,41 @@ impl fmt::Display for FileOrStdio {
     }
 }
 
-/// The path ends at the first colon, as in skopeo; a tag may hold more of them.
-fn split_file(text: &str) -> (&str, Option<&str>) {
-    match text.split_once(':') {
-        Some((file, rest)) => (file, Some(rest)),
-        None => (text, None),
-    }
-}
-
-/// What does not begin as a digest belongs to the path.
-fn split_digest(text: &str) -> Result<(&str, Option<Digest>)> {
-    match text.rsplit_once('@') {
+/// Splits `PATH[:NAME|:@POSITION][@DIGEST]`. The path ends at the first colon, as in skopeo; a name may hold more of
+/// them. An `@` that no digest follows belongs to the path or the name.
+fn split<N>(text: &str, name: impl Fn(&str) -> Result<N>) -> Result<(&str, Choice<N>)> {
+    let (rest, digest) = match text.rsplit_once('@') {
         Some((rest, digest)) if ["sha256:", "sha512:"].iter().any(|name| digest.starts_with(name)) => {
-            let digest = digest.parse().map_err(|e: Error| Error::usage(e.to_string()))?;
-            Ok((rest, Some(digest)))
+            (rest, Some(digest.parse::<Digest>().map_err(|e| Error::usage(e.to_string()))?))
         }
-        _ => Ok((text, None)),
-    }
+        _ => (text, None),
+    };
+    let (path, rest) = rest.split_once(':').map_or((rest, None), |(path, rest)| (path, Some(rest)));
+    let image = match (rest, digest) {
+        (None, None) => Choice::Only,
+        (None | Some(""), Some(digest)) => Choice::Digest(digest, None),
+        (Some(rest), digest) => match (rest.strip_prefix('@'), digest) {
+            (Some(position), None) => Choice::Position(position.parse().map_err(|_| {
+                Error::usage(format!("invalid position {rest:?}")).hint("write @0 for the first image")
+            })?),
+            (Some(_), Some(_)) => {
+                return Err(Error::usage(format!("{text:?} has both a position and a digest")));
+            }
+            (None, None) => Choice::Name(name(rest)?),
+            (None, Some(digest)) => Choice::Digest(digest, Some(name(rest)?)),
+        },
+    };
+    Ok((path, image))
 }
 
-/// An archive and what is named in it; a digest cannot be.
-fn split_archive<'a>(rest: &'a str, whole: &str) -> Result<(FileOrStdio, Option<&'a str>)> {
-    let (file, name) = split_file(rest);
-    if file.ends_with("@sha256") || file.ends_with("@sha512") {
-        return Err(Error::usage(format!("{whole:?}: an image in an archive is named by its tag"))
-            .hint("copy the archive into an oci: directory to name an image by its digest"));
-    }
-    Ok((FileOrStdio::parse(file, whole)?, name))
-}
-
-/// `org.opencontainers.image.ref.name`, by the grammar of the OCI image specification.
-fn checked_tag(tag: Option<&str>) -> Result<Option<String>> {
-    let Some(tag) = tag else { return Ok(None) };
+/// Reads `org.opencontainers.image.ref.name`, by the grammar of the OCI image specification.
+fn tag(tag: &str) -> Result<String> {
     let good = |c: char| c.is_ascii_alphanumeric() || "-._:@/+".contains(c);
     if tag.is_empty() || !tag.chars().all(good) {
-        return Err(
-            Error::usage(format!("invalid tag {tag:?}")).hint("letters, digits and -._:@/+ make a tag")
-        );
+        return Err(Error::usage(format!("invalid tag {tag:?}"))
+            .hint("a tag may contain letters, digits and -._:@/+"));
     }
-    Ok(Some(tag.into()))
+    Ok(tag.into())
 }
 
 #[cfg(test)]
@@ -224,7 +254,7 @@ mod tests {
         let location: Location = "oci:some/dir:name:tag".parse().unwrap();
         assert_eq!(
             location,
-            Location::Layout { dir: "some/dir".into(), tag: Some("name:tag".into()), digest: None }
+            Location::Layout { dir: "some/dir".into(), image: Choice::Name("name:tag".into()) }
         );
         let location: Location = format!("oci:dir@{D}").parse().unwrap();
         assert_eq!(location.to_string(), format!("oci:dir@{D}"));
@@ -233,6 +263,29 @@ mod tests {
             "docker-archive:x.tar:app:1".parse::<Location>().unwrap().to_string(),
             "docker-archive:x.tar:docker.io/library/app:1"
         );
+    }
+
+    #[test]
+    fn images_are_named_by_position_and_digest() {
+        let image = |text: &str| match text.parse().unwrap() {
+            Location::Layout { image, .. } | Location::OciArchive { image, .. } => image.to_string(),
+            Location::DockerArchive { image, .. } => image.to_string(),
+            other => panic!("{other}"),
+        };
+        for transport in ["oci", "oci-archive", "docker-archive"] {
+            for (suffix, same) in [(":@0", ":@0"), (":@12", ":@12"), ("", "")] {
+                assert_eq!(image(&format!("{transport}:a@1{suffix}")), same);
+            }
+            for suffix in ["", ":"] {
+                assert_eq!(image(&format!("{transport}:a{suffix}@{D}")), format!("@{D}"));
+            }
+        }
+        assert_eq!(image(&format!("oci:dir:v1@{D}")), format!(":v1@{D}"));
+        for text in
+            ["oci:a:@", "oci:a:@-1", "oci-archive:a:@x", "docker-archive:a:@", &format!("oci:a:@1@{D}")]
+        {
+            assert_eq!(text.parse::<Location>().unwrap_err().kind(), crate::error::Kind::Usage, "{text}");
+        }
     }
 
     #[test]
@@ -257,7 +310,7 @@ mod tests {
             let error = text.parse::<Location>().unwrap_err();
             assert_eq!(error.kind(), crate::error::Kind::Usage, "{text}: {error}");
         }
-        for text in [format!("example.com/a@{D}"), format!("oci:dir@{D}")] {
+        for text in [format!("example.com/a@{D}"), format!("oci:dir@{D}"), "oci-archive:a:@1".into()] {
             assert_eq!(Location::destination(&text).unwrap_err().kind(), crate::error::Kind::Usage);
         }
     }

@@ -2,7 +2,9 @@
 //!
 //! Manifests and configs are kept as the bytes they came as; views read only what is needed.
 
+pub mod authored;
 pub mod config;
+mod convert;
 pub mod digest;
 pub mod json;
 pub mod manifest;
@@ -15,7 +17,7 @@ pub mod reference;
 
 pub use config::ImageConfig;
 pub use digest::Digest;
-pub use location::Location;
+pub use location::{Choice, Location};
 pub use manifest::{Content, Descriptor, Manifest};
 pub use path::ImagePath;
 pub use platform::Platform;

@@ -117,8 +117,10 @@ fn missing_platforms<'p>(missing: impl Iterator<Item = &'p Platform>) -> Option<
 /// The one image to take where an index cannot go: what is for just the wanted platform comes before its variants,
 /// and of several for the same the first is taken, as engines do.
 pub async fn one(reader: &Reader, root: &Manifest, wanted: &[Platform]) -> Result<Descriptor> {
-    let selection = Selection::new(reader, root, wanted).await?;
-    let images = &selection.images;
+    let images = &match wanted {
+        [] => images_in(reader, root).await?,
+        wanted => Selection::new(reader, root, wanted).await?.images,
+    };
     let is_exactly = |image: &&Descriptor| {
         let own = image.platform.as_ref().map(Platform::canonical);
         wanted.len() == 1 && own.as_ref() == Some(&wanted[0].canonical())
@@ -129,10 +131,20 @@ pub async fn one(reader: &Reader, root: &Manifest, wanted: &[Platform]) -> Resul
         None => {
             let all = leaves(reader, root, &Limits::default(), 0).await?;
             let all = names(all.iter().filter_map(|leaf| leaf.image.platform.as_ref()));
-            Err(Error::usage("the destination holds images of one platform, not indexes")
+            Err(Error::usage("the destination can hold only a single-platform image, not an index")
                 .hint(format!("choose one with --platform: {all}; or write to oci-archive:")))
         }
     }
+}
+
+/// All images below an index, without what only describes them.
+async fn images_in(reader: &Reader, root: &Manifest) -> Result<Vec<Descriptor>> {
+    let leaves = leaves(reader, root, &Limits::default(), 0).await?;
+    let is_image = |image: &Descriptor| {
+        (image.media_type.is_empty() || image.is_image())
+            && !image.platform.as_ref().is_some_and(Platform::is_unknown)
+    };
+    Ok(leaves.into_iter().map(|leaf| leaf.image).filter(is_image).collect())
 }
 
 /// An image somewhere below an index, and the indexes above it but the root.

@@ -4,11 +4,11 @@
 use super::http::Request;
 use super::repository::Repository;
 use crate::error::{Context, Error, Result};
-use crate::image::json::{Document, quote, to_json};
+use crate::image::authored;
+use crate::image::json::Document;
 use crate::image::media_type::OCI_INDEX;
 use crate::image::{Content, Descriptor, Digest, Manifest};
 use crate::transport::Referrer;
-use crate::transport::layout::EMPTY_INDEX;
 use reqwest::{Method, StatusCode, Url};
 
 /// The longest page of a list that is read.
@@ -79,9 +79,12 @@ impl Repository {
         if index.as_ref().is_some_and(|i| i.children().iter().any(|d| d.digest == manifest.digest)) {
             return Ok(());
         }
-        let text = index.map_or_else(|| EMPTY_INDEX.as_bytes().to_vec(), |i| i.bytes.to_vec());
+        let text = match index {
+            Some(index) => index.bytes,
+            None => authored::empty_index()?.into(),
+        };
         let mut text = Document::new(&text)?;
-        text.push("/manifests", &entry(manifest)?)?;
+        text.push("/manifests", &authored::entry(manifest, None)?)?;
         let index = Manifest::parse(text.into_bytes(), Some(OCI_INDEX))?;
         self.write_manifest(&index, &tag).await.map(drop)
     }
@@ -127,21 +130,6 @@ fn next_page(url: &Url, link: &str, operation: &str) -> Result<Url> {
         true => Ok(next),
         false => Err(bad("another host".into())),
     }
-}
-
-/// A referrer in the index of its subject's referrers.
-fn entry(manifest: &Manifest) -> Result<String> {
-    let kind = match &manifest.content {
-        Content::Artifact { kind, .. } => kind.as_str(),
-        _ => "",
-    };
-    Ok(format!(
-        "{{\"mediaType\":{},\"digest\":{},\"size\":{},\"artifactType\":{}}}",
-        quote(&manifest.media_type),
-        to_json(&manifest.digest)?,
-        manifest.bytes.len(),
-        quote(kind)
-    ))
 }
 
 #[cfg(test)]

@@ -1,23 +1,19 @@
-//! Tar files that hold images: found once by their headers, then read by position; written under another
-//! name and renamed when whole.
+//! Tar files that hold images: their members are found once by their headers, then read by position.
 
 use super::BlobStream;
 use super::decompress::{Format, decompress};
-use super::layout::{PIECE, file_stream, persist, unwritable};
+use super::files::{PIECE, file_stream, read_up_to};
 use super::limit::ReadLimit;
 use crate::error::{Context, Error, Result};
 use crate::image::location::FileOrStdio;
-use bytes::Bytes;
-use futures_util::StreamExt;
 use std::collections::HashMap;
 use std::fs::File;
 use std::io::{Read, Seek, SeekFrom, Write};
 use std::os::unix::fs::FileExt;
-use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
-/// An archive of images is of compressed layers or of files, which are larger than nothing.
+/// Real archives never compress this well; more is a decompression bomb.
 const MAX_GROWTH: u64 = 200;
 /// Small archives may be anything.
 const ALWAYS_SPOOLED: u64 = 256 << 20;
@@ -39,39 +35,31 @@ enum Member {
     Other,
 }
 
-/// An archive whose members are known.
-#[derive(Debug)]
+/// An archive whose members are known. A copy reads from the same file.
+#[derive(Debug, Clone)]
 pub struct Archive {
     file: Arc<File>,
-    members: HashMap<String, Member>,
+    members: Arc<HashMap<String, Member>>,
     place: String,
 }
 
 impl Archive {
-    /// Opens an archive and reads its headers. Pipes and compressed archives are written to a temporary
-    /// file first: members are read in the order the image needs them.
+    /// Opens an archive and reads its headers. Pipes, devices and compressed archives are written to a temporary file
+    /// first: members are read in the order the image needs them.
     pub fn open(name: &FileOrStdio, place: String) -> Result<Self> {
         let file = match name {
             FileOrStdio::Path(path) => {
-                let mut file = File::open(path).map_err(|e| match e.kind() {
-                    std::io::ErrorKind::NotFound => {
-                        Error::not_found(format!("{place}: there is no such file"))
-                            .hint("check the path; `-` is standard input")
-                    }
+                let file = File::open(path).map_err(|e| match e.kind() {
+                    std::io::ErrorKind::NotFound => Error::not_found(format!("{place}: no such file"))
+                        .hint("check the path; `-` is standard input"),
                     _ => Error::from(e).context(&place),
                 })?;
-                let mut magic = [0; 6];
-                let n = read_up_to(&mut file, &mut magic)?;
-                file.seek(SeekFrom::Start(0)).context(|| &place)?;
-                match Format::of(&magic[..n]) {
-                    Format::Plain => file,
-                    _ => spool(file).context(|| &place)?,
-                }
+                if is_plain_tar(&file).context(|| &place)? { file } else { spool(file).context(|| &place)? }
             }
             FileOrStdio::Pipe => spool(std::io::stdin()).context(|| &place)?,
         };
         let members = members(&file).context(|| &place)?;
-        Ok(Archive { file: Arc::new(file), members, place })
+        Ok(Archive { file: Arc::new(file), members: Arc::new(members), place })
     }
 
     /// Whether there is a member of this name.
@@ -87,7 +75,7 @@ impl Archive {
             match self.members.get(&at) {
                 Some(Member::File { start, size }) => return Ok((*start, *size)),
                 Some(Member::Link(target)) => at = target.clone(),
-                Some(Member::Twice) => return bad("stands in the archive twice"),
+                Some(Member::Twice) => return bad("is in the archive more than once"),
                 Some(Member::Other) => return bad("is not a plain file"),
                 None => {
                     return Err(Error::unsupported(format!(
@@ -98,7 +86,7 @@ impl Archive {
                 }
             }
         }
-        bad("is a link that goes round in circles")
+        bad("is part of a link cycle")
     }
 
     /// The size of a member.
@@ -115,9 +103,16 @@ impl Archive {
                 self.place
             )));
         }
-        let mut bytes = vec![0; usize::try_from(size).unwrap_or(0)];
+        let mut bytes = vec![0; usize::try_from(size).unwrap_or(usize::MAX)];
         self.file.read_exact_at(&mut bytes, start).context(|| format!("{}: {name:?}", self.place))?;
         Ok(bytes)
+    }
+
+    /// How a member is compressed, by its first bytes.
+    pub fn format(&self, name: &str) -> Result<Format> {
+        let mut magic = [0; 6];
+        let n = read_up_to(&mut self.reader(name)?, &mut magic).context(|| &self.place)?;
+        Ok(Format::of(&magic[..n]))
     }
 
     /// A member, to be read from its start.
@@ -149,16 +144,16 @@ impl Read for Section {
     }
 }
 
-/// Fills a buffer as far as there are bytes; returns how far.
-pub fn read_up_to(input: &mut impl Read, buffer: &mut [u8]) -> std::io::Result<usize> {
-    let mut n = 0;
-    while n < buffer.len() {
-        match input.read(&mut buffer[n..])? {
-            0 => break,
-            more => n += more,
-        }
+/// Whether a file can be read by position as it is: pipes and devices cannot.
+fn is_plain_tar(file: &File) -> Result<bool> {
+    if !file.metadata()?.is_file() {
+        return Ok(false);
     }
-    Ok(n)
+    let mut magic = [0; 6];
+    let mut file = file;
+    let n = read_up_to(&mut file, &mut magic)?;
+    file.seek(SeekFrom::Start(0))?;
+    Ok(Format::of(&magic[..n]) == Format::Plain)
 }
 
 /// Writes an archive to a temporary file, decompressed.
@@ -183,7 +178,7 @@ fn spool(input: impl Read + 'static) -> Result<File> {
             return Err(Error::unsupported(format!(
                 "the archive is hostile: it grows more than {MAX_GROWTH} times when it is decompressed"
             ))
-            .hint("if you trust it, decompress it before"));
+            .hint("if you trust it, decompress it first"));
         }
         file.write_all(&piece[..n]).context(|| "a temporary file")?;
     }
@@ -256,7 +251,7 @@ fn members(file: &File) -> Result<HashMap<String, Member>> {
     }
     // A tar ends in blocks of zeros (POSIX.1, pax): one that does not was cut off between two members.
     if len < end.saturating_add(512) {
-        return Err(Error::unsupported("the archive is truncated: it has no end"));
+        return Err(Error::unsupported("the archive is truncated: end-of-archive marker missing"));
     }
     Ok(members)
 }
@@ -264,8 +259,8 @@ fn members(file: &File) -> Result<HashMap<String, Member>> {
 /// A member's name in one form, refused if it leads out of the archive.
 fn normal(name: &str, from: &str) -> Result<String> {
     let outside = || {
-        Error::unsupported(format!("the archive is hostile: {name:?} leads out of it"))
-            .hint("nothing was written; do not unpack this archive with other tools either")
+        Error::unsupported(format!("the archive is hostile: the entry {name:?} points outside it"))
+            .hint("nothing was written; do not extract this archive")
     };
     if name.starts_with('/') {
         return Err(outside());
@@ -281,98 +276,4 @@ fn normal(name: &str, from: &str) -> Result<String> {
         }
     }
     Ok(parts.join("/"))
-}
-
-/// An archive being written.
-pub struct Writer {
-    builder: tar::Builder<Output>,
-    path: Option<PathBuf>,
-}
-
-enum Output {
-    File(tempfile::NamedTempFile),
-    Pipe(std::io::Stdout),
-}
-
-impl Write for Output {
-    fn write(&mut self, bytes: &[u8]) -> std::io::Result<usize> {
-        match self {
-            Output::File(file) => file.write(bytes),
-            Output::Pipe(pipe) => pipe.write(bytes),
-        }
-    }
-
-    fn flush(&mut self) -> std::io::Result<()> {
-        match self {
-            Output::File(file) => file.flush(),
-            Output::Pipe(pipe) => pipe.flush(),
-        }
-    }
-}
-
-impl Writer {
-    /// Begins an archive. Fails if there is a file of that name, without `force`.
-    pub fn create(name: &FileOrStdio, force: bool) -> Result<Self> {
-        let (output, path) = match name {
-            FileOrStdio::Pipe => (Output::Pipe(std::io::stdout()), None),
-            FileOrStdio::Path(path) => {
-                if path.exists() && !force {
-                    return Err(Error::usage(format!("{} exists", path.display()))
-                        .hint("give another name, or --force to replace it"));
-                }
-                let dir = path
-                    .parent()
-                    .filter(|d| !d.as_os_str().is_empty())
-                    .unwrap_or_else(|| std::path::Path::new("."));
-                let file = tempfile::NamedTempFile::new_in(dir).map_err(|e| unwritable(e, path))?;
-                (Output::File(file), Some(path.clone()))
-            }
-        };
-        Ok(Writer { builder: tar::Builder::new(output), path })
-    }
-
-    /// Adds a file of bytes at hand.
-    pub fn add(&mut self, name: &str, content: &[u8]) -> Result<()> {
-        let mut header = header(content.len() as u64);
-        self.builder.append_data(&mut header, name, content).context(|| format!("writing {name}"))
-    }
-
-    /// Adds a file from a stream of `size` bytes.
-    pub async fn add_stream(&mut self, name: &str, size: u64, mut stream: BlobStream) -> Result<()> {
-        // A header is written by appending an empty body: the pieces follow it as they come.
-        let mut header = header(size);
-        self.builder
-            .append_data(&mut header, name, std::io::empty())
-            .context(|| format!("writing {name}"))?;
-        let output = self.builder.get_mut();
-        let mut written = 0u64;
-        while let Some(piece) = stream.next().await {
-            let piece: Bytes = piece?;
-            written += piece.len() as u64;
-            output.write_all(&piece).context(|| format!("writing {name}"))?;
-        }
-        let padding = [0; 512];
-        let rest = usize::try_from(written.next_multiple_of(512) - written).unwrap_or(0);
-        output.write_all(&padding[..rest]).context(|| format!("writing {name}"))
-    }
-
-    /// Ends the archive and gives it its name.
-    pub fn finish(self) -> Result<()> {
-        let mut output = self.builder.into_inner()?;
-        output.flush()?;
-        match (output, self.path) {
-            (Output::File(file), Some(path)) => persist(file, &path),
-            _ => Ok(()),
-        }
-    }
-}
-
-fn header(size: u64) -> tar::Header {
-    let mut header = tar::Header::new_ustar();
-    header.set_mode(0o644);
-    header.set_uid(0);
-    header.set_gid(0);
-    header.set_mtime(0);
-    header.set_size(size);
-    header
 }

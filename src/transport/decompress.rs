@@ -1,7 +1,6 @@
 //! Compressed streams, known by their first bytes: names and media types lie.
 
-use super::archive::read_up_to;
-use super::layout::PIECE;
+use super::files::{PIECE, read_up_to};
 use crate::error::{Error, Result};
 use ruzstd::decoding::errors::{FrameDecoderError, ReadFrameHeaderError};
 use ruzstd::decoding::{BlockDecodingStrategy, FrameDecoder};

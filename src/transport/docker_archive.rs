@@ -2,151 +2,241 @@
 //!
 //! There are no manifests in it; one is made from what is there, the same one every time.
 
-use super::archive::{Archive, Writer};
-use super::{BlobStream, Offer, Origin, Payload, Sink, Slot, Source};
+use super::archive::Archive;
+use super::archive_sink::ArchiveSink;
+use super::decompress::Format;
+use super::files::{self, blocking};
+use super::{BlobStream, ImageName, Offer, Origin, Payload, Sink, Slot, Source};
 use crate::error::{Context, Error, Result};
-use crate::image::Reference;
-use crate::image::digest::{Algorithm, Hasher};
-use crate::image::json::{quote, to_json};
+use crate::image::digest::Algorithm;
+use crate::image::json::{Members, quote, to_json};
 use crate::image::location::FileOrStdio;
 use crate::image::{
-    Content, Descriptor, Digest, ImageConfig, MAX_CONFIG, MAX_MANIFEST, Manifest, media_type,
+    Choice, Content, Descriptor, Digest, ImageConfig, MAX_CONFIG, MAX_MANIFEST, Manifest, Reference,
+    authored, media_type,
 };
 use async_trait::async_trait;
 use serde::Deserialize;
+use serde_json::value::RawValue;
 use std::collections::HashMap;
-use std::io::Read;
-use std::sync::OnceLock;
-use tokio::sync::Mutex;
+use std::sync::{Arc, OnceLock};
+
+/// How many images a hint lists.
+const LISTED: usize = 20;
 
 /// An entry of `manifest.json`.
-#[derive(Debug, Clone, Deserialize)]
-#[serde(rename_all = "PascalCase")]
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
 struct Entry {
     config: String,
-    repo_tags: Option<Vec<String>>,
-    layers: Option<Vec<String>>,
+    repo_tags: Vec<String>,
+    layers: Vec<String>,
+}
+
+impl<'de> Deserialize<'de> for Entry {
+    /// Reads keys in any case, as Go does: older builds of Jib write `config`, `repoTags` and `layers`. A key that is
+    /// there twice, in whichever case, is refused: readers disagree on which one counts.
+    fn deserialize<D: serde::Deserializer<'de>>(deserializer: D) -> std::result::Result<Self, D::Error> {
+        use serde::de::Error;
+        fn read<'a, T: Deserialize<'a>, E: Error>(
+            key: &str,
+            value: &'a RawValue,
+        ) -> std::result::Result<T, E> {
+            serde_json::from_str(value.get()).map_err(|e| E::custom(format_args!("{key}: {e}")))
+        }
+        let (mut config, mut repo_tags, mut layers) = (None, None, None);
+        for (key, value) in Members::deserialize(deserializer)?.0 {
+            let is_repeated = match &*key.to_uppercase() {
+                "CONFIG" => config.replace(read(&key, value)?).is_some(),
+                "REPOTAGS" => repo_tags.replace(read::<Option<_>, _>(&key, value)?).is_some(),
+                "LAYERS" => layers.replace(read::<Option<_>, _>(&key, value)?).is_some(),
+                _ => false,
+            };
+            if is_repeated {
+                return Err(D::Error::custom(format_args!("the key {key:?} is there twice in one entry")));
+            }
+        }
+        Ok(Entry {
+            config: config.ok_or_else(|| D::Error::missing_field("Config"))?,
+            repo_tags: repo_tags.flatten().unwrap_or_default(),
+            layers: layers.flatten().unwrap_or_default(),
+        })
+    }
 }
 
 /// An archive that is read.
+#[derive(Clone)]
 pub struct DockerArchive {
     archive: Archive,
-    name: Option<Reference>,
+    image: Choice<Reference>,
     place: String,
     /// Digest → member.
-    members: OnceLock<HashMap<Digest, String>>,
+    members: Arc<OnceLock<HashMap<Digest, String>>>,
 }
 
 impl DockerArchive {
     /// Opens an archive.
-    pub fn open(file: &FileOrStdio, name: Option<Reference>) -> Result<Self> {
-        let place = format!("docker-archive:{file}");
-        let archive = Archive::open(file, place.clone())?;
-        if !archive.has("manifest.json") {
-            return Err(Error::unsupported(format!("{place} has no manifest.json"))
-                .hint("read an OCI layout as oci-archive:FILE; engines before 1.10 wrote none"));
-        }
-        Ok(DockerArchive { archive, name, place, members: OnceLock::new() })
+    pub async fn open(file: &FileOrStdio, image: Choice<Reference>) -> Result<Self> {
+        let (file, place) = (file.clone(), format!("docker-archive:{file}"));
+        blocking(move || {
+            let archive = Archive::open(&file, place.clone())?;
+            if !archive.has("manifest.json") {
+                return Err(Error::unsupported(format!("{place} has no manifest.json"))
+                    .hint("read an OCI layout as oci-archive:FILE; engines before 1.10 wrote none"));
+            }
+            Ok(DockerArchive { archive, image, place, members: Arc::default() })
+        })
+        .await
     }
 
-    fn entry(&self) -> Result<Entry> {
+    /// The image, as the user names it.
+    fn name(&self) -> String {
+        format!("{}{}", self.place, self.image)
+    }
+
+    fn entries(&self) -> Result<Vec<Entry>> {
         let text = self.archive.read("manifest.json", MAX_MANIFEST)?;
-        let entries: Vec<Entry> = serde_json::from_slice(&text)
-            .map_err(|e| Error::unsupported(format!("{}: manifest.json is malformed: {e}", self.place)))?;
-        let tags = |e: &Entry| e.repo_tags.clone().unwrap_or_default();
-        let is_named = |e: &&Entry| match &self.name {
-            None => true,
-            // Docker writes short names; both are compared written out.
-            Some(name) => tags(e).iter().any(|t| t.parse::<Reference>().is_ok_and(|t| t == *name)),
-        };
-        let found: Vec<&Entry> = entries.iter().filter(is_named).collect();
-        let all: Vec<String> = entries.iter().flat_map(tags).collect();
-        match (found[..].first(), found.len(), &self.name) {
-            (Some(entry), 1, _) => Ok((*entry).clone()),
-            (_, 0, Some(name)) => Err(Error::not_found(format!("{} holds no image {name}", self.place))
-                .hint(format!("it holds: {}", all.join(", ")))),
-            (_, 0, None) => Err(Error::not_found(format!("{} holds no image", self.place))),
-            _ => Err(Error::usage(format!("{} holds {} images", self.place, found.len())).hint(format!(
-                "say which: {}:NAME:TAG; it holds: {}",
-                self.place,
-                all.join(", ")
-            ))),
+        serde_json::from_slice(&text)
+            .map_err(|e| Error::unsupported(format!("{}: manifest.json is malformed: {e}", self.place)))
+    }
+
+    /// The one entry that is meant.
+    fn entry(&self) -> Result<Entry> {
+        let entries = self.entries()?;
+        let mut found = self.chosen(&entries)?;
+        if found.len() > 1 && found.iter().filter(|(_, entry)| self.is_whole(entry)).count() == 1 {
+            // An engine that has one platform of an image may list the others, too.
+            found.retain(|(_, entry)| self.is_whole(entry));
         }
+        match found[..] {
+            [(_, entry)] => Ok(entry.clone()),
+            [] => Err(self.no_such_image(&entries)),
+            _ => Err(Error::usage(format!("{} contains {} images", self.place, found.len()))
+                .hint(format!("choose one: {}", self.choices(&found)))),
+        }
+    }
+
+    /// Whether the archive has all that an entry names.
+    fn is_whole(&self, entry: &Entry) -> bool {
+        std::iter::once(&entry.config).chain(&entry.layers).all(|member| self.archive.has(member))
+    }
+
+    /// The entries that may be meant, with their positions.
+    fn chosen<'e>(&self, entries: &'e [Entry]) -> Result<Vec<(usize, &'e Entry)>> {
+        let mut found: Vec<(usize, &Entry)> = entries.iter().enumerate().collect();
+        if let Some(name) = self.image.name() {
+            found.retain(|(_, entry)| is_named(entry, name));
+        }
+        match &self.image {
+            Choice::Only | Choice::Name(_) => {}
+            Choice::Position(position) => found.retain(|(at, _)| at == position),
+            Choice::Digest(digest, _) => {
+                let mut matching = Vec::new();
+                for (at, entry) in found {
+                    let made = self.manifest_of(entry)?.0;
+                    let config = made.blobs().first().map(|config| config.digest.clone());
+                    // Engines call an image by the digest of its config.
+                    if made.digest == *digest || config.as_ref() == Some(digest) {
+                        matching.push((at, entry));
+                        break;
+                    }
+                }
+                found = matching;
+            }
+        }
+        Ok(found)
+    }
+
+    /// What can be written to name each of several images.
+    fn choices(&self, entries: &[(usize, &Entry)]) -> String {
+        let is_clear = |tag: &&String| {
+            let name = tag.parse::<Reference>();
+            name.is_ok_and(|name| entries.iter().filter(|(_, entry)| is_named(entry, &name)).count() == 1)
+        };
+        let choice = |(at, entry): &(usize, &Entry)| match entry.repo_tags.iter().find(is_clear) {
+            Some(tag) => format!("{}:{tag}", self.place),
+            None => format!("{}:@{at}", self.place),
+        };
+        let mut choices: Vec<String> = entries.iter().take(LISTED).map(choice).collect();
+        choices.extend((entries.len() > LISTED).then(|| format!("and {} more", entries.len() - LISTED)));
+        choices.join(", ")
+    }
+
+    fn no_such_image(&self, entries: &[Entry]) -> Error {
+        let error = match &self.image {
+            Choice::Only => Error::not_found(format!("{} contains no image", self.place)),
+            _ => Error::not_found(format!("{}: no such image", self.name())),
+        };
+        if entries.is_empty() {
+            return error.hint("it is empty");
+        }
+        let all: Vec<(usize, &Entry)> = entries.iter().enumerate().collect();
+        error.hint(format!("choose one: {}", self.choices(&all)))
+    }
+
+    /// The manifest that is made of an entry, and the members that hold its blobs.
+    fn manifest_of(&self, entry: &Entry) -> Result<(Manifest, HashMap<Digest, String>)> {
+        let text = self.archive.read(&entry.config, MAX_CONFIG)?;
+        let config = Descriptor::of(media_type::OCI_CONFIG, &text);
+        let parsed = ImageConfig::parse(text).context(|| self.name())?;
+        if entry.layers.len() != parsed.diff_ids.len() {
+            return Err(Error::unsupported(format!(
+                "{}: manifest.json names {} layers, but the config has {} diff_ids",
+                self.name(),
+                entry.layers.len(),
+                parsed.diff_ids.len()
+            )));
+        }
+        let mut members = HashMap::from([(config.digest.clone(), entry.config.clone())]);
+        let mut layers = Vec::new();
+        for (name, diff_id) in entry.layers.iter().zip(&parsed.diff_ids) {
+            let layer = self.layer(name, diff_id)?;
+            members.insert(layer.digest.clone(), name.clone());
+            layers.push(layer);
+        }
+        Ok((authored::image_manifest(&config, &layers)?, members))
     }
 
     fn layer(&self, member: &str, diff_id: &str) -> Result<Descriptor> {
         let size = self.archive.size(member)?;
-        let mut magic = [0; 4];
-        let n = self.archive.reader(member)?.take(4).read(&mut magic)?;
-        let (media_type, digest) = match &magic[..n] {
-            [0x1f, 0x8b, ..] => (media_type::OCI_LAYER_GZIP, self.hash(member)?),
-            [0x28, 0xb5, 0x2f, 0xfd] => (media_type::OCI_LAYER_ZSTD, self.hash(member)?),
+        let (media_type, digest) = match self.archive.format(member)? {
+            Format::Gzip => (media_type::OCI_LAYER_GZIP, self.hash(member)?),
+            Format::Zstd => (media_type::OCI_LAYER_ZSTD, self.hash(member)?),
             // Not compressed: the diff_id is the digest, and is verified when the layer is read.
-            _ => (media_type::OCI_LAYER, diff_id.parse().context(|| "diff_ids")?),
+            Format::Plain => {
+                (media_type::OCI_LAYER, diff_id.parse().context(|| format!("{}: diff_ids", self.place))?)
+            }
+            Format::Other(name) => {
+                return Err(Error::unsupported(format!(
+                    "{}: the layer {member:?} is compressed with {name}",
+                    self.place
+                ))
+                .hint("load the archive into an engine and save it again"));
+            }
         };
         Ok(Descriptor::new(media_type, digest, size))
     }
 
     fn hash(&self, member: &str) -> Result<Digest> {
-        let mut reader = self.archive.reader(member)?;
-        let mut hasher = Hasher::new(Algorithm::Sha256);
-        let mut piece = vec![0; super::layout::PIECE];
-        loop {
-            match reader.read(&mut piece)? {
-                0 => return Ok(hasher.finish()),
-                n => hasher.update(&piece[..n]),
-            }
-        }
+        let reader = self.archive.reader(member)?;
+        files::hash(reader, Algorithm::Sha256).context(|| format!("{}: {member:?}", self.place))
     }
 }
 
-/// The manifest of a config and layers, in OCI's types: those have a name for every compression, and every
-/// tool takes them in an OCI layout.
-fn made_manifest(config: &Descriptor, layers: &[Descriptor]) -> Result<Manifest> {
-    let descriptor = |d: &Descriptor| {
-        format!(
-            "{{\"mediaType\":{},\"size\":{},\"digest\":{}}}",
-            quote(&d.media_type),
-            d.size,
-            quote(&d.digest.to_string())
-        )
-    };
-    let layers: Vec<String> = layers.iter().map(descriptor).collect();
-    let text = format!(
-        "{{\"schemaVersion\":2,\"mediaType\":{},\"config\":{},\"layers\":[{}]}}",
-        quote(media_type::OCI_MANIFEST),
-        descriptor(config),
-        layers.join(",")
-    );
-    Manifest::parse(text, None)
+/// Whether a name is one of an entry's. Docker writes short names; both are compared written out.
+fn is_named(entry: &Entry, name: &Reference) -> bool {
+    entry.repo_tags.iter().any(|tag| tag.parse::<Reference>().is_ok_and(|tag| tag == *name))
 }
 
 #[async_trait]
 impl Source for DockerArchive {
     async fn manifest(&self) -> Result<Manifest> {
-        let entry = self.entry()?;
-        let text = self.archive.read(&entry.config, MAX_CONFIG)?;
-        let config = ImageConfig::parse(text.clone()).context(|| &self.place)?;
-        let names = entry.layers.unwrap_or_default();
-        if names.len() != config.diff_ids.len() {
-            return Err(Error::unsupported(format!(
-                "{}: manifest.json names {} layers, but the config has {} diff_ids",
-                self.place,
-                names.len(),
-                config.diff_ids.len()
-            )));
-        }
-        let config = Descriptor::of(media_type::OCI_CONFIG, &text);
-        let mut members = HashMap::from([(config.digest.clone(), entry.config)]);
-        let parsed = ImageConfig::parse(text)?;
-        let mut layers = Vec::new();
-        for (name, diff_id) in names.iter().zip(&parsed.diff_ids) {
-            let layer = self.layer(name, diff_id)?;
-            members.insert(layer.digest.clone(), name.clone());
-            layers.push(layer);
-        }
-        self.members.get_or_init(|| members);
-        made_manifest(&config, &layers)
+        let archive = self.clone();
+        blocking(move || {
+            let (manifest, members) = archive.manifest_of(&archive.entry()?)?;
+            archive.members.get_or_init(|| members);
+            Ok(manifest)
+        })
+        .await
     }
 
     async fn child(&self, descriptor: &Descriptor) -> Result<Manifest> {
@@ -156,8 +246,20 @@ impl Source for DockerArchive {
     async fn blob(&self, descriptor: &Descriptor) -> Result<BlobStream> {
         match self.members.get().and_then(|m| m.get(&descriptor.digest)) {
             Some(member) => self.archive.stream(member),
-            None => Err(Error::not_found(format!("{} has no blob {}", self.place, descriptor.digest))),
+            None => Err(Error::not_found(format!("{}: there is no blob {}", self.name(), descriptor.digest))),
         }
+    }
+
+    async fn names(&self) -> Result<Vec<ImageName>> {
+        let archive = self.clone();
+        let entry = blocking(move || archive.entry()).await?;
+        let name = |tag: String| {
+            let reference = tag.parse::<Reference>().ok();
+            let chosen = self.image.name().is_none_or(|name| reference.as_ref() == Some(name));
+            let short = reference.and_then(|reference| reference.tag().map(String::from));
+            chosen.then_some(ImageName { tag: short, full: Some(tag) })
+        };
+        Ok(entry.repo_tags.into_iter().filter_map(name).collect())
     }
 
     fn origin(&self) -> Option<Origin> {
@@ -171,28 +273,37 @@ impl Source for DockerArchive {
 
 /// An archive that is written. Layers keep the form they come in: `docker load` takes them compressed.
 pub struct DockerArchiveSink {
-    state: Mutex<State>,
+    archive: ArchiveSink,
     name: Option<Reference>,
-}
-
-struct State {
-    writer: Option<Writer>,
-    /// Digest → member.
-    written: HashMap<Digest, String>,
-}
-
-impl State {
-    fn writer(&mut self) -> Result<&mut Writer> {
-        self.writer.as_mut().ok_or_else(|| Error::other("the archive is finished"))
-    }
+    inherited: OnceLock<Vec<ImageName>>,
 }
 
 impl DockerArchiveSink {
     /// Begins an archive.
-    pub fn create(file: &FileOrStdio, name: Option<Reference>, force: bool) -> Result<Self> {
-        let state = State { writer: Some(Writer::create(file, force)?), written: HashMap::new() };
-        Ok(DockerArchiveSink { state: Mutex::new(state), name })
+    pub async fn create(file: &FileOrStdio, image: Choice<Reference>, force: bool) -> Result<Self> {
+        let archive = ArchiveSink::create(file, format!("docker-archive:{file}"), force).await?;
+        Ok(DockerArchiveSink { archive, name: image.name().cloned(), inherited: OnceLock::new() })
     }
+
+    /// The entries of `RepoTags`.
+    fn tags(&self) -> Vec<String> {
+        match &self.name {
+            Some(name) => vec![short_name(name)],
+            None => self.inherited.get().into_iter().flatten().filter_map(repo_tag).collect(),
+        }
+    }
+}
+
+/// The name that an engine gives an image, if a whole one is known.
+fn repo_tag(name: &ImageName) -> Option<String> {
+    let whole = name.full.as_ref().or(name.tag.as_ref().filter(|tag| tag.contains([':', '/'])))?;
+    let reference = whole.parse::<Reference>().ok()?;
+    // Engines take no name without a tag.
+    Some(if reference.tag().is_some_and(|tag| whole.ends_with(&format!(":{tag}"))) {
+        whole.clone()
+    } else {
+        short_name(&reference)
+    })
 }
 
 fn member_name(descriptor: &Descriptor) -> String {
@@ -211,7 +322,7 @@ fn plain_layer(layer: &Descriptor) -> Result<Descriptor> {
     let media_type = match layer.media_type.as_str() {
         t if t.ends_with("zstd") => media_type::OCI_LAYER_ZSTD,
         _ if layer.is_foreign() => {
-            return Err(Error::unsupported("docker-archive: has no foreign layers")
+            return Err(Error::unsupported("docker-archive: cannot store foreign layers")
                 .hint("write it to oci-archive: instead"));
         }
         t if t.ends_with("gzip") => media_type::OCI_LAYER_GZIP,
@@ -227,21 +338,11 @@ impl Sink for DockerArchiveSink {
     }
 
     async fn offer(&self, descriptor: &Descriptor, _from: Option<&str>) -> Result<Offer> {
-        match self.state.lock().await.written.contains_key(&descriptor.digest) {
-            true => Ok(Offer::Existing),
-            false => Ok(Offer::Wanted(None)),
-        }
+        Ok(if self.archive.has(&descriptor.digest).await { Offer::Existing } else { Offer::Wanted(None) })
     }
 
     async fn put(&self, _slot: Option<Slot>, descriptor: &Descriptor, payload: Payload<'_>) -> Result<()> {
-        let mut state = self.state.lock().await;
-        if !state.written.contains_key(&descriptor.digest) {
-            let name = member_name(descriptor);
-            let stream = payload.open().await?;
-            state.writer()?.add_stream(&name, descriptor.size, stream).await?;
-            state.written.insert(descriptor.digest.clone(), name);
-        }
-        Ok(())
+        self.archive.put(member_name(descriptor), descriptor, payload).await
     }
 
     async fn put_manifest(&self, manifest: &Manifest, digest: Option<&Digest>) -> Result<Digest> {
@@ -251,25 +352,24 @@ impl Sink for DockerArchiveSink {
         }
         let layers = layers.iter().map(plain_layer).collect::<Result<Vec<_>>>()?;
         let config = Descriptor::new(media_type::OCI_CONFIG, config.digest.clone(), config.size);
-        let made = made_manifest(&config, &layers)?;
-        let mut state = self.state.lock().await;
-        let member = |d: &Descriptor| match state.written.get(&d.digest) {
-            Some(name) => to_json(name),
-            None => Err(Error::other(format!("the blob {} was not written", d.digest))),
-        };
-        let config = member(&config)?;
-        let layers = layers.iter().map(member).collect::<Result<Vec<_>>>()?;
-        let tags = self.name.iter().map(|n| to_json(&short_name(n))).collect::<Result<Vec<_>>>()?;
-        let text = format!(
-            "[{{\"Config\":{config},\"RepoTags\":[{}],\"Layers\":[{}]}}]\n",
-            tags.join(","),
-            layers.join(",")
-        );
-        state.writer()?.add("manifest.json", text.as_bytes())?;
-        if let Some(writer) = state.writer.take() {
-            writer.finish()?;
+        let made = authored::image_manifest(&config, &layers)?;
+        let mut members = Vec::new();
+        for layer in &layers {
+            members.push(self.archive.member(&layer.digest).await?);
         }
+        let text = format!(
+            "[{{\"Config\":{},\"RepoTags\":{},\"Layers\":{}}}]\n",
+            quote(&self.archive.member(&config.digest).await?),
+            to_json(&self.tags())?,
+            to_json(&members)?
+        );
+        self.archive.add("manifest.json".into(), text.into(), None).await?;
+        self.archive.finish().await?;
         Ok(made.digest)
+    }
+
+    fn inherit(&self, names: Vec<ImageName>) {
+        self.inherited.get_or_init(|| names);
     }
 
     fn origin(&self) -> Option<Origin> {
@@ -293,6 +393,6 @@ fn short_name(name: &Reference) -> String {
 }
 
 fn no_index() -> Error {
-    Error::usage("docker-archive: holds images of one platform, not indexes")
+    Error::usage("docker-archive: can hold only a single-platform image, not an index")
         .hint("choose one with --platform, or write to oci-archive:")
 }

@@ -1,45 +1,46 @@
 //! An OCI image layout in a directory (OCI image specification, "Image Layout").
 
-use super::checked::{checked_manifest, verified};
-use super::{BlobStream, Offer, Origin, Payload, Sink, Slot, Source};
-use crate::error::{Context, Error, Kind, Result};
-use crate::image::json::{Document, quote};
-use crate::image::{Descriptor, Digest, MAX_MANIFEST, Manifest, media_type};
+use super::checked::checked_manifest;
+use super::files::{self, blocking, file_stream, persist, persist_new, temporary_in, unwritable};
+use super::{BlobStream, ImageName, Offer, Origin, Payload, Sink, Slot, Source, index_json};
+use crate::error::{Context, Error, Result};
+use crate::image::{Choice, Descriptor, Digest, MAX_MANIFEST, Manifest, authored};
 use async_trait::async_trait;
-use bytes::Bytes;
-use futures_util::StreamExt;
 use std::fs::{self, File};
-use std::io::{Read, Write};
+use std::io::{ErrorKind, Read, Write};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
-
-/// The name of a tag in an index of a layout.
-pub const REF_NAME: &str = "org.opencontainers.image.ref.name";
-/// The whole name of an image, as containerd and Docker from 25 on write it beside the tag: in what `docker save` makes
-/// of several images, tags alone may stand for more than one.
-const FULL_NAME: &str = "io.containerd.image.name";
-/// The whole of the `oci-layout` file.
-pub const LAYOUT_FILE: &[u8] = br#"{"imageLayoutVersion":"1.0.0"}"#;
-/// An index without children.
-pub const EMPTY_INDEX: &str =
-    r#"{"schemaVersion":2,"mediaType":"application/vnd.oci.image.index.v1+json","manifests":[]}"#;
-/// A layout may hold many images, but has an end.
-const MAX_INDEX: u64 = 64 << 20;
-/// How much of a file is read at once.
-pub const PIECE: usize = 128 << 10;
 
 /// A directory that holds images.
 #[derive(Debug, Clone)]
 pub struct Layout {
     dir: PathBuf,
-    tag: Option<String>,
-    digest: Option<Digest>,
+    image: Choice<String>,
+    onto_itself: bool,
 }
 
 impl Layout {
     /// Names an image in a directory. Nothing is read yet.
-    pub fn new(dir: PathBuf, tag: Option<String>, digest: Option<Digest>) -> Self {
-        Layout { dir, tag, digest }
+    pub fn new(dir: PathBuf, image: Choice<String>) -> Self {
+        Layout { dir, image, onto_itself: false }
+    }
+
+    /// Names the only image of a directory, which is rewritten: without this, an image that is written without a name
+    /// is added to those that are there.
+    #[must_use]
+    pub fn onto_itself(mut self) -> Self {
+        self.onto_itself = true;
+        self
+    }
+
+    /// The directory, as the user names it.
+    fn place(&self) -> String {
+        format!("oci:{}", self.dir.display())
+    }
+
+    /// The image, as the user names it.
+    fn name(&self) -> String {
+        format!("{}{}", self.place(), self.image)
     }
 
     fn blob_path(&self, digest: &Digest) -> PathBuf {
@@ -49,10 +50,8 @@ impl Layout {
     fn open_blob(&self, digest: &Digest) -> Result<File> {
         let path = self.blob_path(digest);
         File::open(&path).map_err(|e| match e.kind() {
-            std::io::ErrorKind::NotFound => {
-                Error::not_found(format!("the layout {} has no blob {digest}", self.dir.display()))
-            }
-            _ => Error::from(e).context(path.display()),
+            ErrorKind::NotFound => Error::not_found(format!("{}: there is no blob {digest}", self.name())),
+            _ => self.unreadable(e),
         })
     }
 
@@ -62,215 +61,131 @@ impl Layout {
     }
 
     /// Whether a blob is what its digest says.
-    async fn is_intact(&self, descriptor: &Descriptor) -> Result<bool> {
-        let mut stream = verified(file_stream(self.open_blob(&descriptor.digest)?), descriptor);
-        while let Some(piece) = stream.next().await {
-            match piece {
-                Ok(_) => {}
-                Err(error) if error.kind() == Kind::Verification => return Ok(false),
-                Err(error) => return Err(error),
-            }
-        }
-        Ok(true)
+    fn is_intact(&self, descriptor: &Descriptor) -> Result<bool> {
+        let file = self.open_blob(&descriptor.digest)?;
+        let found = files::hash(file, descriptor.digest.algorithm()).map_err(|e| self.unreadable(e))?;
+        Ok(found == descriptor.digest)
     }
 
     fn read_manifest(&self, descriptor: &Descriptor) -> Result<Manifest> {
         let mut bytes = Vec::new();
-        self.open_blob(&descriptor.digest)?.take(MAX_MANIFEST + 1).read_to_end(&mut bytes)?;
-        checked_manifest(bytes.into(), descriptor)
+        let file = self.open_blob(&descriptor.digest)?;
+        file.take(MAX_MANIFEST + 1).read_to_end(&mut bytes).map_err(|e| self.unreadable(e))?;
+        checked_manifest(bytes.into(), descriptor).context(|| self.name())
     }
 
-    /// The text of `index.json`; `None` where there is no layout.
-    fn index(&self) -> Result<Option<String>> {
-        let path = self.dir.join("index.json");
-        let file = match File::open(&path) {
+    fn unreadable(&self, error: std::io::Error) -> Error {
+        Error::from(error).context(self.place())
+    }
+
+    fn unwritable(&self, error: &std::io::Error) -> Error {
+        unwritable(error, &self.place())
+    }
+
+    /// Reads `index.json`; `None` if there is no layout.
+    fn index(&self) -> Result<Option<Manifest>> {
+        let file = match File::open(self.dir.join("index.json")) {
             Ok(file) => file,
-            Err(e) if e.kind() == std::io::ErrorKind::NotFound => return Ok(None),
-            Err(e) if e.kind() == std::io::ErrorKind::NotADirectory => {
-                return Err(Error::usage(format!("{} is not a directory", self.dir.display())).hint(
-                    format!("if it is a tar with a layout in it, say oci-archive:{}", self.dir.display()),
-                ));
+            Err(e) if e.kind() == ErrorKind::NotFound => return Ok(None),
+            Err(e) if e.kind() == ErrorKind::NotADirectory => {
+                return Err(Error::usage(format!("{} is not a directory", self.place())).hint(format!(
+                    "if it is a tar with a layout in it, say oci-archive:{}",
+                    self.dir.display()
+                )));
             }
-            Err(e) => return Err(Error::from(e).context(path.display())),
+            Err(e) => return Err(self.unreadable(e)),
         };
         let mut text = String::new();
-        file.take(MAX_INDEX + 1).read_to_string(&mut text).context(|| path.display().to_string())?;
-        match text.len() as u64 > MAX_INDEX {
-            true => Err(Error::unsupported(format!("{} is larger than 64 MiB", path.display()))),
-            false => Ok(Some(text)),
+        file.take(index_json::MAX_INDEX + 1).read_to_string(&mut text).map_err(|e| self.unreadable(e))?;
+        if text.len() as u64 > index_json::MAX_INDEX {
+            return Err(Error::unsupported(format!("{}: index.json is larger than 64 MiB", self.place())));
         }
+        index_json::parse(text).context(|| self.place()).map(Some)
     }
 
     /// Changes `index.json`, one process at a time: the lock is on the file that never changes, and
     /// `index.json` itself is replaced.
-    fn update_index(&self, change: impl FnOnce(&str) -> Result<String>) -> Result<()> {
-        let layout = self.dir.join("oci-layout");
-        let lock = match File::open(&layout) {
-            Ok(file) => file,
-            Err(e) if e.kind() == std::io::ErrorKind::NotFound => {
-                // Of several that create it, the first one's is locked by all.
-                let mut file = temporary_in(&self.dir)?;
-                file.write_all(LAYOUT_FILE)?;
-                match file.persist_noclobber(&layout) {
-                    Ok(_) => {
-                        use std::os::unix::fs::PermissionsExt;
-                        fs::set_permissions(&layout, fs::Permissions::from_mode(0o644))?;
-                    }
-                    Err(e) if e.error.kind() == std::io::ErrorKind::AlreadyExists => {}
-                    Err(e) => return Err(Error::from(e.error).context(layout.display())),
-                }
-                File::open(&layout).context(|| layout.display().to_string())?
-            }
-            Err(e) => return Err(Error::from(e).context(layout.display())),
+    fn update_index(&self, change: impl FnOnce(&Manifest) -> Result<String>) -> Result<()> {
+        let path = self.dir.join("oci-layout");
+        if !path.exists() {
+            // If several processes create it, all lock the first one's file.
+            let mut file = temporary_in(&self.dir).map_err(|e| self.unwritable(&e))?;
+            let content = authored::oci_layout()?;
+            let written = file.write_all(content.as_bytes()).and_then(|()| persist_new(file, &path));
+            written.map_err(|e| self.unwritable(&e))?;
+        }
+        let lock = File::open(&path).map_err(|e| self.unreadable(e))?;
+        lock.lock().map_err(|e| self.unreadable(e))?;
+        let index = match self.index()? {
+            Some(index) => index,
+            None => index_json::parse(&authored::empty_index()?)?,
         };
-        lock.lock().context(|| format!("cannot lock {}", layout.display()))?;
-        let index = self.index()?.unwrap_or_else(|| EMPTY_INDEX.into());
-        let index = change(&index).context(|| format!("{}/index.json", self.dir.display()))?;
-        self.write(&self.dir.join("index.json"), index.as_bytes())
+        self.write(&self.dir.join("index.json"), change(&index)?.as_bytes())
     }
 
     /// The temporary file is in the same directory, so that it can be renamed.
     fn write(&self, path: &Path, content: &[u8]) -> Result<()> {
-        let mut file = temporary_in(path.parent().unwrap_or(&self.dir))?;
-        file.write_all(content).map_err(|e| unwritable(e, path))?;
-        persist(file, path)
+        let written = temporary_in(files::parent(path)).and_then(|mut file| {
+            file.write_all(content)?;
+            persist(file, path)
+        });
+        written.map_err(|e| self.unwritable(&e))
     }
-}
 
-/// A file in a directory, which is made if it is not there, to be renamed when it is whole.
-fn temporary_in(dir: &Path) -> Result<tempfile::NamedTempFile> {
-    fs::create_dir_all(dir)
-        .and_then(|()| tempfile::NamedTempFile::new_in(dir))
-        .map_err(|e| unwritable(e, dir))
-}
-
-/// The error for a place that cannot be written. That something is not there says nothing of the image.
-pub fn unwritable(error: std::io::Error, place: &Path) -> Error {
-    let message = format!("cannot write to {}: {error}", place.display());
-    match error.kind() {
-        std::io::ErrorKind::PermissionDenied => Error::denied(message),
-        _ => Error::other(message),
+    /// Puts an image that is there into `index.json`.
+    fn list(&self, manifest: &Manifest) -> Result<()> {
+        let place = self.place();
+        self.update_index(|index| {
+            let at = index_json::replaced(index, &self.image, self.onto_itself, &place)?;
+            let old = at.first().and_then(|i| self.read_manifest(&index.children()[*i]).ok());
+            let name = ImageName { tag: self.image.name().cloned(), full: None };
+            index_json::with_image(index, manifest, &at, old.as_ref(), &name).context(|| &place)
+        })
     }
-    .hint("check that the destination's directory is there, or can be made, and has room")
-}
 
-/// Gives a finished file its name, readable by all as any file would be.
-pub fn persist(file: tempfile::NamedTempFile, path: &Path) -> Result<()> {
-    use std::os::unix::fs::PermissionsExt;
-    file.as_file().set_permissions(fs::Permissions::from_mode(0o644))?;
-    file.persist(path).map(drop).map_err(|e| unwritable(e.error, path))
-}
-
-/// Finds an image in the index of a layout: by digest, by tag, or the only one.
-pub fn find(
-    index: &str,
-    tag: Option<&str>,
-    digest: Option<&Digest>,
-    place: &str,
-) -> Result<Option<Descriptor>> {
-    let index = Manifest::parse(index.to_string(), Some(media_type::OCI_INDEX))
-        .context(|| format!("{place}: index.json"))?;
-    let named = |d: &&Descriptor| {
-        // What refers to an image is meant only by its digest.
-        digest.map_or(d.artifact_type.is_none(), |digest| d.digest == *digest)
-            && (tag.is_none() || d.annotation(REF_NAME) == tag || d.annotation(FULL_NAME) == tag)
-    };
-    let found: Vec<&Descriptor> = index.children().iter().filter(named).collect();
-    match found[..] {
-        [] => Ok(None),
-        // The same image may stand there under several names.
-        [first, ref more @ ..] if more.iter().all(|d| d.digest == first.digest) => Ok(Some(first.clone())),
-        _ => {
-            let name = |d: &&Descriptor| d.annotation(FULL_NAME).or(d.annotation(REF_NAME)).map(String::from);
-            let tags: Vec<String> = found.iter().filter_map(name).collect();
-            Err(Error::usage(format!("{place} holds {} images", found.len()))
-                .hint(format!("say which: {place}:TAG or {place}@DIGEST; tags: {}", tags.join(", "))))
-        }
+    /// Runs work on a copy of this, off the thread that drives all transfers.
+    async fn off_thread<T: Send + 'static>(
+        &self,
+        work: impl FnOnce(Layout) -> Result<T> + Send + 'static,
+    ) -> Result<T> {
+        let layout = self.clone();
+        blocking(move || work(layout)).await
     }
-}
-
-/// The index of a layout after an image was put under a tag: the entry of that tag is replaced.
-pub fn with_image(index: &str, manifest: &Manifest, tag: Option<&str>) -> Result<String> {
-    let parsed = Manifest::parse(index.to_string(), Some(media_type::OCI_INDEX))?;
-    let name =
-        tag.map(|tag| format!(",\"annotations\":{{{}:{}}}", quote(REF_NAME), quote(tag))).unwrap_or_default();
-    let entry = format!(
-        "{{\"mediaType\":{},\"digest\":{},\"size\":{}{name}}}",
-        quote(&manifest.media_type),
-        quote(&manifest.digest.to_string()),
-        manifest.bytes.len()
-    );
-    let mut text = Document::new(index.as_bytes())?;
-    let is_replaced = |child: &Descriptor| child.annotation(REF_NAME) == tag && child.artifact_type.is_none();
-    let children = parsed.children().iter().enumerate();
-    let replaced: Vec<usize> = children.filter(|(_, child)| is_replaced(child)).map(|(i, _)| i).collect();
-    text.remove_elements("/manifests", &replaced)?;
-    text.push("/manifests", &entry)?;
-    Ok(text.to_string())
-}
-
-/// The index of a layout with one more manifest, without a name, if it is not there already.
-fn with_referrer(index: &str, manifest: &Manifest) -> Result<String> {
-    let parsed = Manifest::parse(index.to_string(), Some(media_type::OCI_INDEX))?;
-    if parsed.children().iter().any(|d| d.digest == manifest.digest) {
-        return Ok(index.to_string());
-    }
-    let kind = match &manifest.content {
-        crate::image::Content::Artifact { kind, .. } => format!(",\"artifactType\":{}", quote(kind)),
-        _ => String::new(),
-    };
-    let mut text = Document::new(index.as_bytes())?;
-    text.push(
-        "/manifests",
-        &format!(
-            "{{\"mediaType\":{},\"digest\":{},\"size\":{}{kind}}}",
-            quote(&manifest.media_type),
-            quote(&manifest.digest.to_string()),
-            manifest.bytes.len()
-        ),
-    )?;
-    Ok(text.to_string())
-}
-
-/// A stream of a file's bytes. Reads block, but only as long as the page cache or the disk does.
-pub fn file_stream(file: impl Read + Send + 'static) -> BlobStream {
-    Box::pin(futures_util::stream::unfold(Some(file), |file| async move {
-        let mut file = file?;
-        let mut piece = vec![0; PIECE];
-        let mut len = 0;
-        while len < PIECE {
-            match file.read(&mut piece[len..]) {
-                Ok(0) => break,
-                Ok(n) => len += n,
-                Err(e) if e.kind() == std::io::ErrorKind::Interrupted => {}
-                Err(e) => return Some((Err(e.into()), None)),
-            }
-        }
-        piece.truncate(len);
-        (len > 0).then_some((Ok(Bytes::from(piece)), Some(file)))
-    }))
 }
 
 #[async_trait]
 impl Source for Layout {
     async fn manifest(&self) -> Result<Manifest> {
-        let place = format!("oci:{}", self.dir.display());
-        let index = self.index()?.ok_or_else(|| {
-            Error::not_found(format!("{place} is no OCI layout: it has no index.json"))
-                .hint("give the directory that holds index.json and blobs/")
-        })?;
-        match find(&index, self.tag.as_deref(), self.digest.as_ref(), &place)? {
-            Some(descriptor) => self.read_manifest(&descriptor),
-            None => Err(no_such_image(&place, self.tag.as_deref(), self.digest.as_ref())),
-        }
+        self.off_thread(|layout| {
+            let place = layout.place();
+            let index = layout.index()?.ok_or_else(|| {
+                Error::not_found(format!("{place} is not an OCI layout: it has no index.json"))
+                    .hint("give the directory that holds index.json and blobs/")
+            })?;
+            match index_json::find(&index, &layout.image, &place)? {
+                Some(descriptor) => layout.read_manifest(descriptor),
+                None => Err(index_json::no_such_image(&index, &layout.image, &place)),
+            }
+        })
+        .await
     }
 
     async fn child(&self, descriptor: &Descriptor) -> Result<Manifest> {
-        self.read_manifest(descriptor)
+        let descriptor = descriptor.clone();
+        self.off_thread(move |layout| layout.read_manifest(&descriptor)).await
     }
 
     async fn blob(&self, descriptor: &Descriptor) -> Result<BlobStream> {
-        Ok(file_stream(self.open_blob(&descriptor.digest)?))
+        let digest = descriptor.digest.clone();
+        self.off_thread(move |layout| layout.open_blob(&digest).map(file_stream)).await
+    }
+
+    async fn names(&self) -> Result<Vec<ImageName>> {
+        self.off_thread(|layout| {
+            let index = layout.index()?;
+            Ok(index.map(|index| index_json::names(&index, &layout.image)).unwrap_or_default())
+        })
+        .await
     }
 
     fn origin(&self) -> Option<Origin> {
@@ -279,50 +194,52 @@ impl Source for Layout {
     }
 }
 
-/// The error for a layout that holds other images only.
-pub fn no_such_image(place: &str, tag: Option<&str>, digest: Option<&Digest>) -> Error {
-    let wanted = match (tag, digest) {
-        (_, Some(digest)) => format!("image {digest}"),
-        (Some(tag), None) => format!("image with the tag {tag:?}"),
-        (None, None) => "image".into(),
-    };
-    Error::not_found(format!("{place} holds no {wanted}"))
-}
-
 #[async_trait]
 impl Sink for Layout {
     async fn current(&self) -> Result<Option<Manifest>> {
-        let Some(index) = self.index()? else { return Ok(None) };
-        let parsed = Manifest::parse(index, Some(media_type::OCI_INDEX))?;
-        let named = parsed.children().iter().find(|d| d.annotation(REF_NAME) == self.tag.as_deref());
-        // What is broken or of another kind is replaced like anything else.
-        Ok(named.and_then(|d| self.read_manifest(d).ok()))
+        self.off_thread(|layout| {
+            let Some(index) = layout.index()? else { return Ok(None) };
+            let current = index_json::current(&index, &layout.image, layout.onto_itself, &layout.place())?;
+            // What is broken or of another kind is replaced like anything else.
+            Ok(current.and_then(|descriptor| layout.read_manifest(descriptor).ok()))
+        })
+        .await
     }
 
     /// A tag is about to point to the blob: its bytes are read, once a run.
     async fn offer(&self, descriptor: &Descriptor, _from: Option<&str>) -> Result<Offer> {
-        let is_there = self.has_size(descriptor) && self.is_intact(descriptor).await?;
-        Ok(if is_there { Offer::Existing } else { Offer::Wanted(None) })
+        let descriptor = descriptor.clone();
+        self.off_thread(move |layout| {
+            let is_there = layout.has_size(&descriptor) && layout.is_intact(&descriptor)?;
+            Ok(if is_there { Offer::Existing } else { Offer::Wanted(None) })
+        })
+        .await
     }
 
     async fn put(&self, _slot: Option<Slot>, descriptor: &Descriptor, payload: Payload<'_>) -> Result<()> {
         let path = self.blob_path(&descriptor.digest);
-        let mut file = temporary_in(path.parent().unwrap_or(&self.dir))?;
-        let mut stream = payload.open().await?;
-        while let Some(piece) = stream.next().await {
-            file.write_all(&piece?).map_err(|e| unwritable(e, &path))?;
-        }
-        persist(file, &path)
+        let dir = files::parent(&path).to_owned();
+        let stream = payload.open().await?;
+        files::write_stream(
+            stream,
+            self.place(),
+            move || temporary_in(&dir),
+            move |file| persist(file, &path),
+        )
+        .await
     }
 
     async fn put_manifest(&self, manifest: &Manifest, digest: Option<&Digest>) -> Result<Digest> {
-        let stored_as = digest.unwrap_or(&manifest.digest);
-        self.write(&self.blob_path(stored_as), &manifest.bytes)?;
-        if digest.is_some() {
-            return Ok(stored_as.clone());
-        }
-        self.update_index(|index| with_image(index, manifest, self.tag.as_deref()))?;
-        Ok(manifest.digest.clone())
+        let (manifest, child) = (manifest.clone(), digest.cloned());
+        self.off_thread(move |layout| {
+            let stored_as = child.as_ref().unwrap_or(&manifest.digest);
+            layout.write(&layout.blob_path(stored_as), &manifest.bytes)?;
+            match child {
+                Some(child) => Ok(child),
+                None => layout.list(&manifest).map(|()| manifest.digest),
+            }
+        })
+        .await
     }
 
     fn takes_referrers(&self) -> bool {
@@ -331,8 +248,12 @@ impl Sink for Layout {
 
     /// In a layout a referrer is one of the images, without a name.
     async fn put_referrer(&self, manifest: &Manifest, _subject: &Digest) -> Result<()> {
-        self.write(&self.blob_path(&manifest.digest), &manifest.bytes)?;
-        self.update_index(|index| with_referrer(index, manifest))
+        let manifest = manifest.clone();
+        self.off_thread(move |layout| {
+            layout.write(&layout.blob_path(&manifest.digest), &manifest.bytes)?;
+            layout.update_index(|index| index_json::with_referrer(index, &manifest))
+        })
+        .await
     }
 
     fn origin(&self) -> Option<Origin> {
@@ -340,7 +261,8 @@ impl Sink for Layout {
     }
 
     async fn has(&self, descriptor: &Descriptor) -> Result<bool> {
-        Ok(self.has_size(descriptor))
+        let descriptor = descriptor.clone();
+        self.off_thread(move |layout| Ok(layout.has_size(&descriptor))).await
     }
 
     fn as_source(self: Arc<Self>) -> Option<Arc<dyn Source>> {

@@ -1,9 +1,12 @@
 //! Kinds of places an image lives in, behind two traits. Nothing here knows of reapers.
 
 pub mod archive;
+pub mod archive_sink;
 pub mod checked;
 pub mod decompress;
 pub mod docker_archive;
+pub mod files;
+pub mod index_json;
 pub mod layout;
 pub mod limit;
 pub mod oci_archive;
@@ -29,6 +32,15 @@ pub struct Origin {
     pub repository: String,
 }
 
+/// A name that an image has within an archive or a layout.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct ImageName {
+    /// `org.opencontainers.image.ref.name`, which is often only the tag.
+    pub tag: Option<String>,
+    /// The whole name, as engines tag the image with it.
+    pub full: Option<String>,
+}
+
 /// A place an image is read from.
 #[async_trait]
 pub trait Source: Send + Sync {
@@ -43,6 +55,11 @@ pub trait Source: Send + Sync {
 
     /// What refers to a manifest: signatures, attestations, bills of materials.
     async fn referrers(&self, _digest: &Digest) -> Result<Vec<Referrer>> {
+        Ok(Vec::new())
+    }
+
+    /// Returns the names of the image, where the place keeps them beside it.
+    async fn names(&self) -> Result<Vec<ImageName>> {
         Ok(Vec::new())
     }
 
@@ -163,6 +180,9 @@ pub trait Sink: Send + Sync {
     /// Writes a manifest: under `digest` for a child, under the destination's name for `None`, which
     /// comes last. Returns the digest it has there.
     async fn put_manifest(&self, manifest: &Manifest, digest: Option<&Digest>) -> Result<Digest>;
+
+    /// Offers the names of the source's image: an archive takes them over unless it was given one.
+    fn inherit(&self, _names: Vec<ImageName>) {}
 
     /// Whether what refers to an image can be written here.
     fn takes_referrers(&self) -> bool {

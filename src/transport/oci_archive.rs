@@ -1,20 +1,21 @@
 //! An OCI image layout in a tar file, as skopeo and podman write it.
 
-use super::archive::{Archive, Writer};
+use super::archive::Archive;
+use super::archive_sink::ArchiveSink;
 use super::checked::checked_manifest;
-use super::layout::{self, no_such_image};
-use super::{BlobStream, Offer, Origin, Payload, Sink, Slot, Source};
-use crate::error::{Error, Result};
+use super::files::blocking;
+use super::{BlobStream, ImageName, Offer, Origin, Payload, Sink, Slot, Source, index_json};
+use crate::error::{Context, Error, Result};
 use crate::image::location::FileOrStdio;
-use crate::image::{Descriptor, Digest, MAX_MANIFEST, Manifest};
+use crate::image::{Choice, Descriptor, Digest, MAX_MANIFEST, Manifest, authored};
 use async_trait::async_trait;
-use std::collections::HashSet;
-use tokio::sync::Mutex;
+use std::sync::OnceLock;
 
 /// An archive that is read.
+#[derive(Clone)]
 pub struct OciArchive {
     archive: Archive,
-    tag: Option<String>,
+    image: Choice<String>,
     place: String,
 }
 
@@ -24,39 +25,83 @@ fn member(digest: &Digest) -> String {
 
 impl OciArchive {
     /// Opens an archive.
-    pub fn open(file: &FileOrStdio, tag: Option<String>) -> Result<Self> {
-        let place = format!("oci-archive:{file}");
-        let archive = Archive::open(file, place.clone())?;
-        if !archive.has("index.json") {
-            return Err(Error::unsupported(format!("{place} is no OCI layout: it has no index.json"))
+    pub async fn open(file: &FileOrStdio, image: Choice<String>) -> Result<Self> {
+        let (file, place) = (file.clone(), format!("oci-archive:{file}"));
+        blocking(move || {
+            let archive = Archive::open(&file, place.clone())?;
+            if !archive.has("index.json") {
+                return Err(Error::unsupported(format!(
+                    "{place} is not an OCI layout: it has no index.json"
+                ))
                 .hint("read what `docker save` wrote as docker-archive:FILE"));
-        }
-        Ok(OciArchive { archive, tag, place })
+            }
+            Ok(OciArchive { archive, image, place })
+        })
+        .await
+    }
+
+    /// The image, as the user names it.
+    fn name(&self) -> String {
+        format!("{}{}", self.place, self.image)
+    }
+
+    fn no_blob(&self, digest: &Digest) -> Error {
+        Error::not_found(format!("{}: there is no blob {digest}", self.name()))
+    }
+
+    fn index(&self) -> Result<Manifest> {
+        let text = String::from_utf8(self.archive.read("index.json", index_json::MAX_INDEX)?)
+            .map_err(|_| Error::unsupported(format!("{}: index.json is not UTF-8", self.place)))?;
+        index_json::parse(text).context(|| &self.place)
     }
 
     fn read_manifest(&self, descriptor: &Descriptor) -> Result<Manifest> {
-        let bytes = self.archive.read(&member(&descriptor.digest), MAX_MANIFEST)?;
-        checked_manifest(bytes.into(), descriptor)
+        let name = member(&descriptor.digest);
+        if !self.archive.has(&name) {
+            return Err(self.no_blob(&descriptor.digest));
+        }
+        let bytes = self.archive.read(&name, MAX_MANIFEST)?;
+        checked_manifest(bytes.into(), descriptor).context(|| self.name())
+    }
+
+    /// Runs work on a copy of this, off the thread that drives all transfers.
+    async fn off_thread<T: Send + 'static>(
+        &self,
+        work: impl FnOnce(OciArchive) -> Result<T> + Send + 'static,
+    ) -> Result<T> {
+        let archive = self.clone();
+        blocking(move || work(archive)).await
     }
 }
 
 #[async_trait]
 impl Source for OciArchive {
     async fn manifest(&self) -> Result<Manifest> {
-        let index = String::from_utf8(self.archive.read("index.json", MAX_MANIFEST)?)
-            .map_err(|_| Error::unsupported(format!("{}: index.json is not UTF-8", self.place)))?;
-        match layout::find(&index, self.tag.as_deref(), None, &self.place)? {
-            Some(descriptor) => self.read_manifest(&descriptor),
-            None => Err(no_such_image(&self.place, self.tag.as_deref(), None)),
-        }
+        self.off_thread(|archive| {
+            let index = archive.index()?;
+            match index_json::find(&index, &archive.image, &archive.place)? {
+                Some(descriptor) => archive.read_manifest(descriptor),
+                None => Err(index_json::no_such_image(&index, &archive.image, &archive.place)),
+            }
+        })
+        .await
     }
 
     async fn child(&self, descriptor: &Descriptor) -> Result<Manifest> {
-        self.read_manifest(descriptor)
+        let descriptor = descriptor.clone();
+        self.off_thread(move |archive| archive.read_manifest(&descriptor)).await
     }
 
     async fn blob(&self, descriptor: &Descriptor) -> Result<BlobStream> {
-        self.archive.stream(&member(&descriptor.digest))
+        let name = member(&descriptor.digest);
+        match self.archive.has(&name) {
+            true => self.archive.stream(&name),
+            false => Err(self.no_blob(&descriptor.digest)),
+        }
+    }
+
+    async fn names(&self) -> Result<Vec<ImageName>> {
+        self.off_thread(|archive| Ok(index_json::names(&archive.index()?, &archive.image))).await
     }
 
     fn origin(&self) -> Option<Origin> {
@@ -66,27 +111,25 @@ impl Source for OciArchive {
 
 /// An archive that is written.
 pub struct OciArchiveSink {
-    state: Mutex<State>,
+    archive: ArchiveSink,
     tag: Option<String>,
-}
-
-struct State {
-    writer: Option<Writer>,
-    written: HashSet<Digest>,
+    inherited: OnceLock<Vec<ImageName>>,
 }
 
 impl OciArchiveSink {
     /// Begins an archive.
-    pub fn create(file: &FileOrStdio, tag: Option<String>, force: bool) -> Result<Self> {
-        let mut writer = Writer::create(file, force)?;
-        writer.add("oci-layout", layout::LAYOUT_FILE)?;
-        Ok(OciArchiveSink { state: Mutex::new(State { writer: Some(writer), written: HashSet::new() }), tag })
+    pub async fn create(file: &FileOrStdio, image: Choice<String>, force: bool) -> Result<Self> {
+        let archive = ArchiveSink::create(file, format!("oci-archive:{file}"), force).await?;
+        archive.add("oci-layout".into(), authored::oci_layout()?.into(), None).await?;
+        Ok(OciArchiveSink { archive, tag: image.name().cloned(), inherited: OnceLock::new() })
     }
-}
 
-impl State {
-    fn writer(&mut self) -> Result<&mut Writer> {
-        self.writer.as_mut().ok_or_else(|| Error::other("the archive is finished"))
+    /// The names of the image, one entry each; without any it has one entry too.
+    fn names(&self) -> Vec<ImageName> {
+        match (&self.tag, self.inherited.get()) {
+            (None, Some(names)) if !names.is_empty() => names.clone(),
+            (tag, _) => vec![ImageName { tag: tag.clone(), full: None }],
+        }
     }
 }
 
@@ -97,36 +140,29 @@ impl Sink for OciArchiveSink {
     }
 
     async fn offer(&self, descriptor: &Descriptor, _from: Option<&str>) -> Result<Offer> {
-        match self.state.lock().await.written.contains(&descriptor.digest) {
-            true => Ok(Offer::Existing),
-            false => Ok(Offer::Wanted(None)),
-        }
+        Ok(if self.archive.has(&descriptor.digest).await { Offer::Existing } else { Offer::Wanted(None) })
     }
 
     async fn put(&self, _slot: Option<Slot>, descriptor: &Descriptor, payload: Payload<'_>) -> Result<()> {
-        // An archive takes one member at a time.
-        let mut state = self.state.lock().await;
-        if state.written.insert(descriptor.digest.clone()) {
-            let stream = payload.open().await?;
-            state.writer()?.add_stream(&member(&descriptor.digest), descriptor.size, stream).await?;
-        }
-        Ok(())
+        self.archive.put(member(&descriptor.digest), descriptor, payload).await
     }
 
     async fn put_manifest(&self, manifest: &Manifest, digest: Option<&Digest>) -> Result<Digest> {
-        let mut state = self.state.lock().await;
         let stored_as = digest.unwrap_or(&manifest.digest).clone();
-        if state.written.insert(stored_as.clone()) {
-            state.writer()?.add(&member(&stored_as), &manifest.bytes)?;
-        }
+        self.archive.add(member(&stored_as), manifest.bytes.clone(), Some(stored_as.clone())).await?;
         if digest.is_none() {
-            let index = layout::with_image(layout::EMPTY_INDEX, manifest, self.tag.as_deref())?;
-            state.writer()?.add("index.json", index.as_bytes())?;
-            if let Some(writer) = state.writer.take() {
-                writer.finish()?;
+            let mut index = index_json::parse(&authored::empty_index()?)?;
+            for name in self.names() {
+                index = index_json::parse(index_json::with_image(&index, manifest, &[], None, &name)?)?;
             }
+            self.archive.add("index.json".into(), index.bytes, None).await?;
+            self.archive.finish().await?;
         }
         Ok(stored_as)
+    }
+
+    fn inherit(&self, names: Vec<ImageName>) {
+        self.inherited.get_or_init(|| names);
     }
 
     fn origin(&self) -> Option<Origin> {

@@ -5,6 +5,7 @@ use crate::image::{Digest, ImagePath, Platform};
 use crate::reapers::elf::Program;
 use crate::rewrite::paths::{Attributes, Directory};
 use crate::rewrite::record::Record;
+use crate::transport::decompress::Format;
 use bytes::Bytes;
 use std::io::Read;
 
@@ -25,13 +26,13 @@ pub struct Contents {
 pub fn read(blob: &[u8]) -> Result<Contents> {
     let bad = |why: String| Error::verification(format!("the last layer is not one that wrap makes: {why}"));
     let mut tar = Vec::new();
-    match blob.starts_with(b"\x1f\x8b") {
-        true => flate2::read::GzDecoder::new(blob)
+    match Format::of(blob) {
+        Format::Gzip => flate2::read::GzDecoder::new(blob)
             .take(MAX_LAYER)
             .read_to_end(&mut tar)
             .map_err(|e| bad(e.to_string()))?,
         // Docker's archives hold it uncompressed.
-        false => blob.take(MAX_LAYER).read_to_end(&mut tar)?,
+        _ => blob.take(MAX_LAYER).read_to_end(&mut tar)?,
     };
     let mut contents = None;
     let mut parents = Vec::new();

@@ -1,0 +1,266 @@
+//! Tar files that images are written to: under another name, and renamed when they are whole. Devices and pipes are
+//! written to as they are.
+
+use super::Payload;
+use super::files::{self, blocking, persist, persist_new, temporary_in, unwritable};
+use crate::error::{Error, Result};
+use crate::image::location::FileOrStdio;
+use crate::image::{Descriptor, Digest};
+use std::collections::HashMap;
+use std::fs::File;
+use std::io::{ErrorKind, Write};
+use std::os::unix::fs::FileTypeExt;
+use std::path::{Path, PathBuf};
+use tokio::sync::Mutex;
+
+/// An archive that several blobs are sent to at once; it takes one after the other.
+pub struct ArchiveSink {
+    state: Mutex<State>,
+    place: String,
+}
+
+struct State {
+    writer: Writer,
+    /// The member that holds a digest.
+    written: HashMap<Digest, String>,
+}
+
+/// An archive that was begun, and what became of it.
+enum Writer {
+    Open(Box<Archive>),
+    Failed(Error),
+    Done,
+}
+
+impl ArchiveSink {
+    /// Begins an archive. Fails if there is a file of that name, without `force`.
+    pub async fn create(file: &FileOrStdio, place: String, force: bool) -> Result<Self> {
+        let file = file.clone();
+        let named = place.clone();
+        let archive = blocking(move || Archive::create(&file, named, force)).await?;
+        let state = State { writer: Writer::Open(Box::new(archive)), written: HashMap::new() };
+        Ok(ArchiveSink { state: Mutex::new(state), place })
+    }
+
+    /// Whether a digest was written.
+    pub async fn has(&self, digest: &Digest) -> bool {
+        self.state.lock().await.written.contains_key(digest)
+    }
+
+    /// Returns the member that holds a digest.
+    pub async fn member(&self, digest: &Digest) -> Result<String> {
+        let member = self.state.lock().await.written.get(digest).cloned();
+        member.ok_or_else(|| Error::other(format!("{}: the blob {digest} was not written", self.place)))
+    }
+
+    /// Adds a blob, once.
+    pub async fn put(&self, name: String, descriptor: &Descriptor, payload: Payload<'_>) -> Result<()> {
+        let mut state = self.state.lock().await;
+        if state.written.contains_key(&descriptor.digest) {
+            return Ok(());
+        }
+        let archive = state.take(&self.place)?;
+        let (member, size) = (name.clone(), descriptor.size);
+        let added = match payload.open().await {
+            Ok(stream) => {
+                let open = move || archive.member(&member, size);
+                files::write_stream(stream, self.place.clone(), open, Member::finish).await
+            }
+            Err(error) => Err(error),
+        };
+        state.written.insert(descriptor.digest.clone(), name);
+        state.put_back(added)
+    }
+
+    /// Adds bytes at hand under a name, and remembers them by their digest if there is one.
+    pub async fn add(&self, name: String, content: bytes::Bytes, digest: Option<Digest>) -> Result<()> {
+        let mut state = self.state.lock().await;
+        if digest.as_ref().is_some_and(|digest| state.written.contains_key(digest)) {
+            return Ok(());
+        }
+        let archive = state.take(&self.place)?;
+        let member = name.clone();
+        let added = blocking(move || archive.add(&member, &content)).await;
+        state.written.extend(digest.map(|digest| (digest, name)));
+        state.put_back(added)
+    }
+
+    /// Ends the archive and gives it its name.
+    pub async fn finish(&self) -> Result<()> {
+        let mut state = self.state.lock().await;
+        let archive = state.take(&self.place)?;
+        state.writer = Writer::Done;
+        blocking(move || archive.finish()).await
+    }
+}
+
+impl State {
+    /// Takes the archive for as long as something is added. It stays away if that fails or is given up.
+    fn take(&mut self, place: &str) -> Result<Box<Archive>> {
+        let given_up = Error::other(format!("{place}: writing was given up"));
+        match std::mem::replace(&mut self.writer, Writer::Failed(given_up)) {
+            Writer::Open(archive) => Ok(archive),
+            Writer::Failed(error) => {
+                self.writer = Writer::Failed(error.clone());
+                Err(error)
+            }
+            Writer::Done => Err(Error::other(format!("{place}: the archive is finished"))),
+        }
+    }
+
+    fn put_back(&mut self, outcome: Result<Box<Archive>>) -> Result<()> {
+        match outcome {
+            Ok(archive) => self.writer = Writer::Open(archive),
+            Err(error) => {
+                self.writer = Writer::Failed(error.clone());
+                return Err(error);
+            }
+        }
+        Ok(())
+    }
+}
+
+/// A tar being written.
+struct Archive {
+    builder: tar::Builder<Output>,
+    place: String,
+}
+
+enum Output {
+    /// A file that is renamed to `path`.
+    New {
+        file: tempfile::NamedTempFile,
+        path: PathBuf,
+        force: bool,
+    },
+    /// A device or a pipe.
+    Existing(File),
+    Stdout(std::io::Stdout),
+}
+
+impl Output {
+    /// `None` if there is a file that must not be replaced.
+    fn open(name: &FileOrStdio, force: bool) -> std::io::Result<Option<Self>> {
+        let path = match name {
+            FileOrStdio::Pipe => return Ok(Some(Output::Stdout(std::io::stdout()))),
+            FileOrStdio::Path(path) => path,
+        };
+        let kind = match std::fs::metadata(path) {
+            Ok(metadata) => metadata.file_type(),
+            Err(e) if e.kind() == ErrorKind::NotFound => return Self::create(path, force).map(Some),
+            Err(e) => return Err(e),
+        };
+        // What a block device holds would be lost, as with a file.
+        if !force && (kind.is_file() || kind.is_block_device()) {
+            return Ok(None);
+        }
+        if kind.is_file() {
+            // A link stays; the file that it leads to is replaced.
+            return Self::create(&path.canonicalize()?, force).map(Some);
+        }
+        File::options().write(true).open(path).map(|file| Some(Output::Existing(file)))
+    }
+
+    fn create(path: &Path, force: bool) -> std::io::Result<Self> {
+        let dir = files::parent(path);
+        // Directories are made for layouts only.
+        std::fs::metadata(dir)?;
+        Ok(Output::New { file: temporary_in(dir)?, path: path.into(), force })
+    }
+
+    fn writer(&mut self) -> &mut dyn Write {
+        match self {
+            Output::New { file, .. } => file,
+            Output::Existing(file) => file,
+            Output::Stdout(stdout) => stdout,
+        }
+    }
+}
+
+impl Write for Output {
+    fn write(&mut self, bytes: &[u8]) -> std::io::Result<usize> {
+        self.writer().write(bytes)
+    }
+
+    fn flush(&mut self) -> std::io::Result<()> {
+        self.writer().flush()
+    }
+}
+
+impl Archive {
+    fn create(name: &FileOrStdio, place: String, force: bool) -> Result<Self> {
+        match Output::open(name, force).map_err(|e| unwritable(&e, &place))? {
+            Some(output) => Ok(Archive { builder: tar::Builder::new(output), place }),
+            None => Err(exists(&place)),
+        }
+    }
+
+    fn add(mut self: Box<Self>, name: &str, content: &[u8]) -> Result<Box<Self>> {
+        let mut header = header(content.len() as u64);
+        let added = self.builder.append_data(&mut header, name, content);
+        added.map_err(|e| unwritable(&e, &self.place))?;
+        Ok(self)
+    }
+
+    /// Begins a member of `size` bytes.
+    fn member(mut self: Box<Self>, name: &str, size: u64) -> std::io::Result<Member> {
+        // A header is written by appending an empty body: the pieces follow it as they come.
+        self.builder.append_data(&mut header(size), name, std::io::empty())?;
+        Ok(Member { archive: self, written: 0 })
+    }
+
+    fn finish(self) -> Result<()> {
+        let place = self.place;
+        let ended = self.builder.into_inner().and_then(|mut output| {
+            output.flush()?;
+            match output {
+                Output::New { file, path, force: true } => persist(file, &path).map(|()| true),
+                // It may have appeared since.
+                Output::New { file, path, force: false } => persist_new(file, &path),
+                Output::Existing(..) | Output::Stdout(_) => Ok(true),
+            }
+        });
+        if ended.map_err(|e| unwritable(&e, &place))? { Ok(()) } else { Err(exists(&place)) }
+    }
+}
+
+/// Makes the error for an archive that would replace a file.
+fn exists(place: &str) -> Error {
+    Error::usage(format!("{place} exists")).hint("give another name, or --force to replace it")
+}
+
+/// A member being written.
+struct Member {
+    archive: Box<Archive>,
+    written: u64,
+}
+
+impl Write for Member {
+    fn write(&mut self, bytes: &[u8]) -> std::io::Result<usize> {
+        let n = self.archive.builder.get_mut().write(bytes)?;
+        self.written += n as u64;
+        Ok(n)
+    }
+
+    fn flush(&mut self) -> std::io::Result<()> {
+        self.archive.builder.get_mut().flush()
+    }
+}
+
+impl Member {
+    fn finish(mut self) -> std::io::Result<Box<Archive>> {
+        let padding = self.written.next_multiple_of(512) - self.written;
+        std::io::copy(&mut std::io::Read::take(std::io::repeat(0), padding), &mut self)?;
+        Ok(self.archive)
+    }
+}
+
+fn header(size: u64) -> tar::Header {
+    let mut header = tar::Header::new_ustar();
+    header.set_mode(0o644);
+    header.set_uid(0);
+    header.set_gid(0);
+    header.set_mtime(0);
+    header.set_size(size);
+    header
+}

@@ -1,0 +1,215 @@
+//! Files that appear whole or not at all, and streams to and from them, off the thread that drives all transfers.
+
+use super::BlobStream;
+use crate::error::{Error, Result};
+use crate::image::Digest;
+use crate::image::digest::{Algorithm, Hasher};
+use bytes::Bytes;
+use futures_util::StreamExt;
+use std::fs::{self, File};
+use std::io::{ErrorKind, Read, Write};
+use std::path::Path;
+use tempfile::NamedTempFile;
+
+/// How much of a file is read at once.
+pub const PIECE: usize = 128 << 10;
+/// How many pieces of a stream wait for the disk.
+const QUEUE: usize = 4;
+
+/// Runs work that blocks, off the thread that drives all transfers.
+pub async fn blocking<T: Send + 'static>(work: impl FnOnce() -> Result<T> + Send + 'static) -> Result<T> {
+    match tokio::task::spawn_blocking(work).await {
+        Ok(outcome) => outcome,
+        Err(error) => Err(task_failed(&error)),
+    }
+}
+
+/// Makes the error for a task that panicked.
+pub fn task_failed(error: &tokio::task::JoinError) -> Error {
+    Error::other(format!("internal error: a background task failed: {error}"))
+}
+
+/// Fills a buffer as far as there are bytes; returns how far.
+pub fn read_up_to(input: &mut impl Read, buffer: &mut [u8]) -> std::io::Result<usize> {
+    let mut n = 0;
+    while n < buffer.len() {
+        match input.read(&mut buffer[n..]) {
+            Ok(0) => break,
+            Ok(more) => n += more,
+            Err(e) if e.kind() == ErrorKind::Interrupted => {}
+            Err(e) => return Err(e),
+        }
+    }
+    Ok(n)
+}
+
+/// Computes the digest of all that a reader gives.
+pub fn hash(mut input: impl Read, algorithm: Algorithm) -> std::io::Result<Digest> {
+    let mut hasher = Hasher::new(algorithm);
+    let mut piece = vec![0; PIECE];
+    loop {
+        match read_up_to(&mut input, &mut piece)? {
+            0 => return Ok(hasher.finish()),
+            n => hasher.update(&piece[..n]),
+        }
+    }
+}
+
+/// Streams a file's bytes.
+pub fn file_stream(file: impl Read + Send + 'static) -> BlobStream {
+    Box::pin(futures_util::stream::unfold(Some(file), |file| async move {
+        let mut file = file?;
+        let read = blocking(move || {
+            let mut piece = vec![0; PIECE];
+            let len = read_up_to(&mut file, &mut piece)?;
+            piece.truncate(len);
+            Ok((file, piece))
+        });
+        match read.await {
+            Ok((_, piece)) if piece.is_empty() => None,
+            Ok((file, piece)) => Some((Ok(Bytes::from(piece)), Some(file))),
+            Err(error) => Some((Err(error), None)),
+        }
+    }))
+}
+
+/// Writes a stream to what `open` gives, and calls `finish` once all of it is written: not for a stream that fails or
+/// that is given up. Few pieces wait, so that memory stays flat. `place` is what cannot be written if that fails.
+pub async fn write_stream<W: Write, T: Send + 'static>(
+    mut stream: BlobStream,
+    place: String,
+    open: impl FnOnce() -> std::io::Result<W> + Send + 'static,
+    finish: impl FnOnce(W) -> std::io::Result<T> + Send + 'static,
+) -> Result<T> {
+    let (sender, mut receiver) = tokio::sync::mpsc::channel::<Option<Bytes>>(QUEUE);
+    let writing = tokio::task::spawn_blocking(move || {
+        let unwritable = |e| unwritable(&e, &place);
+        let mut output = open().map_err(unwritable)?;
+        loop {
+            match receiver.blocking_recv() {
+                Some(Some(piece)) => output.write_all(&piece).map_err(unwritable)?,
+                Some(None) => return finish(output).map_err(unwritable),
+                None => return Err(Error::other("writing was given up")),
+            }
+        }
+    });
+    let mut failed = None;
+    loop {
+        let piece = match stream.next().await.transpose() {
+            Ok(piece) => piece,
+            Err(error) => {
+                failed = Some(error);
+                break;
+            }
+        };
+        let is_last = piece.is_none();
+        // A writer that is gone says why itself.
+        if sender.send(piece).await.is_err() || is_last {
+            break;
+        }
+    }
+    drop(sender);
+    let written = writing.await.unwrap_or_else(|error| Err(task_failed(&error)));
+    failed.map_or(written, Err)
+}
+
+/// Creates a file in a directory, which is made if it does not exist, to be renamed when it is whole. Its mode follows
+/// the umask, as that of any other file.
+pub fn temporary_in(dir: &Path) -> std::io::Result<NamedTempFile> {
+    use std::os::unix::fs::PermissionsExt;
+    fs::create_dir_all(dir)?;
+    let file = tempfile::Builder::new().permissions(fs::Permissions::from_mode(0o666)).tempfile_in(dir)?;
+    crate::temporary::note(file.path());
+    Ok(file)
+}
+
+/// Gives a finished file its name, in place of whatever has it.
+pub fn persist(file: NamedTempFile, path: &Path) -> std::io::Result<()> {
+    file.as_file().sync_all()?;
+    file.persist(path)?;
+    sync_dir(path)
+}
+
+/// Gives a finished file its name unless there is a file of that name; returns whether it has it.
+pub fn persist_new(file: NamedTempFile, path: &Path) -> std::io::Result<bool> {
+    file.as_file().sync_all()?;
+    match file.persist_noclobber(path) {
+        Ok(_) => sync_dir(path).map(|()| true),
+        Err(e) if e.error.kind() == ErrorKind::AlreadyExists => Ok(false),
+        Err(e) => Err(e.error),
+    }
+}
+
+/// A name lasts only once its directory is on the disk, too.
+fn sync_dir(path: &Path) -> std::io::Result<()> {
+    File::open(parent(path))?.sync_all()
+}
+
+/// Returns the directory that holds a file.
+pub fn parent(path: &Path) -> &Path {
+    path.parent().filter(|dir| !dir.as_os_str().is_empty()).unwrap_or(Path::new("."))
+}
+
+/// Makes the error for a place that cannot be written. That something does not exist says nothing of the image.
+pub fn unwritable(error: &std::io::Error, place: &str) -> Error {
+    let message = format!("cannot write to {place}: {error}");
+    match error.kind() {
+        ErrorKind::PermissionDenied => Error::denied(message),
+        _ => Error::other(message),
+    }
+    .hint("check that the destination directory exists or can be created, and that the disk is not full")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn run<T>(work: impl Future<Output = T>) -> T {
+        tokio::runtime::Builder::new_current_thread().build().unwrap().block_on(work)
+    }
+
+    #[test]
+    fn streams_of_files_end_where_the_files_end() {
+        for size in [0, 1, PIECE, PIECE + 1, 3 * PIECE + 7] {
+            let content = b"abc".repeat(size)[..size].to_vec();
+            let input = std::io::Cursor::new(content.clone());
+            let dir = tempfile::tempdir().unwrap();
+            let (path, out) = (dir.path().join("new/file"), dir.path().join("new/file"));
+            run(write_stream(
+                file_stream(input),
+                "a file".into(),
+                move || temporary_in(parent(&out)),
+                move |file| persist(file, &path),
+            ))
+            .unwrap();
+            assert!(fs::read(dir.path().join("new/file")).unwrap() == content);
+        }
+    }
+
+    #[test]
+    fn a_stream_that_fails_leaves_nothing() {
+        let dir = tempfile::tempdir().unwrap();
+        let (path, out) = (dir.path().join("file"), dir.path().to_owned());
+        let pieces = vec![Ok(Bytes::from_static(b"half")), Err(Error::verification("not what it should be"))];
+        let outcome = run(write_stream(
+            Box::pin(futures_util::stream::iter(pieces)),
+            "a file".into(),
+            move || temporary_in(&out),
+            move |file| persist(file, &path),
+        ));
+        assert_eq!(outcome.unwrap_err().kind(), crate::error::Kind::Verification);
+        assert_eq!(fs::read_dir(dir.path()).unwrap().count(), 0);
+    }
+
+    #[test]
+    fn a_new_name_is_never_taken_from_another_file() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("file");
+        for (content, is_new) in [("first", true), ("second", false)] {
+            let mut file = temporary_in(dir.path()).unwrap();
+            file.write_all(content.as_bytes()).unwrap();
+            assert_eq!(persist_new(file, &path).unwrap(), is_new);
+        }
+        assert_eq!(fs::read(&path).unwrap(), b"first");
+    }
+}

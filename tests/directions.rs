@@ -238,8 +238,15 @@ fn no_module_uses_itself_by_way_of_others() {
         m.file.ends_with("mod.rs") && !items.iter().any(|item| m.code.contains(item))
     };
     let lists: BTreeSet<&str> = modules.iter().filter(|m| is_list(m)).map(|m| m.path.as_str()).collect();
-    let used = |m: &Module| uses(m, &paths).into_iter().chain(uses_below(m, &paths)).filter(|used| !lists.contains(used.as_str())).collect();
-    let mut graph: BTreeMap<&str, BTreeSet<String>> = modules.iter().map(|m| (m.path.as_str(), used(m))).collect();
+    let used = |m: &Module| {
+        uses(m, &paths)
+            .into_iter()
+            .chain(uses_below(m, &paths))
+            .filter(|used| !lists.contains(used.as_str()))
+            .collect()
+    };
+    let mut graph: BTreeMap<&str, BTreeSet<String>> =
+        modules.iter().map(|m| (m.path.as_str(), used(m))).collect();
     graph.retain(|path, _| !lists.contains(path));
     assert!(graph["engine::run"].contains("engine::push"), "the graph has edges: {:?}", graph["engine::run"]);
     let mut circles = BTreeSet::new();

@@ -1,5 +1,6 @@
 //! `reapify inspect`
 
+use super::interrupt::interruptible;
 use super::options::{Format, Global, SourceOptions};
 use super::output::{Console, printable, result};
 use super::places::{self, Places};
@@ -42,7 +43,7 @@ pub async fn run(global: &Global, args: Args, _console: &Console) -> Result<()> 
     let source = places.source(&location, &args.from).await?;
     let looking = look(source, &wanted);
     let (manifest, findings, referrers) =
-        super::interruptible(looking, async || {}).await.map_err(|e| places::located(e, &location, &[]))?;
+        interruptible(looking, async || {}).await.map_err(|e| places::located(e, &location, &[]))?;
     let text = match global.output {
         Format::Json => json_of(&location, &manifest, &findings, &referrers).to_string(),
         Format::Text => text_of(&location, &manifest, &findings, &referrers),

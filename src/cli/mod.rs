@@ -14,7 +14,6 @@ mod wrap;
 
 use crate::error::{Error, Result};
 use clap::{CommandFactory, Parser, Subcommand};
-use interrupt::interruptible;
 use options::Global;
 use output::Console;
 use std::process::ExitCode;

@@ -1,5 +1,6 @@
 //! `reapify verify`
 
+use super::interrupt::interruptible;
 use super::options::{ExpectedOptions, Format, Global, SourceOptions};
 use super::output::{Console, result};
 use super::places::{self, Places};
@@ -74,7 +75,7 @@ pub async fn run(global: &Global, args: Args, console: &Console) -> Result<()> {
     let reapers = given_reapers(&args.reaper)?;
     let verifying = verify(image, source, &reapers, args.deep);
     let verified =
-        super::interruptible(verifying, async || {}).await.map_err(|e| places::located(e, &location, &[]))?;
+        interruptible(verifying, async || {}).await.map_err(|e| places::located(e, &location, &[]))?;
     let text = match global.output {
         Format::Json => json_of(&location, &verified, &reapers).to_string(),
         Format::Text => {

@@ -1,6 +1,6 @@
 //! `reapify wrap`
 
-use super::interruptible;
+use super::interrupt::interruptible;
 use super::options::{DestinationOptions, Global, SourceOptions};
 use super::output::{Console, DigestFile, Outcome};
 use super::places::{self, Places};

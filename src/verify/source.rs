@@ -1,6 +1,6 @@
 //! Is a wrapped image what wrapping a given source makes?
 
-use super::{Checked, check, compare, tree};
+use super::check::{Checked, check, compare, tree};
 use crate::error::{Context, Error, Result};
 use crate::image::json::Document;
 use crate::image::{Content, Descriptor, Digest, Manifest};

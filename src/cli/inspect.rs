@@ -1,6 +1,6 @@
 //! `reapify inspect`
 
-use super::options::{Format, Global, SourceOptions};
+use super::options::{Format, Global, PlatformOptions, SourceOptions};
 use super::output::{Console, printable, result};
 use super::places::{self, Places};
 use crate::error::{Error, Kind, Result};
@@ -18,9 +18,8 @@ use std::sync::Arc;
 pub struct Args {
     /// The image to look at
     image: String,
-    /// Only these platforms of an index; may be repeated
-    #[arg(long, value_name = "OS/ARCH[/VARIANT]")]
-    platform: Vec<String>,
+    #[command(flatten)]
+    only: PlatformOptions,
     /// Exit with 8 if any image has a PID 1 that does not reap
     #[arg(long)]
     check: bool,
@@ -30,7 +29,7 @@ pub struct Args {
 
 pub async fn run(global: &Global, args: Args, _console: &Console) -> Result<()> {
     let location: Location = args.image.parse()?;
-    let wanted = args.platform.iter().map(|p| p.parse()).collect::<Result<Vec<Platform>>>()?;
+    let wanted = args.only.platforms()?;
     let mut places = Places::new(&args.from.network, Arc::new(Stats::default()));
     let source = places.source(&location, &args.from).await?;
     let looking = look(source, &wanted);

@@ -1,7 +1,7 @@
 //! `reapify wrap`
 
 use super::interruptible;
-use super::options::{DestinationOptions, Global, SourceOptions};
+use super::options::{DestinationOptions, Global, PlatformOptions, SourceOptions};
 use super::output::{Console, Outcome};
 use super::places::{self, Places};
 use crate::engine::{self, Attestations, Job, Task};
@@ -47,9 +47,8 @@ pub struct Args {
     /// What to do with an image that starts with an init of its own
     #[arg(long, value_enum, default_value_t, value_name = "WHAT")]
     if_init: InitChoice,
-    /// Keep only these platforms of an index; may be repeated
-    #[arg(long, value_name = "OS/ARCH[/VARIANT]")]
-    platform: Vec<String>,
+    #[command(flatten)]
+    only: PlatformOptions,
     /// What to do with attestations of images that are rewritten
     #[arg(long, value_enum, default_value_t, value_name = "WHAT")]
     attestations: AttestationChoice,
@@ -123,8 +122,6 @@ impl Args {
         if self.reaper.is_empty() {
             check_args(&args)?;
         }
-        let platforms =
-            self.platform.iter().flat_map(|p| p.split(',')).map(str::parse).collect::<Result<_>>()?;
         Ok(engine::Wrap {
             reapers,
             policy: Policy {
@@ -139,7 +136,7 @@ impl Args {
                 AttestationChoice::Drop => Attestations::Drop,
                 AttestationChoice::Keep => Attestations::Keep,
             },
-            platforms,
+            platforms: self.only.platforms()?,
             replace: self.replace,
             strict: self.strict,
         })
@@ -150,7 +147,9 @@ impl Args {
 fn check_args(args: &[String]) -> Result<()> {
     let words: Vec<&[u8]> = args.iter().map(|a| a.as_bytes()).collect();
     let parsed = reaper::parse(words.iter().copied()).map_err(|e| {
-        Error::usage(format!("the reaper does not take these options: {e}")).hint("see `reapify wrap --help`")
+        Error::usage(format!("the reaper does not take these options: {e}")).hint(
+            "it takes -g, -t SECONDS, -r FROM:TO, -e CODE, -p SIGNAL, -s, -w and -v; see also --group, --grace and --rewrite",
+        )
     })?;
     if parsed.consumed != words.len()
         || parsed.request != reaper::Request::Run

@@ -24,8 +24,10 @@ pub enum Kind {
     Check,
     /// Some images of a mirror failed.
     Partial,
-    /// Ctrl-C, or SIGTERM.
+    /// Ctrl-C ended the run.
     Interrupted,
+    /// SIGTERM ended the run.
+    Terminated,
 }
 
 impl Kind {
@@ -42,6 +44,7 @@ impl Kind {
             Kind::Check => 8,
             Kind::Partial => 9,
             Kind::Interrupted => 130,
+            Kind::Terminated => 143,
         }
     }
 }

@@ -1,6 +1,7 @@
 //! The command line: options become typed plans here, and only here is anything printed.
 
 mod inspect;
+mod interrupt;
 mod log;
 mod options;
 mod output;
@@ -11,8 +12,9 @@ mod unwrap;
 mod verify;
 mod wrap;
 
-use crate::error::{Error, Kind, Result};
+use crate::error::{Error, Result};
 use clap::{CommandFactory, Parser, Subcommand};
+use interrupt::interruptible;
 use options::Global;
 use output::Console;
 use std::process::ExitCode;
@@ -29,7 +31,8 @@ Exit codes:
   6    verification failed: a digest or a size does not match
   7    the registry or the network failed, after retries
   8    `inspect --check` found an image without a reaper
-  130  interrupted
+  130  interrupted by Ctrl-C (SIGINT)
+  143  ended by SIGTERM
 
 Images are named as in skopeo, podman and buildah:
   [docker://]HOST/REPOSITORY[:TAG][@DIGEST]   oci:DIR[:TAG][@DIGEST]
@@ -68,6 +71,8 @@ enum Command {
 
 /// Parses the command line, runs it, and turns the outcome into an exit code.
 pub fn main() -> ExitCode {
+    // Before anything that could wait.
+    interrupt::install();
     let cli = Cli::parse();
     log::start(cli.global.verbose, cli.global.quiet);
     let console = Console::new(cli.global.verbose, cli.global.quiet);
@@ -94,31 +99,12 @@ fn run(cli: Cli, console: &Console) -> Result<()> {
 
 /// One thread: the work is waiting, and hashing is faster than any network.
 fn wait<T>(work: impl Future<Output = Result<T>>) -> Result<T> {
-    tokio::runtime::Builder::new_current_thread()
+    let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_all()
         .build()
-        .map_err(|e| Error::other(format!("cannot start: {e}")))?
-        .block_on(work)
-}
-
-/// Runs work until it ends or the user ends it; then `cleanup` is run, and the error is
-/// [`Kind::Interrupted`].
-async fn interruptible<T>(work: impl Future<Output = Result<T>>, cleanup: impl AsyncFnOnce()) -> Result<T> {
-    use tokio::signal::unix::{SignalKind, signal};
-    let mut term = signal(SignalKind::terminate())?;
-    let outcome = {
-        tokio::pin!(work);
-        tokio::select! {
-            outcome = &mut work => Some(outcome),
-            _ = tokio::signal::ctrl_c() => None,
-            _ = term.recv() => None,
-        }
-    };
-    match outcome {
-        Some(outcome) => outcome,
-        None => {
-            cleanup().await;
-            Err(Error::new(Kind::Interrupted, "interrupted").hint("nothing was tagged; run it again"))
-        }
-    }
+        .map_err(|e| Error::other(format!("cannot start: {e}")))?;
+    let outcome = runtime.block_on(interrupt::until_signal(work));
+    // Whoever still looks up a name, or waits for a file, does not hold up the end.
+    runtime.shutdown_background();
+    outcome
 }

@@ -373,14 +373,6 @@ mod tests {
     }
 
     #[test]
-    fn null_is_an_empty_list_of_manifests() {
-        let index = Manifest::parse(r#"{"schemaVersion":2,"manifests":null}"#, None).unwrap();
-        assert!(matches!(&index.content, Content::Index { children } if children.is_empty()));
-        let image = Manifest::parse(image(r#","manifests":null"#), None).unwrap();
-        assert!(matches!(image.content, Content::Image { .. }));
-    }
-
-    #[test]
     fn artifacts_are_told_from_images() {
         for extra in [r#","artifactType":"application/vnd.x""#, r#","blobs":[]"#] {
             let manifest = Manifest::parse(image(extra), None).unwrap();

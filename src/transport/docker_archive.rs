@@ -5,10 +5,10 @@
 use super::archive::Archive;
 use super::archive_sink::ArchiveSink;
 use super::decompress::Format;
-use super::files::{PIECE, blocking};
+use super::files::{self, blocking};
 use super::{BlobStream, ImageName, Offer, Origin, Payload, Sink, Slot, Source};
 use crate::error::{Context, Error, Result};
-use crate::image::digest::{Algorithm, Hasher};
+use crate::image::digest::Algorithm;
 use crate::image::json::{Members, quote, to_json};
 use crate::image::location::FileOrStdio;
 use crate::image::{
@@ -19,7 +19,6 @@ use async_trait::async_trait;
 use serde::Deserialize;
 use serde_json::value::RawValue;
 use std::collections::HashMap;
-use std::io::Read;
 use std::sync::{Arc, OnceLock};
 
 /// How many images a hint lists.
@@ -218,15 +217,8 @@ impl DockerArchive {
     }
 
     fn hash(&self, member: &str) -> Result<Digest> {
-        let mut reader = self.archive.reader(member)?;
-        let mut hasher = Hasher::new(Algorithm::Sha256);
-        let mut piece = vec![0; PIECE];
-        loop {
-            match reader.read(&mut piece)? {
-                0 => return Ok(hasher.finish()),
-                n => hasher.update(&piece[..n]),
-            }
-        }
+        let reader = self.archive.reader(member)?;
+        files::hash(reader, Algorithm::Sha256).context(|| format!("{}: {member:?}", self.place))
     }
 }
 

@@ -155,8 +155,7 @@ fn full_name(entry: &Descriptor) -> Option<Reference> {
 
 /// Whether an entry is not an image by its type: an image's is that of its config.
 fn is_artifact(entry: &Descriptor) -> bool {
-    let is_config = |kind: &str| matches!(kind, "" | media_type::OCI_CONFIG | media_type::DOCKER_CONFIG);
-    entry.artifact_type.as_deref().is_some_and(|kind| !is_config(kind))
+    entry.artifact_type.as_deref().is_some_and(|kind| !kind.is_empty() && !media_type::is_image_config(kind))
 }
 
 /// The positions, if they stand for one image. It may have several names.

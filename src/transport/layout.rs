@@ -62,16 +62,10 @@ impl Layout {
     }
 
     /// Whether a blob is what its digest says.
-    async fn is_intact(&self, descriptor: &Descriptor) -> Result<bool> {
-        let mut stream = verified(file_stream(self.open_blob(&descriptor.digest)?), descriptor);
-        while let Some(piece) = stream.next().await {
-            match piece {
-                Ok(_) => {}
-                Err(error) if error.kind() == Kind::Verification => return Ok(false),
-                Err(error) => return Err(error),
-            }
-        }
-        Ok(true)
+    fn is_intact(&self, descriptor: &Descriptor) -> Result<bool> {
+        let file = self.open_blob(&descriptor.digest)?;
+        let found = files::hash(file, descriptor.digest.algorithm()).map_err(|e| self.unreadable(e))?;
+        Ok(found == descriptor.digest)
     }
 
     fn read_manifest(&self, descriptor: &Descriptor) -> Result<Manifest> {
@@ -215,8 +209,12 @@ impl Sink for Layout {
 
     /// A tag is about to point to the blob: its bytes are read, once a run.
     async fn offer(&self, descriptor: &Descriptor, _from: Option<&str>) -> Result<Offer> {
-        let is_there = self.has_size(descriptor) && self.is_intact(descriptor).await?;
-        Ok(if is_there { Offer::Existing } else { Offer::Wanted(None) })
+        let descriptor = descriptor.clone();
+        self.off_thread(move |layout| {
+            let is_there = layout.has_size(&descriptor) && layout.is_intact(&descriptor)?;
+            Ok(if is_there { Offer::Existing } else { Offer::Wanted(None) })
+        })
+        .await
     }
 
     async fn put(&self, _slot: Option<Slot>, descriptor: &Descriptor, payload: Payload<'_>) -> Result<()> {
@@ -264,7 +262,8 @@ impl Sink for Layout {
     }
 
     async fn has(&self, descriptor: &Descriptor) -> Result<bool> {
-        Ok(self.has_size(descriptor))
+        let descriptor = descriptor.clone();
+        self.off_thread(move |layout| Ok(layout.has_size(&descriptor))).await
     }
 
     fn as_source(self: Arc<Self>) -> Option<Arc<dyn Source>> {

@@ -118,8 +118,8 @@ fn text_of(
             );
             row("wrapped", format!("from {}", record.source));
         }
-        if !image.user.is_empty() {
-            row("user", image.user.clone());
+        if let Some(user) = &image.user {
+            row("user", user.clone());
         }
         if let Some(signal) = &image.stop_signal {
             row("stops on", signal.clone());
@@ -152,7 +152,7 @@ fn json_of(location: &Location, manifest: &Manifest, findings: &[Findings], refe
                 "source_digest": record.source,
                 "recipe": record.recipe,
             })),
-            "user": image.user,
+            "user": image.user.as_deref().unwrap_or_default(),
             "stop_signal": image.stop_signal,
             "layers": image.layers,
         })).collect::<Vec<_>>(),

@@ -30,7 +30,7 @@ pub fn cap_kill() {
     unsafe { libc::prctl(libc::PR_CAPBSET_DROP, CAP_KILL, 0, 0, 0) };
 }
 
-/// Makes standard error a full pipe that nobody reads; descriptor 9 is its other end.
+/// Makes standard error a full pipe that nobody reads; descriptor 999 is its other end.
 pub fn reading_of_errors() {
     // SAFETY: the kernel writes two descriptors and reads the bytes of constants.
     unsafe {
@@ -41,7 +41,7 @@ pub fn reading_of_errors() {
             while libc::write(ends[1], [b'x'; 4096].as_ptr().cast(), size) > 0 {}
         }
         libc::fcntl(ends[1], libc::F_SETFL, 0);
-        libc::dup2(ends[0], 9);
+        libc::dup2(ends[0], 999);
         libc::dup2(ends[1], 2);
         libc::close(ends[0]);
         libc::close(ends[1]);

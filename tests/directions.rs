@@ -86,7 +86,9 @@ fn code(text: &str) -> String {
                     [_, '\'', ..] => 2,
                     _ => 0,
                 };
-                (0..len).for_each(|_| drop(rest.next()));
+                (0..len).for_each(|_| {
+                    rest.next();
+                });
             }
             _ => code.push(c),
         }

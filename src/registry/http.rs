@@ -8,6 +8,7 @@ use super::retry::Attempts;
 use super::tls::{self, HostOptions};
 use crate::error::{Error, Kind, Result};
 use crate::stats::Stats;
+use crate::transport::BlobStream;
 use reqwest::header::{self, HeaderMap, HeaderValue};
 use reqwest::{Method, Response, Url};
 use std::collections::HashMap;
@@ -117,13 +118,20 @@ impl Http {
         lane: Lane,
         authorize: &(dyn Fn(&Url) -> Option<HeaderValue> + Sync),
     ) -> Result<Answer> {
-        let turn = match lane {
-            Lane::Request => Some(self.governor.request().await),
-            Lane::Guest => None,
-        };
+        let mut turn = None;
         let mut url = request.url.clone();
         for _ in 0..=MAX_REDIRECTS {
-            let response = self.send(request, &url, authorize(&url)).await;
+            let mut stream = None;
+            if let Body::Part { payload, from, len } = &request.body {
+                // The blob may come from this host, too: if uploads held all turns, no download would get one.
+                turn = None;
+                let opened = payload.open().await.map_err(|e| of_operation(e, &request.operation))?;
+                stream = Some(part(opened, *from, *len));
+            }
+            if turn.is_none() && matches!(lane, Lane::Request) {
+                turn = Some(self.governor.request().await);
+            }
+            let response = self.send(request, stream, &url, authorize(&url)).await;
             self.count(&request.method, &url, &response);
             let response = response.map_err(|e| of_operation(e, &request.operation))?;
             match redirect(&request.method, &response) {
@@ -147,6 +155,7 @@ impl Http {
     async fn send(
         &self,
         request: &Request<'_>,
+        stream: Option<BlobStream>,
         url: &Url,
         authorization: Option<HeaderValue>,
     ) -> Result<Response> {
@@ -157,19 +166,16 @@ impl Http {
             builder = builder.header(header::AUTHORIZATION, authorization);
         }
         let is_write = request.method == Method::PUT || request.method == Method::PATCH;
-        builder = match &request.body {
-            Body::Empty if is_write || request.method == Method::POST => {
-                builder.header(header::CONTENT_LENGTH, 0)
+        builder = match (&request.body, stream) {
+            (&Body::Part { len, .. }, Some(stream)) => {
+                let stream = counted(stream, len, progress.clone(), self.stats.clone());
+                builder.header(header::CONTENT_LENGTH, len).body(reqwest::Body::wrap_stream(stream))
             }
-            Body::Empty => builder,
-            Body::Bytes(bytes) | Body::Secret(bytes) => {
+            (Body::Bytes(bytes) | Body::Secret(bytes), _) => {
                 builder.header(header::CONTENT_LENGTH, bytes.len()).body(bytes.clone())
             }
-            Body::Part { payload, from, len } => {
-                let stream = part(payload.open().await?, *from, *len);
-                let stream = counted(stream, *len, progress.clone(), self.stats.clone());
-                builder.header(header::CONTENT_LENGTH, *len).body(reqwest::Body::wrap_stream(stream))
-            }
+            _ if is_write || request.method == Method::POST => builder.header(header::CONTENT_LENGTH, 0),
+            _ => builder,
         };
         if !matches!(request.body, Body::Part { .. }) {
             progress.end();

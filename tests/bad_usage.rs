@@ -119,7 +119,6 @@ fn names_and_options_that_make_no_sense() {
     place.registry.clear_log();
     let to = place.registry.name("copy", "v1");
     let by_digest = place.registry.name("copy", &image.digest());
-    let archive = place.at("docker-archive", "out/docker.tar:app:v1");
     for (source, destination, options, phrase) in [
         (&source, &by_digest, &[][..], "digest"),
         (&source, &place.at("oci", "out/layout@sha256:aa"), &[], "invalid digest"),
@@ -130,7 +129,6 @@ fn names_and_options_that_make_no_sense() {
         (&"host/app:bad tag".to_owned(), &to, &[], "bad tag"),
         (&index, &to, &["--platform", "linux/s390x"], "linux/s390x"),
         (&index, &to, &["--platform", "linux/"], "linux/"),
-        (&index, &archive, &[], "--platform"),
         (&index, &to, &["--platform", "linux"], "invalid platform"),
         (&source, &"containers-storage:x".to_owned(), &[], "not a transport"),
         (&source, &to, &["--path", "relative"], "absolute"),

@@ -14,7 +14,6 @@ mod wrap;
 
 use crate::error::{Error, Result};
 use clap::{CommandFactory, Parser, Subcommand};
-use interrupt::interruptible;
 use options::{Format, Global};
 use output::Console;
 use std::process::ExitCode;
@@ -69,17 +68,32 @@ enum Command {
     Man,
 }
 
+impl Command {
+    /// The image that the command is about, as it was given.
+    fn image(&self) -> Option<&str> {
+        match self {
+            Command::Wrap(args) => Some(args.image()),
+            Command::Unwrap(args) => Some(args.image()),
+            Command::Inspect(args) => Some(args.image()),
+            Command::Verify(args) => Some(args.image()),
+            Command::Reaper(_) | Command::Completions(_) | Command::Man => None,
+        }
+    }
+}
+
 /// Parses the command line, runs it, and turns the outcome into an exit code.
 pub fn main() -> ExitCode {
     // Before anything that could wait.
     interrupt::install();
     let cli = Cli::parse();
     log::start(cli.global.verbose, cli.global.quiet);
-    let console = Console::new(cli.global.verbose, cli.global.quiet);
+    interrupt::speaks(cli.global.output);
+    let console = Console::new(cli.global.verbose, cli.global.quiet, cli.global.output);
+    let image = cli.command.image().map(String::from);
     match run(cli, &console) {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
-            console.error(&error);
+            console.error(&error, image.as_deref());
             ExitCode::from(error.kind().exit_code())
         }
     }
@@ -100,9 +114,13 @@ fn run(cli: Cli, console: &Console) -> Result<()> {
     }
 }
 
-/// One thread: the work is waiting, and hashing is faster than any network.
+/// Threads for the work. Most of it is waiting, but two streams are hashed and encrypted faster on two cores than on one.
+const THREADS: usize = 4;
+
 fn wait<T>(work: impl Future<Output = Result<T>>) -> Result<T> {
-    let runtime = tokio::runtime::Builder::new_current_thread()
+    let cores = std::thread::available_parallelism().map_or(1, usize::from);
+    let runtime = tokio::runtime::Builder::new_multi_thread()
+        .worker_threads(cores.min(THREADS))
         .enable_all()
         .build()
         .map_err(|e| Error::other(format!("cannot start: {e}")))?;

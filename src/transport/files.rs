@@ -2,6 +2,8 @@
 
 use super::BlobStream;
 use crate::error::{Error, Result};
+use crate::image::Digest;
+use crate::image::digest::{Algorithm, Hasher};
 use bytes::Bytes;
 use futures_util::StreamExt;
 use std::fs::{self, File};
@@ -39,6 +41,18 @@ pub fn read_up_to(input: &mut impl Read, buffer: &mut [u8]) -> std::io::Result<u
         }
     }
     Ok(n)
+}
+
+/// Computes the digest of all that a reader gives.
+pub fn hash(mut input: impl Read, algorithm: Algorithm) -> std::io::Result<Digest> {
+    let mut hasher = Hasher::new(algorithm);
+    let mut piece = vec![0; PIECE];
+    loop {
+        match read_up_to(&mut input, &mut piece)? {
+            0 => return Ok(hasher.finish()),
+            n => hasher.update(&piece[..n]),
+        }
+    }
 }
 
 /// Streams a file's bytes.

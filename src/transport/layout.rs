@@ -1,19 +1,15 @@
 //! An OCI image layout in a directory (OCI image specification, "Image Layout").
 
-use super::checked::{checked_manifest, verified};
+use super::checked::checked_manifest;
 use super::files::{self, blocking, file_stream, persist, persist_new, temporary_in, unwritable};
 use super::{BlobStream, ImageName, Offer, Origin, Payload, Sink, Slot, Source, index_json};
-use crate::error::{Context, Error, Kind, Result};
-use crate::image::{Choice, Descriptor, Digest, MAX_MANIFEST, Manifest};
+use crate::error::{Context, Error, Result};
+use crate::image::{Choice, Descriptor, Digest, MAX_MANIFEST, Manifest, authored};
 use async_trait::async_trait;
-use futures_util::StreamExt;
 use std::fs::{self, File};
 use std::io::{ErrorKind, Read, Write};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
-
-/// The whole of the `oci-layout` file.
-pub const LAYOUT_FILE: &[u8] = br#"{"imageLayoutVersion":"1.0.0"}"#;
 
 /// A directory that holds images.
 #[derive(Debug, Clone)]
@@ -65,16 +61,10 @@ impl Layout {
     }
 
     /// Whether a blob is what its digest says.
-    async fn is_intact(&self, descriptor: &Descriptor) -> Result<bool> {
-        let mut stream = verified(file_stream(self.open_blob(&descriptor.digest)?), descriptor);
-        while let Some(piece) = stream.next().await {
-            match piece {
-                Ok(_) => {}
-                Err(error) if error.kind() == Kind::Verification => return Ok(false),
-                Err(error) => return Err(error),
-            }
-        }
-        Ok(true)
+    fn is_intact(&self, descriptor: &Descriptor) -> Result<bool> {
+        let file = self.open_blob(&descriptor.digest)?;
+        let found = files::hash(file, descriptor.digest.algorithm()).map_err(|e| self.unreadable(e))?;
+        Ok(found == descriptor.digest)
     }
 
     fn read_manifest(&self, descriptor: &Descriptor) -> Result<Manifest> {
@@ -120,14 +110,15 @@ impl Layout {
         if !path.exists() {
             // If several processes create it, all lock the first one's file.
             let mut file = temporary_in(&self.dir).map_err(|e| self.unwritable(&e))?;
-            let written = file.write_all(LAYOUT_FILE).and_then(|()| persist_new(file, &path));
+            let content = authored::oci_layout()?;
+            let written = file.write_all(content.as_bytes()).and_then(|()| persist_new(file, &path));
             written.map_err(|e| self.unwritable(&e))?;
         }
         let lock = File::open(&path).map_err(|e| self.unreadable(e))?;
         lock.lock().map_err(|e| self.unreadable(e))?;
         let index = match self.index()? {
             Some(index) => index,
-            None => index_json::parse(index_json::EMPTY_INDEX)?,
+            None => index_json::parse(&authored::empty_index()?)?,
         };
         self.write(&self.dir.join("index.json"), change(&index)?.as_bytes())
     }
@@ -217,8 +208,12 @@ impl Sink for Layout {
 
     /// A tag is about to point to the blob: its bytes are read, once a run.
     async fn offer(&self, descriptor: &Descriptor, _from: Option<&str>) -> Result<Offer> {
-        let is_there = self.has_size(descriptor) && self.is_intact(descriptor).await?;
-        Ok(if is_there { Offer::Existing } else { Offer::Wanted(None) })
+        let descriptor = descriptor.clone();
+        self.off_thread(move |layout| {
+            let is_there = layout.has_size(&descriptor) && layout.is_intact(&descriptor)?;
+            Ok(if is_there { Offer::Existing } else { Offer::Wanted(None) })
+        })
+        .await
     }
 
     async fn put(&self, _slot: Option<Slot>, descriptor: &Descriptor, payload: Payload<'_>) -> Result<()> {
@@ -241,7 +236,7 @@ impl Sink for Layout {
             layout.write(&layout.blob_path(stored_as), &manifest.bytes)?;
             match child {
                 Some(child) => Ok(child),
-                None => layout.list(&manifest).map(|()| manifest.digest),
+                None => layout.list(&manifest).map(|()| manifest.digest.clone()),
             }
         })
         .await
@@ -266,7 +261,8 @@ impl Sink for Layout {
     }
 
     async fn has(&self, descriptor: &Descriptor) -> Result<bool> {
-        Ok(self.has_size(descriptor))
+        let descriptor = descriptor.clone();
+        self.off_thread(move |layout| Ok(layout.has_size(&descriptor))).await
     }
 
     fn as_source(self: Arc<Self>) -> Option<Arc<dyn Source>> {

@@ -2,6 +2,7 @@
 //! for each origin that it really goes to, what to attach.
 
 use super::governor::{Governor, Turn};
+use super::pieces::{skip, take};
 use super::retry::Attempts;
 use super::tls::{self, HostOptions};
 use crate::error::{Error, Kind, Result, Retry};
@@ -449,43 +450,6 @@ fn counted(
     })
 }
 
-/// A stream without its first `n` bytes.
-pub fn skip(stream: BlobStream, n: u64) -> BlobStream {
-    if n == 0 {
-        return stream;
-    }
-    let mut left = n;
-    Box::pin(stream.filter_map(move |piece| {
-        let piece = piece.map(|mut piece| {
-            let cut = left.min(piece.len() as u64);
-            left -= cut;
-            // No longer than the piece.
-            piece.split_off(usize::try_from(cut).unwrap_or(usize::MAX))
-        });
-        futures_util::future::ready(match piece {
-            Ok(piece) if piece.is_empty() => None,
-            piece => Some(piece),
-        })
-    }))
-}
-
-/// The first `n` bytes of a stream.
-fn take(stream: BlobStream, n: u64) -> BlobStream {
-    let pieces = stream.scan(n, |left, piece| {
-        let piece = match piece {
-            _ if *left == 0 => None,
-            Ok(mut piece) => {
-                piece.truncate(usize::try_from(*left).unwrap_or(usize::MAX));
-                *left -= piece.len() as u64;
-                Some(Ok(piece))
-            }
-            Err(error) => Some(Err(error)),
-        };
-        futures_util::future::ready(piece)
-    });
-    Box::pin(pieces)
-}
-
 /// `HOST[:PORT]` of a URL.
 pub fn place(url: &Url) -> String {
     let port = url.port().map(|port| format!(":{port}")).unwrap_or_default();
@@ -538,82 +502,4 @@ fn connection_error(error: reqwest::Error, url: &Url) -> Error {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn http(base: &str) -> Http {
-        let timeouts = Timeouts {
-            connect: Duration::from_secs(1),
-            stall: Duration::from_secs(60),
-            commit: Duration::from_secs(600),
-        };
-        let mut http = Http::new(
-            "r.example",
-            &HostOptions::default(),
-            timeouts,
-            Arc::new(Governor::new(1)),
-            Arc::default(),
-        )
-        .unwrap();
-        http.base = base.parse().unwrap();
-        http
-    }
-
-    #[test]
-    fn resolves_locations_to_own_and_foreign_origins() {
-        for (base, location, expected) in [
-            ("https://r.example/v2/", "/v2/x?a=b", Some("https://r.example/v2/x?a=b")),
-            ("https://r.example/v2/", "http://r.example/v2/x", Some("https://r.example/v2/x")),
-            ("https://r.example:5000/v2/", "https://r.example/v2/x", Some("https://r.example:5000/v2/x")),
-            ("http://127.0.0.1:5000/v2/", "http://127.0.0.1/v2/x", Some("http://127.0.0.1:5000/v2/x")),
-            ("http://127.0.0.1:5000/v2/", "https://127.0.0.1/v2/x", Some("https://127.0.0.1/v2/x")),
-            ("https://r.example/v2/", "https://s.example/x", Some("https://s.example/x")),
-            ("https://r.example/v2/", "https://r.example:8443/x", Some("https://r.example:8443/x")),
-            ("https://r.example/v2/", "http://s.example/x", None),
-            ("https://r.example/v2/", "ftp://r.example/x", None),
-            ("http://r.example/v2/", "file:///etc/passwd", None),
-        ] {
-            let http = http(base);
-            let location = HeaderValue::from_str(location).unwrap();
-            let resolved = http.resolve(&base.parse().unwrap(), &location, "x").ok();
-            assert_eq!(resolved.as_ref().map(Url::as_str), expected, "{base} {location:?}");
-        }
-    }
-
-    #[test]
-    fn an_answer_has_to_keep_the_least_rate() {
-        let seconds = Duration::from_secs;
-        let mut pace = Pace::new(seconds(60));
-        pace.check(seconds(59), 1).unwrap();
-        assert!(pace.check(seconds(2), 1).is_err());
-        let mut pace = Pace::new(seconds(60));
-        for _ in 0..1000 {
-            pace.check(seconds(1), 2048).unwrap();
-        }
-    }
-
-    #[tokio::test]
-    async fn parts_of_streams_are_cut_anywhere() {
-        for (from, len, expected) in
-            [(0, 10, "0123456789"), (3, 4, "3456"), (4, 1, "4"), (9, 1, "9"), (0, 0, "")]
-        {
-            let pieces = ["01", "", "234", "56789"].map(|p| Ok(Bytes::from_static(p.as_bytes())));
-            let stream: BlobStream = Box::pin(futures_util::stream::iter(pieces));
-            let pieces: Vec<Bytes> = take(skip(stream, from), len).map(Result::unwrap).collect().await;
-            assert_eq!(pieces.concat(), expected.as_bytes());
-        }
-    }
-
-    #[tokio::test(start_paused = true)]
-    async fn waits_long_for_an_answer_but_not_for_a_body() {
-        let seconds = Duration::from_secs;
-        let progress = Progress::default();
-        let never = std::future::pending::<()>;
-        let begun = Instant::now();
-        assert!(progress.watch(never(), seconds(60), seconds(600)).await.is_err());
-        assert_eq!(begun.elapsed().as_secs(), 60);
-        progress.is_sent.store(true, Ordering::Relaxed);
-        assert!(progress.watch(never(), seconds(60), seconds(600)).await.is_err());
-        assert_eq!(begun.elapsed().as_secs(), 660);
-    }
-}
+mod tests;

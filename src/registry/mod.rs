@@ -9,6 +9,7 @@ mod download;
 mod error;
 mod governor;
 mod http;
+mod pieces;
 mod quirks;
 mod referrers;
 mod repository;

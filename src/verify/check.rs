@@ -52,7 +52,7 @@ pub(super) enum Checked {
     },
     Index {
         manifest: Manifest,
-        history: History,
+        history: Box<History>,
         /// By position.
         children: Vec<(usize, Checked)>,
     },
@@ -121,7 +121,7 @@ pub(super) fn check(reader: &Reader, tree: Tree) -> BoxFuture<'_, Result<Checked
                     below.into_iter().map(async |(at, tree)| check(reader, tree).await.map(|c| (at, c)));
                 let children = try_join_all(below).await?;
                 let history = verify_index(&manifest, &children)?;
-                Ok(Checked::Index { manifest, history, children })
+                Ok(Checked::Index { manifest, history: Box::new(history), children })
             }
         }
     }

@@ -1,7 +1,7 @@
 //! `reapify inspect`
 
 use super::interrupt::interruptible;
-use super::options::{Format, Global, SourceOptions};
+use super::options::{Format, Global, PlatformOptions, SourceOptions};
 use super::output::{Console, printable, result};
 use super::places::{self, Places};
 use crate::error::{Error, Kind, Result};
@@ -19,9 +19,8 @@ use std::sync::Arc;
 pub struct Args {
     /// The image to look at
     image: String,
-    /// Only these platforms of an index; may be repeated
-    #[arg(long, value_name = "OS/ARCH[/VARIANT]")]
-    platform: Vec<String>,
+    #[command(flatten)]
+    only: PlatformOptions,
     /// Exit with 8 if any image that wrap could wrap has a PID 1 that does not reap
     #[arg(long)]
     check: bool,
@@ -38,7 +37,7 @@ impl Args {
 
 pub async fn run(global: &Global, args: Args, _console: &Console) -> Result<()> {
     let location: Location = args.image.parse()?;
-    let wanted = args.platform.iter().map(|p| p.parse()).collect::<Result<Vec<Platform>>>()?;
+    let wanted = args.only.platforms()?;
     let mut places = Places::new(&args.from.network, Arc::new(Stats::default()));
     let source = places.source(&location, &args.from).await?;
     let looking = look(source, &wanted);
@@ -119,8 +118,8 @@ fn text_of(
             );
             row("wrapped", format!("from {}", record.source));
         }
-        if !image.user.is_empty() {
-            row("user", image.user.clone());
+        if let Some(user) = &image.user {
+            row("user", user.clone());
         }
         if let Some(signal) = &image.stop_signal {
             row("stops on", signal.clone());
@@ -153,7 +152,7 @@ fn json_of(location: &Location, manifest: &Manifest, findings: &[Findings], refe
                 "source_digest": record.source,
                 "recipe": record.recipe,
             })),
-            "user": image.user,
+            "user": image.user.as_deref().unwrap_or_default(),
             "stop_signal": image.stop_signal,
             "layers": image.layers,
         })).collect::<Vec<_>>(),

@@ -8,7 +8,7 @@ use crate::stats::{Stats, TagState};
 use crate::temporary;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::mpsc;
-use std::sync::{Arc, LazyLock, Mutex, PoisonError};
+use std::sync::{Arc, LazyLock, Mutex, OnceLock, PoisonError};
 use std::time::Duration;
 use tokio::signal::unix::{self, SignalKind};
 use tokio::sync::watch;
@@ -42,6 +42,15 @@ static SHARED: LazyLock<Shared> = LazyLock::new(|| Shared {
     run: Mutex::default(),
     cleaning: AtomicUsize::new(0),
 });
+
+/// The form of the last message, once it is known.
+static FORMAT: OnceLock<Format> = OnceLock::new();
+
+/// Sets the form of the last message.
+pub fn speaks(format: Format) {
+    // Set once: there is one command line.
+    let _ = FORMAT.set(format);
+}
 
 /// Starts to watch. Without the thread signals do what they do by default.
 pub fn install() {
@@ -83,7 +92,8 @@ fn end(signal: Signal) -> ! {
     let code = i32::from(error.kind().exit_code());
     let (said, saying) = mpsc::channel();
     std::thread::spawn(move || {
-        Console::new(0, false, Format::Text).error(&error, None);
+        let format = FORMAT.get().copied().unwrap_or_default();
+        Console::new(0, false, format).error(&error, None);
         let _ = said.send(());
     });
     let _ = saying.recv_timeout(LAST_WORDS);

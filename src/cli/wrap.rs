@@ -1,7 +1,7 @@
 //! `reapify wrap`
 
 use super::interrupt::interruptible;
-use super::options::{DestinationOptions, Global, SourceOptions};
+use super::options::{DestinationOptions, Global, PlatformOptions, SourceOptions};
 use super::output::{Console, DigestFile, Outcome};
 use super::places::{self, Places};
 use crate::engine::{self, Attestations, Job, Task};
@@ -48,9 +48,8 @@ pub struct Args {
     /// What to do with an image that starts with an init of its own
     #[arg(long, value_enum, default_value_t, value_name = "WHAT")]
     if_init: InitChoice,
-    /// Keep only these platforms of an index; may be repeated
-    #[arg(long, value_name = "OS/ARCH[/VARIANT]")]
-    platform: Vec<String>,
+    #[command(flatten)]
+    only: PlatformOptions,
     /// What to do with attestations of images that are rewritten
     #[arg(long, value_enum, default_value_t, value_name = "WHAT")]
     attestations: AttestationChoice,
@@ -119,8 +118,6 @@ impl Args {
         if self.reaper.is_empty() {
             check_args(&args)?;
         }
-        let platforms =
-            self.platform.iter().flat_map(|p| p.split(',')).map(str::parse).collect::<Result<_>>()?;
         Ok(engine::Wrap {
             reapers,
             policy: Policy {
@@ -135,7 +132,7 @@ impl Args {
                 AttestationChoice::Drop => Attestations::Drop,
                 AttestationChoice::Keep => Attestations::Keep,
             },
-            platforms,
+            platforms: self.only.platforms()?,
             replace: self.replace,
             strict: self.strict,
         })
@@ -168,7 +165,9 @@ fn seconds(text: &str) -> std::result::Result<String, String> {
 fn check_args(args: &[String]) -> Result<()> {
     let words: Vec<&[u8]> = args.iter().map(|a| a.as_bytes()).collect();
     let parsed = reaper::parse(words.iter().copied()).map_err(|e| {
-        Error::usage(format!("the reaper does not take these options: {e}")).hint("see `reapify wrap --help`")
+        Error::usage(format!("the reaper does not take these options: {e}")).hint(
+            "it takes -g, -t SECONDS, -r FROM:TO, -e CODE, -p SIGNAL, -s, -w and -v; see also --group, --grace and --rewrite",
+        )
     })?;
     if parsed.consumed != words.len()
         || parsed.request != reaper::Request::Run

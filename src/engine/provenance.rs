@@ -26,7 +26,7 @@ pub async fn push(sink: &dyn Sink, wrap: &Wrap, report: &Report, subject: &Manif
         put(sink, descriptor, bytes).await?;
     }
     sink.put_referrer(&manifest, &subject.digest).await?;
-    Ok(manifest.digest)
+    Ok(manifest.digest.clone())
 }
 
 async fn put(sink: &dyn Sink, descriptor: &Descriptor, bytes: Bytes) -> Result<()> {

@@ -74,7 +74,7 @@ pub struct Findings {
     /// How many layers.
     pub layers: usize,
     /// `User`.
-    pub user: String,
+    pub user: Option<String>,
     /// `StopSignal`.
     pub stop_signal: Option<String>,
 }

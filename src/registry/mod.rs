@@ -3,13 +3,14 @@
 //! [`http`] sends requests and knows no credentials; [`token`] trades credentials for tokens; [`client`] joins both and
 //! repeats what failed. On these stand [`download`], [`session`], [`upload`] and [`referrers`], and [`Repository`] on them.
 
+mod answer;
 pub mod auth;
+mod body;
 mod client;
 mod download;
 mod error;
 mod governor;
 mod http;
-mod pieces;
 mod quirks;
 mod referrers;
 mod repository;

@@ -80,7 +80,7 @@ impl Repository {
             return Ok(());
         }
         let text = match index {
-            Some(index) => index.bytes,
+            Some(index) => index.bytes.clone(),
             None => authored::empty_index()?.into(),
         };
         let mut text = Document::new(&text)?;

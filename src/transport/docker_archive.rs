@@ -365,7 +365,7 @@ impl Sink for DockerArchiveSink {
         );
         self.archive.add("manifest.json".into(), text.into(), None).await?;
         self.archive.finish().await?;
-        Ok(made.digest)
+        Ok(made.digest.clone())
     }
 
     fn inherit(&self, names: Vec<ImageName>) {

@@ -236,7 +236,7 @@ impl Sink for Layout {
             layout.write(&layout.blob_path(stored_as), &manifest.bytes)?;
             match child {
                 Some(child) => Ok(child),
-                None => layout.list(&manifest).map(|()| manifest.digest),
+                None => layout.list(&manifest).map(|()| manifest.digest.clone()),
             }
         })
         .await

@@ -146,7 +146,7 @@ pub trait Sink: Send + Sync {
 
     /// The digest of what the destination's name stands for at this moment.
     async fn tag_digest(&self) -> Result<Option<Digest>> {
-        Ok(self.current().await?.map(|manifest| manifest.digest))
+        Ok(self.current().await?.map(|manifest| manifest.digest.clone()))
     }
 
     /// The destination as a place to read from, if it is one.

@@ -155,7 +155,7 @@ impl Sink for OciArchiveSink {
             for name in self.names() {
                 index = index_json::parse(index_json::with_image(&index, manifest, &[], None, &name)?)?;
             }
-            self.archive.add("index.json".into(), index.bytes, None).await?;
+            self.archive.add("index.json".into(), index.bytes.clone(), None).await?;
             self.archive.finish().await?;
         }
         Ok(stored_as)

@@ -270,21 +270,9 @@ impl Manifest {
         Ok(Manifest(Arc::new(Fields { bytes, media_type, digest, content, annotations })))
     }
 
-    /// A manifest that [`Manifest::parse`] refused: bytes to be carried over, and what they plainly point to.
-    pub fn opaque(bytes: Bytes, media_type: &str, why: Error) -> Self {
-        #[derive(Deserialize, Default)]
-        #[serde(default)]
-        struct Parts {
-            config: Option<serde_json::Value>,
-            layers: Vec<serde_json::Value>,
-            blobs: Vec<serde_json::Value>,
-        }
-        let parts: Parts = serde_json::from_slice(&bytes).unwrap_or_default();
-        let all = parts.config.into_iter().chain(parts.layers).chain(parts.blobs);
-        let blobs = all.filter_map(|part| serde_json::from_value::<Descriptor>(part).ok()).collect();
-        let digest = Digest::sha256(&bytes);
-        let content = Content::Opaque { why, blobs };
-        let (media_type, annotations) = (media_type.into(), BTreeMap::new());
+    /// A manifest whose content is known without reading it here.
+    pub(super) fn unread(bytes: Bytes, media_type: &str, content: Content) -> Self {
+        let (digest, media_type, annotations) = (Digest::sha256(&bytes), media_type.into(), BTreeMap::new());
         Manifest(Arc::new(Fields { bytes, media_type, digest, content, annotations }))
     }
 

@@ -11,6 +11,7 @@ pub mod manifest;
 pub mod media_type;
 
 pub mod location;
+mod opaque;
 pub mod path;
 pub mod platform;
 pub mod reference;

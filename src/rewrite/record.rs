@@ -417,7 +417,7 @@ mod tests {
         let (reapers, policy) = (Reapers::default(), Policy::default());
         let decision = rewrite::decide(&image, &image.config.platform, &reapers, &policy).unwrap();
         let outcome = decision.build(&[]).unwrap();
-        let wrapped = outcome.new().unwrap();
+        let wrapped = outcome.built().unwrap();
         let steps: Vec<Undo> =
             (0..150_000).map(|_| Undo::Set("/config/Labels/a".into(), "\"b\"".into())).collect();
         for undo in [

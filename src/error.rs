@@ -61,6 +61,25 @@ pub enum Retry {
     },
 }
 
+impl Kind {
+    /// The word for the class in JSON. Stable: programs may rely on it.
+    pub fn code(self) -> &'static str {
+        match self {
+            Kind::Other => "other",
+            Kind::Usage => "usage",
+            Kind::NotFound => "not-found",
+            Kind::Denied => "denied",
+            Kind::Unsupported => "unsupported",
+            Kind::Verification => "verification",
+            Kind::Network => "network",
+            Kind::Check => "check",
+            Kind::Partial => "partial",
+            Kind::Interrupted => "interrupted",
+            Kind::Terminated => "terminated",
+        }
+    }
+}
+
 /// An error reads as a chain, outermost first: `what was being done: what went wrong`.
 #[derive(Debug, Clone)]
 pub struct Error(Box<Inner>);

@@ -78,6 +78,7 @@ pub fn manifests(data: &[u8]) {
             input: manifest.clone(),
             source: manifest.digest.clone(),
             dropped: 0,
+            recorded: None,
             is_stale: false,
             original: manifest,
         };

@@ -405,7 +405,7 @@ fn all_pages_of_referrers_are_read() {
     });
     let outcome = reapify(["inspect", &registry.name("app", "v1")]).run().succeeds();
     for page in ["page1", "page2", "page3"] {
-        assert!(outcome.stdout.contains(page), "{outcome}");
+        assert!(String::from_utf8_lossy(&outcome.stdout).contains(page), "{outcome}");
     }
 }
 

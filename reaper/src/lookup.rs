@@ -58,7 +58,7 @@ pub const fn explain(errno: i32) -> &'static str {
     match errno {
         ENOENT | ENOTDIR => "$: not found",
         EACCES => "$: permission denied",
-        ENOEXEC => "$: unknown format",
+        ENOEXEC => "$: bad format",
         _ => "$: error #",
     }
 }

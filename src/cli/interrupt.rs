@@ -1,13 +1,14 @@
 //! Ctrl-C and SIGTERM. A thread of its own watches for them from the start of the program, so that a run ends
 //! wherever it is: the run is told and may clean up, and is ended if it does not end by itself.
 
+use super::options::Format;
 use super::output::Console;
 use crate::error::{Error, Kind, Result};
 use crate::stats::{Stats, TagState};
 use crate::temporary;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::mpsc;
-use std::sync::{Arc, LazyLock, Mutex, PoisonError};
+use std::sync::{Arc, LazyLock, Mutex, OnceLock, PoisonError};
 use std::time::Duration;
 use tokio::signal::unix::{self, SignalKind};
 use tokio::sync::watch;
@@ -41,6 +42,15 @@ static SHARED: LazyLock<Shared> = LazyLock::new(|| Shared {
     run: Mutex::default(),
     cleaning: AtomicUsize::new(0),
 });
+
+/// The form of the last message, once it is known.
+static FORMAT: OnceLock<Format> = OnceLock::new();
+
+/// Sets the form of the last message.
+pub fn speaks(format: Format) {
+    // Set once: there is one command line.
+    let _ = FORMAT.set(format);
+}
 
 /// Starts to watch. Without the thread signals do what they do by default.
 pub fn install() {
@@ -82,7 +92,8 @@ fn end(signal: Signal) -> ! {
     let code = i32::from(error.kind().exit_code());
     let (said, saying) = mpsc::channel();
     std::thread::spawn(move || {
-        Console::new(0, false).error(&error);
+        let format = FORMAT.get().copied().unwrap_or_default();
+        Console::new(0, false, format).error(&error, None);
         let _ = said.send(());
     });
     let _ = saying.recv_timeout(LAST_WORDS);

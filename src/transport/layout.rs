@@ -1,12 +1,11 @@
 //! An OCI image layout in a directory (OCI image specification, "Image Layout").
 
-use super::checked::{checked_manifest, verified};
+use super::checked::checked_manifest;
 use super::files::{self, blocking, file_stream, persist, persist_new, temporary_in, unwritable};
 use super::{BlobStream, ImageName, Offer, Origin, Payload, Sink, Slot, Source, index_json};
-use crate::error::{Context, Error, Kind, Result};
+use crate::error::{Context, Error, Result};
 use crate::image::{Choice, Descriptor, Digest, MAX_MANIFEST, Manifest, authored};
 use async_trait::async_trait;
-use futures_util::StreamExt;
 use std::fs::{self, File};
 use std::io::{ErrorKind, Read, Write};
 use std::path::{Path, PathBuf};

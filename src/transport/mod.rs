@@ -10,17 +10,16 @@ pub mod index_json;
 pub mod layout;
 pub mod limit;
 pub mod oci_archive;
+mod stream;
+
+pub use stream::BlobStream;
 
 use crate::error::{Error, Result};
 use crate::image::{Descriptor, Digest, Manifest};
 use async_trait::async_trait;
 use bytes::Bytes;
-use futures_util::stream::BoxStream;
 use std::any::Any;
 use std::sync::Arc;
-
-/// The bytes of a blob, in pieces.
-pub type BlobStream = BoxStream<'static, Result<Bytes>>;
 
 /// Where blobs are. Two places with the same store can hand blobs to each other; with the same
 /// repository too they share them.

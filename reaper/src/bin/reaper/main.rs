@@ -56,7 +56,7 @@ unsafe extern "C" fn start(stack: *const usize) -> ! {
 
     let mut parsed = Parsed::nothing();
     if let Err(error) = parsed.read(stack.args(1)) {
-        say("invalid option or value: $", error.argument, &[]);
+        say("invalid argument: $", error.argument, &[]);
         sys::exit(USAGE);
     }
     let text = match parsed.request {
@@ -71,7 +71,7 @@ unsafe extern "C" fn start(stack: *const usize) -> ! {
     }
     let options = &mut parsed.options;
     options.environment(stack.environment(), |entry| {
-        say("invalid in the environment: $", entry, &[]);
+        say("invalid variable: $", entry, &[]);
     });
     let first = 1 + parsed.consumed;
     let Some(name) = stack.args(first).next() else {
@@ -90,6 +90,7 @@ fn run(spawn: &mut Spawn<'_>, blocked: bool) -> ! {
     spawn.needs(defaulted, "rt_sigaction");
     spawn.needs(sys::can_wait(), "rt_sigtimedwait");
     spawn.needs(sys::can_reap(), "wait4");
+    spawn.needs(pid > 0, "getpid");
     if let Some(signal) = options.parent_death {
         let parent = sys::getppid();
         sys::set_parent_death_signal(signal);

@@ -34,7 +34,7 @@ impl Spawn<'_> {
     pub fn needs(&self, works: bool, call: &str) {
         if !works {
             if self.options.verbosity > 0 {
-                say("no init: the kernel refuses $", call.as_bytes(), &[]);
+                say("no init: kernel refuses $", call.as_bytes(), &[]);
             }
             become_program(self);
         }

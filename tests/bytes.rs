@@ -64,7 +64,7 @@ fn two_machines_one_digest() {
             .run()
             .succeeds()
             .digest();
-        assert_eq!(result, "sha256:519b2ca2ce559124ec4ee865a57f5b05931276fb545e9f9346a230e42e848ddf");
+        assert_eq!(result, "sha256:11c36039b3f0123ac7f3a04af27d539154d2bca9287c4b697fe6889302125186");
     }
 }
 

@@ -408,28 +408,42 @@ fn in_an_index_each_meets_its_fate_and_the_index_comes_back() {
     }
 }
 
-/// One child that is broken is the whole index's end: nobody would know which one is missing.
+/// One child that is broken does not stop its siblings, unless that is asked for.
 #[test]
-fn an_index_with_a_broken_child_is_refused_by_name() {
-    for (what, image, fate) in cases() {
+fn an_index_with_a_broken_child_is_wrapped_and_says_which_one_is_broken() {
+    for (what, broken, fate) in cases() {
         let Refused(why) = fate else { continue };
         let dir = scratch();
         let source = dir.path().join("source");
-        image.write(&source);
-        let manifest = image.manifest_bytes();
-        let index = json!({"schemaVersion": 2, "mediaType": Family::Oci.index(), "manifests": [
-            {"mediaType": image.media_type(), "digest": digest(&manifest), "size": manifest.len()},
-        ]})
-        .to_string();
+        let name = |name: &str| format!("oci:{}:v1", dir.path().join(name).display());
+        let mut children = Vec::new();
+        for image in [&broken, &image()] {
+            image.write(&source);
+            let manifest = image.manifest_bytes();
+            children.push(
+                json!({"mediaType": image.media_type(), "digest": digest(&manifest), "size": manifest.len()}),
+            );
+        }
+        let index =
+            json!({"schemaVersion": 2, "mediaType": Family::Oci.index(), "manifests": children}).to_string();
         write_blob(&source, index.as_bytes());
         write_index(&source, &[("v1", Family::Oci.index(), index.as_bytes())]);
-        wrap(
-            &format!("oci:{}:v1", source.display()),
-            &format!("oci:{}:v1", dir.path().join("out").display()),
-        )
-        .exits(5)
-        .says(why)
-        .says(&digest(&manifest));
-        assert!(!dir.path().join("out/index.json").exists(), "{what}");
+        let bad = digest(&broken.manifest_bytes());
+        reapify(["wrap", "--strict", &name("source"), &name("strict")]).run().exits(5).says(why).says(&bad);
+        assert!(!dir.path().join("strict/index.json").exists(), "{what}");
+
+        let report = wrap(&name("source"), &name("out")).says(why).succeeds().json();
+        assert_eq!(report["action"], "wrapped", "{what}");
+        let images = report["platforms"].as_array().unwrap();
+        assert_eq!(images[0]["action"], "skipped", "{what}");
+        assert!(images[0]["reason"].as_str().unwrap().contains(why), "{what}: {report}");
+        assert_eq!(
+            (&images[0]["digest"], images[1]["action"].as_str()),
+            (&bad.into(), Some("wrapped")),
+            "{what}"
+        );
+        reapify(["verify", "--deep", &name("out"), "--source", &name("source")]).run().succeeds();
+        reapify(["unwrap", &name("out"), &name("back")]).run().succeeds();
+        assert_eq!(layout_manifest(&dir.path().join("back"), "v1"), index.as_bytes(), "{what}");
     }
 }

@@ -242,6 +242,11 @@ fn try_one(seed: u64) {
             outcome.says("no platform");
             continue;
         }
+        // One that was asked for and cannot be had is an error.
+        if outcome.code() == 5 && platform == "linux/vax" {
+            outcome.says("no reaper for linux/vax");
+            continue;
+        }
         let report = outcome.succeeds().json();
         let result = report["digest"].as_str().expect("a digest");
         is_whole(&dir(to), result);

@@ -48,9 +48,10 @@ fn the_fewest_requests_and_the_shallowest() {
     let registry = Registry::start();
     registry.set(|settings| settings.latency = Duration::from_millis(250));
     let from = source(&registry, 10);
-    // Every request, its depth: another repository, the same one, in place, nothing to do.
+    // Every request, its depth: another repository, the same one, in place (where the tag is looked at once more before
+    // it moves), nothing to do.
     for (repository, tag, requests, depth) in
-        [("copy", "v1", 18, 4), ("app", "v2", 8, 4), ("app", "v1", 7, 4), ("copy", "v1", 2, 1)]
+        [("copy", "v1", 18, 4), ("app", "v2", 8, 4), ("app", "v1", 8, 5), ("copy", "v1", 2, 1)]
     {
         if (repository, tag, requests) == ("copy", "v1", 2) {
             reapify(["unwrap", &registry.name("app", "v1"), &registry.name("app", "v1")]).run().succeeds();

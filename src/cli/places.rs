@@ -133,20 +133,20 @@ pub fn same(source: &Location, destination: &Location) -> bool {
     }
 }
 
-/// Names the place of an image in an error that names neither it nor one of the other places: transports name their own,
-/// rewrites know none.
-pub fn located(error: Error, image: &Location, others: &[&Location]) -> Error {
-    let message = error.to_string();
-    let is_named = |place: &&Location| message.contains(&place.without_target());
-    if std::iter::once(&image).chain(others).any(is_named) { error } else { error.context(image) }
-}
-
 /// Whether both are on one registry host.
 pub fn same_host(one: &Location, other: &Location) -> bool {
     match (one, other) {
         (Location::Registry(one), Location::Registry(other)) => one.host() == other.host(),
         _ => false,
     }
+}
+
+/// Names the place of an image in an error that names neither it nor one of the other places: transports name their own,
+/// rewrites know none.
+pub fn located(error: Error, image: &Location, others: &[&Location]) -> Error {
+    let message = error.to_string();
+    let is_named = |place: &&Location| message.contains(&place.without_target());
+    if std::iter::once(&image).chain(others).any(is_named) { error } else { error.context(image) }
 }
 
 /// Standard input serves one purpose.

@@ -37,12 +37,15 @@ impl<'a> Carrier<'a> {
                 }
                 return Ok(Carried { descriptor, reason, content: CarriedContent::Blob });
             }
-            if let Some(claim) = self.copier.claimed(&descriptor.digest)
+            // An index may be there without its children.
+            if !descriptor.is_index()
+                && let Some(claim) = self.copier.claimed(&descriptor.digest)
                 && self.copier.check(claim, &descriptor).await?.is_some()
             {
                 return Ok(Carried { descriptor, reason, content: CarriedContent::AtDestination });
             }
             let manifest = self.reader.child(&descriptor).await?.as_ref().clone();
+            self.copier.was_read(&descriptor.digest);
             self.read(descriptor, reason, manifest, depth).await
         }
         .boxed()

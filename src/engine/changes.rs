@@ -1,7 +1,9 @@
 //! What a planned image would change and send: the answer of a dry run.
 
-use super::copy::{Copier, Relation};
+use super::copy::Copier;
+use super::destination::Destination;
 use super::overlay::Overlay;
+use super::relation::Relation;
 use super::report::name;
 use super::tree::{Child, ImageNode, Node, Root};
 use crate::error::Result;
@@ -9,7 +11,6 @@ use crate::image::json::{Document, Undo};
 use crate::image::{Digest, ImageConfig, Platform};
 use crate::rewrite::Outcome;
 use crate::rewrite::record::Record;
-use crate::transport::Sink;
 use futures_util::future::try_join_all;
 use serde::Serialize;
 
@@ -68,7 +69,7 @@ pub(super) async fn changes(
     root: &Root,
     overlay: &Overlay,
     copier: &Copier,
-    sink: &dyn Sink,
+    destination: &Destination,
     creates: bool,
 ) -> Result<Changes> {
     let mut changes = Vec::new();
@@ -76,7 +77,7 @@ pub(super) async fn changes(
         Root::Image(image) => values(image, &mut changes),
         Root::Index(index) => index.children.iter().for_each(|child| child_values(child, &mut changes)),
     }
-    let blobs = blobs(overlay, copier, sink).await?;
+    let blobs = blobs(overlay, copier, destination).await?;
     let sent = blobs.iter().filter_map(|blob| match blob {
         Change::Blob { size, how, .. } if *how != "mount" => Some(*size),
         _ => None,
@@ -145,12 +146,12 @@ fn last_element(text: &mut Document, pointer: &str) -> String {
 }
 
 /// The blobs that the destination does not have, as far as it says.
-async fn blobs(overlay: &Overlay, copier: &Copier, sink: &dyn Sink) -> Result<Vec<Change>> {
+async fn blobs(overlay: &Overlay, copier: &Copier, destination: &Destination) -> Result<Vec<Change>> {
     let asking = overlay.all_blobs().into_iter().map(async |descriptor| {
         let how = match copier.relation() {
             _ if overlay.fresh(&descriptor.digest).is_some() => "upload",
             _ if copier.believed(descriptor).is_some() => return Ok(None),
-            _ if sink.has(descriptor).await? => return Ok(None),
+            _ if destination.has(descriptor).await? => return Ok(None),
             Relation::Sibling(_) => "mount",
             Relation::Same | Relation::Foreign => "copy",
         };

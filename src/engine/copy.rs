@@ -4,6 +4,8 @@
 //! That the destination has something is [`Claimed`] when only its present image says so, and [`Checked`] when it
 //! answered for it in this run: it was asked, or took the blob. Both are made here and nowhere else.
 
+use super::destination::Destination;
+use super::relation::Relation;
 use crate::error::{Error, Result};
 use crate::image::{Descriptor, Digest};
 use crate::stats::Stats;
@@ -14,28 +16,6 @@ use std::collections::{HashMap, HashSet, VecDeque};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use tokio::sync::Semaphore;
 use tokio::task::{JoinHandle, JoinSet};
-
-/// Where blobs of the source are, seen from the destination.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Relation {
-    /// In the same repository: nothing has to be moved.
-    Same,
-    /// In another repository of the same store, which may hand them over.
-    Sibling(String),
-    /// Elsewhere.
-    Foreign,
-}
-
-impl Relation {
-    /// The relation of two places.
-    pub fn between(source: &dyn Source, sink: &dyn Sink) -> Self {
-        match (source.origin(), sink.origin()) {
-            (Some(from), Some(to)) if from == to => Relation::Same,
-            (Some(from), Some(to)) if from.store == to.store => Relation::Sibling(from.repository),
-            _ => Relation::Foreign,
-        }
-    }
-}
 
 /// Memory used per streaming blob: pieces of it in buffers of both connections.
 const STREAM: u64 = 2 << 20;
@@ -66,12 +46,12 @@ pub enum Part {
 }
 
 type Move = Shared<BoxFuture<'static, Result<Checked>>>;
-type Answer = Shared<BoxFuture<'static, Result<Option<Checked>>>>;
 
 /// Moves blobs from one place to another: each digest once a run, many at a time, in the background.
 pub struct Copier {
     source: Arc<dyn Source>,
     sink: Arc<dyn Sink>,
+    destination: Arc<Destination>,
     relation: Relation,
     state: Mutex<State>,
     /// Shares of the memory for streams.
@@ -88,7 +68,6 @@ struct State {
     /// What the destination's present image names.
     claims: HashSet<Digest>,
     moves: HashMap<Digest, Move>,
-    answers: HashMap<Digest, Answer>,
     /// Uploads that were opened before they were needed; any of them does for any blob.
     opened: VecDeque<JoinHandle<Result<Option<Slot>>>>,
     /// Ended with the copier.
@@ -101,6 +80,7 @@ impl Copier {
     pub fn new(
         source: Arc<dyn Source>,
         sink: Arc<dyn Sink>,
+        destination: Arc<Destination>,
         streams: usize,
         believes: bool,
         stats: Arc<Stats>,
@@ -108,7 +88,7 @@ impl Copier {
         let relation = Relation::between(&*source, &*sink);
         let shares = Arc::new(Semaphore::new(streams.max(1) * shares(u64::MAX) as usize));
         let gate = Arc::new(Semaphore::new(BEGUN));
-        Copier { source, sink, relation, state: Mutex::default(), shares, gate, stats, believes }
+        Copier { source, sink, destination, relation, state: Mutex::default(), shares, gate, stats, believes }
     }
 
     /// How the two places stand to each other.
@@ -125,30 +105,29 @@ impl Copier {
         self.lock().claims.extend(digests);
     }
 
-    /// The claim that the destination has something of the source, if there is one.
+    /// The claim that the destination has something of the source, if there is one that counts: a place that takes
+    /// manifests with missing parts is asked for everything.
     pub fn claimed(&self, digest: &Digest) -> Option<Claimed> {
-        let is_claimed = self.relation == Relation::Same || self.lock().claims.contains(digest);
-        (self.believes && is_claimed).then(|| Claimed(digest.clone()))
+        let is_one = self.believes && self.relation == Relation::Same && self.sink.refuses_missing_parts();
+        if is_one { Some(Claimed(digest.clone())) } else { self.claimed_there(digest) }
     }
 
     /// The claim on something that the source may lack: only the destination's image counts.
     pub fn claimed_there(&self, digest: &Digest) -> Option<Claimed> {
-        let is_claimed = self.lock().claims.contains(digest);
-        (self.believes && is_claimed).then(|| Claimed(digest.clone()))
+        let counts = self.believes && self.sink.refuses_missing_parts();
+        (counts && self.lock().claims.contains(digest)).then(|| Claimed(digest.clone()))
     }
 
     /// Asks the destination about a claim, once a run.
     pub async fn check(&self, claim: Claimed, descriptor: &Descriptor) -> Result<Option<Checked>> {
-        let asking = {
-            let mut state = self.lock();
-            let (key, sink, descriptor) = (claim.0.clone(), self.sink.clone(), descriptor.clone());
-            let ask = || {
-                let asking = async move { Ok(sink.has(&descriptor).await?.then_some(Checked(claim.0))) };
-                asking.boxed().shared()
-            };
-            state.answers.entry(key).or_insert_with(ask).clone()
-        };
-        asking.await
+        Ok(self.destination.has(descriptor).await?.then_some(Checked(claim.0)))
+    }
+
+    /// Notes that a manifest was read from the source: where that is the destination too, it is there.
+    pub fn was_read(&self, digest: &Digest) {
+        if self.relation == Relation::Same {
+            self.destination.note(digest);
+        }
     }
 
     /// Begins to move a blob, if that was not begun already.
@@ -162,13 +141,12 @@ impl Copier {
         }
     }
 
-    /// What need not be moved: a claim counts where the destination refuses manifests with missing parts.
+    /// What need not be moved.
     pub fn believed(&self, descriptor: &Descriptor) -> Option<Part> {
         if descriptor.is_foreign() {
             return Some(Part::Foreign);
         }
-        let claim = self.claimed(&descriptor.digest).filter(|_| self.sink.refuses_missing_parts())?;
-        Some(Part::Claimed(claim))
+        self.claimed(&descriptor.digest).map(Part::Claimed)
     }
 
     /// Moves a blob, or waits for it to be moved, unless the destination is believed to have it.
@@ -229,8 +207,7 @@ impl Copier {
     /// Sends bytes at hand, once a digest.
     pub async fn bytes(&self, descriptor: &Descriptor, bytes: Bytes) -> Result<Part> {
         // What the destination's image names already is claimed like any other blob.
-        let believed = self.claimed_there(&descriptor.digest).filter(|_| self.sink.refuses_missing_parts());
-        if let Some(claim) = believed {
+        if let Some(claim) = self.claimed_there(&descriptor.digest) {
             return Ok(Part::Claimed(claim));
         }
         // Whoever comes first sends.

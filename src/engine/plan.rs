@@ -211,6 +211,7 @@ impl<'a> Planner<'a> {
             return carrier.unread(descriptor.clone(), reason, depth).await.map(carried);
         }
         let manifest = self.reader.child(descriptor).await?.as_ref().clone();
+        self.copier.was_read(&descriptor.digest);
         if matches!(manifest.content, Content::Index { .. }) {
             let index = self.index(manifest, selection, depth + 1).await?;
             return Ok(Node::Index(Box::new(index)));

@@ -3,9 +3,9 @@
 
 use super::changes::{self, Changes};
 use super::copy::Copier;
+use super::destination::{Depth, Destination};
 use super::overlay::Overlay;
 use super::plan::Planner;
-use super::presence::{Depth, Presence};
 use super::push::Push;
 use super::report::{Action, Delivery, Report};
 use super::standing::Standing;
@@ -51,7 +51,8 @@ struct Start {
     listed: Option<Platform>,
     /// What the destination's name stands for.
     current: Option<Manifest>,
-    reader: Reader,
+    reader: Arc<Reader>,
+    destination: Arc<Destination>,
 }
 
 /// The planned image.
@@ -113,15 +114,16 @@ impl Job {
     }
 
     async fn start(&self) -> Result<Start> {
-        let reader = Reader::new(self.source.clone());
+        let reader = Arc::new(Reader::new(self.source.clone()));
+        let destination = Arc::new(Destination::new(self.sink.clone(), &reader));
         if self.in_place {
             let source = self.source.manifest().await?;
-            return Ok(Start { current: Some(source.clone()), source, listed: None, reader });
+            return Ok(Start { current: Some(source.clone()), source, listed: None, reader, destination });
         }
         let (source, current) = tokio::join!(self.source.manifest(), self.sink.current());
         // What the source lacks matters more than what the destination answers.
         let (source, listed) = self.fitting(source?, &reader).await?;
-        Ok(Start { source, listed, current: current?, reader })
+        Ok(Start { source, listed, current: current?, reader, destination })
     }
 
     /// The image itself, where the destination takes no index.
@@ -144,7 +146,7 @@ impl Job {
             wrap,
             reader: &start.reader,
             copier: &copier,
-            place: self.sink.clone().as_source(),
+            destination: &start.destination,
         };
         match standing.up_to_date(&start.source, current).await? {
             Some(report) if self.is_whole(start, current).await? => Ok(Some(report)),
@@ -159,12 +161,13 @@ impl Job {
         let is_image = !matches!(start.source.content, Content::Index { .. });
         let is_cheap = self.sink.is_local() || (is_image && self.source.is_local());
         let depth = if self.recheck || is_cheap { Depth::Blobs } else { Depth::Children };
-        Presence::new(&self.sink, depth).is_whole(current).await
+        start.destination.is_whole(current, depth).await
     }
 
     fn copier(&self, start: &Start, believes: bool) -> Copier {
         let (source, sink, stats) = (self.source.clone(), self.sink.clone(), self.stats.clone());
-        let copier = Copier::new(source, sink, self.streams, believes && !self.recheck, stats);
+        let (destination, believes) = (start.destination.clone(), believes && !self.recheck);
+        let copier = Copier::new(source, sink, destination, self.streams, believes, stats);
         if let Some(current) = &start.current {
             copier.claim(current.blobs().into_iter().chain(current.children()).map(|d| d.digest.clone()));
         }
@@ -255,8 +258,9 @@ impl Job {
         }
         let Plan { root, overlay, copier, .. } = &plan;
         let creates = start.current.is_none();
-        let changes =
-            changes::changes(root, overlay, copier, &*self.sink, creates).await.context(|| "a dry run")?;
+        let changes = changes::changes(root, overlay, copier, &start.destination, creates)
+            .await
+            .context(|| "a dry run")?;
         Ok((Report::new(root, &Delivery::Pending), changes))
     }
 }

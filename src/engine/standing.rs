@@ -1,19 +1,18 @@
 //! Whether the destination is what wrap makes of the source already, from as few requests as can tell.
 
 use super::copy::Copier;
+use super::destination::Destination;
 use super::plan::Planner;
 use super::report::{Action, Delivery, PlatformReport, Report, SAME};
 use super::task::{Task, Wrap};
-use super::tree::Root;
+use super::tree::{Node, Root};
 use crate::error::{Context, Result};
 use crate::image::media_type::Family;
 use crate::image::{Content, Descriptor, Manifest};
 use crate::read::{Reader, select};
 use crate::rewrite::record::Annotations;
 use crate::rewrite::{DEFAULT_PATH, Image, Read, index, repeat};
-use crate::transport::Source;
 use futures_util::future::{BoxFuture, FutureExt, try_join_all};
-use std::sync::Arc;
 
 /// Compares a source with what the destination holds now.
 pub struct Standing<'a> {
@@ -21,8 +20,7 @@ pub struct Standing<'a> {
     pub wrap: &'a Wrap,
     pub reader: &'a Reader,
     pub copier: &'a Copier,
-    /// The destination as a place to read from.
-    pub place: Option<Arc<dyn Source>>,
+    pub destination: &'a Destination,
 }
 
 impl Standing<'_> {
@@ -96,7 +94,7 @@ impl Standing<'_> {
         let reason = select::carried(after);
         if after.is_index()
             && reason.is_none()
-            && let Some(place) = &self.place
+            && let Some(place) = self.destination.reader()
         {
             let source =
                 self.reader.child(before).await.context(|| format!("the child {}", before.digest))?;
@@ -121,20 +119,23 @@ impl Standing<'_> {
     /// Docker's types have no annotations. There the destination's own image is looked into: it is up to date if
     /// wrapping it changes nothing, and it came from the source.
     async fn docker_types(&self, source: &Manifest, current: &Manifest) -> Result<Option<Report>> {
-        let Some(place) = self.place.clone().filter(|_| current.digest != source.digest) else {
+        let Some(reader) = self.destination.reader().filter(|_| current.digest != source.digest) else {
             return Ok(None);
         };
         if current.family() != Family::Docker || source.family() != Family::Docker {
             return Ok(None);
         }
-        let reader = Reader::new(place);
-        if !self.may_come_from(&reader, source, current).await? {
+        if !self.may_come_from(reader, source, current).await? {
             return Ok(None);
         }
-        let planner = Planner::new(self.task, &reader, self.copier, 1, true);
+        let planner = Planner::new(self.task, reader, self.copier, 1, true);
         let Ok(root) = planner.root(current.clone(), None).await else { return Ok(None) };
         if root.output().digest != current.digest || *root.origin() != source.digest {
             return Ok(None);
+        }
+        if let Root::Index(index) = &root {
+            let read = index.children.iter().filter(|child| !matches!(child.node, Node::Carried(_)));
+            read.for_each(|child| self.destination.note(&child.digest));
         }
         let mut report = Report::new(&root, &Delivery::Held);
         report.source_digest = source.digest.clone();

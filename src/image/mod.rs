@@ -2,7 +2,9 @@
 //!
 //! Manifests and configs are kept as the bytes they came as; views read only what is needed.
 
+pub mod authored;
 pub mod config;
+mod convert;
 pub mod digest;
 pub mod json;
 pub mod manifest;

@@ -2,7 +2,8 @@
 
 use super::{Limits, Reader};
 use crate::error::{Context, Error, Result};
-use crate::image::{Content, Descriptor, Digest, Manifest, Platform};
+use crate::image::{Content, Descriptor, Digest, ImageConfig, Manifest, Platform};
+use crate::rewrite::Target;
 use futures_util::future::{BoxFuture, FutureExt, try_join_all};
 use std::collections::HashSet;
 
@@ -30,15 +31,19 @@ pub struct Selection<'a> {
     wanted: &'a [Platform],
     /// Nested indexes with something wanted in them.
     indexes: HashSet<Digest>,
-    /// The images that are wanted, in their order.
+    /// The images that are wanted, in their order, with their platforms.
     images: Vec<Descriptor>,
+    /// Images whose platform stands only in their config.
+    unlisted: HashSet<Digest>,
 }
 
 impl<'a> Selection<'a> {
-    /// Looks for platforms in an index and those within it; everything is meant where nothing is wanted. Fails
-    /// with [`Kind::Usage`](crate::error::Kind) if a platform is not there.
+    /// Looks for platforms in an index and those within it; everything is meant where nothing is wanted. Where an index
+    /// does not say what an image is for, its config does. Fails with [`Kind::Usage`](crate::error::Kind) if a platform
+    /// is not there.
     pub async fn new(reader: &Reader, root: &Manifest, wanted: &'a [Platform]) -> Result<Self> {
-        let mut selection = Selection { wanted, indexes: HashSet::new(), images: Vec::new() };
+        let (indexes, images, unlisted) = (HashSet::new(), Vec::new(), HashSet::new());
+        let mut selection = Selection { wanted, indexes, images, unlisted };
         if wanted.is_empty() || !matches!(root.content, Content::Index { .. }) {
             return Ok(selection);
         }
@@ -53,6 +58,9 @@ impl<'a> Selection<'a> {
         }
         for leaf in all {
             if wanted.iter().any(|p| is_for(&leaf.image, p)) {
+                if leaf.is_unlisted {
+                    selection.unlisted.insert(leaf.image.digest.clone());
+                }
                 selection.indexes.extend(leaf.above);
                 selection.images.push(leaf.image);
             }
@@ -63,10 +71,13 @@ impl<'a> Selection<'a> {
     /// Whether a child is wanted, or an index with something wanted in it.
     pub fn keeps(&self, child: &Descriptor) -> bool {
         let is_wanted = |p: &Platform| self.wanted.iter().any(|w| p.satisfies(w));
-        match child.is_index() {
-            _ if self.wanted.is_empty() => true,
-            true => self.indexes.contains(&child.digest),
-            false => child.platform.as_ref().is_some_and(is_wanted),
+        if self.wanted.is_empty() {
+            true
+        } else if child.is_index() {
+            self.indexes.contains(&child.digest)
+        } else {
+            let is_unlisted = || !is_listed(child) && self.unlisted.contains(&child.digest);
+            child.platform.as_ref().is_some_and(is_wanted) || is_unlisted()
         }
     }
 
@@ -139,7 +150,25 @@ async fn images_in(reader: &Reader, root: &Manifest) -> Result<Vec<Descriptor>> 
 /// An image somewhere below an index, and the indexes above it but the root.
 struct Leaf {
     above: Vec<Digest>,
+    /// With the platform of its config, if the index names none.
     image: Descriptor,
+    is_unlisted: bool,
+}
+
+/// Whether an index says what a child is for.
+fn is_listed(child: &Descriptor) -> bool {
+    child.platform.as_ref().is_some_and(|p| !p.os.is_empty() && !p.architecture.is_empty())
+}
+
+/// The platform that an image's config names. What cannot be read has none.
+async fn configured(reader: &Reader, child: &Descriptor) -> Option<Platform> {
+    let manifest = reader.child(child).await.ok()?;
+    let Content::Image { config, .. } = &manifest.content else { return None };
+    let config = ImageConfig::parse(reader.config(config).await.ok()?).ok()?;
+    match Target::of(child.platform.as_ref(), &config.platform) {
+        Target::Known(platform) | Target::Contested { index: platform, .. } => Some(platform),
+        Target::Unnamed { .. } => None,
+    }
 }
 
 fn leaves<'a>(
@@ -152,7 +181,12 @@ fn leaves<'a>(
         limits.enter(index, depth)?;
         let below = index.children().iter().filter(|c| !c.is_attestation()).map(|child| async move {
             if !child.is_index() {
-                return Ok(vec![Leaf { above: Vec::new(), image: child.clone() }]);
+                let is_unlisted = !is_listed(child) && !is_unknown(child);
+                let mut image = child.clone();
+                if is_unlisted {
+                    image.platform = configured(reader, child).await.or(image.platform);
+                }
+                return Ok(vec![Leaf { above: Vec::new(), image, is_unlisted }]);
             }
             let nested = reader.child(child).await.context(|| format!("the child {}", child.digest))?;
             let mut below = leaves(reader, &nested, limits, depth + 1).await?;

@@ -4,7 +4,8 @@
 use super::http::Request;
 use super::repository::Repository;
 use crate::error::{Context, Error, Result};
-use crate::image::json::{Document, quote, to_json};
+use crate::image::authored;
+use crate::image::json::Document;
 use crate::image::media_type::OCI_INDEX;
 use crate::image::{Content, Descriptor, Digest, Manifest};
 use crate::transport::Referrer;
@@ -81,7 +82,7 @@ impl Repository {
         }
         let text = index.map_or_else(|| EMPTY_INDEX.as_bytes().to_vec(), |i| i.bytes.to_vec());
         let mut text = Document::new(&text)?;
-        text.push("/manifests", &entry(manifest)?)?;
+        text.push("/manifests", &authored::entry(manifest, None)?)?;
         let index = Manifest::parse(text.into_bytes(), Some(OCI_INDEX))?;
         self.write_manifest(&index, &tag).await.map(drop)
     }
@@ -127,21 +128,6 @@ fn next_page(url: &Url, link: &str, operation: &str) -> Result<Url> {
         true => Ok(next),
         false => Err(bad("another host".into())),
     }
-}
-
-/// A referrer in the index of its subject's referrers.
-fn entry(manifest: &Manifest) -> Result<String> {
-    let kind = match &manifest.content {
-        Content::Artifact { kind, .. } => kind.as_str(),
-        _ => "",
-    };
-    Ok(format!(
-        "{{\"mediaType\":{},\"digest\":{},\"size\":{},\"artifactType\":{}}}",
-        quote(&manifest.media_type),
-        to_json(&manifest.digest)?,
-        manifest.bytes.len(),
-        quote(kind)
-    ))
 }
 
 #[cfg(test)]

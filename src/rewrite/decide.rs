@@ -1,7 +1,7 @@
 //! Decides what wrap does to an image, before anything is built.
 
 use super::build::Plan;
-use super::image::{Image, argv};
+use super::image::Image;
 use super::known_inits;
 use super::outcome::Outcome;
 use super::paths::Directory;

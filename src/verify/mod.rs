@@ -67,9 +67,7 @@ pub async fn verify(image: Arc<dyn Source>, source: Option<Arc<dyn Source>>, dee
     let none = images.iter().all(|i| i.record.is_none());
     let same = expected.as_ref().is_some_and(|e| e.digest == digest);
     if let Some(image) = unwrapped.or(images.first().filter(|_| none && !same)) {
-        let platform = image.platform.as_ref().map(|p| format!(" for {p}")).unwrap_or_default();
-        let why = image.reason.as_deref().unwrap_or_default();
-        return Err(Error::verification(format!("the image{platform} is not wrapped: {why}")));
+        return Err(not_wrapped(image));
     }
     if images.is_empty() {
         return Err(match manifest.content {
@@ -82,6 +80,12 @@ pub async fn verify(image: Arc<dyn Source>, source: Option<Arc<dyn Source>>, dee
     }
     let blobs = if deep { read_all(&reader, manifest).await? } else { 0 };
     Ok(Verified { digest, source_digest: checked.source().clone(), images, blobs })
+}
+
+fn not_wrapped(image: &VerifiedImage) -> Error {
+    let platform = image.platform.as_ref().map(|p| format!(" for {p}")).unwrap_or_default();
+    let why = image.reason.as_deref().unwrap_or_default();
+    Error::verification(format!("the image{platform} is not wrapped: {why}"))
 }
 
 /// All that wrap would look into.
@@ -303,6 +307,11 @@ fn verify_index(manifest: &Manifest, children: &[(usize, Checked)]) -> Result<Hi
             "the index records the source {recorded}, but undoing it gives {}",
             history.source
         )));
+    }
+    let bare =
+        children.iter().flat_map(|(_, child)| child.images()).find(|i| i.record.is_none() && !i.exempt);
+    if let Some(image) = bare {
+        return Err(not_wrapped(image));
     }
     let again = index::wrap(&history, &replaced(Checked::manifest), &[], 0, &recipe)?;
     compare("the index", &manifest.bytes, &again.bytes)?;

@@ -1,0 +1,114 @@
+//! The destination as it answers in this run: each question is asked once.
+
+use super::relation::Relation;
+use crate::error::{Kind, Result};
+use crate::image::{Descriptor, Digest, Manifest};
+use crate::read::{Limits, Reader};
+use crate::transport::Sink;
+use futures_util::future::{BoxFuture, FutureExt, Shared, ready, try_join_all};
+use std::collections::{HashMap, HashSet};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+/// How closely the destination is looked at.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Depth {
+    /// The children of indexes.
+    Children,
+    /// Every blob as well.
+    Blobs,
+}
+
+type Answer = Shared<BoxFuture<'static, Result<bool>>>;
+
+/// Asks the destination.
+pub struct Destination {
+    sink: Arc<dyn Sink>,
+    /// The destination as a place to read from.
+    reader: Option<Arc<Reader>>,
+    answers: Mutex<HashMap<Digest, Answer>>,
+}
+
+impl Destination {
+    /// Nothing is asked yet. What `source` reads is the destination's, too, if both are one place.
+    pub fn new(sink: Arc<dyn Sink>, source: &Arc<Reader>) -> Self {
+        let is_one = Relation::between(&**source.source(), &*sink) == Relation::Same;
+        let reader = match sink.clone().as_source() {
+            Some(_) if is_one => Some(source.clone()),
+            place => place.map(|place| Arc::new(Reader::new(place))),
+        };
+        Destination { sink, reader, answers: Mutex::default() }
+    }
+
+    fn answers(&self) -> MutexGuard<'_, HashMap<Digest, Answer>> {
+        self.answers.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Reads from the destination, where that can be done.
+    pub fn reader(&self) -> Option<&Reader> {
+        self.reader.as_deref()
+    }
+
+    /// Whether the destination has a manifest or a blob.
+    pub async fn has(&self, descriptor: &Descriptor) -> Result<bool> {
+        let answer = {
+            let (sink, descriptor) = (self.sink.clone(), descriptor.clone());
+            let key = descriptor.digest.clone();
+            let ask = || async move { sink.has(&descriptor).await }.boxed().shared();
+            self.answers().entry(key).or_insert_with(ask).clone()
+        };
+        answer.await
+    }
+
+    /// Notes that something is there: it was read from the destination.
+    pub fn note(&self, digest: &Digest) {
+        self.answers().insert(digest.clone(), ready(Ok(true)).boxed().shared());
+    }
+
+    /// Whether all is there that a manifest of the destination points to.
+    pub async fn is_whole(&self, manifest: &Manifest, depth: Depth) -> Result<bool> {
+        let look = Look { destination: self, depth, seen: Mutex::default(), limits: Limits::default() };
+        look.below(manifest, 0).await
+    }
+}
+
+/// One way through the destination's image.
+struct Look<'a> {
+    destination: &'a Destination,
+    depth: Depth,
+    /// Manifests that were looked into.
+    seen: Mutex<HashSet<Digest>>,
+    limits: Limits,
+}
+
+impl Look<'_> {
+    fn below<'s>(&'s self, manifest: &'s Manifest, depth: usize) -> BoxFuture<'s, Result<bool>> {
+        async move {
+            if !manifest.children().is_empty() {
+                self.limits.enter(manifest, depth)?;
+            }
+            let children = manifest.children().iter().map(|child| self.child(child, depth).boxed());
+            let blobs = manifest.blobs().into_iter().filter(|blob| !blob.is_foreign());
+            let blobs = blobs.filter(|_| self.depth == Depth::Blobs);
+            let answers =
+                try_join_all(children.chain(blobs.map(|b| self.destination.has(b).boxed()))).await?;
+            Ok(answers.into_iter().all(|is_there| is_there))
+        }
+        .boxed()
+    }
+
+    async fn child(&self, child: &Descriptor, depth: usize) -> Result<bool> {
+        let is_read = child.is_index() || (child.is_manifest() && self.depth == Depth::Blobs);
+        let Some(reader) = self.destination.reader().filter(|_| is_read) else {
+            return self.destination.has(child).await;
+        };
+        if !self.seen.lock().unwrap_or_else(PoisonError::into_inner).insert(child.digest.clone()) {
+            // Whoever looked first tells.
+            return Ok(true);
+        }
+        match reader.child(child).await {
+            Ok(manifest) => self.below(&manifest, depth + 1).await,
+            Err(error) if matches!(error.kind(), Kind::NotFound | Kind::Verification) => Ok(false),
+            Err(error) => Err(error),
+        }
+    }
+}

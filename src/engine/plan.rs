@@ -154,7 +154,9 @@ impl<'a> Planner<'a> {
         let dropped_below = children.iter().map(|c| c.node.dropped()).sum();
         let output = match self.task {
             Task::Wrap(wrap) => {
-                index::wrap(&history, &replaced, &dropped, dropped_below, &wrap.index_recipe())?
+                let own = history.original.family();
+                let (recipe, family) = (wrap.index_recipe(own), wrap.policy.format.family(own));
+                index::wrap(&history, &replaced, &dropped, dropped_below, &recipe, family)?
             }
             Task::Unwrap => history.original.clone(),
         };

@@ -13,7 +13,7 @@ use crate::read::{Reader, Tree};
 use crate::reapers::Reapers;
 use crate::rewrite::index::{self, History, Replaced};
 use crate::rewrite::record::{self, Annotations, Record};
-use crate::rewrite::{self, Decision, IfInit, Image, Outcome, Policy, Target};
+use crate::rewrite::{self, Decision, Format, IfInit, Image, Outcome, Policy, Target};
 use crate::transport::Source;
 use crate::transport::checked::verified;
 use futures_util::StreamExt;
@@ -259,8 +259,13 @@ fn rewrapped(
     let mut reapers = Reapers::none();
     // For whatever variant of its machine the image is: which one wrap took for it is in the image.
     reapers.give(None, layer.program.clone())?;
-    let policy = |if_init| Policy { path: record.path.clone(), args: record.args.clone(), if_init };
-    let policies = [policy(IfInit::Skip), policy(IfInit::Wrap)];
+    let policies = [IfInit::Skip, IfInit::Wrap].into_iter().flat_map(|if_init| {
+        [Format::Keep, Format::Oci, Format::Docker].map(|format| {
+            let (path, args) = (record.path.clone(), record.args.clone());
+            Policy { path, args, if_init, format }
+        })
+    });
+    let policies: Vec<Policy> = policies.collect();
     let policy =
         policies.iter().find(|p| record::recipe(&record.reaper, p) == record.recipe).ok_or_else(|| {
             Error::verification(format!(
@@ -313,7 +318,7 @@ fn verify_index(manifest: &Manifest, children: &[(usize, Checked)]) -> Result<Hi
     if let Some(image) = bare {
         return Err(not_wrapped(image));
     }
-    let again = index::wrap(&history, &replaced(Checked::manifest), &[], 0, &recipe)?;
+    let again = index::wrap(&history, &replaced(Checked::manifest), &[], 0, &recipe, manifest.family())?;
     compare("the index", &manifest.bytes, &again.bytes)?;
     Ok(history)
 }

@@ -24,8 +24,10 @@ pub enum Kind {
     Check,
     /// Some images of a mirror failed.
     Partial,
-    /// Ctrl-C, or SIGTERM.
+    /// Ctrl-C ended the run.
     Interrupted,
+    /// SIGTERM ended the run.
+    Terminated,
 }
 
 impl Kind {
@@ -42,6 +44,7 @@ impl Kind {
             Kind::Check => 8,
             Kind::Partial => 9,
             Kind::Interrupted => 130,
+            Kind::Terminated => 143,
         }
     }
 }
@@ -56,6 +59,25 @@ pub enum Retry {
         /// The pause that the other side asked for.
         after: Option<Duration>,
     },
+}
+
+impl Kind {
+    /// The word for the class in JSON. Stable: programs may rely on it.
+    pub fn code(self) -> &'static str {
+        match self {
+            Kind::Other => "other",
+            Kind::Usage => "usage",
+            Kind::NotFound => "not-found",
+            Kind::Denied => "denied",
+            Kind::Unsupported => "unsupported",
+            Kind::Verification => "verification",
+            Kind::Network => "network",
+            Kind::Check => "check",
+            Kind::Partial => "partial",
+            Kind::Interrupted => "interrupted",
+            Kind::Terminated => "terminated",
+        }
+    }
 }
 
 /// An error reads as a chain, outermost first: `what was being done: what went wrong`.

@@ -1,8 +1,8 @@
 //! What must hold whatever a parser is given, as bodies that cargo-fuzz runs (`scripts/fuzz`) and that the tests
 //! run over mutations of `testdata/fuzz`. What cargo-fuzz found lies there too.
 
-use crate::credentials::file;
-use crate::error::Result;
+use crate::credentials::{Credentials, file};
+use crate::error::{Error, Result};
 use crate::image::json::Document;
 use crate::image::location::FileOrStdio;
 use crate::image::{
@@ -20,12 +20,13 @@ use crate::rewrite::{self, Image, Outcome, Policy, Read, repeat};
 use crate::transport::Source;
 use crate::transport::docker_archive::DockerArchive;
 use crate::transport::oci_archive::OciArchive;
+use serde_json::Value;
 use std::fmt::{Debug, Display};
 use std::io::Write;
 use std::path::Path;
 use std::str::FromStr;
 use std::sync::Arc;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 /// A body, by the name of its target.
 pub type Body = (&'static str, fn(&[u8]));
@@ -77,6 +78,7 @@ pub fn manifests(data: &[u8]) {
             input: manifest.clone(),
             source: manifest.digest.clone(),
             dropped: 0,
+            recorded: None,
             is_stale: false,
             original: manifest,
         };
@@ -221,37 +223,115 @@ pub fn layers(data: &[u8]) {
     }
 }
 
-/// The headers of a 401, a line each, and the answer of a token server.
+/// The headers of a 401, a line each, and the answer of a token server. A challenge that is written again is read the
+/// same; a token is the server's word, and good for a day at most.
 pub fn challenges(data: &[u8]) {
-    if let Ok(text) = std::str::from_utf8(data) {
-        let _ = auth::challenge(text.lines());
+    if let Ok(text) = std::str::from_utf8(data)
+        && let Some(found) = auth::challenge(text.lines())
+    {
+        assert_eq!(auth::challenge([written(&found).as_str()]), Some(found));
     }
     let now = Instant::now();
     if let Some(token) = auth::Token::read(data, now) {
         assert!(token.is_fresh(now));
+        assert!(!token.is_fresh(now + Duration::from_secs(86_400)));
+        let answer: Value = serde_json::from_slice(data).expect("only JSON holds a token");
+        let mut words = ["token", "access_token"].iter().filter_map(|key| answer.get(key)?.as_str());
+        let header = token.header();
+        let word = header.strip_prefix("Bearer ").expect("a header");
+        assert!(!word.is_empty() && words.any(|w| w == word), "{header:?}");
     }
 }
 
-/// docker's and podman's files.
+fn written(challenge: &auth::Challenge) -> String {
+    let auth::Challenge::Bearer { realm, service, scope, is_insufficient } = challenge else {
+        return "Basic".into();
+    };
+    let quoted = |text: &str| text.replace('\\', "\\\\").replace('"', "\\\"");
+    let parameter = |key: &str, value: &str| format!(", {key}=\"{}\"", quoted(value));
+    let mut header = format!("Bearer realm=\"{}\"", quoted(realm));
+    header.extend(service.iter().map(|service| parameter("service", service)));
+    header.extend(scope.iter().map(|scope| parameter("scope", scope)));
+    header.extend(is_insufficient.then(|| parameter("error", "insufficient_scope")));
+    header
+}
+
+/// docker's and podman's files. Helpers come before `auths`, and no error tells a secret.
 pub fn credential_files(data: &[u8]) {
     let Ok(text) = std::str::from_utf8(data) else { return };
     let path = Path::new("config.json");
+    let never_tells = |error: &Error| {
+        let error = error.to_string();
+        for secret in secrets(text) {
+            assert!(!error.contains(&secret), "{error} tells {secret:?}");
+        }
+    };
     for format in [file::Format::Config, file::Format::Legacy] {
-        let Ok(logins) = file::Logins::parse(text, path, format) else { continue };
+        let logins = match file::Logins::parse(text, path, format) {
+            Ok(logins) => logins,
+            Err(error) => {
+                never_tells(&error);
+                continue;
+            }
+        };
         for host in ["docker.io", "registry.example:5000"] {
-            let _ = logins.find(host, "team/app");
-            let _ = logins.auths(host, "team/app");
+            let (entry, auths) = (logins.find(host, "team/app"), logins.auths(host, "team/app"));
+            auths.as_ref().err().map(never_tells);
+            match (entry, auths) {
+                (Err(error), _) => never_tells(&error),
+                (Ok(file::Entry::Helper { name, .. }), _) => assert!(!name.is_empty()),
+                (Ok(file::Entry::Found(found)), auths) => assert_eq!(found, auths.expect("the same")),
+                (Ok(file::Entry::Nothing), auths) => {
+                    assert_eq!(auths.expect("the same"), Credentials::Anonymous);
+                }
+            }
         }
     }
 }
 
-/// A reaper that a user brings along.
-pub fn programs(data: &[u8]) {
-    if let Ok(program) = Program::parse(data) {
-        let _ = program.check_static();
+/// The secrets in a credential file, but for those that are part of its keys too.
+fn secrets(text: &str) -> Vec<String> {
+    fn collect(value: &Value, keys: &mut Vec<String>, secrets: &mut Vec<String>) {
+        let Value::Object(map) = value else { return };
+        for (key, value) in map {
+            keys.push(format!("{key:?}"));
+            match value {
+                Value::String(text) if matches!(key.as_str(), "auth" | "password" | "identitytoken") => {
+                    secrets.push(text.clone());
+                }
+                value => collect(value, keys, secrets),
+            }
+        }
     }
-    for platform in ["linux/amd64", "linux/arm/v7", "linux/s390x"] {
-        let _ = Program::check_reaper(data, &platform.parse().expect("a platform"));
+    let (mut keys, mut secrets) = (Vec::new(), Vec::new());
+    if let Ok(value) = serde_json::from_str(text) {
+        collect(&value, &mut keys, &mut secrets);
+    }
+    // Shorter ones are words of the message by chance.
+    secrets.retain(|secret| secret.len() > 7 && !keys.iter().any(|key| key.contains(secret.as_str())));
+    secrets
+}
+
+/// A reaper that a user brings along, or that an image says it has: it is taken where it is static and for the machine,
+/// and then it is found.
+pub fn programs(data: &[u8]) {
+    let program = Program::parse(data).ok();
+    if let Some(program) = &program {
+        assert_eq!(Program::machine(&data[..20]), Some(program.architecture));
+    }
+    let serves =
+        |architecture: &str| program.as_ref().is_some_and(|p| p.is_static && p.architecture == architecture);
+    for platform in ["linux/amd64", "linux/arm/v7", "linux/s390x", "windows/amd64"] {
+        let platform: Platform = platform.parse().expect("a platform");
+        let fits = platform.os == "linux" && serves(&platform.architecture);
+        assert_eq!(Program::check_reaper(data, &platform).is_ok(), fits, "{platform}");
+    }
+    let mut reapers = Reapers::none();
+    let given = reapers.give(None, data.to_vec().into()).is_ok();
+    assert_eq!(given, program.as_ref().is_some_and(|p| p.is_static));
+    if let Some(program) = program.filter(|_| given) {
+        let platform = Platform::new("linux", program.architecture, None);
+        assert_eq!(reapers.select(&platform).expect("the given one").program, data);
     }
 }
 

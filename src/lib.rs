@@ -35,5 +35,6 @@ pub mod reapers;
 pub mod registry;
 pub mod rewrite;
 pub mod stats;
+mod temporary;
 pub mod transport;
 pub mod verify;

@@ -1,6 +1,9 @@
 //! Counters of a run.
 
+use crate::error::{Kind, Result};
+use crate::image::Digest;
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Mutex, PoisonError};
 
 /// What was done, counted where it is done.
 #[derive(Debug, Default)]
@@ -19,6 +22,48 @@ pub struct Stats {
     pub blobs_copied: AtomicU64,
     /// Requests that were repeated.
     pub retries: AtomicU64,
+    /// The destination's tag.
+    pub tag: Tag,
+}
+
+/// Whether the destination's tag was moved, for a run that is interrupted.
+#[derive(Debug, Default)]
+pub struct Tag(Mutex<TagState>);
+
+/// How far the tag has come.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub enum TagState {
+    /// It is where it was.
+    #[default]
+    Untouched,
+    /// It is being moved to this digest, and may point there already.
+    Moving(Digest),
+    /// It points to this digest.
+    Moved(Digest),
+}
+
+impl Tag {
+    /// Follows `put`, which moves the tag to a digest and returns the one that it has there.
+    pub async fn moving(&self, to: &Digest, put: impl Future<Output = Result<Digest>>) -> Result<Digest> {
+        self.set(TagState::Moving(to.clone()));
+        let outcome = put.await;
+        match &outcome {
+            Ok(digest) => self.set(TagState::Moved(digest.clone())),
+            // Where the connection broke, the other side may have done it all the same.
+            Err(error) if error.kind() == Kind::Network && !error.is_missing_part() => {}
+            Err(_) => self.set(TagState::Untouched),
+        }
+        outcome
+    }
+
+    /// How far it has come.
+    pub fn state(&self) -> TagState {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    fn set(&self, state: TagState) {
+        *self.0.lock().unwrap_or_else(PoisonError::into_inner) = state;
+    }
 }
 
 impl Stats {

@@ -5,8 +5,9 @@ mod support;
 
 use serde_json::json;
 use support::image::{Family, Image};
+use support::index::{child, image_for};
 use support::refusal::{Place, has_one_error, refused, refused_to, wrap};
-use support::registry::{Act, Auth, Bearer, Reply};
+use support::registry::{Act, Auth, Bearer, Registry, Reply};
 use support::run::{reapify, tool};
 use support::{project, zombies};
 
@@ -251,4 +252,55 @@ fn places_with_several_images_when_none_is_named() {
     }
     refused(&place, &both, &[], 2, &format!("choose one: {both}:a, {both}:b"));
     wrap(&format!("{both}:a"), &place.at("oci", "result:v1")).run().succeeds();
+}
+
+#[test]
+fn platforms_are_chosen_alike_in_all_commands() {
+    let dir = support::scratch();
+    let registry = Registry::start();
+    let children = ["amd64", "arm64", "s390x"].map(|architecture| {
+        let image = image_for("linux", architecture, "", Family::Oci);
+        image.in_registry(&registry, "app", architecture);
+        child(&image, "linux", architecture)
+    });
+    let index = json!({"schemaVersion": 2, "mediaType": Family::Oci.index(), "manifests": children});
+    registry.put_manifest("app", "v1", Family::Oci.index(), index.to_string().as_bytes());
+    let from = registry.name("app", "v1");
+    for options in [
+        &["--platform", "linux/amd64,linux/arm64"][..],
+        &["--platform", "linux/amd64", "--platform", "linux/arm64"],
+    ] {
+        let found = reapify(["inspect", "--output", "json", &from]).args(options).run().succeeds().json();
+        assert_eq!(found["platforms"].as_array().map(Vec::len), Some(2), "{found}");
+        let to = format!("oci:{}:x", dir.path().join("copy").display());
+        let report = reapify(["wrap", "--output", "json", &from, &to]).args(options).run().succeeds().json();
+        assert_eq!(report["platforms"].as_array().map(Vec::len), Some(2), "{report}");
+    }
+}
+
+#[test]
+fn every_command_honours_the_form_of_its_output_or_refuses_it() {
+    let list = reapify(["reaper", "--list", "--output", "json"]).run().succeeds().json();
+    let text = reapify(["reaper", "--list"]).run().succeeds().text();
+    let list = list.as_array().expect("a list");
+    assert_eq!(list.len(), text.lines().count());
+    for (one, line) in list.iter().zip(text.lines()) {
+        let words: Vec<&str> = line.split_whitespace().collect();
+        assert_eq!(
+            words,
+            [
+                one["platform"].as_str().unwrap(),
+                &one["size"].to_string(),
+                "bytes",
+                one["digest"].as_str().unwrap()
+            ]
+        );
+    }
+    let dir = support::scratch();
+    let file = dir.path().join("reaper");
+    let written =
+        reapify(["reaper", "linux/amd64", "--output", "json", "-o"]).arg(&file).run().succeeds().json();
+    assert_eq!(written["digest"], support::image::digest(&std::fs::read(&file).expect("the reaper")));
+    reapify(["man", "--output", "json"]).run().exits(2).says("--output");
+    reapify(["completions", "bash", "--output", "json"]).run().exits(2).says("--output");
 }

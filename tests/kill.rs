@@ -4,17 +4,18 @@
 mod support;
 
 use std::collections::BTreeSet;
+use std::io::Write as _;
 use std::path::Path;
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::mpsc::channel;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use serde_json::{Value, json};
 use support::image::{self, CONFIG, Family, Image, file};
 use support::refusal::files_below;
-use support::registry::{Act, Registry, Reply};
-use support::run::{Run, reapify, tool};
+use support::registry::{Act, Auth, Bearer, Kind, Registry, Reply};
+use support::run::{Outcome, Run, Running, reapify, tool};
 use support::{in_parallel, scratch};
 
 /// A registry with a source, and with an older image at the destination.
@@ -269,4 +270,209 @@ fn a_layout_names_whole_images_at_every_moment_of_a_write() {
         watch.join().expect("every look found a whole image")
     });
     assert!(seen.len() >= 2, "it looked while images came: {seen:?}");
+}
+
+/// Ends a run that hangs, and looks how it ended.
+#[track_caller]
+fn end(mut running: Running, signal: &str) -> Outcome {
+    let begun = Instant::now();
+    running.signal(signal);
+    let outcome = running.wait();
+    let took = begun.elapsed();
+    assert!(took < Duration::from_secs(2), "{outcome}\nit took {took:?} to end");
+    outcome.exits(if signal == "INT" { 130 } else { 143 })
+}
+
+/// Waits for a request that is not answered.
+#[track_caller]
+fn waits_for(registry: &Registry, line: &str) {
+    support::eventually(Duration::from_secs(20), line, || {
+        let lines = registry.log().lines();
+        if lines.iter().any(|l| l.starts_with(line)) { Ok(()) } else { Err(format!("{lines:#?}")) }
+    });
+}
+
+/// Long enough for a run to come to where it hangs, for which there is no sign.
+fn let_it_hang() {
+    std::thread::sleep(Duration::from_millis(500));
+}
+
+const SIGNALS: [&str; 2] = ["INT", "TERM"];
+
+#[test]
+fn a_signal_ends_a_run_that_waits_for_a_server() {
+    for signal in SIGNALS {
+        let arena = Arena::new(Shape::Image);
+        let user = Bearer::new("ann", "s3cret");
+        arena.registry.set(|settings| settings.auth = Auth::Bearer(user));
+        arena.registry.hook(|asked| if asked.kind == Kind::Token { Act::Stall } else { Act::Serve });
+        let running = arena.wrap().start();
+        waits_for(&arena.registry, "GET /token");
+        end(running, signal).says("nothing was tagged");
+        let arena = Arena::new(Shape::Image);
+        arena.registry.hook(|_| Act::Stall);
+        for command in ["inspect", "verify"] {
+            arena.registry.clear_log();
+            let running = reapify([command, &arena.from]).start();
+            waits_for(&arena.registry, "GET /v2/app/manifests");
+            end(running, signal);
+        }
+        // Between two attempts, too.
+        arena.registry.clear_log();
+        arena.registry.hook(|_| Act::Answer(Reply::status(503).header("retry-after", "50")));
+        let running = arena.wrap().start();
+        waits_for(&arena.registry, "GET /v2/app/manifests");
+        end(running, signal).says("nothing was tagged");
+    }
+}
+
+#[test]
+fn a_signal_ends_a_run_that_waits_for_a_helper_and_the_helper() {
+    let dir = scratch();
+    let (program, pid) = (dir.path().join("docker-credential-slow"), dir.path().join("pid"));
+    let script = format!("#!/bin/sh\necho $$ >'{}'\nexec sleep 1000\n", pid.display());
+    tool("install", ["-m", "755", "/dev/stdin", &program.display().to_string()])
+        .stdin(script)
+        .run()
+        .succeeds();
+    let path = format!("{}:{}", dir.path().display(), std::env::var("PATH").unwrap_or_default());
+    for signal in SIGNALS {
+        let run = reapify(["inspect", "127.0.0.1:1/app:v1"]).env("PATH", &path);
+        let running = run.home_file(".docker/config.json", r#"{"credsStore":"slow"}"#).start();
+        let helper = support::eventually(Duration::from_secs(20), "the helper starts", || {
+            let text = std::fs::read_to_string(&pid).map_err(|e| e.to_string())?;
+            text.trim().parse::<u32>().map_err(|e| e.to_string())
+        });
+        end(running, signal);
+        support::eventually(Duration::from_secs(5), "the helper ends", || {
+            let state = std::fs::read_to_string(format!("/proc/{helper}/stat")).unwrap_or_default();
+            if state.is_empty() || state.contains(") Z ") { Ok(()) } else { Err(state) }
+        });
+        std::fs::remove_file(&pid).expect("the helper wrote it");
+    }
+}
+
+#[test]
+fn a_signal_ends_a_run_that_waits_for_a_lock() {
+    for signal in SIGNALS {
+        let dir = scratch();
+        let to = Image::small().in_layout(dir.path(), "v1");
+        let before = image::layout_manifest(dir.path(), "v1");
+        let lock = std::fs::File::open(dir.path().join("oci-layout")).expect("a layout");
+        lock.lock().expect("nobody else has it");
+        let arena = Arena::new(Shape::Image);
+        let running = reapify(["wrap", &arena.from, &to]).start();
+        let_it_hang();
+        let outcome = end(running, signal);
+        assert!(outcome.stderr.contains("tag"), "{outcome}");
+        assert_eq!(image::layout_manifest(dir.path(), "v1"), before);
+        for path in files_below(dir.path()) {
+            assert!(!path.to_string_lossy().contains(".tmp"), "{path:?} is left behind");
+        }
+    }
+}
+
+#[test]
+fn a_signal_ends_a_run_that_waits_for_a_file() {
+    for signal in SIGNALS {
+        let dir = scratch();
+        let fifo = dir.path().join("archive.tar");
+        tool("mkfifo", [&fifo]).run().succeeds();
+        let from = format!("oci-archive:{}", fifo.display());
+        let running = reapify(["inspect", &from]).start();
+        let_it_hang();
+        end(running, signal);
+        // A writer that says nothing.
+        let to = format!("oci-archive:{}", dir.path().join("result.tar").display());
+        let running = reapify(["wrap", &from, &to]).start();
+        let writer = std::fs::OpenOptions::new().write(true).open(&fifo).expect("the run reads it");
+        let_it_hang();
+        end(running, signal).says("nothing was tagged");
+        drop(writer);
+        assert_eq!(files_below(dir.path()), std::slice::from_ref(&fifo), "temporary files are removed");
+        let (stdin, writer) = std::io::pipe().expect("a pipe");
+        let password = ["inspect", "127.0.0.1:1/app:v1", "--src-creds", "ann", "--src-password-stdin"];
+        let running = reapify(password).pipe(0, stdin).start();
+        let_it_hang();
+        end(running, signal);
+        drop(writer);
+    }
+}
+
+#[test]
+fn a_signal_ends_a_run_whose_output_nobody_reads() {
+    let mut state = 1u32;
+    let noise = || {
+        state ^= state << 13;
+        state ^= state >> 17;
+        state ^= state << 5;
+        state.to_le_bytes()[0]
+    };
+    // More than a pipe holds, however well it is compressed.
+    let noise: Vec<u8> = std::iter::repeat_with(noise).take(1 << 20).collect();
+    let dir = scratch();
+    let from = Image::new().layer(&[file("big", &noise)]).in_layout(dir.path(), "v1");
+    for signal in SIGNALS {
+        let (_reader, stdout) = std::io::pipe().expect("a pipe");
+        let running = reapify(["wrap", &from, "oci-archive:-"]).pipe(1, stdout).start();
+        let_it_hang();
+        end(running, signal);
+        // Not even what is said at the end can be said.
+        let (_reader, stdout) = std::io::pipe().expect("a pipe");
+        let (_errors, mut stderr) = std::io::pipe().expect("a pipe");
+        stderr.write_all(&[b' '; 64 << 10]).expect("room for as much as a pipe holds");
+        let running = reapify(["wrap", &from, "oci-archive:-"]).pipe(1, stdout).pipe(2, stderr).start();
+        let_it_hang();
+        end(running, signal);
+    }
+}
+
+#[test]
+fn a_signal_cancels_uploads_for_a_bounded_time_and_a_second_one_ends_at_once() {
+    for signal in SIGNALS {
+        let arena = Arena::new(Shape::Image);
+        arena.registry.hook(|asked| match (&asked.kind, asked.method.as_str()) {
+            (Kind::Upload { .. }, "PUT" | "DELETE") => Act::Stall,
+            _ => Act::Serve,
+        });
+        let running = arena.wrap().start();
+        waits_for(&arena.registry, "PUT /v2/copy/blobs");
+        end(running, signal).says("nothing was tagged");
+        assert_eq!(arena.found(), arena.old);
+        arena.registry.clear_log();
+        let mut running = arena.wrap().start();
+        waits_for(&arena.registry, "PUT /v2/copy/blobs");
+        running.signal("INT");
+        waits_for(&arena.registry, "DELETE /v2/copy/blobs");
+        let begun = Instant::now();
+        end(running, signal);
+        assert!(begun.elapsed() < Duration::from_millis(600), "{:?}", begun.elapsed());
+    }
+}
+
+#[test]
+fn whoever_is_interrupted_hears_whether_the_tag_moved() {
+    for signal in SIGNALS {
+        let arena = Arena::new(Shape::Image);
+        arena.registry.hook(|asked| match (&asked.kind, asked.method.as_str()) {
+            (Kind::Manifest { .. }, "PUT") => Act::Delay(Duration::from_secs(600)),
+            _ => Act::Serve,
+        });
+        let running = arena.wrap().start();
+        waits_for(&arena.registry, "PUT /v2/copy/manifests/v1");
+        let_it_hang();
+        end(running, signal).says(&format!("may already point to {}", arena.found())).never_says("nothing");
+        assert_ne!(arena.found(), arena.old);
+        // After the tag there are side questions.
+        let arena = Arena::new(Shape::Image);
+        arena.registry.hook(|asked| match &asked.kind {
+            Kind::Referrers { .. } => Act::Stall,
+            _ => Act::Serve,
+        });
+        let running = arena.wrap().arg("-v").start();
+        waits_for(&arena.registry, "GET /v2/app/referrers");
+        let outcome = end(running, signal);
+        outcome.says(&format!("the tag already points to {}", arena.found())).never_says("nothing");
+        assert_ne!(arena.found(), arena.old);
+    }
 }

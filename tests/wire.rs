@@ -423,7 +423,7 @@ fn an_interrupt_cancels_what_is_open() {
         (Kind::Upload { .. }, "PUT") => Act::Stall,
         _ => Act::Serve,
     });
-    for signal in ["INT", "TERM"] {
+    for (signal, code) in [("INT", 130), ("TERM", 143)] {
         registry.clear_log();
         let mut running = wrap(&from, &registry.name("copy", "v1")).start();
         // Both bodies are on their way: the answers that opened their uploads have been read.
@@ -434,7 +434,7 @@ fn an_interrupt_cancels_what_is_open() {
             }
         });
         running.signal(signal);
-        running.wait().exits(130).says("nothing was tagged");
+        running.wait().exits(code).says("nothing was tagged");
         assert_eq!(registry.open_uploads(), 0);
         assert!(registry.manifest("copy", "v1").is_none());
     }

@@ -1,6 +1,7 @@
 //! `reapify inspect`
 
-use super::options::{Format, Global, SourceOptions};
+use super::interrupt::interruptible;
+use super::options::{Format, Global, PlatformOptions, SourceOptions};
 use super::output::{Console, printable, result};
 use super::places::{self, Places};
 use crate::error::{Error, Kind, Result};
@@ -18,31 +19,40 @@ use std::sync::Arc;
 pub struct Args {
     /// The image to look at
     image: String,
-    /// Only these platforms of an index; may be repeated
-    #[arg(long, value_name = "OS/ARCH[/VARIANT]")]
-    platform: Vec<String>,
-    /// Exit with 8 if any image has a PID 1 that does not reap
+    #[command(flatten)]
+    only: PlatformOptions,
+    /// Exit with 8 if any image that wrap could wrap has a PID 1 that does not reap
     #[arg(long)]
     check: bool,
     #[command(flatten)]
     from: SourceOptions,
 }
 
+impl Args {
+    /// The image that the command is about.
+    pub fn image(&self) -> &str {
+        &self.image
+    }
+}
+
 pub async fn run(global: &Global, args: Args, _console: &Console) -> Result<()> {
     let location: Location = args.image.parse()?;
-    let wanted = args.platform.iter().map(|p| p.parse()).collect::<Result<Vec<Platform>>>()?;
+    let wanted = args.only.platforms()?;
     let mut places = Places::new(&args.from.network, Arc::new(Stats::default()));
     let source = places.source(&location, &args.from).await?;
     let looking = look(source, &wanted);
     let (manifest, findings, referrers) =
-        super::interruptible(looking, async || {}).await.map_err(|e| places::located(e, &location, &[]))?;
+        interruptible(looking, async || {}).await.map_err(|e| places::located(e, &location, &[]))?;
     let text = match global.output {
         Format::Json => json_of(&location, &manifest, &findings, &referrers).to_string(),
         Format::Text => text_of(&location, &manifest, &findings, &referrers),
     };
     result(&text, false)?;
-    let bad: Vec<String> =
-        findings.iter().filter(|f| !f.pid1.reaps()).map(|f| f.platform.to_string()).collect();
+    let bad: Vec<String> = findings
+        .iter()
+        .filter(|f| f.is_wrappable && !f.pid1.reaps())
+        .map(|f| f.platform.to_string())
+        .collect();
     if args.check && !bad.is_empty() {
         return Err(Error::new(
             Kind::Check,
@@ -108,8 +118,8 @@ fn text_of(
             );
             row("wrapped", format!("from {}", record.source));
         }
-        if !image.user.is_empty() {
-            row("user", image.user.clone());
+        if let Some(user) = &image.user {
+            row("user", user.clone());
         }
         if let Some(signal) = &image.stop_signal {
             row("stops on", signal.clone());
@@ -142,7 +152,7 @@ fn json_of(location: &Location, manifest: &Manifest, findings: &[Findings], refe
                 "source_digest": record.source,
                 "recipe": record.recipe,
             })),
-            "user": image.user,
+            "user": image.user.as_deref().unwrap_or_default(),
             "stop_signal": image.stop_signal,
             "layers": image.layers,
         })).collect::<Vec<_>>(),

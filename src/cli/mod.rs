@@ -1,6 +1,7 @@
 //! The command line: options become typed plans here, and only here is anything printed.
 
 mod inspect;
+mod interrupt;
 mod log;
 mod options;
 mod output;
@@ -11,9 +12,9 @@ mod unwrap;
 mod verify;
 mod wrap;
 
-use crate::error::{Error, Kind, Result};
+use crate::error::{Error, Result};
 use clap::{CommandFactory, Parser, Subcommand};
-use options::Global;
+use options::{Format, Global};
 use output::Console;
 use std::process::ExitCode;
 
@@ -29,7 +30,8 @@ Exit codes:
   6    verification failed: a digest or a size does not match
   7    the registry or the network failed, after retries
   8    `inspect --check` found an image without a reaper
-  130  interrupted
+  130  interrupted by Ctrl-C (SIGINT)
+  143  ended by SIGTERM
 
 Images are named as in skopeo, podman and buildah:
   [docker://]HOST/REPOSITORY[:TAG][@DIGEST]   oci:DIR[:TAG][@DIGEST]
@@ -66,15 +68,32 @@ enum Command {
     Man,
 }
 
+impl Command {
+    /// The image that the command is about, as it was given.
+    fn image(&self) -> Option<&str> {
+        match self {
+            Command::Wrap(args) => Some(args.image()),
+            Command::Unwrap(args) => Some(args.image()),
+            Command::Inspect(args) => Some(args.image()),
+            Command::Verify(args) => Some(args.image()),
+            Command::Reaper(_) | Command::Completions(_) | Command::Man => None,
+        }
+    }
+}
+
 /// Parses the command line, runs it, and turns the outcome into an exit code.
 pub fn main() -> ExitCode {
+    // Before anything that could wait.
+    interrupt::install();
     let cli = Cli::parse();
     log::start(cli.global.verbose, cli.global.quiet);
-    let console = Console::new(cli.global.verbose, cli.global.quiet);
+    interrupt::speaks(cli.global.output);
+    let console = Console::new(cli.global.verbose, cli.global.quiet, cli.global.output);
+    let image = cli.command.image().map(String::from);
     match run(cli, &console) {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
-            console.error(&error);
+            console.error(&error, image.as_deref());
             ExitCode::from(error.kind().exit_code())
         }
     }
@@ -86,39 +105,57 @@ fn run(cli: Cli, console: &Console) -> Result<()> {
         Command::Unwrap(args) => wait(unwrap::run(&cli.global, args, console)),
         Command::Inspect(args) => wait(inspect::run(&cli.global, args, console)),
         Command::Verify(args) => wait(verify::run(&cli.global, args, console)),
-        Command::Reaper(args) => reaper::run(args),
+        Command::Reaper(args) => reaper::run(&cli.global, args),
+        Command::Completions(_) | Command::Man if cli.global.output == Format::Json => {
+            Err(Error::usage("--output json: this command prints a text that has no other form"))
+        }
         Command::Completions(args) => shell::completions(args, Cli::command()),
         Command::Man => shell::man(Cli::command()),
     }
 }
 
-/// One thread: the work is waiting, and hashing is faster than any network.
+/// Threads for the work. Most of it is waiting, but two streams are hashed and encrypted faster on two cores than on one.
+const THREADS: usize = 4;
+
 fn wait<T>(work: impl Future<Output = Result<T>>) -> Result<T> {
-    tokio::runtime::Builder::new_current_thread()
+    let cores = std::thread::available_parallelism().map_or(1, usize::from);
+    let runtime = tokio::runtime::Builder::new_multi_thread()
+        .worker_threads(cores.min(THREADS))
         .enable_all()
         .build()
-        .map_err(|e| Error::other(format!("cannot start: {e}")))?
-        .block_on(work)
+        .map_err(|e| Error::other(format!("cannot start: {e}")))?;
+    let outcome = runtime.block_on(interrupt::until_signal(work));
+    // Whoever still looks up a name, or waits for a file, does not hold up the end.
+    runtime.shutdown_background();
+    outcome
 }
 
-/// Runs work until it ends or the user ends it; then `cleanup` is run, and the error is
-/// [`Kind::Interrupted`].
-async fn interruptible<T>(work: impl Future<Output = Result<T>>, cleanup: impl AsyncFnOnce()) -> Result<T> {
-    use tokio::signal::unix::{SignalKind, signal};
-    let mut term = signal(SignalKind::terminate())?;
-    let outcome = {
-        tokio::pin!(work);
-        tokio::select! {
-            outcome = &mut work => Some(outcome),
-            _ = tokio::signal::ctrl_c() => None,
-            _ = term.recv() => None,
-        }
-    };
-    match outcome {
-        Some(outcome) => outcome,
-        None => {
-            cleanup().await;
-            Err(Error::new(Kind::Interrupted, "interrupted").hint("nothing was tagged; run it again"))
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn help_has_each_heading_once_and_in_one_order() {
+        let mut cli = Cli::command();
+        cli.build();
+        for name in ["wrap", "unwrap", "inspect", "verify", "reaper", "completions", "man"] {
+            let command = cli.find_subcommand_mut(name).expect("a command");
+            let help = command.render_long_help().to_string();
+            let known = ["Arguments:", "Options:", "Registry options:", "Global options:"];
+            let headings: Vec<&str> =
+                help.lines().filter(|line| line.ends_with(':') && !line.starts_with(' ')).collect();
+            let expected: Vec<&str> =
+                known.into_iter().filter(|heading| headings.contains(heading)).collect();
+            assert_eq!(headings, expected, "{name}");
+            let (before, global) = help.split_once("Global options:").expect("the options of all commands");
+            for option in ["--verbose", "--quiet", "--output"] {
+                assert!(global.contains(option) && !before.contains(option), "{name}: {option}");
+            }
+            if let Some((before, _)) = before.split_once("Registry options:") {
+                for option in ["-creds", "-password-stdin", "--ca-file", "--jobs"] {
+                    assert!(!before.contains(option), "{name}: {option} is for registries");
+                }
+            }
         }
     }
 }

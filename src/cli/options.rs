@@ -2,10 +2,17 @@
 
 use crate::credentials::{Credentials, Login, Store};
 use crate::error::{Context, Error, Result};
+use crate::image::Platform;
 use crate::registry::{Authority, HostOptions, Upload};
+use clap::builder::Resettable::Reset;
 use clap::{Args, ValueEnum};
 use std::io::Read;
 use std::path::PathBuf;
+
+/// The heading of options for registries in the help.
+const REGISTRY: &str = "Registry options";
+/// The heading of the options that every command has.
+const GLOBAL: &str = "Global options";
 
 /// The form of results.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum, Default)]
@@ -21,19 +28,34 @@ pub enum Format {
 #[derive(Args)]
 pub struct Global {
     /// Say more: -v what was done, -vv every request, without secrets
-    #[arg(short, long, action = clap::ArgAction::Count, global = true)]
+    #[arg(short, long, action = clap::ArgAction::Count, global = true, help_heading = GLOBAL)]
     pub verbose: u8,
     /// Say nothing but errors
-    #[arg(short, long, global = true, conflicts_with = "verbose")]
+    #[arg(short, long, global = true, conflicts_with = "verbose", help_heading = GLOBAL)]
     pub quiet: bool,
     /// The form of the result on standard output
-    #[arg(long, value_enum, default_value_t, value_name = "FORMAT", global = true)]
+    #[arg(long, value_enum, default_value_t, value_name = "FORMAT", global = true, help_heading = GLOBAL)]
     pub output: Format,
+}
+
+/// Which images of an index are meant.
+#[derive(Args)]
+pub struct PlatformOptions {
+    /// Only these platforms of an index, separated by commas; may be repeated
+    #[arg(long = "platform", value_name = "OS/ARCH[/VARIANT]", value_delimiter = ',')]
+    texts: Vec<String>,
+}
+
+impl PlatformOptions {
+    /// The platforms; none if all are meant.
+    pub fn platforms(&self) -> Result<Vec<Platform>> {
+        self.texts.iter().map(|text| text.parse()).collect()
+    }
 }
 
 /// Options of commands that read an image.
 #[derive(Args)]
-#[command(next_help_heading = "Registry options")]
+#[command(next_help_heading = REGISTRY)]
 pub struct SourceOptions {
     /// Credentials for the source
     #[arg(long, value_name = "USER[:PASSWORD]", env = "REAPIFY_SRC_CREDS", hide_env_values = true)]
@@ -47,7 +69,7 @@ pub struct SourceOptions {
 
 /// Options of `verify` for the image of `--source`.
 #[derive(Args)]
-#[command(next_help_heading = "Registry options")]
+#[command(next_help_heading = REGISTRY)]
 pub struct ExpectedOptions {
     /// Credentials for the image of --source, if its host is not that of IMAGE
     #[arg(long, value_name = "USER[:PASSWORD]", env = "REAPIFY_SOURCE_CREDS", hide_env_values = true)]
@@ -59,7 +81,7 @@ pub struct ExpectedOptions {
 
 /// Options of commands that write an image.
 #[derive(Args)]
-#[command(next_help_heading = "Registry options")]
+#[command(next_help_heading = REGISTRY)]
 pub struct DestinationOptions {
     /// Credentials for the destination
     #[arg(long, value_name = "USER[:PASSWORD]", env = "REAPIFY_DEST_CREDS", hide_env_values = true)]
@@ -68,16 +90,16 @@ pub struct DestinationOptions {
     #[arg(long, requires = "dest_creds", conflicts_with = "src_password_stdin")]
     dest_password_stdin: bool,
     /// Replace an archive that exists
-    #[arg(long, help_heading = "Options")]
+    #[arg(long, help_heading = Reset)]
     pub force: bool,
     /// Write the digest of the result to a file
-    #[arg(long, value_name = "FILE", help_heading = "Options")]
+    #[arg(long, value_name = "FILE", help_heading = Reset)]
     pub digest_file: Option<PathBuf>,
 }
 
 /// How registries are reached.
 #[derive(Args, Clone)]
-#[command(next_help_heading = "Registry options")]
+#[command(next_help_heading = REGISTRY)]
 pub struct NetworkOptions {
     /// The only file to read credentials from [default: podman's auth.json, then docker's config.json]
     #[arg(long, value_name = "FILE")]

@@ -9,18 +9,48 @@ use crate::image::json::to_json;
 use crate::stats::Stats;
 use serde::Serialize;
 use std::io::Write;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 /// Standard error, as loud as the user wants it.
 pub struct Console {
     level: i8,
+    format: Format,
+}
+
+/// An error in JSON.
+#[derive(Serialize)]
+struct Failure<'a> {
+    error: String,
+    code: &'static str,
+    hint: Option<&'a str>,
+    image: Option<&'a str>,
+}
+
+/// The file that gets the digest. It is opened before the work begins, so that the work is not done in vain.
+pub struct DigestFile(Option<(PathBuf, std::fs::File)>);
+
+impl DigestFile {
+    /// Opens the file. What it holds stays until there is a digest.
+    pub fn open(path: Option<&Path>) -> Result<Self> {
+        let Some(path) = path else { return Ok(DigestFile(None)) };
+        let file = std::fs::OpenOptions::new().write(true).create(true).truncate(false).open(path);
+        let file = file.context(|| format!("--digest-file {}", path.display()))?;
+        Ok(DigestFile(Some((path.to_owned(), file))))
+    }
+
+    fn write(self, digest: &str) -> Result<()> {
+        let Some((path, mut file)) = self.0 else { return Ok(()) };
+        // A pipe or a device has no length.
+        let _ = file.set_len(0);
+        file.write_all(digest.as_bytes()).context(|| path.display().to_string())
+    }
 }
 
 impl Console {
     /// `-v` counts up, `-q` is silence.
-    pub fn new(verbose: u8, quiet: bool) -> Self {
-        Console { level: if quiet { -1 } else { i8::try_from(verbose).unwrap_or(i8::MAX) } }
+    pub fn new(verbose: u8, quiet: bool, format: Format) -> Self {
+        Console { format, level: if quiet { -1 } else { i8::try_from(verbose).unwrap_or(i8::MAX) } }
     }
 
     /// Something the user should know.
@@ -33,8 +63,13 @@ impl Console {
         self.at(1, text);
     }
 
-    /// An error, and what to do about it.
-    pub fn error(&self, error: &Error) {
+    /// An error, and what to do about it. `image` is what the command was about.
+    pub fn error(&self, error: &Error, image: Option<&str>) {
+        if self.format == Format::Json {
+            let code = error.kind().code();
+            let failure = Failure { error: error.to_string(), code, hint: error.hint_text(), image };
+            return say(&to_json(&failure).unwrap_or_else(|_| error.to_string()));
+        }
         say(&format!("error: {error}"));
         if let Some(hint) = error.hint_text() {
             say(&format!("hint: {hint}"));
@@ -97,7 +132,7 @@ pub struct Outcome<'a> {
 
 impl Outcome<'_> {
     /// Tells it all.
-    pub fn tell(&self, format: Format, digest_file: Option<&Path>, console: &Console) -> Result<()> {
+    pub fn tell(&self, format: Format, digest_file: DigestFile, console: &Console) -> Result<()> {
         let report = self.report;
         for note in &report.notes {
             console.note(&format!("note: {note}"));
@@ -137,9 +172,7 @@ impl Outcome<'_> {
             count(&stats.blobs_existing),
             count(&stats.blobs_copied),
         ));
-        if let Some(path) = digest_file.filter(|_| self.changes.is_none()) {
-            std::fs::write(path, report.digest.to_string()).context(|| path.display().to_string())?;
-        }
+        digest_file.write(&report.digest.to_string())?;
         let text = match format {
             Format::Json => self.json()?,
             Format::Text => self.text(),

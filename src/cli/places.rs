@@ -1,5 +1,6 @@
 //! From locations to transports: one client for a registry, whichever sides are on it.
 
+use super::interrupt;
 use super::options::{DestinationOptions, NetworkOptions, SourceOptions};
 use crate::credentials::{Credentials, Login};
 use crate::error::{Error, Result};
@@ -24,6 +25,7 @@ pub struct Places<'a> {
 impl<'a> Places<'a> {
     /// Nothing is opened yet.
     pub fn new(network: &'a NetworkOptions, stats: Arc<Stats>) -> Self {
+        interrupt::watches(stats.clone());
         let seconds = Duration::from_secs;
         let options = Options {
             retry: Policy {

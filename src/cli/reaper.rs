@@ -1,9 +1,11 @@
 //! `reapify reaper`
 
+use super::options::{Format, Global};
 use super::output::result;
 use crate::error::{Context, Error, Result};
 use crate::image::Platform;
-use crate::reapers::Reapers;
+use crate::reapers::{Reaper, Reapers};
+use serde_json::{Value, json};
 use std::io::Write;
 use std::os::unix::fs::PermissionsExt;
 use std::path::PathBuf;
@@ -21,24 +23,42 @@ pub struct Args {
     list: bool,
 }
 
-pub fn run(args: Args) -> Result<()> {
+pub fn run(global: &Global, args: Args) -> Result<()> {
     let reapers = Reapers::default();
     let (Some(platform), Some(file)) = (&args.platform, &args.file) else {
-        let lines: Vec<String> = reapers
-            .embedded()
-            .iter()
-            .map(|r| format!("{:<16} {:>6} bytes  {}", r.platform.to_string(), r.program.len(), r.digest))
-            .collect();
-        return result(&lines.join("\n"), false);
+        let text = match global.output {
+            Format::Text => reapers.embedded().iter().map(line_of).collect::<Vec<_>>().join("\n"),
+            Format::Json => Value::from_iter(reapers.embedded().iter().map(json_of)).to_string(),
+        };
+        return result(&text, false);
     };
     let platform: Platform = platform.parse()?;
     let reaper = reapers.select(&platform).map_err(|e| {
         let known: Vec<String> = reapers.embedded().iter().map(|r| r.platform.to_string()).collect();
-        Error::usage(e.to_string()).hint(format!("there are: {}", known.join(", ")))
+        Error::usage(e.to_string()).hint(format!("available: {}", known.join(", ")))
     })?;
-    if file.as_os_str() == "-" {
-        return std::io::stdout().write_all(&reaper.program).context(|| "standard output");
+    let is_pipe = file.as_os_str() == "-";
+    if is_pipe {
+        std::io::stdout().write_all(&reaper.program).context(|| "standard output")?;
+    } else {
+        let place = || file.display().to_string();
+        std::fs::write(file, &reaper.program).context(place)?;
+        std::fs::set_permissions(file, PermissionsExt::from_mode(0o755)).context(place)?;
     }
-    std::fs::write(file, &reaper.program).context(|| file.display().to_string())?;
-    std::fs::set_permissions(file, PermissionsExt::from_mode(0o755)).context(|| file.display().to_string())
+    match global.output {
+        Format::Text => Ok(()),
+        Format::Json => result(&json_of(reaper).to_string(), is_pipe),
+    }
+}
+
+fn line_of(reaper: &Reaper) -> String {
+    format!("{:<16} {:>6} bytes  {}", reaper.platform.to_string(), reaper.program.len(), reaper.digest)
+}
+
+fn json_of(reaper: &Reaper) -> Value {
+    json!({
+        "platform": reaper.platform.to_string(),
+        "size": reaper.program.len(),
+        "digest": reaper.digest,
+    })
 }

@@ -25,6 +25,13 @@ pub struct Args {
     to: DestinationOptions,
 }
 
+impl Args {
+    /// The image that the command is about.
+    pub fn image(&self) -> &str {
+        &self.source
+    }
+}
+
 pub async fn run(global: &Global, args: Args, console: &Console) -> Result<()> {
     let places = (args.source.parse::<Location>()?, Location::destination(&args.destination)?);
     let mode = Mode { dry_run: args.dry_run, recheck: args.recheck, ..Mode::default() };

@@ -1,11 +1,14 @@
 //! `reapify verify`
 
+use super::interrupt::interruptible;
 use super::options::{ExpectedOptions, Format, Global, SourceOptions};
 use super::output::{Console, result};
 use super::places::{self, Places};
+use super::wrap::given_reapers;
 use crate::credentials::Login;
 use crate::error::Result;
-use crate::image::Location;
+use crate::image::{Digest, Location};
+use crate::reapers::Reapers;
 use crate::stats::Stats;
 use crate::verify::{Verified, verify};
 use serde_json::{Value, json};
@@ -18,6 +21,9 @@ pub struct Args {
     /// Verify also that the image is, digest for digest, what wrapping this one gives
     #[arg(long, value_name = "IMAGE")]
     source: Option<String>,
+    /// Expect this program as the reaper, or one that is built in; may be repeated
+    #[arg(long, value_name = "[PLATFORM=]FILE")]
+    reaper: Vec<String>,
     /// Read every blob to its end
     #[arg(long)]
     deep: bool,
@@ -28,6 +34,11 @@ pub struct Args {
 }
 
 impl Args {
+    /// The image that the command is about.
+    pub fn image(&self) -> &str {
+        &self.image
+    }
+
     /// The logins for the image and for its source. What was given for the image serves the source too where both are
     /// on one host, and goes to no other.
     fn logins(&self, image: &Location, source: Option<&Location>) -> Result<(Option<Login>, Option<Login>)> {
@@ -61,15 +72,23 @@ pub async fn run(global: &Global, args: Args, console: &Console) -> Result<()> {
         Some(expected) => Some(places.source_as(expected, other).await?),
         None => None,
     };
-    let verifying = verify(image, source, args.deep);
+    let reapers = given_reapers(&args.reaper)?;
+    let verifying = verify(image, source, &reapers, args.deep);
     let verified =
-        super::interruptible(verifying, async || {}).await.map_err(|e| places::located(e, &location, &[]))?;
+        interruptible(verifying, async || {}).await.map_err(|e| places::located(e, &location, &[]))?;
     let text = match global.output {
-        Format::Json => json_of(&location, &verified).to_string(),
+        Format::Json => json_of(&location, &verified, &reapers).to_string(),
         Format::Text => {
             for image in verified.images.iter().filter(|i| i.record.is_none()) {
                 let reason = image.reason.as_deref().unwrap_or_default();
                 console.note(&format!("not wrapped: {}: {reason}", image.digest));
+            }
+            for image in &verified.images {
+                if let Some(record) = &image.record {
+                    let is_ours = reapers.embedded().iter().any(|known| known.digest == record.reaper);
+                    let whose = if is_ours { "built in" } else { "given" };
+                    console.detail(&format!("{}: the reaper is {} ({whose})", image.digest, record.reaper));
+                }
             }
             format!("{}@{}", location.without_target(), verified.digest)
         }
@@ -77,7 +96,8 @@ pub async fn run(global: &Global, args: Args, console: &Console) -> Result<()> {
     result(&text, false)
 }
 
-fn json_of(location: &Location, verified: &Verified) -> Value {
+fn json_of(location: &Location, verified: &Verified, reapers: &Reapers) -> Value {
+    let version = |digest: &Digest| reapers.all().find(|known| known.digest == *digest)?.version();
     json!({
         "image": location.to_string(),
         "digest": verified.digest,
@@ -89,6 +109,8 @@ fn json_of(location: &Location, verified: &Verified) -> Value {
             "wrapped": image.record.is_some(),
             "reason": image.reason,
             "reaper": image.record.as_ref().map(|r| r.reaper.to_string()),
+            "reaper_version": image.record.as_ref().and_then(|r| version(&r.reaper)),
+            "reaper_is_built_in": image.record.as_ref().map(|r| reapers.embedded().iter().any(|known| known.digest == r.reaper)),
             "source_digest": image.record.as_ref().map(|r| r.source.to_string()),
         })).collect::<Vec<_>>(),
     })

@@ -1,8 +1,8 @@
 //! `reapify wrap`
 
-use super::interruptible;
-use super::options::{DestinationOptions, Global, SourceOptions};
-use super::output::{Console, Outcome};
+use super::interrupt::interruptible;
+use super::options::{DestinationOptions, Global, PlatformOptions, SourceOptions};
+use super::output::{Console, DigestFile, Outcome};
 use super::places::{self, Places};
 use crate::engine::report::Report;
 use crate::engine::{self, Attestations, Job, Task};
@@ -13,6 +13,7 @@ use crate::reapers::Reapers;
 use crate::rewrite::{Format, IfInit, Policy};
 use crate::stats::Stats;
 use clap::ValueEnum;
+use std::io::IsTerminal;
 use std::sync::Arc;
 use std::time::Instant;
 
@@ -38,20 +39,19 @@ pub struct Args {
     #[arg(long, value_name = "OPTION", allow_hyphen_values = true)]
     reaper_arg: Vec<String>,
     /// How long what the main process leaves behind may take to stop before it is killed
-    #[arg(long, value_name = "SECONDS")]
+    #[arg(long, value_name = "SECONDS", value_parser = seconds, conflicts_with = "reaper")]
     grace: Option<String>,
     /// Send signals to the main process's whole group
-    #[arg(long)]
+    #[arg(long, conflicts_with = "reaper")]
     group: bool,
     /// Turn a signal into another before it is forwarded, as in TERM:INT; may be repeated
-    #[arg(long, value_name = "FROM:TO")]
+    #[arg(long, value_name = "FROM:TO", conflicts_with = "reaper")]
     rewrite: Vec<String>,
     /// What to do with an image that starts with an init of its own
     #[arg(long, value_enum, default_value_t, value_name = "WHAT")]
     if_init: InitChoice,
-    /// Keep only these platforms of an index; may be repeated
-    #[arg(long, value_name = "OS/ARCH[/VARIANT]")]
-    platform: Vec<String>,
+    #[command(flatten)]
+    only: PlatformOptions,
     /// What to do with attestations of images that are rewritten
     #[arg(long, value_enum, default_value_t, value_name = "WHAT")]
     attestations: AttestationChoice,
@@ -106,6 +106,11 @@ enum AttestationChoice {
 }
 
 impl Args {
+    /// The image that the command is about.
+    pub fn image(&self) -> &str {
+        &self.source
+    }
+
     /// The reaper's options: the friendly ones first, then those given as they are.
     fn reaper_args(&self) -> Vec<String> {
         let mut args = Vec::new();
@@ -124,23 +129,11 @@ impl Args {
 
     fn task(&self) -> Result<engine::Wrap> {
         let path = ImagePath::of_program(&self.path)?;
-        let mut reapers = Reapers::default();
-        for given in &self.reaper {
-            let (platform, file) = match given.split_once('=') {
-                Some((platform, file)) if !platform.contains('.') => {
-                    (Some(platform.parse::<Platform>()?), file)
-                }
-                _ => (None, given.as_str()),
-            };
-            let program = std::fs::read(file).map_err(|e| Error::other(format!("--reaper {file}: {e}")))?;
-            reapers.give(platform.as_ref(), program.into()).context(|| format!("--reaper {file}"))?;
-        }
+        let reapers = given_reapers(&self.reaper)?;
         let args = self.reaper_args();
         if self.reaper.is_empty() {
             check_args(&args)?;
         }
-        let platforms =
-            self.platform.iter().flat_map(|p| p.split(',')).map(str::parse).collect::<Result<_>>()?;
         Ok(engine::Wrap {
             reapers,
             policy: Policy {
@@ -160,10 +153,32 @@ impl Args {
                 AttestationChoice::Drop => Attestations::Drop,
                 AttestationChoice::Keep => Attestations::Keep,
             },
-            platforms,
+            platforms: self.only.platforms()?,
             replace: self.replace,
             strict: self.strict,
         })
+    }
+}
+
+/// The built-in reapers, and those given with `--reaper [PLATFORM=]FILE`.
+pub fn given_reapers(given: &[String]) -> Result<Reapers> {
+    let mut reapers = Reapers::default();
+    for given in given {
+        let (platform, file) = match given.split_once('=') {
+            Some((platform, file)) if !platform.contains('.') => (Some(platform.parse::<Platform>()?), file),
+            _ => (None, given.as_str()),
+        };
+        let program = std::fs::read(file).map_err(|e| Error::other(format!("--reaper {file}: {e}")))?;
+        reapers.give(platform.as_ref(), program.into()).context(|| format!("--reaper {file}"))?;
+    }
+    Ok(reapers)
+}
+
+/// What `--grace` takes: seconds, as the reaper reads them.
+fn seconds(text: &str) -> std::result::Result<String, String> {
+    match reaper::parse([b"-t".as_slice(), text.as_bytes()].into_iter()) {
+        Ok(_) => Ok(text.into()),
+        Err(_) => Err("give seconds, with up to three decimals, as in 3 or 0.25".into()),
     }
 }
 
@@ -171,7 +186,9 @@ impl Args {
 fn check_args(args: &[String]) -> Result<()> {
     let words: Vec<&[u8]> = args.iter().map(|a| a.as_bytes()).collect();
     let parsed = reaper::parse(words.iter().copied()).map_err(|e| {
-        Error::usage(format!("the reaper does not take these options: {e}")).hint("see `reapify wrap --help`")
+        Error::usage(format!("the reaper does not take these options: {e}")).hint(
+            "it takes -g, -t SECONDS, -r FROM:TO, -e CODE, -p SIGNAL, -s, -w and -v; see also --group, --grace and --rewrite",
+        )
     })?;
     if parsed.consumed != words.len()
         || parsed.request != reaper::Request::Run
@@ -209,6 +226,11 @@ pub async fn transform(
     console: &Console,
 ) -> Result<()> {
     let begun = Instant::now();
+    if destination.is_pipe() && !mode.dry_run && std::io::stdout().is_terminal() {
+        return Err(Error::usage("standard output is a terminal, and the image would be written to it")
+            .hint("redirect standard output to a file or a pipe"));
+    }
+    let digest_file = DigestFile::open(to.digest_file.as_deref().filter(|_| !mode.dry_run))?;
     if source.is_pipe() && to.takes_stdin() {
         return Err(places::stdin_twice());
     }
@@ -245,7 +267,7 @@ pub async fn transform(
         elapsed: begun.elapsed(),
         changes: changes.as_ref(),
     };
-    outcome.tell(global.output, to.digest_file.as_deref(), console)
+    outcome.tell(global.output, digest_file, console)
 }
 
 /// What will not read the result where it is.

@@ -1,6 +1,6 @@
 //! docker's `config.json` and podman's `auth.json`.
 
-use super::Credentials;
+use super::identity::Credentials;
 use crate::error::{Error, Result};
 use base64::Engine as _;
 use serde_json::{Map, Value};

@@ -2,7 +2,7 @@
 //!
 //! What a helper prints on standard output may hold a secret whatever its exit code, and is never quoted.
 
-use super::Credentials;
+use super::identity::Credentials;
 use crate::error::{Error, Result};
 use serde_json::{Map, Value};
 use std::convert::Infallible;

@@ -1,6 +1,6 @@
 //! Credentials together with where they come from, so that a refusal can say whose they were.
 
-use super::Credentials;
+use super::identity::Credentials;
 use std::fmt;
 use std::path::PathBuf;
 

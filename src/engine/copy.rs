@@ -8,7 +8,7 @@ use super::destination::Destination;
 use super::relation::Relation;
 use crate::error::{Error, Result};
 use crate::image::{Descriptor, Digest};
-use crate::stats::Stats;
+use crate::stats::{Stats, Tag};
 use crate::transport::{Offer, Payload, Sink, Slot, Source};
 use bytes::Bytes;
 use futures_util::future::{BoxFuture, FutureExt, Shared};
@@ -89,6 +89,11 @@ impl Copier {
         let shares = Arc::new(Semaphore::new(streams.max(1) * shares(u64::MAX) as usize));
         let gate = Arc::new(Semaphore::new(BEGUN));
         Copier { source, sink, destination, relation, state: Mutex::default(), shares, gate, stats, believes }
+    }
+
+    /// The destination's tag, to be followed when it moves.
+    pub fn tag(&self) -> &Tag {
+        &self.stats.tag
     }
 
     /// How the two places stand to each other.

@@ -153,6 +153,10 @@ impl<'a> Planner<'a> {
             (0..manifest.children().len()).filter(|i| !children.iter().any(|c| c.position == *i)).collect();
         let dropped_below = children.iter().map(|c| c.node.dropped()).sum();
         let output = match self.task {
+            // Skipped means byte for byte as it was, record and all.
+            Task::Wrap(_) if dropped.is_empty() && children.iter().all(|child| child.node.is_skipped()) => {
+                manifest.clone()
+            }
             Task::Wrap(wrap) => {
                 let own = history.original.family();
                 let (recipe, family) = (wrap.index_recipe(own), wrap.policy.format.family(own));
@@ -163,6 +167,7 @@ impl<'a> Planner<'a> {
         // Once for all that is in it: at the root.
         if matches!(self.task, Task::Unwrap) && depth == 0 {
             notes.extend(gone(history.dropped));
+            notes.extend(changed(&history, &children));
         }
         let dropped = dropped.len() + dropped_below;
         Ok(IndexNode { history, output, children, notes, dropped, is_part })
@@ -234,6 +239,34 @@ fn history(index: &Manifest, children: &[Child], is_part: bool) -> Result<Histor
     let original = |c: &Child| Some(Replaced { position: c.position, manifest: c.node.original()?.clone() });
     let originals: Vec<Replaced> = children.iter().filter_map(original).collect();
     index::unwrap(index, &originals, is_part)
+}
+
+/// What an unwrap has to say of an index that was changed since it was wrapped: that its digest is not that of the
+/// source, and which children are not the originals.
+fn changed(history: &History, children: &[Child]) -> Option<String> {
+    let recorded = history.recorded.as_ref().filter(|_| !history.is_stale)?;
+    let kept = index::kept(&history.input);
+    let is_foreign = |child: &&Child| match &child.node {
+        Node::Image(image) => image.outcome.original().is_none() && !kept.contains(&child.position),
+        Node::Index(_) => false,
+        Node::Carried(_) => !kept.contains(&child.position),
+    };
+    let name = |child: &Child| match &child.descriptor.platform {
+        Some(platform) => format!("{} for {platform}", child.descriptor.digest),
+        None => child.descriptor.digest.to_string(),
+    };
+    let foreign: Vec<String> = children.iter().filter(is_foreign).map(name).collect();
+    let is_other = history.dropped == 0 && *recorded != history.original.digest;
+    if !is_other && foreign.is_empty() {
+        return None;
+    }
+    let which = match foreign.is_empty() {
+        true => "what else it says was changed".to_string(),
+        false => format!("not the originals: {}", foreign.join(", ")),
+    };
+    Some(format!(
+        "the index was changed since it was wrapped, and is not the source {recorded} again; {which}"
+    ))
 }
 
 fn gone(children: usize) -> Option<String> {

@@ -4,9 +4,8 @@
 use super::report::{Action, Report};
 use super::task::{Attestations, Wrap};
 use crate::error::Result;
-use crate::image::json::{quote, to_json};
-use crate::image::media_type::OCI_MANIFEST;
-use crate::image::{Descriptor, Digest, Manifest, Platform};
+use crate::image::json::to_json;
+use crate::image::{Descriptor, Digest, Manifest, Platform, authored};
 use crate::rewrite::IfInit;
 use crate::transport::{Offer, Payload, Sink};
 use bytes::Bytes;
@@ -14,19 +13,20 @@ use serde_json::{Value, json};
 
 /// The media type of statements (in-toto attestation framework).
 const IN_TOTO: &str = "application/vnd.in-toto+json";
-/// The media type of `{}` where a manifest needs a config and has none (OCI image specification).
-const EMPTY: &str = "application/vnd.oci.empty.v1+json";
+/// The annotation by which a statement is found without reading it.
+const PREDICATE_TYPE: (&str, &str) = ("in-toto.io/predicate-type", "https://slsa.dev/provenance/v1");
 
 /// Puts the statement beside the image that the report is about.
 pub async fn push(sink: &dyn Sink, wrap: &Wrap, report: &Report, subject: &Manifest) -> Result<Digest> {
     let statement = Bytes::from(to_json(&statement(wrap, report))?);
-    let manifest = referrer(&statement, subject)?;
+    let descriptor = Descriptor::of(IN_TOTO, &statement);
+    let manifest = authored::referrer(&descriptor, PREDICATE_TYPE, &subject.descriptor())?;
     let blobs = manifest.blobs().into_iter().zip([Bytes::from_static(b"{}"), statement]);
     for (descriptor, bytes) in blobs {
         put(sink, descriptor, bytes).await?;
     }
     sink.put_referrer(&manifest, &subject.digest).await?;
-    Ok(manifest.digest)
+    Ok(manifest.digest.clone())
 }
 
 async fn put(sink: &dyn Sink, descriptor: &Descriptor, bytes: Bytes) -> Result<()> {
@@ -34,24 +34,6 @@ async fn put(sink: &dyn Sink, descriptor: &Descriptor, bytes: Bytes) -> Result<(
         Offer::Wanted(slot) => sink.put(slot, descriptor, Payload::Bytes(bytes)).await,
         Offer::Mounted | Offer::Existing => Ok(()),
     }
-}
-
-/// The manifest that ties a statement to its subject (OCI image specification, "Guidelines for Artifact Usage").
-fn referrer(statement: &[u8], subject: &Manifest) -> Result<Manifest> {
-    let descriptor = |kind: &str, digest: &Digest, size: usize| {
-        format!("\"mediaType\":{},\"digest\":{},\"size\":{size}", quote(kind), quote(&digest.to_string()))
-    };
-    Manifest::parse(
-        format!(
-            "{{\"schemaVersion\":2,\"mediaType\":{},\"artifactType\":{},\"config\":{{{}}},\"layers\":[{{{},\"annotations\":{{\"in-toto.io/predicate-type\":\"https://slsa.dev/provenance/v1\"}}}}],\"subject\":{{{}}}}}",
-            quote(OCI_MANIFEST),
-            quote(IN_TOTO),
-            descriptor(EMPTY, &Digest::sha256("{}"), 2),
-            descriptor(IN_TOTO, &Digest::sha256(statement), statement.len()),
-            descriptor(&subject.media_type, &subject.digest, subject.bytes.len()),
-        ),
-        None,
-    )
 }
 
 fn statement(wrap: &Wrap, report: &Report) -> Value {
@@ -82,7 +64,7 @@ fn statement(wrap: &Wrap, report: &Report) -> Value {
     json!({
         "_type": "https://in-toto.io/Statement/v1",
         "subject": [{ "digest": digest(&report.digest) }],
-        "predicateType": "https://slsa.dev/provenance/v1",
+        "predicateType": PREDICATE_TYPE.1,
         "predicate": {
             "buildDefinition": {
                 "buildType": "urn:reapify:wrap:1",

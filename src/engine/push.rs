@@ -37,7 +37,8 @@ impl<'a> Push<'a> {
 
     /// Moves the tag, when everything else is there. Returns the digest that the destination gives to the image.
     pub async fn tag(&self) -> Result<Digest> {
-        self.put(self.overlay.root(), None).await
+        let root = self.overlay.root();
+        self.copier.tag().moving(&root.digest, self.put(root, None)).await
     }
 
     /// Writes a child, unless the destination says that it has it.

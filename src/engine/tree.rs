@@ -148,6 +148,17 @@ impl Node {
         }
     }
 
+    /// Whether it stays as it is, and was never meant to be otherwise.
+    pub fn is_skipped(&self) -> bool {
+        match self {
+            Node::Image(image) => matches!(image.outcome, Outcome::Skipped { .. }),
+            Node::Index(index) => {
+                index.dropped == 0 && index.children.iter().all(|child| child.node.is_skipped())
+            }
+            Node::Carried(_) => true,
+        }
+    }
+
     /// The manifest as it was before any wrap, where that is another than the one read.
     pub fn original(&self) -> Option<&Manifest> {
         match self {

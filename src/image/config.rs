@@ -7,11 +7,19 @@ use bytes::Bytes;
 use serde::Deserialize;
 use serde_json::value::RawValue;
 use std::collections::BTreeMap;
+use std::ops::Deref;
+use std::sync::Arc;
 
 /// A view of an image config (OCI image specification, "Image Configuration"; Docker's is the same where
 /// it matters). The bytes are what is edited.
+///
+/// Its fields can be read and not changed, so that they are always what the bytes say.
 #[derive(Debug, Clone)]
-pub struct ImageConfig {
+pub struct ImageConfig(Arc<Fields>);
+
+/// What is known of an [`ImageConfig`].
+#[derive(Debug)]
+pub struct Fields {
     /// The text, untouched.
     pub bytes: Bytes,
     /// `os`, `architecture` and `variant` as they are written.
@@ -20,8 +28,8 @@ pub struct ImageConfig {
     pub entrypoint: Vec<String>,
     /// `config.Cmd`; empty for absent, `null` and `[]`.
     pub cmd: Vec<String>,
-    /// `config.User`.
-    pub user: String,
+    /// `config.User`; none where it is absent or empty.
+    pub user: Option<String>,
     /// `config.StopSignal`.
     pub stop_signal: Option<String>,
     /// `config.Env`.
@@ -34,7 +42,7 @@ pub struct ImageConfig {
     pub diff_ids: Vec<String>,
     /// For each history entry, whether it has a layer; `None` where there is no history.
     pub history: Option<Vec<bool>>,
-    /// The JSON text of `created`.
+    /// `created`.
     pub created: Option<String>,
 }
 
@@ -95,6 +103,14 @@ impl json::View for HistoryEntry {
     const KEYS: &'static [&'static str] = &["empty_layer"];
 }
 
+impl Deref for ImageConfig {
+    type Target = Fields;
+
+    fn deref(&self) -> &Fields {
+        &self.0
+    }
+}
+
 impl ImageConfig {
     /// Reads a config. Fails with [`Kind::Unsupported`](crate::error::Kind) where an engine could read
     /// it otherwise than we do; the message of a config that is none at all says so.
@@ -110,21 +126,21 @@ impl ImageConfig {
                 .hint("this is no image that an engine could start")
         })?;
         let inner = view.config.map(|o| o.0).unwrap_or_default();
-        let config = ImageConfig {
+        let fields = Fields {
             platform: Platform { os: view.os, architecture: view.architecture, variant: view.variant },
             entrypoint: strings("Entrypoint", inner.entrypoint)?,
             cmd: strings("Cmd", inner.cmd)?,
-            user: inner.user.unwrap_or_default(),
+            user: inner.user.filter(|user| !user.is_empty()),
             stop_signal: inner.stop_signal,
             env: inner.env.unwrap_or_default(),
             working_dir: inner.working_dir.unwrap_or_default(),
             labels: inner.labels.unwrap_or_default(),
             diff_ids: rootfs.diff_ids.unwrap_or_default(),
             history: view.history.map(|h| h.iter().map(|e| e.0.empty_layer != Some(true)).collect()),
-            created: view.created.map(|c| c.get().to_string()).filter(|c| c.starts_with('"')),
+            created: view.created.and_then(|c| serde_json::from_str(c.get()).ok()),
             bytes: Bytes::new(),
         };
-        Ok(ImageConfig { bytes, ..config })
+        Ok(ImageConfig(Arc::new(Fields { bytes, ..fields })))
     }
 
     /// The platform; fails where the config does not name one.

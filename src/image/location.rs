@@ -123,7 +123,7 @@ impl FromStr for Location {
                 return Err(Error::usage(format!(
                     "{text:?}: {unknown} is not a transport that is known here"
                 ))
-                .hint("known: docker://, oci:, oci-archive:, docker-archive:, docker-daemon:"));
+                .hint("known: docker://, oci:, oci-archive:, docker-archive:"));
             }
         }
         Ok(Location::Registry(text.parse()?))

@@ -8,6 +8,8 @@ use crate::error::{Error, Result};
 use bytes::Bytes;
 use serde::Deserialize;
 use std::collections::BTreeMap;
+use std::ops::Deref;
+use std::sync::Arc;
 
 /// A pointer to content, as the OCI image specification ("Descriptors") defines it. A view: fields that
 /// nobody here reads stay in the manifest's bytes.
@@ -124,9 +126,14 @@ pub enum Content {
     },
 }
 
-/// A manifest or an index, as it was read.
+/// A manifest or an index, as it was read. Its fields can be read and not changed, so that the digest is always that of
+/// the bytes, and the content what the bytes say.
 #[derive(Debug, Clone)]
-pub struct Manifest {
+pub struct Manifest(Arc<Fields>);
+
+/// What is known of a [`Manifest`].
+#[derive(Debug)]
+pub struct Fields {
     /// The text, untouched.
     pub bytes: Bytes,
     /// Its media type: from the text, else from the transport, else from the shape.
@@ -221,6 +228,14 @@ impl json::View for View {
     ];
 }
 
+impl Deref for Manifest {
+    type Target = Fields;
+
+    fn deref(&self) -> &Fields {
+        &self.0
+    }
+}
+
 impl Manifest {
     /// Reads a manifest. `declared` is the media type the transport gave with it.
     ///
@@ -252,7 +267,7 @@ impl Manifest {
             )));
         }
         let digest = Digest::sha256(&bytes);
-        Ok(Manifest { bytes, media_type, digest, content, annotations })
+        Ok(Manifest(Arc::new(Fields { bytes, media_type, digest, content, annotations })))
     }
 
     /// A manifest that [`Manifest::parse`] refused: bytes to be carried over, and what they plainly point to.
@@ -269,7 +284,8 @@ impl Manifest {
         let blobs = all.filter_map(|part| serde_json::from_value::<Descriptor>(part).ok()).collect();
         let digest = Digest::sha256(&bytes);
         let content = Content::Opaque { why, blobs };
-        Manifest { bytes, media_type: media_type.into(), digest, content, annotations: BTreeMap::new() }
+        let (media_type, annotations) = (media_type.into(), BTreeMap::new());
+        Manifest(Arc::new(Fields { bytes, media_type, digest, content, annotations }))
     }
 
     /// The family of media types it belongs to.

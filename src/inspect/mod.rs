@@ -3,8 +3,8 @@
 use crate::image::{Digest, ImageConfig, Platform};
 use crate::read::machine;
 use crate::reapers::Reapers;
-use crate::rewrite::record::{self, Record};
-use crate::rewrite::{Image, known_inits};
+use crate::rewrite::record::{Found, Record};
+use crate::rewrite::{self, Decision, Image, Policy, known_inits};
 
 /// What PID 1 of a container is.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -65,6 +65,8 @@ pub struct Findings {
     pub command: Vec<String>,
     /// What PID 1 is.
     pub pid1: Pid1,
+    /// Whether wrap would put a reaper there.
+    pub is_wrappable: bool,
     /// The record, if it counts.
     pub record: Option<Record>,
     /// The version of the reaper, if it is one of the built-in ones.
@@ -72,7 +74,7 @@ pub struct Findings {
     /// How many layers.
     pub layers: usize,
     /// `User`.
-    pub user: String,
+    pub user: Option<String>,
     /// `StopSignal`.
     pub stop_signal: Option<String>,
 }
@@ -80,10 +82,12 @@ pub struct Findings {
 /// Looks at an image. `listed` is the platform for which an index lists it.
 pub fn inspect(image: &Image, listed: Option<&Platform>, reapers: &Reapers) -> Findings {
     let config = &image.config;
-    let record = image.original().map(|o| o.record);
     let command = command_line(config);
-    let inherited = record::any_trace(&config.labels)
-        && record::recorded_path(&config.labels).is_some_and(|p| command.first().is_some_and(|c| c == p));
+    let (record, inherited) = match image.record() {
+        Found::Valid(original) => (Some(original.record), false),
+        Found::Stale { reaper_first, .. } => (None, reaper_first),
+        Found::Nothing => (None, false),
+    };
     let pid1 = match command.first() {
         None => Pid1::Nothing,
         Some(_) if record.is_some() => Pid1::Reaper,
@@ -92,8 +96,11 @@ pub fn inspect(image: &Image, listed: Option<&Platform>, reapers: &Reapers) -> F
     };
     let reaper_version =
         record.as_ref().and_then(|r| reapers.all().find(|known| known.digest == r.reaper)?.version());
+    let platform = machine::stated(image, listed);
+    let decided = platform.as_ref().map(|p| rewrite::decide(image, p, reapers, &Policy::default()));
     Findings {
-        platform: machine::stated(image, listed).unwrap_or_else(|| config.platform.canonical()),
+        is_wrappable: matches!(decided, Some(Ok(Decision::Wrap(_) | Decision::Upgrade(..)))),
+        platform: platform.unwrap_or_else(|| config.platform.canonical()),
         digest: image.manifest.digest.clone(),
         command,
         pid1,

@@ -118,11 +118,13 @@ impl Elf<'_> {
         let table = self.number(pick(28, 32), word)?;
         let entry = self.number(pick(42, 54), 2)?;
         let count = self.number(pick(44, 56), 2)?;
+        let mut has_dynamic = false;
         for i in 0..count {
             let header = table.checked_add(i.checked_mul(entry)?)?;
             match self.number(header, 4)? {
                 PT_INTERP => return Some(false),
-                PT_DYNAMIC => {
+                // Linkers write one. A file may claim thousands, each as long as the file.
+                PT_DYNAMIC if !std::mem::replace(&mut has_dynamic, true) => {
                     let start = self.number(header.checked_add(pick(4, 8))?, word)?;
                     let size = self.number(header.checked_add(pick(16, 32))?, word)?;
                     for j in 0..size / (2 * word) {
@@ -154,5 +156,20 @@ mod tests {
             assert!(Program::parse(&file[..cut]).is_err(), "{cut}");
         }
         assert!(Program::parse(b"#!/bin/sh\n").is_err());
+    }
+
+    #[test]
+    fn the_dynamic_section_is_read_once() {
+        let mut file = vec![1; 16 << 20];
+        file[..8].copy_from_slice(b"\x7fELF\x02\x01\x01\0");
+        file[16..20].copy_from_slice(b"\x02\0\x3e\0");
+        file[32..40].copy_from_slice(&64u64.to_le_bytes());
+        // 65,535 program headers in one place.
+        file[54..58].copy_from_slice(&[0, 0, 0xff, 0xff]);
+        file[64..72].copy_from_slice(&PT_DYNAMIC.to_le_bytes());
+        file[72..80].copy_from_slice(&128u64.to_le_bytes());
+        file[96..104].copy_from_slice(&((16u64 << 20) - 128).to_le_bytes());
+        // A tag is eight bytes of 1, which is none that is known.
+        assert!(Program::parse(&file).unwrap().is_static);
     }
 }

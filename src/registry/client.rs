@@ -1,9 +1,10 @@
 //! One registry host, as one user: authenticated requests, repeated where that may help.
 
+use super::answer::{Answer, FullResponse};
 use super::auth::Scope;
 use super::error::{Refusal, is_transient, response_error};
 use super::governor::{Governor, Governors};
-use super::http::{Answer, FullResponse, Http, Lane, Request, Timeouts};
+use super::http::{Http, Lane, Request, Timeouts};
 use super::quirks::Upload;
 use super::retry::{Attempts, Policy};
 use super::tls::HostOptions;

@@ -1,9 +1,10 @@
 //! Blobs on their way out of a registry: a broken connection is resumed with a range.
 
+use super::answer::Answer;
 use super::auth::Scope;
 use super::client::Client;
 use super::governor::Turn;
-use super::http::{Answer, Lane, Request};
+use super::http::{Lane, Request};
 use super::retry::Attempts;
 use crate::error::{Error, Result, Retry};
 use crate::image::Descriptor;

@@ -1,6 +1,6 @@
 //! What a registry's refusal means (OCI distribution specification, "Error Codes").
 
-use super::http::{Answer, FullResponse, place};
+use super::answer::{Answer, FullResponse, place};
 use super::tls;
 use crate::error::{Error, Kind, Retry};
 use reqwest::StatusCode;

@@ -1,26 +1,21 @@
 //! HTTP exchanges: connection pools, timeouts, redirects, counting. Knows no credentials: whoever sends a request says,
 //! for each origin that it really goes to, what to attach.
 
-use super::governor::{Governor, Turn};
+use super::answer::{Answer, connection_error, place};
+use super::body::{Body, Progress, counted, part};
+use super::governor::Governor;
 use super::retry::Attempts;
 use super::tls::{self, HostOptions};
-use crate::error::{Error, Kind, Result, Retry};
+use crate::error::{Error, Kind, Result};
 use crate::stats::Stats;
-use crate::transport::{BlobStream, Payload};
-use bytes::Bytes;
-use futures_util::StreamExt;
 use reqwest::header::{self, HeaderMap, HeaderValue};
-use reqwest::{Method, Response, StatusCode, Url};
+use reqwest::{Method, Response, Url};
 use std::collections::HashMap;
-use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
-use tokio::time::{Instant, timeout};
 
 /// Redirects that are followed, from a registry to its storage for example.
 const MAX_REDIRECTS: usize = 5;
-/// The least rate of an answer, in bytes per second, once the time for a stall is over.
-const LEAST_RATE: u64 = 1024;
 
 /// How long a part of an exchange may take.
 #[derive(Debug, Clone, Copy)]
@@ -55,21 +50,6 @@ pub struct Request<'a> {
     pub operation: String,
 }
 
-/// What a request carries.
-#[derive(Clone)]
-pub enum Body<'a> {
-    Empty,
-    Bytes(Bytes),
-    /// A form that holds a secret: it goes to the origin that the request is for, and to no other.
-    Secret(Bytes),
-    /// Bytes `from..from + len` of a blob, opened anew each time that they are sent.
-    Part {
-        payload: Payload<'a>,
-        from: u64,
-        len: u64,
-    },
-}
-
 /// Whether an exchange waits for a turn of its own.
 #[derive(Debug, Clone, Copy)]
 pub enum Lane {
@@ -77,26 +57,6 @@ pub enum Lane {
     Request,
     /// It is part of something that has a turn, or goes to another host.
     Guest,
-}
-
-/// The start of a response; its body is still to be read.
-pub struct Answer {
-    response: Response,
-    /// Where it came from, after redirects.
-    pub url: Url,
-    pace: Pace,
-    _turn: Option<Turn>,
-}
-
-/// A response with its whole body.
-pub struct FullResponse {
-    pub status: StatusCode,
-    pub headers: HeaderMap,
-    pub body: Bytes,
-    /// Where it came from, after redirects.
-    pub url: Url,
-    /// Whose credentials the registry refused, if it did.
-    pub login: Option<String>,
 }
 
 impl<'a> Request<'a> {
@@ -178,10 +138,7 @@ impl Http {
                     }
                     url = next;
                 }
-                None => {
-                    let pace = Pace::new(self.timeouts.stall);
-                    return Ok(Answer { response, url, pace, _turn: turn });
-                }
+                None => return Ok(Answer::new(response, url, self.timeouts.stall, turn)),
             }
         }
         Err(Error::network(format!("{}: more than {MAX_REDIRECTS} redirects", request.operation)))
@@ -209,13 +166,13 @@ impl Http {
                 builder.header(header::CONTENT_LENGTH, bytes.len()).body(bytes.clone())
             }
             Body::Part { payload, from, len } => {
-                let stream = take(skip(payload.open().await?, *from), *len);
+                let stream = part(payload.open().await?, *from, *len);
                 let stream = counted(stream, *len, progress.clone(), self.stats.clone());
                 builder.header(header::CONTENT_LENGTH, *len).body(reqwest::Body::wrap_stream(stream))
             }
         };
         if !matches!(request.body, Body::Part { .. }) {
-            progress.is_sent.store(true, Ordering::Relaxed);
+            progress.end();
         }
         let commit = if is_write { self.timeouts.commit } else { self.timeouts.stall };
         let response = progress.watch(builder.send(), self.timeouts.stall, commit).await?;
@@ -314,226 +271,11 @@ fn redirect<'r>(method: &Method, response: &'r Response) -> Option<&'r HeaderVal
     response.headers().get(header::LOCATION).filter(|_| follows)
 }
 
-impl Answer {
-    /// The status.
-    pub fn status(&self) -> StatusCode {
-        self.response.status()
-    }
-
-    /// The headers.
-    pub fn headers(&self) -> &HeaderMap {
-        self.response.headers()
-    }
-
-    /// A header, if it is text.
-    pub fn header(&self, name: &str) -> Option<&str> {
-        self.headers().get(name)?.to_str().ok()
-    }
-
-    /// The length of the body, if it is declared.
-    pub fn content_length(&self) -> Option<u64> {
-        self.response.content_length()
-    }
-
-    /// The next piece of the body.
-    pub async fn chunk(&mut self) -> Result<Option<Bytes>> {
-        let begun = Instant::now();
-        let piece = timeout(self.pace.stall, self.response.chunk()).await;
-        let piece = piece.map_err(|_| stalled(self.pace.stall))?;
-        let piece = piece.map_err(|e| connection_error(e, &self.url))?;
-        let len = piece.as_ref().map_or(0, Bytes::len);
-        self.pace.check(begun.elapsed(), len as u64)?;
-        Ok(piece)
-    }
-
-    /// The whole body, cut off at `limit`.
-    pub async fn body(mut self, limit: usize) -> Result<Bytes> {
-        let mut whole = Vec::new();
-        while let Some(piece) = self.chunk().await? {
-            whole.extend_from_slice(&piece);
-            if whole.len() >= limit {
-                whole.truncate(limit);
-                break;
-            }
-        }
-        Ok(whole.into())
-    }
-}
-
-impl FullResponse {
-    /// A header, if it is text.
-    pub fn header(&self, name: &str) -> Option<&str> {
-        self.headers.get(name)?.to_str().ok()
-    }
-}
-
-/// How fast an answer arrives. Only waiting counts: whoever reads may be slow.
-struct Pace {
-    stall: Duration,
-    waited: Duration,
-    received: u64,
-}
-
-impl Pace {
-    fn new(stall: Duration) -> Self {
-        Pace { stall, waited: Duration::ZERO, received: 0 }
-    }
-
-    /// Fails an answer that drips: its deadline grows with its size, at [`LEAST_RATE`].
-    fn check(&mut self, waited: Duration, received: u64) -> Result<()> {
-        self.waited += waited;
-        self.received += received;
-        if self.waited > self.stall + Duration::from_secs(self.received / LEAST_RATE) {
-            return Err(Error::network(format!(
-                "the answer is too slow: {} bytes in {} s",
-                self.received,
-                self.waited.as_secs()
-            ))
-            .retryable(Retry::Once));
-        }
-        Ok(())
-    }
-}
-
-/// How far a request's body has been sent.
-#[derive(Default)]
-struct Progress {
-    bytes: AtomicU64,
-    is_sent: AtomicBool,
-}
-
-impl Progress {
-    /// Waits for an answer: as long as the body moves, and then for `commit`.
-    async fn watch<T>(
-        &self,
-        sending: impl Future<Output = T>,
-        stall: Duration,
-        commit: Duration,
-    ) -> Result<T> {
-        tokio::pin!(sending);
-        let mut before = 0;
-        loop {
-            let is_sent = self.is_sent.load(Ordering::Relaxed);
-            let wait = if is_sent { commit } else { stall };
-            match timeout(wait, &mut sending).await {
-                Ok(outcome) => return Ok(outcome),
-                Err(_) if is_sent => return Err(stalled(wait)),
-                Err(_) => {
-                    let now = self.bytes.load(Ordering::Relaxed);
-                    let has_moved = now != before || self.is_sent.load(Ordering::Relaxed);
-                    if !has_moved {
-                        return Err(stalled(wait));
-                    }
-                    before = now;
-                }
-            }
-        }
-    }
-}
-
-/// Counts a body of `len` bytes while it is sent. The HTTP library does not ask for more than these.
-fn counted(
-    stream: BlobStream,
-    len: u64,
-    progress: Arc<Progress>,
-    stats: Arc<Stats>,
-) -> impl futures_util::Stream<Item = Result<Bytes>> {
-    progress.is_sent.store(len == 0, Ordering::Relaxed);
-    stream.inspect(move |piece| {
-        if let Ok(piece) = piece {
-            let n = piece.len() as u64;
-            let sent = progress.bytes.fetch_add(n, Ordering::Relaxed) + n;
-            progress.is_sent.store(sent >= len, Ordering::Relaxed);
-            Stats::add(&stats.bytes_pushed, n);
-        }
-    })
-}
-
-/// A stream without its first `n` bytes.
-pub fn skip(stream: BlobStream, n: u64) -> BlobStream {
-    if n == 0 {
-        return stream;
-    }
-    let mut left = n;
-    Box::pin(stream.filter_map(move |piece| {
-        let piece = piece.map(|mut piece| {
-            let cut = left.min(piece.len() as u64);
-            left -= cut;
-            // No longer than the piece.
-            piece.split_off(usize::try_from(cut).unwrap_or(usize::MAX))
-        });
-        futures_util::future::ready(match piece {
-            Ok(piece) if piece.is_empty() => None,
-            piece => Some(piece),
-        })
-    }))
-}
-
-/// The first `n` bytes of a stream.
-fn take(stream: BlobStream, n: u64) -> BlobStream {
-    let pieces = stream.scan(n, |left, piece| {
-        let piece = match piece {
-            _ if *left == 0 => None,
-            Ok(mut piece) => {
-                piece.truncate(usize::try_from(*left).unwrap_or(usize::MAX));
-                *left -= piece.len() as u64;
-                Some(Ok(piece))
-            }
-            Err(error) => Some(Err(error)),
-        };
-        futures_util::future::ready(piece)
-    });
-    Box::pin(pieces)
-}
-
-/// `HOST[:PORT]` of a URL.
-pub fn place(url: &Url) -> String {
-    let port = url.port().map(|port| format!(":{port}")).unwrap_or_default();
-    format!("{}{port}", url.host_str().unwrap_or_default())
-}
-
 /// A failure of the source is reported as it was; any other belongs to the operation.
 fn of_operation(error: Error, operation: &str) -> Error {
     match error.kind() {
         Kind::Verification | Kind::NotFound | Kind::Unsupported => error,
         _ => error.context(operation),
-    }
-}
-
-/// The error for silence.
-fn stalled(after: Duration) -> Error {
-    Error::network(format!("no answer for {} s", after.as_secs())).retryable(Retry::Later { after: None })
-}
-
-/// The error for a connection that failed.
-fn connection_error(error: reqwest::Error, url: &Url) -> Error {
-    let mut message = String::new();
-    let mut source: Option<&dyn std::error::Error> = Some(&error);
-    while let Some(e) = source {
-        // An error of ours that went through the HTTP library as the end of a body.
-        if let Some(ours) = e.downcast_ref::<Error>() {
-            return ours.clone();
-        }
-        // The outermost texts repeat the URL; the innermost says what happened.
-        message = e.to_string();
-        source = e.source();
-    }
-    if error.is_builder() {
-        return Error::other(message);
-    }
-    let failed = Error::network(format!("{}: {message}", place(url)));
-    match tls::explain(&error, url, &place(url)) {
-        Some(tls::Explanation { hint, cause: tls::Cause::Certificate }) => failed.hint(hint),
-        Some(tls::Explanation { hint, cause: tls::Cause::Protocol }) => {
-            failed.hint(hint).retryable(Retry::Once)
-        }
-        Some(tls::Explanation { hint, cause: tls::Cause::Unclear }) => {
-            failed.hint(hint).retryable(Retry::Later { after: None })
-        }
-        None if error.is_connect() => failed
-            .hint("check the host's name and the network; --plain-http HOST is for registries without TLS")
-            .retryable(Retry::Once),
-        None => failed.retryable(Retry::Later { after: None }),
     }
 }
 
@@ -578,42 +320,5 @@ mod tests {
             let resolved = http.resolve(&base.parse().unwrap(), &location, "x").ok();
             assert_eq!(resolved.as_ref().map(Url::as_str), expected, "{base} {location:?}");
         }
-    }
-
-    #[test]
-    fn an_answer_has_to_keep_the_least_rate() {
-        let seconds = Duration::from_secs;
-        let mut pace = Pace::new(seconds(60));
-        pace.check(seconds(59), 1).unwrap();
-        assert!(pace.check(seconds(2), 1).is_err());
-        let mut pace = Pace::new(seconds(60));
-        for _ in 0..1000 {
-            pace.check(seconds(1), 2048).unwrap();
-        }
-    }
-
-    #[tokio::test]
-    async fn parts_of_streams_are_cut_anywhere() {
-        for (from, len, expected) in
-            [(0, 10, "0123456789"), (3, 4, "3456"), (4, 1, "4"), (9, 1, "9"), (0, 0, "")]
-        {
-            let pieces = ["01", "", "234", "56789"].map(|p| Ok(Bytes::from_static(p.as_bytes())));
-            let stream: BlobStream = Box::pin(futures_util::stream::iter(pieces));
-            let pieces: Vec<Bytes> = take(skip(stream, from), len).map(Result::unwrap).collect().await;
-            assert_eq!(pieces.concat(), expected.as_bytes());
-        }
-    }
-
-    #[tokio::test(start_paused = true)]
-    async fn waits_long_for_an_answer_but_not_for_a_body() {
-        let seconds = Duration::from_secs;
-        let progress = Progress::default();
-        let never = std::future::pending::<()>;
-        let begun = Instant::now();
-        assert!(progress.watch(never(), seconds(60), seconds(600)).await.is_err());
-        assert_eq!(begun.elapsed().as_secs(), 60);
-        progress.is_sent.store(true, Ordering::Relaxed);
-        assert!(progress.watch(never(), seconds(60), seconds(600)).await.is_err());
-        assert_eq!(begun.elapsed().as_secs(), 660);
     }
 }

@@ -3,7 +3,9 @@
 //! [`http`] sends requests and knows no credentials; [`token`] trades credentials for tokens; [`client`] joins both and
 //! repeats what failed. On these stand [`download`], [`session`], [`upload`] and [`referrers`], and [`Repository`] on them.
 
+mod answer;
 pub mod auth;
+mod body;
 mod client;
 mod download;
 mod error;

@@ -9,7 +9,6 @@ use crate::image::json::Document;
 use crate::image::media_type::OCI_INDEX;
 use crate::image::{Content, Descriptor, Digest, Manifest};
 use crate::transport::Referrer;
-use crate::transport::index_json::EMPTY_INDEX;
 use reqwest::{Method, StatusCode, Url};
 
 /// The longest page of a list that is read.
@@ -80,7 +79,10 @@ impl Repository {
         if index.as_ref().is_some_and(|i| i.children().iter().any(|d| d.digest == manifest.digest)) {
             return Ok(());
         }
-        let text = index.map_or_else(|| EMPTY_INDEX.as_bytes().to_vec(), |i| i.bytes.to_vec());
+        let text = match index {
+            Some(index) => index.bytes.clone(),
+            None => authored::empty_index()?.into(),
+        };
         let mut text = Document::new(&text)?;
         text.push("/manifests", &authored::entry(manifest, None)?)?;
         let index = Manifest::parse(text.into_bytes(), Some(OCI_INDEX))?;

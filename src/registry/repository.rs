@@ -1,10 +1,12 @@
 //! One repository of a registry, as a source and as a destination.
 
+use super::answer::FullResponse;
 use super::auth::Scope;
+use super::body::Body;
 use super::client::Client;
 use super::download;
 use super::error::Refusal;
-use super::http::{Body, FullResponse, Request};
+use super::http::Request;
 use super::session::{Mount, Session, Sessions};
 use super::upload::Uploads;
 use crate::error::{Context, Error, Kind, Result};

@@ -1,9 +1,10 @@
 //! Upload sessions: opened, by a mount or by themselves, and cancelled when nothing becomes of them (OCI distribution
 //! specification, "Pushing Blobs" and "Mounting a blob from another repository").
 
+use super::answer::Answer;
 use super::auth::Scope;
 use super::client::Client;
-use super::http::{Answer, Lane, Request};
+use super::http::{Lane, Request};
 use super::retry::Attempts;
 use crate::error::{Error, Kind, Result};
 use crate::image::Descriptor;

@@ -1,8 +1,10 @@
 //! The credentials of one registry: what a request may carry, and the tokens that its challenges ask for.
 
+use super::answer::Answer;
 use super::auth::{self, Challenge, Scope, Token};
+use super::body::Body;
 use super::error::response_error;
-use super::http::{Answer, Body, Http, Lane, Request};
+use super::http::{Http, Lane, Request};
 use super::retry::Policy;
 use super::tls::is_loopback;
 use crate::credentials::{Credentials, Login};
@@ -243,7 +245,7 @@ impl Tokens {
     fn checked_realm(&self, http: &Http, realm: &str, operation: &str) -> Result<Url> {
         let url = Url::parse(realm)
             .map_err(|e| Error::network(format!("{operation}: invalid realm {realm:?}: {e}")))?;
-        let host = super::http::place(&url);
+        let host = super::answer::place(&url);
         let is_plain = match url.scheme() {
             "https" => false,
             "http" => true,

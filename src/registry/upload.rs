@@ -1,10 +1,12 @@
 //! Blobs on their way into a registry (OCI distribution specification, "Pushing Blobs"): in one PUT, in one PATCH, or in
 //! chunks, whichever it takes.
 
+use super::answer::Answer;
 use super::auth::Scope;
+use super::body::Body;
 use super::client::Client;
 use super::error::Refusal;
-use super::http::{Answer, Body, Lane, Request};
+use super::http::{Lane, Request};
 use super::quirks::{self, Upload};
 use super::retry::Attempts;
 use super::session::{Session, Sessions};

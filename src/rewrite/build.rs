@@ -8,9 +8,10 @@ use super::paths::Directory;
 use super::policy::Policy;
 use super::record::{self, Annotations, Record, Undos};
 use crate::error::{Error, Result};
+use crate::image::authored;
 use crate::image::json::{Document, Undo, quote, to_json};
 use crate::image::media_type::Family;
-use crate::image::{Content, Digest, ImageConfig, ImagePath, Manifest, Platform};
+use crate::image::{Content, Digest, ImageConfig, Manifest, Platform};
 use crate::reapers::Reaper;
 use bytes::Bytes;
 
@@ -105,7 +106,9 @@ impl Plan {
         undo.push(text.push("/rootfs/diff_ids", &quote(&layer.diff_id.to_string()))?);
         match &config.history {
             Some(entries) if entries.iter().filter(|e| **e).count() == config.diff_ids.len() => {
-                undo.push(text.push("/history", &history_entry(config, &self.policy.path))?);
+                undo.push(
+                    text.push("/history", &authored::history(config.created.as_deref(), &self.policy.path)?)?,
+                );
             }
             Some(_) => notes.push("the history does not match the layers and is left as it is".to_string()),
             None => {}
@@ -127,7 +130,7 @@ impl Plan {
         let mut undo = format::convert(text, manifest, family)?;
         undo.extend([text.set("/config/digest", "\"\"")?, text.set("/config/size", "0")?]);
         let size = layer.blob.len() as u64;
-        undo.push(text.push("/layers", &layer_descriptor(family, &layer.digest, size))?);
+        undo.push(text.push("/layers", &authored::layer(family, &layer.digest, size)?)?);
         if family == Family::Oci {
             let annotations = Annotations {
                 source: manifest.digest.clone(),
@@ -179,22 +182,4 @@ fn wrapped_entrypoint(text: &mut Document, config: &ImageConfig, prefix: &[Strin
         Some(rest) => format!("{},{rest}", prefix.trim_end_matches(']')),
         None => prefix,
     })
-}
-
-/// The new entry of the history. Deterministic: it repeats the config's `created`.
-fn history_entry(config: &ImageConfig, path: &ImagePath) -> String {
-    let created = config.created.as_ref().map(|c| format!("\"created\":{c},")).unwrap_or_default();
-    format!(
-        "{{{created}\"created_by\":{},\"comment\":\"reapify\"}}",
-        quote(&format!("reapify: add {path}, a reaper for PID 1"))
-    )
-}
-
-/// The descriptor of the added layer.
-pub(super) fn layer_descriptor(family: Family, digest: &Digest, size: u64) -> String {
-    format!(
-        "{{\"mediaType\":{},\"digest\":{},\"size\":{size}}}",
-        quote(family.gzip_layer()),
-        quote(&digest.to_string()),
-    )
 }

@@ -44,6 +44,8 @@ pub struct History {
     pub source: Digest,
     /// How many children that index, and the indexes in it, had more.
     pub dropped: usize,
+    /// The digest of the source, as the record has it.
+    pub recorded: Option<Digest>,
     /// True if the index was modified after wrapping; its record is then ignored but kept.
     pub is_stale: bool,
 }
@@ -195,9 +197,9 @@ pub fn unwrap(index: &Manifest, children: &[Replaced], is_part: bool) -> Result<
         Some(undone) => undone,
         None => Manifest::parse(text.into_bytes(), Some(&index.media_type))?,
     };
-    let source = recorded.filter(|_| dropped > 0 || (is_part && !is_stale));
+    let source = recorded.clone().filter(|_| dropped > 0 || (is_part && !is_stale));
     let source = source.unwrap_or_else(|| original.digest.clone());
-    Ok(History { input: index.clone(), original, source, dropped, is_stale })
+    Ok(History { input: index.clone(), original, source, dropped, recorded, is_stale })
 }
 
 /// Points to new children. `converted` is the family that the index changes to, if it does: descriptors that are true

@@ -261,6 +261,14 @@ pub struct Original {
     pub exact: bool,
 }
 
+/// Whether an image starts the reaper of a wrapped image that it was built from: its labels, its entrypoint and its
+/// layers have to agree, because anybody can write a label.
+fn is_inherited(config: &ImageConfig) -> bool {
+    let Some(record) = Record::read(&config.labels) else { return false };
+    let diff_id = record.diff_id.to_string();
+    config.entrypoint.starts_with(&record.prefix()) && config.diff_ids.contains(&diff_id)
+}
+
 /// Looks for a record, and whether it counts: last layer and diff_id are the recorded ones, the
 /// entrypoint has the recorded prefix, and undoing gives the recorded source.
 pub fn find(manifest: &Manifest, config: &ImageConfig) -> Found {
@@ -274,11 +282,7 @@ fn found(config: &ImageConfig, undo: impl FnOnce(Record) -> Result<Original>) ->
     let incomplete = || Error::unsupported("its labels are incomplete or of another version");
     match Record::read(&config.labels).ok_or_else(incomplete).and_then(undo) {
         Ok(original) => Found::Valid(Box::new(original)),
-        Err(why) => Found::Stale {
-            reaper_first: recorded_path(&config.labels)
-                .is_some_and(|p| config.entrypoint.first().is_some_and(|e| e == p)),
-            why,
-        },
+        Err(why) => Found::Stale { reaper_first: is_inherited(config), why },
     }
 }
 

@@ -1,13 +1,12 @@
 //! Whether a manifest can be the result of wrapping another, as far as both tell without the config: all that a wrap
 //! keeps is as it was, and what it adds is there. Tools that edit images keep annotations, so those alone prove little.
 
-use super::build::layer_descriptor;
 use super::index;
 use super::record::{self, Annotations};
 use crate::error::Result;
 use crate::image::json::{Document, child};
 use crate::image::media_type::Family;
-use crate::image::{Content, Descriptor, Manifest};
+use crate::image::{Content, Descriptor, Manifest, authored};
 
 /// Whether `result` is `source` wrapped, but for what only configs and children tell.
 pub fn may_be(source: &Manifest, result: &Manifest) -> bool {
@@ -26,7 +25,7 @@ pub fn may_be(source: &Manifest, result: &Manifest) -> bool {
 fn image(source: &Manifest, result: &Manifest, added: &Descriptor) -> Result<Option<Document>> {
     let mut theirs = Document::new(&result.bytes)?;
     let mut text = Document::new(&source.bytes)?;
-    text.push("/layers", &layer_descriptor(source.family(), &added.digest, added.size))?;
+    text.push("/layers", &authored::layer(source.family(), &added.digest, added.size)?)?;
     take_over(&mut text, &mut theirs, "/config", "/config")?;
     annotate(&mut text, source, result)?;
     Ok(Some(text))

@@ -85,7 +85,7 @@ fn after(result: &New) -> Image {
 }
 
 fn entrypoint(result: &New) -> Vec<String> {
-    after(result).config.entrypoint
+    after(result).config.entrypoint.clone()
 }
 
 #[test]

@@ -1,6 +1,6 @@
 //! Every byte is verified against digest and size (contract C7), in one pass, on its way.
 
-use super::BlobStream;
+use super::stream::BlobStream;
 use crate::error::{Error, Result};
 use crate::image::digest::{Hasher, mismatch};
 use crate::image::{Descriptor, Digest, MAX_MANIFEST, Manifest};

@@ -13,7 +13,7 @@ use crate::image::json::{Members, quote, to_json};
 use crate::image::location::FileOrStdio;
 use crate::image::{
     Choice, Content, Descriptor, Digest, ImageConfig, MAX_CONFIG, MAX_MANIFEST, Manifest, Reference,
-    media_type,
+    authored, media_type,
 };
 use async_trait::async_trait;
 use serde::Deserialize;
@@ -193,7 +193,7 @@ impl DockerArchive {
             members.insert(layer.digest.clone(), name.clone());
             layers.push(layer);
         }
-        Ok((made_manifest(&config, &layers)?, members))
+        Ok((authored::image_manifest(&config, &layers)?, members))
     }
 
     fn layer(&self, member: &str, diff_id: &str) -> Result<Descriptor> {
@@ -225,27 +225,6 @@ impl DockerArchive {
 /// Whether a name is one of an entry's. Docker writes short names; both are compared written out.
 fn is_named(entry: &Entry, name: &Reference) -> bool {
     entry.repo_tags.iter().any(|tag| tag.parse::<Reference>().is_ok_and(|tag| tag == *name))
-}
-
-/// The manifest of a config and layers, in OCI's types: those have a name for every compression, and every
-/// tool takes them in an OCI layout.
-fn made_manifest(config: &Descriptor, layers: &[Descriptor]) -> Result<Manifest> {
-    let descriptor = |d: &Descriptor| {
-        format!(
-            "{{\"mediaType\":{},\"size\":{},\"digest\":{}}}",
-            quote(&d.media_type),
-            d.size,
-            quote(&d.digest.to_string())
-        )
-    };
-    let layers: Vec<String> = layers.iter().map(descriptor).collect();
-    let text = format!(
-        "{{\"schemaVersion\":2,\"mediaType\":{},\"config\":{},\"layers\":[{}]}}",
-        quote(media_type::OCI_MANIFEST),
-        descriptor(config),
-        layers.join(",")
-    );
-    Manifest::parse(text, None)
 }
 
 #[async_trait]
@@ -373,7 +352,7 @@ impl Sink for DockerArchiveSink {
         }
         let layers = layers.iter().map(plain_layer).collect::<Result<Vec<_>>>()?;
         let config = Descriptor::new(media_type::OCI_CONFIG, config.digest.clone(), config.size);
-        let made = made_manifest(&config, &layers)?;
+        let made = authored::image_manifest(&config, &layers)?;
         let mut members = Vec::new();
         for layer in &layers {
             members.push(self.archive.member(&layer.digest).await?);
@@ -386,7 +365,7 @@ impl Sink for DockerArchiveSink {
         );
         self.archive.add("manifest.json".into(), text.into(), None).await?;
         self.archive.finish().await?;
-        Ok(made.digest)
+        Ok(made.digest.clone())
     }
 
     fn inherit(&self, names: Vec<ImageName>) {

@@ -118,7 +118,9 @@ pub async fn write_stream<W: Write, T: Send + 'static>(
 pub fn temporary_in(dir: &Path) -> std::io::Result<NamedTempFile> {
     use std::os::unix::fs::PermissionsExt;
     fs::create_dir_all(dir)?;
-    tempfile::Builder::new().permissions(fs::Permissions::from_mode(0o666)).tempfile_in(dir)
+    let file = tempfile::Builder::new().permissions(fs::Permissions::from_mode(0o666)).tempfile_in(dir)?;
+    crate::temporary::note(file.path());
+    Ok(file)
 }
 
 /// Gives a finished file its name, in place of whatever has it.

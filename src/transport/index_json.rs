@@ -4,17 +4,14 @@
 use super::ImageName;
 use crate::error::{Context, Error, Result};
 use crate::image::json::{Document, quote};
-use crate::image::{Choice, Content, Descriptor, Location, Manifest, Reference, media_type};
+use crate::image::{Choice, Content, Descriptor, Location, Manifest, Reference, authored, media_type};
 use base64::Engine as _;
 
 /// The name of an image in a layout, often only its tag.
-pub const REF_NAME: &str = "org.opencontainers.image.ref.name";
+pub const REF_NAME: &str = oci_spec::image::ANNOTATION_REF_NAME;
 /// The whole name of an image, as containerd and Docker from 25 on write it beside the tag: in what `docker save` makes
 /// of several images, tags alone may stand for more than one.
 pub const FULL_NAME: &str = "io.containerd.image.name";
-/// An index without children.
-pub const EMPTY_INDEX: &str =
-    r#"{"schemaVersion":2,"mediaType":"application/vnd.oci.image.index.v1+json","manifests":[]}"#;
 /// The largest `index.json` that is read: a layout may hold many images.
 pub const MAX_INDEX: u64 = 64 << 20;
 /// How many images a hint lists.
@@ -104,12 +101,12 @@ pub fn with_image(
             update(&mut text, &place, descriptor, manifest)?;
         } else {
             let annotations = text.get(&format!("{place}/annotations"))?.map(String::from);
-            text.set(&place, &entry(manifest, annotations.as_deref()))?;
+            text.set(&place, &authored::entry(manifest, annotations.as_deref())?)?;
         }
     }
     let is_there = || index.children().iter().any(|entry| entry.digest == manifest.digest);
     if at.is_empty() && (*name != ImageName::default() || !is_there()) {
-        text.push("/manifests", &entry(manifest, annotations(name).as_deref()))?;
+        text.push("/manifests", &authored::entry(manifest, annotations(name).as_deref())?)?;
     }
     Ok(text.to_string())
 }
@@ -244,21 +241,6 @@ fn update(text: &mut Document, place: &str, entry: &Descriptor, manifest: &Manif
         }
         _ => Ok(()),
     }
-}
-
-/// A new entry, with annotations as JSON text.
-fn entry(manifest: &Manifest, annotations: Option<&str>) -> String {
-    let kind = match &manifest.content {
-        Content::Artifact { kind, .. } => format!(",\"artifactType\":{}", quote(kind)),
-        _ => String::new(),
-    };
-    let annotations = annotations.map(|raw| format!(",\"annotations\":{raw}")).unwrap_or_default();
-    format!(
-        "{{\"mediaType\":{},\"digest\":{},\"size\":{}{kind}{annotations}}}",
-        quote(&manifest.media_type),
-        quote(&manifest.digest.to_string()),
-        manifest.bytes.len()
-    )
 }
 
 /// A name as annotations.

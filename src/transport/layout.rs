@@ -4,15 +4,12 @@ use super::checked::checked_manifest;
 use super::files::{self, blocking, file_stream, persist, persist_new, temporary_in, unwritable};
 use super::{BlobStream, ImageName, Offer, Origin, Payload, Sink, Slot, Source, index_json};
 use crate::error::{Context, Error, Result};
-use crate::image::{Choice, Descriptor, Digest, MAX_MANIFEST, Manifest};
+use crate::image::{Choice, Descriptor, Digest, MAX_MANIFEST, Manifest, authored};
 use async_trait::async_trait;
 use std::fs::{self, File};
 use std::io::{ErrorKind, Read, Write};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
-
-/// The whole of the `oci-layout` file.
-pub const LAYOUT_FILE: &[u8] = br#"{"imageLayoutVersion":"1.0.0"}"#;
 
 /// A directory that holds images.
 #[derive(Debug, Clone)]
@@ -113,14 +110,15 @@ impl Layout {
         if !path.exists() {
             // If several processes create it, all lock the first one's file.
             let mut file = temporary_in(&self.dir).map_err(|e| self.unwritable(&e))?;
-            let written = file.write_all(LAYOUT_FILE).and_then(|()| persist_new(file, &path));
+            let content = authored::oci_layout()?;
+            let written = file.write_all(content.as_bytes()).and_then(|()| persist_new(file, &path));
             written.map_err(|e| self.unwritable(&e))?;
         }
         let lock = File::open(&path).map_err(|e| self.unreadable(e))?;
         lock.lock().map_err(|e| self.unreadable(e))?;
         let index = match self.index()? {
             Some(index) => index,
-            None => index_json::parse(index_json::EMPTY_INDEX)?,
+            None => index_json::parse(&authored::empty_index()?)?,
         };
         self.write(&self.dir.join("index.json"), change(&index)?.as_bytes())
     }
@@ -238,7 +236,7 @@ impl Sink for Layout {
             layout.write(&layout.blob_path(stored_as), &manifest.bytes)?;
             match child {
                 Some(child) => Ok(child),
-                None => layout.list(&manifest).map(|()| manifest.digest),
+                None => layout.list(&manifest).map(|()| manifest.digest.clone()),
             }
         })
         .await

@@ -10,17 +10,16 @@ pub mod index_json;
 pub mod layout;
 pub mod limit;
 pub mod oci_archive;
+mod stream;
+
+pub use stream::BlobStream;
 
 use crate::error::{Error, Result};
 use crate::image::{Descriptor, Digest, Manifest};
 use async_trait::async_trait;
 use bytes::Bytes;
-use futures_util::stream::BoxStream;
 use std::any::Any;
 use std::sync::Arc;
-
-/// The bytes of a blob, in pieces.
-pub type BlobStream = BoxStream<'static, Result<Bytes>>;
 
 /// Where blobs are. Two places with the same store can hand blobs to each other; with the same
 /// repository too they share them.
@@ -147,7 +146,7 @@ pub trait Sink: Send + Sync {
 
     /// The digest of what the destination's name stands for at this moment.
     async fn tag_digest(&self) -> Result<Option<Digest>> {
-        Ok(self.current().await?.map(|manifest| manifest.digest))
+        Ok(self.current().await?.map(|manifest| manifest.digest.clone()))
     }
 
     /// The destination as a place to read from, if it is one.

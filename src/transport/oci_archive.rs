@@ -4,11 +4,10 @@ use super::archive::Archive;
 use super::archive_sink::ArchiveSink;
 use super::checked::checked_manifest;
 use super::files::blocking;
-use super::layout::LAYOUT_FILE;
 use super::{BlobStream, ImageName, Offer, Origin, Payload, Sink, Slot, Source, index_json};
 use crate::error::{Context, Error, Result};
 use crate::image::location::FileOrStdio;
-use crate::image::{Choice, Descriptor, Digest, MAX_MANIFEST, Manifest};
+use crate::image::{Choice, Descriptor, Digest, MAX_MANIFEST, Manifest, authored};
 use async_trait::async_trait;
 use std::sync::OnceLock;
 
@@ -121,7 +120,7 @@ impl OciArchiveSink {
     /// Begins an archive.
     pub async fn create(file: &FileOrStdio, image: Choice<String>, force: bool) -> Result<Self> {
         let archive = ArchiveSink::create(file, format!("oci-archive:{file}"), force).await?;
-        archive.add("oci-layout".into(), LAYOUT_FILE.into(), None).await?;
+        archive.add("oci-layout".into(), authored::oci_layout()?.into(), None).await?;
         Ok(OciArchiveSink { archive, tag: image.name().cloned(), inherited: OnceLock::new() })
     }
 
@@ -152,11 +151,11 @@ impl Sink for OciArchiveSink {
         let stored_as = digest.unwrap_or(&manifest.digest).clone();
         self.archive.add(member(&stored_as), manifest.bytes.clone(), Some(stored_as.clone())).await?;
         if digest.is_none() {
-            let mut index = index_json::parse(index_json::EMPTY_INDEX)?;
+            let mut index = index_json::parse(&authored::empty_index()?)?;
             for name in self.names() {
                 index = index_json::parse(index_json::with_image(&index, manifest, &[], None, &name)?)?;
             }
-            self.archive.add("index.json".into(), index.bytes, None).await?;
+            self.archive.add("index.json".into(), index.bytes.clone(), None).await?;
             self.archive.finish().await?;
         }
         Ok(stored_as)

@@ -1,9 +1,9 @@
 //! Is a wrapped image what wrapping a given source makes?
 
-use super::{Checked, check, compare, tree};
+use super::check::{Checked, check, compare, tree};
 use crate::error::{Context, Error, Result};
 use crate::image::json::Document;
-use crate::image::{Digest, Manifest};
+use crate::image::{Content, Descriptor, Digest, Manifest};
 use crate::read::Reader;
 use crate::rewrite::index::{self, History, Replaced};
 use crate::rewrite::record::Annotations;
@@ -41,7 +41,7 @@ fn made_from<'a>(
 ) -> BoxFuture<'a, Result<bool>> {
     async move {
         let Checked::Index { manifest, history, children } = checked else {
-            return Ok(expected.digest == *checked.source());
+            return of_image(expected, checked);
         };
         // What a Docker list was made from is written nowhere: there the children tell.
         let is_recorded = Annotations::read(manifest).is_some();
@@ -72,6 +72,20 @@ fn made_from<'a>(
         Ok(true)
     }
     .boxed()
+}
+
+/// Whether one image comes from a manifest, or was chosen from an index. Where the place of the image keeps no
+/// manifests, its config has to be that of the source.
+fn of_image(expected: &Manifest, checked: &Checked) -> Result<bool> {
+    let source = checked.source();
+    let chosen = |child: &Descriptor| child.digest == *source;
+    if matches!(expected.content, Content::Index { .. }) {
+        let keeps = checked.original().is_some_and(|original| original.digest == *source);
+        return Ok(!keeps && expected.children().iter().any(chosen));
+    }
+    let config = |manifest: &Manifest| manifest.blobs().first().map(|config| config.digest.clone());
+    let is_same = checked.original().is_none_or(|original| config(original) == config(expected));
+    Ok(expected.digest == *source && is_same)
 }
 
 /// How an index comes from a larger one.

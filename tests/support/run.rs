@@ -16,6 +16,8 @@ pub struct Run {
     command: Command,
     shown: String,
     stdin: Vec<u8>,
+    /// Pipes of the test's own, in place of those that are written to and read to their end.
+    pipes: [Option<Stdio>; 3],
     deadline: Duration,
     home: Option<tempfile::TempDir>,
 }
@@ -42,7 +44,8 @@ impl Run {
     fn new(program: PathBuf) -> Self {
         let shown = program.file_name().unwrap_or_default().to_string_lossy().into_owned();
         let command = Command::new(program);
-        Self { command, shown, stdin: Vec::new(), deadline: Duration::from_secs(120), home: None }
+        let pipes = [None, None, None];
+        Self { command, shown, stdin: Vec::new(), pipes, deadline: Duration::from_secs(120), home: None }
     }
 
     pub fn arg(mut self, arg: impl AsRef<OsStr>) -> Self {
@@ -75,6 +78,12 @@ impl Run {
         self
     }
 
+    /// Connects standard input, output or error (0, 1, 2) to this.
+    pub fn pipe(mut self, number: usize, pipe: impl Into<Stdio>) -> Self {
+        self.pipes[number] = Some(pipe.into());
+        self
+    }
+
     pub fn dir(mut self, dir: impl AsRef<Path>) -> Self {
         self.command.current_dir(dir);
         self
@@ -95,27 +104,30 @@ impl Run {
     /// Starts it, for tests that do something to it meanwhile.
     #[track_caller]
     pub fn start(mut self) -> Running {
-        self.command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
+        let [stdin, stdout, stderr] = self.pipes.map(|pipe| pipe.unwrap_or_else(Stdio::piped));
+        self.command.stdin(stdin).stdout(stdout).stderr(stderr);
         let mut child = self.command.spawn().unwrap_or_else(|error| {
             panic!("{}: {error}\nscripts/test installs the Debian packages that the tests need", self.shown)
         });
-        let mut stdin = child.stdin.take().expect("stdin is a pipe");
-        let input = self.stdin;
-        // A program that ends without reading its input closes the pipe: no error of the test's.
-        std::thread::spawn(move || drop(stdin.write_all(&input)));
-        let stdout = drain(child.stdout.take().expect("stdout is a pipe"));
-        let stderr = drain(child.stderr.take().expect("stderr is a pipe"));
+        drop(self.command);
+        if let Some(mut stdin) = child.stdin.take() {
+            let input = self.stdin;
+            // A program that ends without reading its input closes the pipe: no error of the test's.
+            std::thread::spawn(move || drop(stdin.write_all(&input)));
+        }
+        let stdout = drain(child.stdout.take());
+        let stderr = drain(child.stderr.take());
         let end = Instant::now() + self.deadline;
         Running { child, shown: self.shown, stdout, stderr, end, started: Instant::now(), _home: self.home }
     }
 }
 
-fn drain(mut from: impl Read + Send + 'static) -> (Receiver<Vec<u8>>, JoinHandle<()>) {
+fn drain(from: Option<impl Read + Send + 'static>) -> (Receiver<Vec<u8>>, JoinHandle<()>) {
     let (sender, receiver) = channel();
     let thread = std::thread::spawn(move || {
         let mut all = Vec::new();
         // What was read before an error counts.
-        let _ = from.read_to_end(&mut all);
+        let _ = from.map(|mut from| from.read_to_end(&mut all));
         let _ = sender.send(all);
     });
     (receiver, thread)

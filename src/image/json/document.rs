@@ -1,6 +1,9 @@
 //! The editor: a JSON text as a tree of spans, opened only where an edit passes through.
 
-use super::{Members, Undo, invalid, join, keys, quote};
+use super::pointer::{join, keys};
+use super::text::{invalid, quote};
+use super::undo::Undo;
+use super::views::Members;
 use crate::error::{Error, Result};
 use serde_json::value::RawValue;
 use std::borrow::Cow;

@@ -5,150 +5,26 @@
 //! after it was edited and stored.
 
 mod document;
+mod pointer;
 mod spelling;
+mod text;
+mod undo;
+mod views;
 
 pub use document::Document;
 #[cfg(test)]
 pub(crate) use document::work;
-use spelling::Spelled;
+pub use pointer::child;
 pub use spelling::View;
-
-use crate::error::{Error, Result};
-use serde::{Deserialize, Serialize};
-use serde_json::value::RawValue;
-use std::borrow::Cow;
-use std::fmt;
-
-/// Edits reach no deeper than this.
-const MAX_DEPTH: usize = 16;
-
-/// How an edit is taken back.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "lowercase")]
-pub enum Undo {
-    /// The value at a pointer becomes this text again.
-    Set(String, String),
-    /// The last member of an object goes.
-    Del(String),
-    /// The last element of an array goes.
-    Pop(String),
-}
-
-impl Undo {
-    /// The place that it restores.
-    pub fn pointer(&self) -> &str {
-        match self {
-            Undo::Set(pointer, _) | Undo::Del(pointer) | Undo::Pop(pointer) => pointer,
-        }
-    }
-}
-
-/// The members of an object in their order, duplicates included.
-pub struct Members<'a>(pub Vec<(Cow<'a, str>, &'a RawValue)>);
-
-impl<'de: 'a, 'a> Deserialize<'de> for Members<'a> {
-    fn deserialize<D: serde::Deserializer<'de>>(deserializer: D) -> std::result::Result<Self, D::Error> {
-        struct Visitor<'a>(std::marker::PhantomData<&'a ()>);
-        impl<'de: 'a, 'a> serde::de::Visitor<'de> for Visitor<'a> {
-            type Value = Members<'a>;
-            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-                f.write_str("an object")
-            }
-            fn visit_map<A: serde::de::MapAccess<'de>>(
-                self,
-                mut map: A,
-            ) -> std::result::Result<Self::Value, A::Error> {
-                let mut members = Vec::new();
-                while let Some(Key(key)) = map.next_key()? {
-                    members.push((key, map.next_value()?));
-                }
-                Ok(Members(members))
-            }
-        }
-        deserializer.deserialize_map(Visitor(std::marker::PhantomData))
-    }
-}
-
-/// A struct that is an object in the text, with its keys in the case the specification gives them. By itself serde takes
-/// a list of the fields' values for one, too.
-pub struct Object<T>(pub T);
-
-impl<'de, T: Deserialize<'de> + View> Deserialize<'de> for Object<T> {
-    fn deserialize<D: serde::Deserializer<'de>>(deserializer: D) -> std::result::Result<Self, D::Error> {
-        struct Visitor<T>(std::marker::PhantomData<T>);
-        impl<'de, T: Deserialize<'de> + View> serde::de::Visitor<'de> for Visitor<T> {
-            type Value = T;
-            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-                f.write_str("an object")
-            }
-            fn visit_map<A: serde::de::MapAccess<'de>>(self, members: A) -> std::result::Result<T, A::Error> {
-                let members = Spelled { members, known: T::KEYS };
-                T::deserialize(serde::de::value::MapAccessDeserializer::new(members))
-            }
-        }
-        deserializer.deserialize_map(Visitor(std::marker::PhantomData)).map(Object)
-    }
-}
-
-/// For `deserialize_with`: an object, `null`, or nothing.
-pub fn optional_object<'de, D, T>(deserializer: D) -> std::result::Result<Option<T>, D::Error>
-where
-    D: serde::Deserializer<'de>,
-    T: Deserialize<'de> + View,
-{
-    Ok(Option::<Object<T>>::deserialize(deserializer)?.map(|o| o.0))
-}
-
-#[derive(Deserialize)]
-struct Key<'a>(#[serde(borrow)] Cow<'a, str>);
-
-/// A string as JSON text.
-pub fn quote(text: &str) -> String {
-    serde_json::Value::from(text).to_string()
-}
-
-/// The value as JSON text.
-pub fn to_json<T: Serialize + ?Sized>(value: &T) -> Result<String> {
-    serde_json::to_string(value).map_err(|e| Error::other(format!("cannot write JSON: {e}")))
-}
-
-/// Appends one reference token to a pointer.
-pub fn child(pointer: &str, key: &str) -> String {
-    format!("{pointer}/{}", key.replace('~', "~0").replace('/', "~1"))
-}
-
-fn join(keys: &[Cow<'_, str>]) -> String {
-    keys.iter().fold(String::new(), |pointer, key| child(&pointer, key))
-}
-
-fn keys(pointer: &str) -> Result<Vec<Cow<'_, str>>> {
-    let bad = |why: &str| Error::unsupported(format!("invalid JSON pointer: {why}"));
-    let mut tokens = pointer.split('/');
-    if tokens.next() != Some("") {
-        return Err(bad("it does not start with a slash"));
-    }
-    let keys: Vec<Cow<'_, str>> = tokens.take(MAX_DEPTH + 1).map(unescape).collect();
-    if keys.len() > MAX_DEPTH {
-        return Err(bad(&format!("it is deeper than {MAX_DEPTH} levels")));
-    }
-    Ok(keys)
-}
-
-fn unescape(token: &str) -> Cow<'_, str> {
-    match token.contains('~') {
-        true => token.replace("~1", "/").replace("~0", "~").into(),
-        false => token.into(),
-    }
-}
-
-fn invalid(error: serde_json::Error) -> Error {
-    Error::unsupported(format!("invalid JSON: {error}"))
-}
+pub use text::{quote, to_json};
+pub use undo::Undo;
+pub use views::{Members, Object, optional_object};
 
 #[cfg(test)]
 mod tests {
     use super::document::work;
-    use super::*;
+    use super::pointer::MAX_DEPTH;
+    use super::{Document, Undo};
 
     fn doc(text: &str) -> Document {
         Document::new(text.as_bytes()).unwrap()

@@ -1,7 +1,7 @@
 //! Keys in another case. Go's readers, and so the engines, ignore case; we do not. A document where that makes a
 //! difference is ambiguous: two readers see two images.
 
-use super::Key;
+use super::text::Key;
 use serde::de::{DeserializeSeed, Error, IntoDeserializer, MapAccess};
 
 /// A view of an object, with the keys that it reads.
@@ -46,7 +46,7 @@ fn folds_to(key: &str, known: &str) -> bool {
 
 #[cfg(test)]
 mod tests {
-    use super::super::Object;
+    use super::super::views::Object;
     use super::*;
     use serde::Deserialize;
 

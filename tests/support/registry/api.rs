@@ -175,7 +175,14 @@ impl Store {
         if first.is_some_and(|first| first != upload.bytes.len()) {
             return self.accepted(name, id, host).with_status(416);
         }
-        upload.bytes.extend_from_slice(body);
+        if body.len() > self.settings.max_body {
+            return Reply::status(413);
+        }
+        let taken = match asked.method {
+            Method::PATCH => body.len().min(self.settings.takes_of_patch),
+            _ => body.len(),
+        };
+        upload.bytes.extend_from_slice(&body[..taken]);
         if asked.method == Method::PATCH {
             return self.accepted(name, id, host);
         }
@@ -194,7 +201,11 @@ impl Store {
             Location::On(other) => format!("http://{other}"),
         };
         let received = self.uploads.get(id).map_or(0, |upload| upload.bytes.len());
-        Reply::status(202)
+        let mut reply = Reply::status(202);
+        if let Some(length) = self.settings.min_chunk {
+            reply = reply.header("oci-chunk-min-length", &length.to_string());
+        }
+        reply
             .header("location", &format!("{base}/v2/{name}/blobs/uploads/{id}?_state={id}"))
             .header("docker-upload-uuid", id)
             .header("range", &format!("0-{}", received.saturating_sub(1)))

@@ -187,6 +187,11 @@ impl Registry {
         self.shared.store().remove_blob(repository, digest);
     }
 
+    /// Loses a manifest, as a clean-up that sees no tag on it would: what points to it stays.
+    pub fn remove_manifest(&self, repository: &str, digest: &str) {
+        self.shared.store().repository(repository).manifests.remove(digest);
+    }
+
     pub fn tags(&self, repository: &str) -> BTreeMap<String, String> {
         self.shared.store().tags(repository)
     }

@@ -24,6 +24,12 @@ pub struct Settings {
     pub ranges: bool,
     /// Whether there is a referrers API.
     pub referrers: bool,
+    /// The largest body of a PUT or PATCH of an upload; a larger one is answered 413.
+    pub max_body: usize,
+    /// The most that is taken of one PATCH; the answer's Range says how much that was.
+    pub takes_of_patch: usize,
+    /// What `OCI-Chunk-Min-Length` says.
+    pub min_chunk: Option<usize>,
     /// Waited before each answer, as a distant registry would make one wait.
     pub latency: Duration,
 }
@@ -47,6 +53,9 @@ impl Default for Settings {
             content_digest: true,
             ranges: true,
             referrers: false,
+            max_body: usize::MAX,
+            takes_of_patch: usize::MAX,
+            min_chunk: None,
             latency: Duration::ZERO,
         }
     }

@@ -1,0 +1,51 @@
+//! Looks for credentials: in files, and with the helpers that those name.
+
+use super::file::{self, Entry, Logins};
+use super::helper;
+use super::identity::Credentials;
+use super::login::{Login, LoginSource};
+use super::paths::{self, LoginFile};
+use crate::error::Result;
+use std::path::PathBuf;
+
+/// Where credentials are looked for when none were given.
+#[derive(Debug, Clone, Default)]
+pub struct Store {
+    /// The only file to read, if one was named.
+    pub authfile: Option<PathBuf>,
+}
+
+impl Store {
+    /// Finds the credentials for a repository: the first file that holds some for it wins.
+    pub async fn lookup(&self, host: &str, repository: &str) -> Result<Login> {
+        let files = match &self.authfile {
+            Some(path) => vec![LoginFile::new(path)],
+            None => paths::default_files(),
+        };
+        let must_exist = self.authfile.is_some();
+        for LoginFile { path, format } in &files {
+            let Some(text) = file::read(path, must_exist)? else { continue };
+            let logins = Logins::parse(&text, path, *format)?;
+            let entry = match logins.find(host, repository)? {
+                Entry::Helper { name, optional } => {
+                    match helper::get(&name, &file::server_name(host)).await? {
+                        Credentials::Anonymous if !optional => continue,
+                        // What the file itself holds still counts where the store has nothing.
+                        Credentials::Anonymous => logins.auths(host, repository)?,
+                        credentials => {
+                            let source = LoginSource::Helper(helper::program(&name), path.clone());
+                            return Ok(Login { credentials, source });
+                        }
+                    }
+                }
+                Entry::Found(credentials) => credentials,
+                Entry::Nothing => continue,
+            };
+            if entry != Credentials::Anonymous {
+                return Ok(Login { credentials: entry, source: LoginSource::File(path.clone()) });
+            }
+        }
+        let files = files.into_iter().map(|file| file.path).collect();
+        Ok(Login { credentials: Credentials::Anonymous, source: LoginSource::Nowhere(files) })
+    }
+}

@@ -1,0 +1,159 @@
+//! Bodies on their way out: cut from blobs, counted, and watched while they are sent.
+
+use super::answer::stalled;
+use crate::error::Result;
+use crate::stats::Stats;
+use crate::transport::{BlobStream, Payload};
+use bytes::Bytes;
+use futures_util::StreamExt;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::time::Duration;
+use tokio::time::timeout;
+
+/// What a request carries.
+#[derive(Clone)]
+pub enum Body<'a> {
+    Empty,
+    Bytes(Bytes),
+    /// A form that holds a secret: it goes to the origin that the request is for, and to no other.
+    Secret(Bytes),
+    /// Bytes `from..from + len` of a blob, opened anew each time that they are sent.
+    Part {
+        payload: Payload<'a>,
+        from: u64,
+        len: u64,
+    },
+}
+
+/// How far a request's body has been sent.
+#[derive(Default)]
+pub struct Progress {
+    bytes: AtomicU64,
+    is_sent: AtomicBool,
+}
+
+impl Progress {
+    /// Notes that all of the body has been sent.
+    pub fn end(&self) {
+        self.is_sent.store(true, Ordering::Relaxed);
+    }
+
+    /// Waits for an answer: as long as the body moves, and then for `commit`.
+    pub async fn watch<T>(
+        &self,
+        sending: impl Future<Output = T>,
+        stall: Duration,
+        commit: Duration,
+    ) -> Result<T> {
+        tokio::pin!(sending);
+        let mut before = 0;
+        loop {
+            let is_sent = self.is_sent.load(Ordering::Relaxed);
+            let wait = if is_sent { commit } else { stall };
+            match timeout(wait, &mut sending).await {
+                Ok(outcome) => return Ok(outcome),
+                Err(_) if is_sent => return Err(stalled(wait)),
+                Err(_) => {
+                    let now = self.bytes.load(Ordering::Relaxed);
+                    let has_moved = now != before || self.is_sent.load(Ordering::Relaxed);
+                    if !has_moved {
+                        return Err(stalled(wait));
+                    }
+                    before = now;
+                }
+            }
+        }
+    }
+}
+
+/// Counts a body of `len` bytes while it is sent. The HTTP library does not ask for more than these.
+pub fn counted(
+    stream: BlobStream,
+    len: u64,
+    progress: Arc<Progress>,
+    stats: Arc<Stats>,
+) -> impl futures_util::Stream<Item = Result<Bytes>> {
+    progress.is_sent.store(len == 0, Ordering::Relaxed);
+    stream.inspect(move |piece| {
+        if let Ok(piece) = piece {
+            let n = piece.len() as u64;
+            let sent = progress.bytes.fetch_add(n, Ordering::Relaxed) + n;
+            progress.is_sent.store(sent >= len, Ordering::Relaxed);
+            Stats::add(&stats.bytes_pushed, n);
+        }
+    })
+}
+
+/// The bytes `from..from + len` of a stream.
+pub fn part(stream: BlobStream, from: u64, len: u64) -> BlobStream {
+    take(skip(stream, from), len)
+}
+
+/// A stream without its first `n` bytes.
+fn skip(stream: BlobStream, n: u64) -> BlobStream {
+    if n == 0 {
+        return stream;
+    }
+    let mut left = n;
+    Box::pin(stream.filter_map(move |piece| {
+        let piece = piece.map(|mut piece| {
+            let cut = left.min(piece.len() as u64);
+            left -= cut;
+            // No longer than the piece.
+            piece.split_off(usize::try_from(cut).unwrap_or(usize::MAX))
+        });
+        futures_util::future::ready(match piece {
+            Ok(piece) if piece.is_empty() => None,
+            piece => Some(piece),
+        })
+    }))
+}
+
+/// The first `n` bytes of a stream.
+fn take(stream: BlobStream, n: u64) -> BlobStream {
+    let pieces = stream.scan(n, |left, piece| {
+        let piece = match piece {
+            _ if *left == 0 => None,
+            Ok(mut piece) => {
+                piece.truncate(usize::try_from(*left).unwrap_or(usize::MAX));
+                *left -= piece.len() as u64;
+                Some(Ok(piece))
+            }
+            Err(error) => Some(Err(error)),
+        };
+        futures_util::future::ready(piece)
+    });
+    Box::pin(pieces)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use tokio::time::Instant;
+
+    #[tokio::test]
+    async fn parts_of_streams_are_cut_anywhere() {
+        for (from, len, expected) in
+            [(0, 10, "0123456789"), (3, 4, "3456"), (4, 1, "4"), (9, 1, "9"), (0, 0, "")]
+        {
+            let pieces = ["01", "", "234", "56789"].map(|p| Ok(Bytes::from_static(p.as_bytes())));
+            let stream: BlobStream = Box::pin(futures_util::stream::iter(pieces));
+            let pieces: Vec<Bytes> = part(stream, from, len).map(Result::unwrap).collect().await;
+            assert_eq!(pieces.concat(), expected.as_bytes());
+        }
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn waits_long_for_an_answer_but_not_for_a_body() {
+        let seconds = Duration::from_secs;
+        let progress = Progress::default();
+        let never = std::future::pending::<()>;
+        let begun = Instant::now();
+        assert!(progress.watch(never(), seconds(60), seconds(600)).await.is_err());
+        assert_eq!(begun.elapsed().as_secs(), 60);
+        progress.is_sent.store(true, Ordering::Relaxed);
+        assert!(progress.watch(never(), seconds(60), seconds(600)).await.is_err());
+        assert_eq!(begun.elapsed().as_secs(), 660);
+    }
+}

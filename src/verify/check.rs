@@ -1,0 +1,322 @@
+//! Checks images and indexes against their records.
+
+use super::layer;
+use crate::error::{Context, Error, Result};
+use crate::image::json::{Document, child, quote};
+use crate::image::{Digest, Manifest, Platform};
+use crate::read::machine;
+use crate::read::select;
+use crate::read::{Reader, Tree};
+use crate::reapers::Reapers;
+use crate::rewrite::index::{self, History, Replaced};
+use crate::rewrite::record::{self, Annotations, Record};
+use crate::rewrite::{self, Decision, Format, IfInit, Image, Outcome, Policy, Target};
+use futures_util::future::{BoxFuture, FutureExt, try_join_all};
+
+/// One image.
+#[derive(Debug, Clone)]
+pub struct VerifiedImage {
+    /// What it is for, where it says so.
+    pub platform: Option<Platform>,
+    /// The digest of its manifest.
+    pub digest: Digest,
+    /// Its record; `None` if it is rightly not wrapped.
+    pub record: Option<Record>,
+    /// Whether wrap leaves it alone: it has an init, or there is no reaper for it.
+    pub exempt: bool,
+    /// Why it is not wrapped.
+    pub reason: Option<String>,
+}
+
+/// The error for an image that should be wrapped.
+pub(super) fn not_wrapped(image: &VerifiedImage) -> Error {
+    let platform = image.platform.as_ref().map(|p| format!(" for {p}")).unwrap_or_default();
+    let why = image.reason.as_deref().unwrap_or_default();
+    Error::verification(format!("the image{platform} is not wrapped: {why}"))
+}
+
+/// All that wrap would look into.
+pub(super) async fn tree(reader: &Reader, manifest: Manifest) -> Result<Tree> {
+    reader.tree(manifest, &|child| select::carried(child).is_none()).await
+}
+
+/// A manifest that is what its record says.
+pub(super) enum Checked {
+    Image {
+        manifest: Manifest,
+        /// Before it was wrapped, if it was.
+        original: Option<Manifest>,
+        /// The digest of what was wrapped.
+        source: Digest,
+        outcome: Box<VerifiedImage>,
+    },
+    Index {
+        manifest: Manifest,
+        history: History,
+        /// By position.
+        children: Vec<(usize, Checked)>,
+    },
+    /// Something that has nothing to verify.
+    Other,
+}
+
+impl Checked {
+    /// The manifest, of an image or an index.
+    pub(super) fn manifest(&self) -> Option<&Manifest> {
+        match self {
+            Checked::Image { manifest, .. } | Checked::Index { manifest, .. } => Some(manifest),
+            Checked::Other => None,
+        }
+    }
+
+    /// Before it was wrapped, where that is another one.
+    pub(super) fn original(&self) -> Option<&Manifest> {
+        match self {
+            Checked::Image { original, .. } => original.as_ref(),
+            Checked::Index { manifest, history, .. } => {
+                Some(&history.original).filter(|original| original.digest != manifest.digest)
+            }
+            Checked::Other => None,
+        }
+    }
+
+    /// The digest of what was wrapped.
+    pub(super) fn source(&self) -> &Digest {
+        match self {
+            Checked::Image { source, .. } => source,
+            Checked::Index { history, .. } => &history.source,
+            Checked::Other => unreachable!("an artifact has no source"),
+        }
+    }
+
+    pub(super) fn images(&self) -> Vec<&VerifiedImage> {
+        match self {
+            Checked::Image { outcome, .. } => vec![outcome],
+            Checked::Index { children, .. } => children.iter().flat_map(|(_, c)| c.images()).collect(),
+            Checked::Other => Vec::new(),
+        }
+    }
+
+    /// The images as they were before, in their order.
+    pub(super) fn originals(&self) -> Vec<Option<&Digest>> {
+        match self {
+            Checked::Image { original, .. } => vec![original.as_ref().map(|m| &m.digest)],
+            Checked::Index { children, .. } => children.iter().flat_map(|(_, c)| c.originals()).collect(),
+            Checked::Other => Vec::new(),
+        }
+    }
+}
+
+/// Checks a manifest and all that is below it.
+pub(super) fn check(reader: &Reader, tree: Tree) -> BoxFuture<'_, Result<Checked>> {
+    async move {
+        match tree {
+            Tree::Other(_) => Ok(Checked::Other),
+            Tree::Image(image, listed) => {
+                let here = format!("the image {}", image.manifest.digest);
+                one(reader, *image, listed.as_ref()).await.context(|| here)
+            }
+            Tree::Index(manifest, below) => {
+                let below =
+                    below.into_iter().map(async |(at, tree)| check(reader, tree).await.map(|c| (at, c)));
+                let children = try_join_all(below).await?;
+                let history = verify_index(&manifest, &children)?;
+                Ok(Checked::Index { manifest, history, children })
+            }
+        }
+    }
+    .boxed()
+}
+
+/// One image: against its record, or against the reasons for having none.
+async fn one(reader: &Reader, image: Image, listed: Option<&Platform>) -> Result<Checked> {
+    let mut outcome = VerifiedImage {
+        platform: machine::stated(&image, listed),
+        digest: image.manifest.digest.clone(),
+        record: None,
+        exempt: false,
+        reason: None,
+    };
+    let manifest = image.manifest.clone();
+    let Some(original) = image.original() else {
+        if record::any_trace(&image.config.labels) {
+            return Err(Error::verification(why_stale(&image)));
+        }
+        let why = exempt(&image, outcome.platform.as_ref());
+        outcome.exempt = why.is_some();
+        outcome.reason = Some(why.unwrap_or_else(|| "it has no record".into()));
+        let source = manifest.digest.clone();
+        return Ok(Checked::Image { manifest, original: None, source, outcome: Box::new(outcome) });
+    };
+    let record = original.record.clone();
+    let descriptor = image.manifest.blobs().last().copied().cloned();
+    let descriptor = descriptor.ok_or_else(|| Error::verification("the image has no layer"))?;
+    let blob = reader.blob(&descriptor, layer::MAX_LAYER).await.context(|| "the reaper's layer")?;
+    let layer = layer::read(&blob)?;
+    let platform = platform(reader, &image, listed).await?;
+    layer.check(&record, &platform)?;
+    let before = Image {
+        manifest: original.manifest.clone(),
+        config: original.config.clone(),
+        keeps_manifest: image.keeps_manifest,
+    };
+    rewrapped(&image, &before, &platform, &record, &layer)?;
+    outcome.platform = Some(platform.canonical());
+    // A place that keeps no manifests has that of the source in the record only.
+    let source = record.source.clone();
+    outcome.record = Some(record);
+    Ok(Checked::Image { manifest, original: Some(before.manifest), source, outcome: Box::new(outcome) })
+}
+
+/// Why wrap leaves an image alone, if it does.
+fn exempt(image: &Image, platform: Option<&Platform>) -> Option<String> {
+    let Some(platform) = platform else { return Some("nothing says for which platform it is".into()) };
+    match rewrite::decide(image, platform, &Reapers::default(), &Policy::default()) {
+        Ok(Decision::Skip { reason, .. }) => Some(reason),
+        Ok(_) => None,
+        Err(error) => Some(error.to_string()),
+    }
+}
+
+/// What a wrapped image was wrapped for. Where index and config disagree, its program tells.
+async fn platform(reader: &Reader, image: &Image, listed: Option<&Platform>) -> Result<Platform> {
+    let recorded = Annotations::read(&image.manifest).and_then(|annotations| annotations.platform);
+    let target = Target::of(listed, &image.config.platform);
+    let known = match target {
+        Target::Known(known) => known,
+        contested => {
+            let program = machine::of_program(reader.source(), image).await?;
+            // Whoever wrapped it may have been told; the reaper has to fit all the same.
+            match (contested.settle(program), &recorded) {
+                (Ok((known, _)), _) => known,
+                (Err(_), Some(recorded)) => recorded.clone(),
+                (Err(why), None) => return Err(Error::verification(why)),
+            }
+        }
+    };
+    // The variant is that of the index at the time, which need not be at hand.
+    let is_same = |recorded: &Platform| {
+        let (recorded, known) = (recorded.canonical(), known.canonical());
+        recorded.os == known.os && recorded.architecture == known.architecture
+    };
+    Ok(recorded.filter(is_same).unwrap_or(known))
+}
+
+/// Wraps the original with the reaper in the image, and compares.
+fn rewrapped(
+    image: &Image,
+    original: &Image,
+    platform: &Platform,
+    record: &Record,
+    layer: &layer::Contents,
+) -> Result<()> {
+    let mut reapers = Reapers::none();
+    // For whatever variant of its machine the image is: which one wrap took for it is in the image.
+    reapers.give(None, layer.program.clone())?;
+    let policies = [IfInit::Skip, IfInit::Wrap].into_iter().flat_map(|if_init| {
+        [Format::Keep, Format::Oci, Format::Docker].map(|format| {
+            let (path, args) = (record.path.clone(), record.args.clone());
+            Policy { path, args, if_init, format }
+        })
+    });
+    let policies: Vec<Policy> = policies.collect();
+    let policy =
+        policies.iter().find(|p| record::recipe(&record.reaper, p) == record.recipe).ok_or_else(|| {
+            Error::verification(format!(
+                "the recorded recipe {} is not that of its reaper, path and options",
+                record.recipe
+            ))
+        })?;
+    let again = match rewrite::decide(original, platform, &reapers, policy)?.build(&layer.parents)? {
+        Outcome::Wrapped(new) => new,
+        Outcome::Skipped { reason, .. } => return Err(Error::verification(reason)),
+        _ => return Err(Error::verification("wrapping the original does nothing")),
+    };
+    if image.keeps_manifest {
+        compare("the config", &image.config.bytes, &again.config)?;
+        return compare("the manifest", &image.manifest.bytes, &again.manifest.bytes);
+    }
+    // What the record says of the manifest cannot be compared where there is none.
+    let mut text = Document::new(&again.config)?;
+    for (key, value) in image.config.labels.iter().filter(|(key, _)| record::is_about_manifest(key)) {
+        text.set(&child("/config/Labels", key), &quote(value))?;
+    }
+    compare("the config", &image.config.bytes, text.to_string().as_bytes())
+}
+
+/// The index is that of its children, by its own record.
+fn verify_index(manifest: &Manifest, children: &[(usize, Checked)]) -> Result<History> {
+    let replaced = |by: fn(&Checked) -> Option<&Manifest>| -> Vec<Replaced> {
+        let changed = children.iter().filter(|(_, child)| child.original().is_some());
+        changed
+            .filter_map(|(at, child)| Some(Replaced { position: *at, manifest: by(child)?.clone() }))
+            .collect()
+    };
+    let history = index::unwrap(manifest, &replaced(Checked::original), false)?;
+    if history.is_stale {
+        return Err(Error::verification(
+            "the record in the index's annotations does not describe this index",
+        ));
+    }
+    let Some(Annotations { source: recorded, recipe, .. }) = Annotations::read(manifest) else {
+        return Ok(history);
+    };
+    if recorded != history.source {
+        return Err(Error::verification(format!(
+            "the index records the source {recorded}, but undoing it gives {}",
+            history.source
+        )));
+    }
+    let bare =
+        children.iter().flat_map(|(_, child)| child.images()).find(|i| i.record.is_none() && !i.exempt);
+    if let Some(image) = bare {
+        return Err(not_wrapped(image));
+    }
+    let again = index::wrap(&history, &replaced(Checked::manifest), &[], 0, &recipe, manifest.family())?;
+    compare("the index", &manifest.bytes, &again.bytes)?;
+    Ok(history)
+}
+
+/// Why a record does not count.
+fn why_stale(image: &Image) -> String {
+    let Some(record) = Record::read(&image.config.labels) else {
+        return "the record in the labels is incomplete or of another version".into();
+    };
+    let last = image.config.diff_ids.last().cloned().unwrap_or_default();
+    if last != record.diff_id.to_string() {
+        return format!("the last diff_id is {last}, the record says {}", record.diff_id);
+    }
+    let layer = image.manifest.blobs().last().map(|l| l.digest.to_string()).unwrap_or_default();
+    if image.keeps_manifest && layer != record.layer.to_string() {
+        return format!("the last layer is {layer}, the record says {}", record.layer);
+    }
+    if !image.config.entrypoint.starts_with(&record.prefix()) {
+        return format!(
+            "the entrypoint is {:?}, the record says that it starts with {:?}",
+            image.config.entrypoint,
+            record.prefix()
+        );
+    }
+    format!("undoing the wrap does not give the recorded source {}", record.source)
+}
+
+/// Fails with the first difference.
+pub(super) fn compare(what: &str, found: &[u8], expected: &[u8]) -> Result<()> {
+    let Some(at) = found
+        .iter()
+        .zip(expected)
+        .position(|(a, b)| a != b)
+        .or_else(|| (found.len() != expected.len()).then_some(found.len().min(expected.len())))
+    else {
+        return Ok(());
+    };
+    let from = at.saturating_sub(20);
+    let excerpt = |text: &[u8]| {
+        String::from_utf8_lossy(&text[from.min(text.len())..text.len().min(at + 40)]).into_owned()
+    };
+    Err(Error::verification(format!(
+        "{what} differs at byte {at}: it has {:?}, wrapping its source gives {:?}",
+        excerpt(found),
+        excerpt(expected)
+    )))
+}

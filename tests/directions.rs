@@ -1,0 +1,301 @@
+//! The house keeps its shape: which rooms may use which, no circles, and nothing too long to read.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::path::{Path, PathBuf};
+
+/// A file of the library, as a module.
+struct Module {
+    file: PathBuf,
+    /// As in `rewrite::record`; `rewrite` for its `mod.rs`.
+    path: String,
+    /// The text without comments, strings and tests.
+    code: String,
+}
+
+fn files(dir: &Path, found: &mut Vec<PathBuf>) {
+    for entry in std::fs::read_dir(dir).unwrap() {
+        let path = entry.unwrap().path();
+        if path.is_dir() {
+            files(&path, found);
+        } else if path.extension().is_some_and(|e| e == "rs") {
+            found.push(path);
+        }
+    }
+    found.sort();
+}
+
+fn modules() -> Vec<Module> {
+    let src = Path::new(env!("CARGO_MANIFEST_DIR")).join("src");
+    let mut found = Vec::new();
+    files(&src, &mut found);
+    let module = |file: PathBuf| {
+        let relative = file.strip_prefix(&src).unwrap().with_extension("");
+        let path = relative.to_str().unwrap().replace('/', "::");
+        let path = path.trim_end_matches("::mod").to_owned();
+        let code = code(&std::fs::read_to_string(&file).unwrap());
+        Module { file, path, code }
+    };
+    let is_test = |m: &Module| m.path.ends_with("tests") || m.path == "fuzzing";
+    found.into_iter().map(module).filter(|m| !is_test(m)).collect()
+}
+
+/// A source without comments and without what strings hold, as far as the first test module.
+fn code(text: &str) -> String {
+    let text = text.split("\n#[cfg(test)]\nmod ").next().unwrap_or_default();
+    let mut code = String::new();
+    let mut rest = text.chars().peekable();
+    while let Some(c) = rest.next() {
+        match (c, rest.peek()) {
+            ('/', Some('/')) => {
+                rest.by_ref().find(|c| *c == '\n');
+                code.push('\n');
+            }
+            ('r', Some('"' | '#')) if !code.ends_with(|c: char| c.is_alphanumeric() || c == '_') => {
+                let mut hashes = String::new();
+                while rest.peek() == Some(&'#') {
+                    hashes.extend(rest.next());
+                }
+                if rest.peek() != Some(&'"') {
+                    continue;
+                }
+                rest.next();
+                let mut held = String::new();
+                while !held.ends_with(&format!("\"{hashes}")) {
+                    let Some(c) = rest.next() else { break };
+                    held.push(c);
+                }
+                code.push_str("\"\"");
+                code.extend(held.chars().filter(|c| *c == '\n'));
+            }
+            ('"', _) => {
+                code.push_str("\"\"");
+                while let Some(c) = rest.next() {
+                    match c {
+                        '\\' => drop(rest.next()),
+                        '"' => break,
+                        '\n' => code.push('\n'),
+                        _ => {}
+                    }
+                }
+            }
+            ('\'', _) => {
+                // A character, or a lifetime.
+                let after: Vec<char> = rest.clone().take(4).collect();
+                let len = match after[..] {
+                    ['\\', '\'' | '\\' | '"', '\'', ..] => 3,
+                    [_, '\'', ..] => 2,
+                    _ => 0,
+                };
+                (0..len).for_each(|_| drop(rest.next()));
+            }
+            _ => code.push(c),
+        }
+    }
+    code
+}
+
+/// The paths below `crate` that a module names, in `use` lines and elsewhere: as modules.
+fn uses(module: &Module, all: &BTreeSet<&str>) -> BTreeSet<String> {
+    let mut found = BTreeSet::new();
+    for start in ["crate::", "super::", "self::"] {
+        for (at, _) in module.code.match_indices(start) {
+            if module.code[..at].ends_with(|c: char| c.is_alphanumeric() || c == '_' || c == ':') {
+                continue;
+            }
+            let is_root = module.file.ends_with("mod.rs") || module.path == "lib";
+            let parent = module.path.rsplit_once("::").map_or("", |(parent, _)| parent);
+            let base = match (start, is_root) {
+                ("crate::", _) => String::new(),
+                ("super::", _) => parent.to_owned(),
+                (_, true) => module.path.clone(),
+                _ => module.path.clone(),
+            };
+            let end = module.code[at..]
+                .find([';', '(', ')', '<', '>', '=', '?', '!', '&', ' '])
+                .map_or(module.code.len(), |n| at + n);
+            let mut tree = &module.code[at + start.len()..];
+            if !tree.contains('{') || tree.find('{') > tree.find([';', '(', ')']) {
+                tree = &module.code[at + start.len()..end];
+            }
+            for path in expand(tree) {
+                let whole = if base.is_empty() { path } else { format!("{base}::{path}") };
+                // The longest part that is a module; of a list of modules, the one that is meant.
+                let parts: Vec<&str> = whole.split("::").collect();
+                let longest =
+                    (1..=parts.len()).rev().map(|n| parts[..n].join("::")).find(|p| all.contains(p.as_str()));
+                found.extend(longest.filter(|used| *used != module.path));
+            }
+        }
+    }
+    found
+}
+
+/// The modules below its own that a `mod.rs` names.
+fn uses_below(module: &Module, all: &BTreeSet<&str>) -> BTreeSet<String> {
+    let is_child = |path: &&&str| path.rsplit_once("::").is_some_and(|(parent, _)| parent == module.path);
+    let is_named = |name: &str| {
+        let path = format!("{name}::");
+        let mut found = module.code.match_indices(&path).map(|(at, _)| &module.code[..at]);
+        found.any(|before| !before.ends_with(|c: char| c.is_alphanumeric() || c == '_' || c == ':'))
+    };
+    let children = all.iter().filter(is_child);
+    children.filter(|path| is_named(path.rsplit("::").next().unwrap())).map(ToString::to_string).collect()
+}
+
+/// `a::{b, c::{d}}` is `a::b` and `a::c::d`.
+fn expand(tree: &str) -> Vec<String> {
+    let head_len = tree.find(|c: char| !(c.is_alphanumeric() || c == '_' || c == ':')).unwrap_or(tree.len());
+    let head = tree[..head_len].trim_end_matches("::").to_owned();
+    if !tree[head_len..].starts_with('{') {
+        return vec![head];
+    }
+    let (mut depth, mut start, mut parts) = (0, head_len + 1, Vec::new());
+    for (at, c) in tree.char_indices().skip_while(|(at, _)| *at < head_len) {
+        match c {
+            '{' => depth += 1,
+            '}' if depth == 1 => {
+                parts.push(&tree[start..at]);
+                break;
+            }
+            '}' => depth -= 1,
+            ',' if depth == 1 => {
+                parts.push(&tree[start..at]);
+                start = at + 1;
+            }
+            _ => {}
+        }
+    }
+    let below = parts.iter().map(|part| part.trim()).filter(|part| !part.is_empty()).flat_map(expand);
+    below
+        .map(|part| {
+            if part == "self" || head.is_empty() {
+                format!("{head}{}", part.trim_start_matches("self"))
+            } else {
+                format!("{head}::{part}")
+            }
+        })
+        .collect()
+}
+
+#[test]
+fn a_list_of_uses_is_read() {
+    assert_eq!(expand("a::{b, c::{D, self}, E as F};"), ["a::b", "a::c::D", "a::c", "a::E"]);
+    assert_eq!(expand("a::b::C;"), ["a::b::C"]);
+    let text = code(
+        "// crate::x\nuse crate::a; let s = \"crate::b\"; let c = '\"'; let r = r#\"crate::d\"#; fn f<'a>() {}",
+    );
+    assert!(
+        text.contains("crate::a")
+            && !text.contains("crate::x")
+            && !text.contains("crate::b")
+            && !text.contains("crate::d")
+    );
+}
+
+#[test]
+fn rooms_use_only_what_lies_below_them() {
+    let modules = modules();
+    let paths: BTreeSet<&str> = modules.iter().map(|m| m.path.as_str()).collect();
+    let mut wrong = Vec::new();
+    for module in &modules {
+        let room = module.path.split("::").next().unwrap();
+        let mut forbid = |what: &str, is_used: bool| {
+            if is_used {
+                wrong.push(format!("{} uses {what}", module.path));
+            }
+        };
+        let names = |name: &str| module.code.contains(name);
+        if matches!(room, "image" | "rewrite" | "reapers") {
+            for name in ["tokio::", "reqwest::", "std::fs"] {
+                forbid(name, names(name));
+            }
+        }
+        if room != "cli" {
+            forbid("clap", names("clap::"));
+        }
+        let used = uses(module, &paths);
+        let uses_room = |room: &str| used.iter().any(|u| u == room || u.starts_with(&format!("{room}::")));
+        if matches!(room, "transport" | "registry") {
+            forbid("rewrite", uses_room("rewrite"));
+        }
+        if !matches!(room, "cli" | "main" | "lib") {
+            forbid("cli", uses_room("cli"));
+        }
+        if module.path == "registry::http" {
+            forbid("token", uses_room("registry::token"));
+        }
+    }
+    assert!(wrong.is_empty(), "{wrong:#?}");
+}
+
+#[test]
+fn no_module_uses_itself_by_way_of_others() {
+    let modules = modules();
+    let paths: BTreeSet<&str> = modules.iter().map(|m| m.path.as_str()).collect();
+    // A `mod.rs` that only lists and re-exports is no part of a circle; one with code of its own is.
+    let is_list = |m: &Module| {
+        let items = ["fn ", "struct ", "enum ", "trait ", "impl "];
+        m.file.ends_with("mod.rs") && !items.iter().any(|item| m.code.contains(item))
+    };
+    let lists: BTreeSet<&str> = modules.iter().filter(|m| is_list(m)).map(|m| m.path.as_str()).collect();
+    let used = |m: &Module| {
+        uses(m, &paths)
+            .into_iter()
+            .chain(uses_below(m, &paths))
+            .filter(|used| !lists.contains(used.as_str()))
+            .collect()
+    };
+    let mut graph: BTreeMap<&str, BTreeSet<String>> =
+        modules.iter().map(|m| (m.path.as_str(), used(m))).collect();
+    graph.retain(|path, _| !lists.contains(path));
+    assert!(graph["engine::run"].contains("engine::push"), "the graph has edges: {:?}", graph["engine::run"]);
+    let mut circles = BTreeSet::new();
+    for start in graph.keys() {
+        let mut reached: BTreeSet<&str> = BTreeSet::new();
+        let mut pending: Vec<&str> = graph[start].iter().map(String::as_str).collect();
+        while let Some(next) = pending.pop() {
+            if reached.insert(next) {
+                pending.extend(graph.get(next).into_iter().flatten().map(String::as_str));
+            }
+        }
+        if reached.contains(start) {
+            circles.insert(*start);
+        }
+    }
+    assert!(circles.is_empty(), "these are in circles: {circles:#?}");
+}
+
+/// Lines of the longest functions, by the indentation that `cargo fmt` gives them.
+fn long_functions(module: &Module, limit: usize) -> Vec<String> {
+    let mut long = Vec::new();
+    let lines: Vec<&str> = module.code.lines().collect();
+    for (at, line) in lines.iter().enumerate() {
+        let indent = line.len() - line.trim_start().len();
+        let words: Vec<&str> = line.trim_start().split([' ', '(', '<']).collect();
+        let Some(name) = words.iter().position(|word| *word == "fn").map(|n| words[n + 1]) else { continue };
+        let is_item = words
+            .iter()
+            .take_while(|word| **word != "fn")
+            .all(|word| matches!(*word, "pub" | "super)" | "crate)" | "async" | "const" | "unsafe" | ""));
+        let end = |line: &&str| {
+            line.len() - line.trim_start().len() == indent && line.trim_start().starts_with('}')
+        };
+        if is_item && let Some(len) = lines[at..].iter().position(end).filter(|len| *len + 1 > limit) {
+            long.push(format!("{}::{name} has {} lines", module.path, len + 1));
+        }
+    }
+    long
+}
+
+#[test]
+fn nothing_is_too_long_to_read() {
+    let mut long = Vec::new();
+    for module in modules() {
+        let lines = std::fs::read_to_string(&module.file).unwrap().lines().count();
+        if lines > 500 {
+            long.push(format!("{} has {lines} lines", module.file.display()));
+        }
+        long.extend(long_functions(&module, 60));
+    }
+    assert!(long.is_empty(), "{long:#?}");
+}

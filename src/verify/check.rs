@@ -11,7 +11,7 @@ use crate::reapers::Reapers;
 use crate::reapers::elf::Program;
 use crate::rewrite::index::{self, History, Replaced};
 use crate::rewrite::record::{self, Annotations, Record};
-use crate::rewrite::{self, Decision, IfInit, Image, Outcome, Policy, Target};
+use crate::rewrite::{self, Decision, Format, IfInit, Image, Outcome, Policy, Target};
 use futures_util::future::{BoxFuture, FutureExt, try_join_all};
 
 /// One image.
@@ -220,8 +220,13 @@ fn rewrapped(
     let mut reapers = Reapers::none();
     // For whatever variant of its machine the image is: which one wrap took for it is in the image.
     reapers.give(None, layer.program.clone())?;
-    let policy = |if_init| Policy { path: record.path.clone(), args: record.args.clone(), if_init };
-    let policies = [policy(IfInit::Skip), policy(IfInit::Wrap)];
+    let policies = [IfInit::Skip, IfInit::Wrap].into_iter().flat_map(|if_init| {
+        [Format::Keep, Format::Oci, Format::Docker].map(|format| {
+            let (path, args) = (record.path.clone(), record.args.clone());
+            Policy { path, args, if_init, format }
+        })
+    });
+    let policies: Vec<Policy> = policies.collect();
     let policy =
         policies.iter().find(|p| record::recipe(&record.reaper, p) == record.recipe).ok_or_else(|| {
             Error::verification(format!(
@@ -274,7 +279,7 @@ fn verify_index(manifest: &Manifest, children: &[(usize, Checked)]) -> Result<Hi
     if let Some(image) = bare {
         return Err(not_wrapped(image));
     }
-    let again = index::wrap(&history, &replaced(Checked::manifest), &[], 0, &recipe)?;
+    let again = index::wrap(&history, &replaced(Checked::manifest), &[], 0, &recipe, manifest.family())?;
     compare("the index", &manifest.bytes, &again.bytes)?;
     Ok(history)
 }

@@ -18,6 +18,21 @@ need() {
     DEBIAN_FRONTEND=noninteractive RUNLEVEL=1 apt-get install -y -qq --no-install-recommends "${missing[@]}" >&2
 }
 
+# need_zuul_registry: installs a registry from PyPI below target/, where tests/support looks for it.
+need_zuul_registry() {
+    local dir=target/tools/zuul-registry
+    [[ ! -e $dir/complete ]] || return 0
+    need python3=python3
+    # Debian has the means to make environments in a package without a program.
+    if ! python3 -c 'import ensurepip' 2>/dev/null; then
+        need python3-venv-is-missing=python3-venv
+    fi
+    rm -rf "$dir"
+    python3 -m venv "$dir"
+    "$dir/bin/pip" install --quiet --disable-pip-version-check zuul-registry==1.3.0
+    : >"$dir/complete"
+}
+
 # start_registry DIR: runs docker-registry on a free loopback port, storing below DIR; sets registry_host
 # and registry_pid.
 start_registry() {

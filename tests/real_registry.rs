@@ -1,16 +1,11 @@
-//! The same against the registry of the distribution project: TLS, passwords, tokens, broken
-//! connections, and a process that is killed.
+//! The same against the registry of the distribution project: TLS, passwords, tokens.
 
 mod support;
 
-use std::io::{Read, Write};
-use std::net::{Shutdown, TcpListener, TcpStream};
-use std::time::Duration;
-
 use support::docker_registry::{DockerRegistry, Options};
-use support::run::{reapify, tool};
+use support::run::reapify;
 use support::tokens::TokenServer;
-use support::{scratch, zombies};
+use support::zombies;
 
 #[test]
 fn tls_by_a_private_authority_with_passwords() {
@@ -127,96 +122,4 @@ fn tokens_signed_by_a_token_server() {
     assert_eq!(report["stats"]["blobs_mounted"], 2, "the token is good for both repositories: {report}");
     assert_eq!(tokens.asked().len() - before, 1, "{:?}", tokens.asked());
     reapify(["wrap", &from, &registry.name("x", "v1")]).run().exits(4);
-}
-
-/// Passes connections on to a host, and cuts each after so many bytes of answers; the limit grows with every cut.
-fn unreliable(host: &str) -> String {
-    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
-    let address = listener.local_addr().unwrap().to_string();
-    let host = host.to_owned();
-    std::thread::spawn(move || {
-        let mut limit = 300;
-        for client in listener.incoming().flatten() {
-            let server = TcpStream::connect(&host).unwrap();
-            let (mut up, mut to_server) = (client.try_clone().unwrap(), server.try_clone().unwrap());
-            std::thread::spawn(move || drop(std::io::copy(&mut up, &mut to_server)));
-            let (mut from_server, mut down) = (server, client);
-            let mut left = limit;
-            limit = limit * 3 / 2;
-            std::thread::spawn(move || {
-                let mut piece = [0; 512];
-                while let Ok(n @ 1..) = from_server.read(&mut piece) {
-                    let n = n.min(left);
-                    left -= n;
-                    if down.write_all(&piece[..n]).is_err() || left == 0 {
-                        break;
-                    }
-                }
-                let _ = down.shutdown(Shutdown::Both);
-                let _ = from_server.shutdown(Shutdown::Both);
-            });
-        }
-    });
-    address
-}
-
-#[test]
-fn behind_a_proxy_that_cuts_connections() {
-    let registry = DockerRegistry::start();
-    registry.push(&zombies(), "app", "v1");
-    let direct =
-        reapify(["wrap", "--output", "json", &registry.name("app", "v1"), &registry.name("direct", "v1")])
-            .run();
-    let digest = direct.succeeds().json()["digest"].clone();
-    let host = unreliable(registry.host());
-    let name = |repository: &str| format!("docker://{host}/{repository}:v1");
-    let report =
-        reapify(["wrap", "--retries", "20", "--jobs", "2", "--output", "json", &name("app"), &name("copy")])
-            .within(Duration::from_secs(120))
-            .run()
-            .succeeds()
-            .json();
-    assert_eq!(report["digest"], digest);
-    assert!(report["stats"]["retries"].as_u64() > Some(0), "{report}");
-    let dir = scratch();
-    let flags = [
-        "copy",
-        "--src-tls-verify=false",
-        &registry.name("copy", "v1"),
-        &format!("dir:{}", dir.path().display()),
-    ];
-    tool("skopeo", flags).run().succeeds();
-}
-
-#[test]
-fn killed_at_random_moments_the_destination_is_old_or_new() {
-    let registry = DockerRegistry::start();
-    let old = registry.push(&zombies(), "app", "v1");
-    let new =
-        reapify(["wrap", "--output", "json", &old, &registry.name("new", "v1")]).run().succeeds().json();
-    let digests = [new["source_digest"].as_str().unwrap(), new["digest"].as_str().unwrap()];
-    let mut state = 7u64;
-    for round in 0..200 {
-        let repository = format!("r{}", round % 8);
-        let to = registry.push(&zombies(), &repository, "v1");
-        state = state.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1);
-        let mut running = reapify(["wrap", "-q", &old, &to]).start();
-        std::thread::sleep(Duration::from_micros((state >> 33) % 40_000));
-        running.kill();
-        let _ = running.wait();
-        let found = tool("skopeo", ["inspect", "--tls-verify=false", &to]).run().succeeds().json();
-        let found = found["Digest"].as_str().unwrap().to_owned();
-        assert!(digests.contains(&found.as_str()), "{found} is neither old nor new");
-        if round % 8 == 7 {
-            let report = reapify(["wrap", "--output", "json", &old, &to]).run().succeeds().json();
-            assert_eq!(report["digest"], digests[1]);
-        }
-    }
-    for i in 0..8 {
-        let dir = scratch();
-        let to = registry.name(&format!("r{i}"), "v1");
-        reapify(["wrap", "-q", &old, &to]).run().succeeds();
-        let flags = ["copy", "--src-tls-verify=false", &to, &format!("dir:{}", dir.path().display())];
-        tool("skopeo", flags).run().succeeds();
-    }
 }

@@ -270,9 +270,9 @@ impl<'a> Sending<'a> {
             });
         }
         let next = self.uploads.client.location(&answer, &operation)?.unwrap_or(url);
-        // `Range: 0-0` is also what registries say of an empty upload.
-        let taken = received(&answer).filter(|n| *n > 1).unwrap_or(sent.end);
-        match taken > sent.start && taken <= sent.end {
+        // `Range: 0-0` is also what registries say of an empty upload, and some name the length as the last byte.
+        let taken = received(&answer).filter(|n| *n > 1).unwrap_or(sent.end).min(sent.end);
+        match taken > sent.start {
             true => Ok((next, taken)),
             false => Err(Error::network(format!(
                 "{operation}: the registry has {taken} bytes after bytes {} to {} were sent",

@@ -14,6 +14,7 @@
 //! | [`refusal`] | what has to be true when reapify refuses |
 //! | [`daemon`] | starts real servers that cannot outlive the test process |
 //! | [`engine`] | containers, whichever engine runs them |
+//! | [`implementations`] | registries by several authors, in one table |
 //! | [`docker_registry`], [`docker`], [`podman`] | Debian's `docker-registry`, `dockerd` and `podman`, each private to the test |
 #![allow(dead_code, unused_imports, reason = "each test file uses a part of it")]
 
@@ -25,6 +26,7 @@ pub mod docker_registry;
 pub mod engine;
 pub mod hostile;
 pub mod image;
+pub mod implementations;
 pub mod index;
 pub mod podman;
 pub mod refusal;

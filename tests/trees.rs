@@ -261,7 +261,7 @@ fn try_one(seed: u64) {
     assert!(linux > 0 || wrapped(&report) == 0, "seed {seed}");
     let result = report["digest"].as_str().expect("a digest");
     is_whole(&dir("out"), result);
-    in_registry(&dir("source"), &digest(&source), result, &mut Dice(seed | 1));
+    in_registry(&dir("source"), &digest(&source), result, &mut Dice::new(seed));
     // An archive holds the same, each member once: one that stands there twice would not be read.
     let archive = format!("oci-archive:{}:v1", dir("out.tar").display());
     let archived = reapify(["wrap"]).args(keep).args([&name("source"), &archive]).run().succeeds();

@@ -3,7 +3,7 @@
 
 use crate::error::{Error, Result};
 use crate::image::json::{Document, Undo, quote};
-use crate::image::media_type::{self, Family};
+use crate::image::media_type::{self, Family, MediaType};
 use crate::image::{Content, Manifest};
 
 /// The media types of a result.
@@ -99,7 +99,8 @@ pub fn convert(text: &mut Document, manifest: &Manifest, family: Family) -> Resu
         text.set("/mediaType", &quote(manifest_type(family)))?,
         text.set("/config/mediaType", &quote(config_type(family)))?,
     ];
-    let names_config = |raw: &str| serde_json::from_str(raw).is_ok_and(media_type::is_image_config);
+    let names_config =
+        |raw: &str| serde_json::from_str(raw).is_ok_and(|kind: MediaType| kind.is_image_config());
     if text.get("/artifactType")?.is_some_and(|raw| names_config(&raw)) {
         undo.push(text.set("/artifactType", &quote(config_type(family)))?);
     }
@@ -207,7 +208,7 @@ mod tests {
             assert!(convert(&mut text, &converted, family).unwrap().is_empty());
             undo.iter().rev().for_each(|undo| text.undo(undo).unwrap());
             assert_eq!(text.into_bytes(), source.bytes);
-            assert_eq!(before(&undo, &converted.media_type), source.media_type);
+            assert_eq!(before(&undo, &converted.media_type), source.media_type.as_str());
         }
     }
 

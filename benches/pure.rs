@@ -164,7 +164,7 @@ fn unwrap(bencher: Bencher, layers: usize) {
     let config = config(layers);
     let image = read(&manifest(layers, &config), &config);
     let outcome = wrapped(&image, &Reapers::default(), &Policy::default());
-    let new = outcome.new().expect("a new image");
+    let new = outcome.built().expect("a new image");
     let wrapped = Image::new(new.manifest.clone(), new.config.clone(), true).expect("an image");
     bencher.bench(|| rewrite::unwrap(&wrapped).expect("the image as it was"));
 }

@@ -83,7 +83,7 @@ pub fn manifests(data: &[u8]) {
             original: manifest,
         };
         let recipe = Digest::sha256("recipe");
-        if let Ok(wrapped) = index::wrap(&history, &children, &[], 0, &recipe) {
+        if let Ok(wrapped) = index::wrap(&history, &children, &[], 0, &recipe, history.original.family()) {
             let again = Manifest::parse(wrapped.bytes.clone(), Some(&wrapped.media_type));
             assert_eq!(
                 again.expect("a wrapped index is an index").children().len(),
@@ -91,7 +91,7 @@ pub fn manifests(data: &[u8]) {
             );
         }
         // Leaving one out may fail, but not give nonsense.
-        let _ = index::wrap(&history, &[], &[0], 0, &recipe);
+        let _ = index::wrap(&history, &[], &[0], 0, &recipe, history.original.family());
         let _ = index::unwrap(&history.original, &children, false);
     }
 }

@@ -367,3 +367,30 @@ fn standard_input_is_read_once_only() {
         no_secrets(run.run().exits(2).says("standard input"));
     }
 }
+
+#[test]
+fn a_refusal_says_whose_credentials_were_sent_or_where_none_were_found() {
+    let guarded = Guarded::new();
+    let host = guarded.host();
+    let inspect = |args: &[&str]| guarded.inspect().args(args);
+    let refused = |run: Run| no_secrets(run.run().exits(4));
+    refused(inspect(&["--src-creds", "bob:wr0ng"])).says("user bob from --src-creds was refused");
+    refused(inspect(&[]).env("REAPIFY_SRC_CREDS", "bob:wr0ng"))
+        .says("user bob from REAPIFY_SRC_CREDS was refused");
+    let config = guarded.knows(WRONG);
+    refused(inspect(&[]).home_file(".docker/config.json", &config))
+        .says("user bob from")
+        .says("config.json was refused");
+    let programs = Programs::new();
+    programs.helper("keys", r#"echo '{"Username":"bob","Secret":"wr0ng"}'"#);
+    let config = format!(r#"{{"credHelpers": {{"{host}": "keys"}}}}"#);
+    let run = inspect(&[]).env("PATH", programs.path()).home_file(".docker/config.json", &config);
+    refused(run).says("user bob from docker-credential-keys");
+    let nothing = refused(inspect(&[])).says("no credentials found in /run/containers/");
+    nothing.says(".config/containers/auth.json").says(".docker/config.json").says(".dockercfg");
+    refused(inspect(&["--authfile", "/dev/null"])).says("no credentials found in /dev/null");
+    // Each side answers for itself.
+    let wrap = ["wrap", "--retries", "0", &guarded.from, &guarded.registry.name("copy", "v1")];
+    let run = reapify(wrap).args(["--src-creds", "ann:s3cret", "--dest-creds", "bob:wr0ng"]);
+    refused(run).says("user bob from --dest-creds was refused");
+}

@@ -2,11 +2,15 @@
 
 mod support;
 
+use serde_json::{Value, json};
 use support::docker::Docker;
 use support::docker_registry::DockerRegistry;
 use support::engine::Engine;
+use support::image::{Family, Image, layout_manifest};
 use support::implementations::{self, Real};
+use support::index::{child, image_for, put_index};
 use support::podman::Podman;
+use support::registry::Registry;
 use support::run::{Outcome, reapify, tool};
 use support::{scratch, zombies};
 
@@ -195,4 +199,93 @@ fn oci_client_pulls_what_we_push_and_we_wrap_what_it_pushes() {
     reapify(["wrap", &registry.name("theirs", "v1"), &wrapped]).run().succeeds();
     reapify(["verify", "--deep", &wrapped, "--source", &registry.name("theirs", "v1")]).run().succeeds();
     skopeo_copies(&wrapped);
+}
+
+/// The media types of a manifest and of all that it points to.
+fn media_types(manifest: &Value) -> Vec<&str> {
+    let lists =
+        ["layers", "manifests"].into_iter().flat_map(|key| manifest[key].as_array().into_iter().flatten());
+    let descriptors = [manifest, &manifest["config"]].into_iter().chain(lists);
+    descriptors.filter_map(|descriptor| descriptor["mediaType"].as_str()).collect()
+}
+
+#[test]
+fn docker_types_become_those_of_the_oci_for_tools_that_read_no_others() {
+    let dir = scratch();
+    let source = Image::small().family(Family::Docker);
+    let from = source.in_layout(&dir.path().join("from"), "v1");
+    let layout = dir.path().join("to");
+    let to = format!("oci:{}:v1", layout.display());
+    reapify(["wrap", &from, &to]).run().succeeds().says("--format oci");
+    let wrap = ["wrap", "--output", "json", "--format", "oci", &from, &to];
+    let first = reapify(wrap).run().succeeds().never_says("--format oci").json();
+    let manifest: Value = serde_json::from_slice(&layout_manifest(&layout, "v1")).unwrap();
+    assert!(media_types(&manifest).iter().all(|kind| kind.contains(".oci.")), "{manifest}");
+    assert_eq!(manifest["annotations"]["io.reapify.source"], source.digest());
+    skopeo_copies(&to);
+    let bundle = dir.path().join("bundle").display().to_string();
+    tool("umoci", ["unpack", "--rootless", "--image", &format!("{}:v1", layout.display()), &bundle])
+        .run()
+        .succeeds();
+    reapify(["verify", &to, "--source", &from]).run().succeeds();
+    // The same again, from the source and in place.
+    let again = reapify(wrap).run().succeeds().json();
+    assert_eq!((&again["action"], &again["digest"]), (&json!("unchanged"), &first["digest"]));
+    let in_place = reapify(["wrap", "--output", "json", "--format", "oci", &to, &to]).run().succeeds().json();
+    assert_eq!((&in_place["action"], &in_place["digest"]), (&json!("unchanged"), &first["digest"]));
+    let back = format!("oci:{}:v1", dir.path().join("back").display());
+    assert_eq!(reapify(["unwrap", &to, &back]).run().succeeds().digest(), source.digest());
+}
+
+#[test]
+fn oci_types_become_those_of_docker_and_come_back() {
+    let dir = scratch();
+    let from = zombies();
+    let archive = format!("oci-archive:{}:v1", dir.path().join("to.tar").display());
+    reapify(["wrap", "--format", "docker", &from, &archive]).run().succeeds().says("--format oci");
+    let back = format!("oci:{}:v1", dir.path().join("back").display());
+    let restored = reapify(["unwrap", &archive, &back]).run().succeeds().digest();
+    let manifest = tool("skopeo", ["inspect", "--raw", &from]).run().succeeds();
+    assert_eq!(restored, support::image::digest(&manifest.stdout));
+    // It has that format already: nothing is converted, and nothing is recorded.
+    let keep = reapify(["wrap", &from, &format!("oci:{}:a", dir.path().join("o").display())]).run();
+    let oci = ["wrap", "--format", "oci", &from, &format!("oci:{}:b", dir.path().join("o").display())];
+    assert_eq!(reapify(oci).run().succeeds().digest(), keep.succeeds().digest());
+    let zstd = Image::small();
+    let manifest = String::from_utf8(zstd.manifest_bytes()).unwrap().replace("tar+gzip", "tar+zstd");
+    let zstd = zstd.manifest(&manifest);
+    let from = zstd.in_layout(&dir.path().join("zstd"), "v1");
+    let refused = format!("oci:{}:v1", dir.path().join("refused").display());
+    reapify(["wrap", "--format", "docker", &from, &refused]).run().exits(5).says("zstd");
+}
+
+#[test]
+fn a_docker_list_becomes_an_index_and_comes_back() {
+    let registry = Registry::start();
+    let images = ["amd64", "arm64"].map(|architecture| {
+        let image = image_for("linux", architecture, "", Family::Docker);
+        image.in_registry(&registry, "app", architecture);
+        child(&image, "linux", architecture)
+    });
+    let list = put_index(&registry, "app", "all", Family::Docker, &images);
+    let from = registry.name("app", "all");
+    let dir = scratch();
+    let layout = dir.path().join("to");
+    let to = format!("oci:{}:v1", layout.display());
+    let wrap = ["wrap", "--output", "json", "--format", "oci", &from, &to];
+    let first = reapify(wrap).run().succeeds().json();
+    let index: Value = serde_json::from_slice(&layout_manifest(&layout, "v1")).unwrap();
+    assert!(media_types(&index).iter().all(|kind| kind.contains(".oci.")), "{index}");
+    skopeo_copies(&to);
+    reapify(["verify", &to, "--source", &from]).run().succeeds();
+    let again = reapify(wrap).run().succeeds().json();
+    assert_eq!((&again["action"], &again["digest"]), (&json!("unchanged"), &first["digest"]));
+    let back = registry.name("back", "all");
+    let restored = reapify(["unwrap", &to, &back]).run().succeeds().digest();
+    assert_eq!(restored, support::image::digest(&list));
+    // Wrapped once more with the types it had.
+    let docker = registry.name("docker", "all");
+    reapify(["wrap", "--format", "docker", &to, &docker]).run().succeeds();
+    let restored = reapify(["unwrap", &docker, &registry.name("back", "docker")]).run().succeeds().digest();
+    assert_eq!(restored, support::image::digest(&list));
 }

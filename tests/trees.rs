@@ -49,8 +49,14 @@ impl Forest<'_> {
         let image = image.config(&config);
         image.blobs().iter().for_each(|blob| write_blob(self.dir, blob));
         let mut descriptor = self.descriptor(family.manifest(), &image.manifest_bytes());
-        if self.dice.below(5) > 0 {
-            descriptor["platform"] = json!({"os": os, "architecture": machine});
+        // Now and then index and config disagree, or the index says nothing.
+        match self.dice.below(10) {
+            0 | 1 => {}
+            2 if os == "linux" => {
+                let other = *self.dice.of(&MACHINES);
+                descriptor["platform"] = json!({"os": os, "architecture": other});
+            }
+            _ => descriptor["platform"] = json!({"os": os, "architecture": machine}),
         }
         let is_wrapped = os == "linux" && machine != "vax" && entrypoint == "/app";
         // Without a word of its platform, an image for another system is looked into, and has no reaper.
@@ -138,7 +144,7 @@ fn is_whole(dir: &Path, root: &str) -> Vec<(String, bool, String)> {
 }
 
 /// The same in a registry, from one repository to another and in place: every way to move things gives the same.
-fn in_registry(dir: &Path, root: &str, result: &str) {
+fn in_registry(dir: &Path, root: &str, result: &str, dice: &mut Dice) {
     let registry = Registry::start();
     // Not every index that can be made is one that registries take: children that are no manifests.
     registry.set(|settings| settings.checks_references = false);
@@ -183,6 +189,52 @@ fn in_registry(dir: &Path, root: &str, result: &str) {
         }
         registry.clear_log();
     }
+    damaged(&registry, root, result, dice);
+}
+
+/// The destination loses something, or another tool edits it: the next run puts it right, or fails.
+fn damaged(registry: &Registry, root: &str, result: &str, dice: &mut Dice) {
+    let read = |name: &str, is_manifest: bool| match is_manifest {
+        true => registry.manifest("copy", name).map(|stored| stored.bytes.to_vec()),
+        false => registry.blob("copy", name),
+    };
+    let all = below(result, &|name, is_manifest| read(name, is_manifest).expect("it was whole"));
+    for _ in 0..3 {
+        let (name, is_manifest, _) = dice.of(&all).clone();
+        let options: &[&str] = match is_manifest {
+            true if name == result => {
+                // Another tool copies the source over the result.
+                let source = registry.manifest("app", root).expect("the source");
+                registry.put_manifest("copy", "v1", &source.media_type, &source.bytes);
+                &[]
+            }
+            true => {
+                registry.remove_manifest("copy", &name);
+                &[]
+            }
+            false => {
+                registry.remove_blob("copy", &name);
+                &["--recheck"]
+            }
+        };
+        let names = [registry.name("app", "v1"), registry.name("copy", "v1")];
+        // In place the source is what another tool or the run itself left there.
+        registry.put_manifest(
+            "app",
+            "v1",
+            Family::Oci.index(),
+            &registry.manifest("app", root).expect("a source").bytes,
+        );
+        let outcome = reapify(["wrap", "--attestations", "keep"]).args(options).args(names).run();
+        if outcome.code() == 0 {
+            assert_eq!(outcome.digest(), result);
+            below(result, &|name, is_manifest| {
+                read(name, is_manifest).expect("whole, or the command failed")
+            });
+        }
+        // The source has all of it: nothing is a reason to fail.
+        outcome.succeeds();
+    }
 }
 
 fn try_one(seed: u64) {
@@ -209,7 +261,7 @@ fn try_one(seed: u64) {
     assert!(linux > 0 || wrapped(&report) == 0, "seed {seed}");
     let result = report["digest"].as_str().expect("a digest");
     is_whole(&dir("out"), result);
-    in_registry(&dir("source"), &digest(&source), result);
+    in_registry(&dir("source"), &digest(&source), result, &mut Dice::new(seed));
     // An archive holds the same, each member once: one that stands there twice would not be read.
     let archive = format!("oci-archive:{}:v1", dir("out.tar").display());
     let archived = reapify(["wrap"]).args(keep).args([&name("source"), &archive]).run().succeeds();

@@ -215,7 +215,7 @@ fn each_untruth_is_found_and_named() {
             f.in_manifest("{\"schemaVersion\":2,", "{\"schemaVersion\":2, ")
         }),
         // The layer, and all that is said of it.
-        ("it holds \"sbin\" too", |f| {
+        ("it holds /sbin too", |f| {
             let tar = f.layer_with(&[("sbin", SYMLINK, b"")], 0o755, 0, b"");
             f.relayered(&tar)
         }),

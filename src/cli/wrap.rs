@@ -4,11 +4,13 @@ use super::interrupt::interruptible;
 use super::options::{DestinationOptions, Global, PlatformOptions, SourceOptions};
 use super::output::{Console, DigestFile, Outcome};
 use super::places::{self, Places};
+use crate::engine::report::Report;
 use crate::engine::{self, Attestations, Job, Task};
 use crate::error::{Context, Error, Result};
+use crate::image::media_type::Family;
 use crate::image::{ImagePath, Location, Platform};
 use crate::reapers::Reapers;
-use crate::rewrite::{IfInit, Policy};
+use crate::rewrite::{Format, IfInit, Policy};
 use crate::stats::Stats;
 use clap::ValueEnum;
 use std::io::IsTerminal;
@@ -53,6 +55,9 @@ pub struct Args {
     /// What to do with attestations of images that are rewritten
     #[arg(long, value_enum, default_value_t, value_name = "WHAT")]
     attestations: AttestationChoice,
+    /// Media types of the result's manifests; what was another is restored by unwrap
+    #[arg(long, value_enum, default_value_t, value_name = "WHICH")]
+    format: FormatChoice,
     /// Put an in-toto statement of what was done beside the result, as its referrer
     #[arg(long, conflicts_with = "dry_run")]
     provenance: bool,
@@ -78,6 +83,17 @@ enum InitChoice {
     Skip,
     /// Wrap it like any other
     Wrap,
+}
+
+#[derive(Clone, Copy, ValueEnum, Default)]
+enum FormatChoice {
+    /// Those of the source
+    #[default]
+    Keep,
+    /// The OCI's
+    Oci,
+    /// Docker's
+    Docker,
 }
 
 #[derive(Clone, Copy, ValueEnum, Default)]
@@ -126,6 +142,11 @@ impl Args {
                 if_init: match self.if_init {
                     InitChoice::Skip => IfInit::Skip,
                     InitChoice::Wrap => IfInit::Wrap,
+                },
+                format: match self.format {
+                    FormatChoice::Keep => Format::Keep,
+                    FormatChoice::Oci => Format::Oci,
+                    FormatChoice::Docker => Format::Docker,
                 },
             },
             attestations: match self.attestations {
@@ -236,7 +257,8 @@ pub async fn transform(
         })
     };
     let done = interruptible(work, async || sink.release().await).await;
-    let (report, changes) = done.map_err(|error| places::located(error, &source, &[&destination]))?;
+    let (mut report, changes) = done.map_err(|error| places::located(error, &source, &[&destination]))?;
+    report.notes.extend(unseen(&report, &destination));
     let outcome = Outcome {
         source: &source,
         destination: &destination,
@@ -246,4 +268,14 @@ pub async fn transform(
         changes: changes.as_ref(),
     };
     outcome.tell(global.output, digest_file, console)
+}
+
+/// What will not read the result where it is.
+fn unseen(report: &Report, destination: &Location) -> Option<String> {
+    let is_layout = matches!(destination, Location::Layout { .. } | Location::OciArchive { .. });
+    (is_layout && report.family == Family::Docker).then(|| {
+        "skopeo and umoci do not find images with Docker's media types in an OCI layout; \
+         wrap with --format oci if they should"
+            .into()
+    })
 }

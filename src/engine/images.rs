@@ -79,7 +79,7 @@ impl<'a> Images<'a> {
                 }
             }
         };
-        notes.extend(outcome.new().into_iter().flat_map(|new| new.notes.clone()));
+        notes.extend(outcome.built().into_iter().flat_map(|new| new.notes.clone()));
         Ok(Looked::Image(Box::new(ImageNode { platform, input: manifest, config, outcome, notes })))
     }
 

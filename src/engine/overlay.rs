@@ -58,7 +58,7 @@ impl Overlay {
 
     fn add_image(&mut self, image: &ImageNode) {
         let Content::Image { config, layers } = &image.output().content else { return };
-        if let Some(new) = image.outcome.new()
+        if let Some(new) = image.outcome.built()
             && let Some(layer) = layers.last()
         {
             self.blobs.insert(layer.digest.clone(), new.layer.blob.clone());

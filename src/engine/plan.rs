@@ -158,7 +158,9 @@ impl<'a> Planner<'a> {
                 manifest.clone()
             }
             Task::Wrap(wrap) => {
-                index::wrap(&history, &replaced, &dropped, dropped_below, &wrap.index_recipe())?
+                let own = history.original.family();
+                let (recipe, family) = (wrap.index_recipe(own), wrap.policy.format.family(own));
+                index::wrap(&history, &replaced, &dropped, dropped_below, &recipe, family)?
             }
             Task::Unwrap => history.original.clone(),
         };

@@ -2,6 +2,7 @@
 
 use super::tree::{ImageNode, Node, Root};
 use crate::error::Error;
+use crate::image::media_type::Family;
 use crate::image::{Digest, Manifest, Platform};
 use crate::rewrite::Outcome;
 use serde::{Serialize, Serializer};
@@ -83,6 +84,9 @@ pub struct Report {
     /// What was asked for and failed after the result was written.
     #[serde(skip)]
     pub failure: Option<Error>,
+    /// The family of the result's media types.
+    #[serde(skip)]
+    pub family: Family,
 }
 
 /// What became of one image of an index, or of the only one.
@@ -137,6 +141,7 @@ impl Report {
         let source = root.input().digest.clone();
         let mut report = Self::of(source, digest, notes, platforms);
         report.written = written;
+        report.family = root.output().family();
         if matches!(delivery, Delivery::Repaired(_)) {
             report.repaired();
         }
@@ -148,6 +153,7 @@ impl Report {
         let mut report = Self::of(source.digest.clone(), current.digest.clone(), Vec::new(), platforms);
         report.action = Action::Unchanged;
         report.reason = Some(HELD.into());
+        report.family = current.family();
         report
     }
 
@@ -165,6 +171,7 @@ impl Report {
             provenance: None,
             platforms,
             failure: None,
+            family: Family::Oci,
         }
     }
 

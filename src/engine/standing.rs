@@ -49,9 +49,9 @@ impl Standing<'_> {
     fn is_described(&self, source: &Manifest, current: &Manifest, annotations: &Annotations) -> bool {
         let is_index = matches!(current.content, Content::Index { .. });
         let same_recipe = if is_index {
-            self.wrap.index_recipe() == annotations.recipe
+            self.wrap.index_recipe(source.family()) == annotations.recipe
         } else {
-            self.wrap.recipes().any(|recipe| recipe == annotations.recipe)
+            self.wrap.recipes(source.family()).any(|recipe| recipe == annotations.recipe)
         };
         let is_source = current.digest == source.digest
             || (annotations.source == source.digest && repeat::may_be(source, current));

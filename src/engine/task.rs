@@ -1,5 +1,6 @@
 //! What is to be done to an image, as the user chose it.
 
+use crate::image::media_type::Family;
 use crate::image::{Digest, Platform};
 use crate::reapers::Reapers;
 use crate::rewrite::layer::Layer;
@@ -61,8 +62,12 @@ pub struct Wrap {
 
 impl Wrap {
     /// The recipes by which the result of an image may have been made: one a reaper.
-    pub(super) fn recipes(&self) -> impl Iterator<Item = Digest> + '_ {
-        self.reapers.all().map(|r| record::recipe(&r.digest, &self.policy))
+    pub(super) fn recipes(&self, source: Family) -> impl Iterator<Item = Digest> + '_ {
+        let policies = [self.policy.for_family(source), self.policy.clone()];
+        policies.into_iter().flat_map(|policy| {
+            let recipes = self.reapers.all().map(|r| record::recipe(&r.digest, &policy));
+            recipes.collect::<Vec<_>>()
+        })
     }
 
     /// Whether a layer is one that this wrap adds.
@@ -71,13 +76,17 @@ impl Wrap {
         layers.into_iter().any(|l| l.digest == *layer)
     }
 
-    /// The recipe of an index.
-    pub(super) fn index_recipe(&self) -> Digest {
+    /// The recipe of an index whose source has media types of this family.
+    pub(super) fn index_recipe(&self, source: Family) -> Digest {
         let platforms: Vec<String> = self.platforms.iter().map(Platform::to_string).collect();
         let attestations = match self.attestations {
             Attestations::Drop => "drop",
             Attestations::Keep => "keep",
         };
-        index::recipe(&self.reapers, &self.policy, &format!("{attestations} {}", platforms.join(" ")))
+        index::recipe(
+            &self.reapers,
+            &self.policy.for_family(source),
+            &format!("{attestations} {}", platforms.join(" ")),
+        )
     }
 }

@@ -62,7 +62,7 @@ impl TryFrom<&spec::Descriptor> for Descriptor {
 
     fn try_from(descriptor: &spec::Descriptor) -> Result<Self> {
         Ok(Descriptor {
-            media_type: descriptor.media_type().to_string(),
+            media_type: descriptor.media_type().as_ref().into(),
             digest: descriptor.digest().try_into()?,
             size: descriptor.size(),
             platform: descriptor.platform().as_ref().map(Into::into),

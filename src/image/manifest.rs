@@ -2,7 +2,7 @@
 
 use super::digest::Digest;
 use super::json::{self, Object, optional_object};
-use super::media_type::{self, Family};
+use super::media_type::{self, Family, MediaType};
 use super::platform::Platform;
 use crate::error::{Error, Result};
 use bytes::Bytes;
@@ -18,7 +18,7 @@ use std::sync::Arc;
 pub struct Descriptor {
     /// The content's media type; empty where it was left out.
     #[serde(default)]
-    pub media_type: String,
+    pub media_type: MediaType,
     /// The content's digest.
     pub digest: Digest,
     /// The content's size in bytes.
@@ -43,12 +43,12 @@ impl json::View for Descriptor {
 
 impl Descriptor {
     /// A descriptor of bytes that are at hand.
-    pub fn of(media_type: &str, bytes: &[u8]) -> Self {
+    pub fn of(media_type: impl Into<MediaType>, bytes: &[u8]) -> Self {
         Self::new(media_type, Digest::sha256(bytes), bytes.len() as u64)
     }
 
     /// A descriptor with nothing but the three fields all have.
-    pub fn new(media_type: &str, digest: Digest, size: u64) -> Self {
+    pub fn new(media_type: impl Into<MediaType>, digest: Digest, size: u64) -> Self {
         Descriptor {
             media_type: media_type.into(),
             digest,
@@ -73,12 +73,12 @@ impl Descriptor {
 
     /// Whether the content is an index by its media type.
     pub fn is_index(&self) -> bool {
-        matches!(self.media_type.as_str(), media_type::OCI_INDEX | media_type::DOCKER_LIST)
+        self.media_type.is_index()
     }
 
     /// Whether the content is an image manifest by its media type.
     pub fn is_image(&self) -> bool {
-        matches!(self.media_type.as_str(), media_type::OCI_MANIFEST | media_type::DOCKER_MANIFEST)
+        self.media_type.is_image()
     }
 
     /// Whether the content is a manifest of any kind: indexes may list other things, too.
@@ -91,7 +91,7 @@ impl Descriptor {
     /// like any other, whatever its media type says.
     pub fn is_foreign(&self) -> bool {
         let has_urls = self.urls.as_ref().is_some_and(|urls| !urls.is_empty());
-        has_urls && media_type::is_nondistributable(&self.media_type)
+        has_urls && self.media_type.is_nondistributable()
     }
 }
 
@@ -137,7 +137,7 @@ pub struct Fields {
     /// The text, untouched.
     pub bytes: Bytes,
     /// Its media type: from the text, else from the transport, else from the shape.
-    pub media_type: String,
+    pub media_type: MediaType,
     /// The SHA-256 of the text.
     pub digest: Digest,
     /// What it points to.
@@ -150,7 +150,7 @@ pub struct Fields {
 #[serde(rename_all = "camelCase")]
 struct View {
     schema_version: Option<u64>,
-    media_type: Option<String>,
+    media_type: Option<MediaType>,
     artifact_type: Option<String>,
     config: Option<Object<Descriptor>>,
     layers: Option<Vec<Object<Descriptor>>>,
@@ -164,11 +164,11 @@ struct View {
 impl View {
     /// What the manifest points to, and the media type that its shape suggests. `known` is its media type, if that is
     /// stated.
-    fn content(self, known: Option<&str>) -> Result<(Content, &'static str)> {
+    fn content(self, known: Option<&MediaType>) -> Result<(Content, MediaType)> {
         let artifact_type = self.artifact_type.filter(|t| !t.is_empty());
         // An image may carry its config's type there.
-        let is_artifact =
-            artifact_type.as_deref().is_some_and(|t| !media_type::is_image_config(t)) || self.blobs.is_some();
+        let is_artifact = artifact_type.as_deref().is_some_and(|t| !MediaType::from(t).is_image_config())
+            || self.blobs.is_some();
         // The artifact manifest that the OCI once had does without.
         if self.schema_version != Some(2) && !(is_artifact && self.schema_version.is_none()) {
             return Err(Error::unsupported("the manifest has no schemaVersion 2")
@@ -176,22 +176,21 @@ impl View {
         }
         let has_parts = self.config.is_some() || self.layers.is_some();
         match (self.config, self.layers, self.manifests) {
-            (None, None, Some(children)) if self.blobs.is_none() => Ok((
-                Content::Index { children: plain(children.into_iter().flatten()) },
-                media_type::OCI_INDEX,
-            )),
+            (None, None, Some(children)) if self.blobs.is_none() => {
+                Ok((Content::Index { children: plain(children.into_iter().flatten()) }, MediaType::OciIndex))
+            }
             (config, layers, None | Some(None)) if is_artifact => {
-                let own = config.as_ref().map(|c| c.0.media_type.clone()).filter(|t| !t.is_empty());
-                let kind = artifact_type.or(own).or(known.map(String::from));
+                let own = config.as_ref().map(|c| c.0.media_type.to_string()).filter(|t| !t.is_empty());
+                let kind = artifact_type.or(own).or(known.map(MediaType::to_string));
                 let blobs = config.into_iter().chain(layers.into_iter().flatten());
                 let blobs = plain(blobs.chain(self.blobs.into_iter().flatten()));
                 let kind = kind.unwrap_or_else(|| "without a type".into());
-                Ok((Content::Artifact { kind, blobs }, media_type::OCI_MANIFEST))
+                Ok((Content::Artifact { kind, blobs }, MediaType::OciManifest))
             }
             (Some(Object(config)), layers, None | Some(None)) => {
-                let by_shape = match config.media_type.as_str() {
-                    media_type::DOCKER_CONFIG => media_type::DOCKER_MANIFEST,
-                    _ => media_type::OCI_MANIFEST,
+                let by_shape = match config.media_type {
+                    MediaType::DockerConfig => MediaType::DockerManifest,
+                    _ => MediaType::OciManifest,
                 };
                 let layers = plain(layers.unwrap_or_default());
                 Ok((Content::Image { config: Box::new(config), layers }, by_shape))
@@ -243,55 +242,45 @@ impl Manifest {
     /// or one index.
     pub fn parse(bytes: impl Into<Bytes>, declared: Option<&str>) -> Result<Self> {
         let bytes = bytes.into();
-        let declared = declared.map(media_type::essence).filter(|t| is_manifest_type(t));
+        let declared = declared.map(|t| MediaType::from(media_type::essence(t).as_str()));
+        let declared = declared.filter(MediaType::is_known_manifest);
         let Object(mut view): Object<View> = match serde_json::from_slice(&bytes) {
             Ok(view) => view,
             Err(_) if looks_like_schema1(&bytes) => return Err(schema1()),
             Err(e) => return Err(Error::unsupported(format!("the manifest is malformed: {e}"))),
         };
         let stated = view.media_type.take().filter(|t| !t.is_empty());
-        let known = stated.as_deref().or(declared.as_deref());
-        if view.schema_version == Some(1) || known.is_some_and(|t| media_type::DOCKER_SCHEMA1.contains(&t)) {
+        let known = stated.as_ref().or(declared.as_ref());
+        if view.schema_version == Some(1) || matches!(known, Some(MediaType::DockerSchema1(_))) {
             return Err(schema1());
         }
         let annotations = view.annotations.take().unwrap_or_default();
         let (content, by_shape) = view.content(known)?;
-        let media_type = known.unwrap_or(by_shape).to_string();
+        let media_type = known.cloned().unwrap_or(by_shape);
         let is_index = matches!(content, Content::Index { .. });
-        let says_index = is_index_type(&media_type);
-        let agrees = declared.as_deref().is_none_or(|d| is_index == is_index_type(d));
+        let says_index = media_type.is_index();
+        let agrees = declared.is_none_or(|d| is_index == d.is_index());
         let has_own_type = matches!(content, Content::Artifact { .. });
-        if !(is_manifest_type(&media_type) || has_own_type) || is_index != says_index || !agrees {
+        if !(media_type.is_known_manifest() || has_own_type) || is_index != says_index || !agrees {
             return Err(Error::unsupported(format!(
-                "the manifest is ambiguous: its media type {media_type:?} and its fields disagree"
+                "the manifest is ambiguous: its media type {:?} and its fields disagree",
+                media_type.as_str()
             )));
         }
         let digest = Digest::sha256(&bytes);
         Ok(Manifest(Arc::new(Fields { bytes, media_type, digest, content, annotations })))
     }
 
-    /// A manifest that [`Manifest::parse`] refused: bytes to be carried over, and what they plainly point to.
-    pub fn opaque(bytes: Bytes, media_type: &str, why: Error) -> Self {
-        #[derive(Deserialize, Default)]
-        #[serde(default)]
-        struct Parts {
-            config: Option<serde_json::Value>,
-            layers: Vec<serde_json::Value>,
-            blobs: Vec<serde_json::Value>,
-        }
-        let parts: Parts = serde_json::from_slice(&bytes).unwrap_or_default();
-        let all = parts.config.into_iter().chain(parts.layers).chain(parts.blobs);
-        let blobs = all.filter_map(|part| serde_json::from_value::<Descriptor>(part).ok()).collect();
-        let digest = Digest::sha256(&bytes);
-        let content = Content::Opaque { why, blobs };
-        let (media_type, annotations) = (media_type.into(), BTreeMap::new());
+    /// A manifest whose content is known without reading it here.
+    pub(super) fn unread(bytes: Bytes, media_type: &str, content: Content) -> Self {
+        let (digest, media_type, annotations) = (Digest::sha256(&bytes), media_type.into(), BTreeMap::new());
         Manifest(Arc::new(Fields { bytes, media_type, digest, content, annotations }))
     }
 
     /// The family of media types it belongs to.
     pub fn family(&self) -> Family {
-        match self.media_type.as_str() {
-            media_type::DOCKER_LIST | media_type::DOCKER_MANIFEST => Family::Docker,
+        match self.media_type {
+            MediaType::DockerList | MediaType::DockerManifest => Family::Docker,
             _ => Family::Oci,
         }
     }
@@ -321,10 +310,9 @@ impl Manifest {
             Content::Image { config, layers } => (config, layers),
             Content::Index { .. } | Content::Opaque { .. } => return &self.media_type,
         };
-        let config = config.media_type.as_str();
-        let says_nothing =
-            matches!(config, "" | media_type::OCI_EMPTY) || media_type::is_image_config(config);
-        let layer = layers.iter().map(|l| l.media_type.as_str()).find(|l| !media_type::is_image_layer(l));
+        let config = &config.media_type;
+        let says_nothing = config.is_empty() || *config == MediaType::OciEmpty || config.is_image_config();
+        let layer = layers.iter().map(|l| &l.media_type).find(|l| !l.is_image_layer());
         if says_nothing { layer.unwrap_or(&self.media_type) } else { config }
     }
 
@@ -336,16 +324,6 @@ impl Manifest {
 
 fn plain(objects: impl IntoIterator<Item = Object<Descriptor>>) -> Vec<Descriptor> {
     objects.into_iter().map(|o| o.0).collect()
-}
-
-fn is_index_type(media_type: &str) -> bool {
-    matches!(media_type, media_type::OCI_INDEX | media_type::DOCKER_LIST)
-}
-
-fn is_manifest_type(media_type: &str) -> bool {
-    is_index_type(media_type)
-        || matches!(media_type, media_type::OCI_MANIFEST | media_type::DOCKER_MANIFEST)
-        || media_type::DOCKER_SCHEMA1.contains(&media_type)
 }
 
 /// Schema 1 has fields of other types under the same names; its version tells it apart.

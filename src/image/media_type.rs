@@ -1,5 +1,9 @@
 //! Media types of manifests, configs and layers, in their two families.
 
+use serde::{Deserialize, Serialize};
+use std::fmt;
+use std::ops::Deref;
+
 /// OCI image index.
 pub const OCI_INDEX: &str = "application/vnd.oci.image.index.v1+json";
 /// OCI image manifest.
@@ -58,27 +62,149 @@ impl Family {
     }
 }
 
-/// Layers that engines do not fetch from the registry of the image (Windows base layers and the like).
-pub fn is_nondistributable(media_type: &str) -> bool {
-    media_type.contains(".nondistributable.") || media_type.contains(".foreign.")
+/// A media type: the ones that mean something here, and all others by their text.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub enum MediaType {
+    /// [`OCI_INDEX`]
+    OciIndex,
+    /// [`OCI_MANIFEST`]
+    OciManifest,
+    /// [`OCI_CONFIG`]
+    OciConfig,
+    /// [`OCI_EMPTY`]
+    OciEmpty,
+    /// [`DOCKER_LIST`]
+    DockerList,
+    /// [`DOCKER_MANIFEST`]
+    DockerManifest,
+    /// [`DOCKER_CONFIG`]
+    DockerConfig,
+    /// One of [`DOCKER_SCHEMA1`].
+    DockerSchema1(&'static str),
+    /// Any other; empty where it was left out. Made by [`From`], so that it is none of those above.
+    Other(Box<str>),
 }
 
-/// Whether this is the type of an image's config.
-pub fn is_image_config(media_type: &str) -> bool {
-    matches!(media_type, OCI_CONFIG | DOCKER_CONFIG)
+impl MediaType {
+    /// The text.
+    pub fn as_str(&self) -> &str {
+        match self {
+            MediaType::OciIndex => OCI_INDEX,
+            MediaType::OciManifest => OCI_MANIFEST,
+            MediaType::OciConfig => OCI_CONFIG,
+            MediaType::OciEmpty => OCI_EMPTY,
+            MediaType::DockerList => DOCKER_LIST,
+            MediaType::DockerManifest => DOCKER_MANIFEST,
+            MediaType::DockerConfig => DOCKER_CONFIG,
+            MediaType::DockerSchema1(text) => text,
+            MediaType::Other(text) => text,
+        }
+    }
+
+    /// Whether this is the type of an index.
+    pub fn is_index(&self) -> bool {
+        matches!(self, MediaType::OciIndex | MediaType::DockerList)
+    }
+
+    /// Whether this is the type of an image's manifest.
+    pub fn is_image(&self) -> bool {
+        matches!(self, MediaType::OciManifest | MediaType::DockerManifest)
+    }
+
+    /// Whether this is the type of a manifest that an image or an index of images can have.
+    pub fn is_known_manifest(&self) -> bool {
+        self.is_index() || self.is_image() || matches!(self, MediaType::DockerSchema1(_))
+    }
+
+    /// Whether this is the type of an image's config.
+    pub fn is_image_config(&self) -> bool {
+        matches!(self, MediaType::OciConfig | MediaType::DockerConfig)
+    }
+
+    /// Whether this is the type of an image's layer, in a compression that engines know.
+    pub fn is_image_layer(&self) -> bool {
+        const STEMS: [&str; 4] = [
+            OCI_LAYER,
+            "application/vnd.oci.image.layer.nondistributable.v1.tar",
+            "application/vnd.docker.image.rootfs.diff.tar",
+            "application/vnd.docker.image.rootfs.foreign.diff.tar",
+        ];
+        let rest = STEMS.iter().find_map(|stem| self.strip_prefix(stem));
+        matches!(rest, Some("" | "+gzip" | "+zstd" | ".gzip" | ".zstd"))
+    }
+
+    /// Whether engines may fetch such layers from elsewhere (Windows base layers and the like).
+    pub fn is_nondistributable(&self) -> bool {
+        self.contains(".nondistributable.") || self.contains(".foreign.")
+    }
 }
 
-/// Whether this is the type of an image's layer, in a compression that engines know.
-pub fn is_image_layer(media_type: &str) -> bool {
-    let Some(rest) = media_type
-        .strip_prefix("application/vnd.oci.image.layer.v1.tar")
-        .or_else(|| media_type.strip_prefix("application/vnd.oci.image.layer.nondistributable.v1.tar"))
-        .or_else(|| media_type.strip_prefix("application/vnd.docker.image.rootfs.diff.tar"))
-        .or_else(|| media_type.strip_prefix("application/vnd.docker.image.rootfs.foreign.diff.tar"))
-    else {
-        return false;
-    };
-    matches!(rest, "" | "+gzip" | "+zstd" | ".gzip" | ".zstd")
+impl From<&str> for MediaType {
+    fn from(text: &str) -> Self {
+        match text {
+            OCI_INDEX => MediaType::OciIndex,
+            OCI_MANIFEST => MediaType::OciManifest,
+            OCI_CONFIG => MediaType::OciConfig,
+            OCI_EMPTY => MediaType::OciEmpty,
+            DOCKER_LIST => MediaType::DockerList,
+            DOCKER_MANIFEST => MediaType::DockerManifest,
+            DOCKER_CONFIG => MediaType::DockerConfig,
+            text => match DOCKER_SCHEMA1.iter().find(|known| **known == text) {
+                Some(known) => MediaType::DockerSchema1(known),
+                None => MediaType::Other(text.into()),
+            },
+        }
+    }
+}
+
+impl From<&MediaType> for MediaType {
+    fn from(media_type: &MediaType) -> Self {
+        media_type.clone()
+    }
+}
+
+impl Default for MediaType {
+    fn default() -> Self {
+        MediaType::Other("".into())
+    }
+}
+
+impl Deref for MediaType {
+    type Target = str;
+
+    fn deref(&self) -> &str {
+        self.as_str()
+    }
+}
+
+impl fmt::Display for MediaType {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self)
+    }
+}
+
+impl PartialEq<str> for MediaType {
+    fn eq(&self, other: &str) -> bool {
+        self.as_str() == other
+    }
+}
+
+impl PartialEq<&str> for MediaType {
+    fn eq(&self, other: &&str) -> bool {
+        self.as_str() == *other
+    }
+}
+
+impl<'de> Deserialize<'de> for MediaType {
+    fn deserialize<D: serde::Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        String::deserialize(deserializer).map(|text| text.as_str().into())
+    }
+}
+
+impl Serialize for MediaType {
+    fn serialize<S: serde::Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.serialize_str(self)
+    }
 }
 
 /// A media type without its parameters, in lower case.

@@ -11,6 +11,7 @@ pub mod manifest;
 pub mod media_type;
 
 pub mod location;
+mod opaque;
 pub mod path;
 pub mod platform;
 pub mod reference;
@@ -19,6 +20,7 @@ pub use config::ImageConfig;
 pub use digest::Digest;
 pub use location::{Choice, Location};
 pub use manifest::{Content, Descriptor, Manifest};
+pub use media_type::MediaType;
 pub use path::ImagePath;
 pub use platform::Platform;
 pub use reference::Reference;

@@ -195,7 +195,10 @@ impl Programs {
 mod tests {
     use super::*;
 
-    fn programs(layers: &[&[(&str, &[u8], Option<&str>)]]) -> Programs {
+    /// Name, content, and where it points if it is a link.
+    type File<'a> = (&'a str, &'a [u8], Option<&'a str>);
+
+    fn programs(layers: &[&[File]]) -> Programs {
         let mut programs = Programs::default();
         for layer in layers {
             for (name, mut content, link) in layer.iter().copied() {
@@ -224,13 +227,13 @@ mod tests {
     #[test]
     fn the_started_program_is_found_through_links_scripts_and_layers() {
         let (amd64, arm64) = (elf(62), elf(183));
-        let top: &[(&str, &[u8], Option<&str>)] = &[
+        let top: &[File] = &[
             ("bin", b"", Some("usr/bin")),
             ("srv/run", b"#!/bin/sh -e\nexec x", None),
             ("srv/tool", b"#!/usr/bin/env -S python3\n", None),
             ("usr/bin/.wh.old", b"", None),
         ];
-        let low: &[(&str, &[u8], Option<&str>)] = &[
+        let low: &[File] = &[
             ("./usr/bin/sh", b"", Some("busybox")),
             ("usr/bin/busybox", &arm64, None),
             ("usr/bin/python3", &amd64, None),

@@ -1,7 +1,7 @@
 //! Manifests and configs, read whole and verified, and each of them once.
 
 use crate::error::{Context, Error, Kind, Result};
-use crate::image::{Content, Descriptor, Digest, MAX_CONFIG, Manifest, Platform};
+use crate::image::{Content, Descriptor, Digest, MAX_CONFIG, Manifest, MediaType, Platform};
 use crate::rewrite::{Image, Read};
 use crate::transport::Source;
 use crate::transport::checked::{read_whole, verified};
@@ -43,7 +43,7 @@ impl Limits {
 }
 
 /// Digest, declared size and media type: all three are checked.
-type ManifestKey = (Digest, u64, String);
+type ManifestKey = (Digest, u64, MediaType);
 type Once<T> = Shared<BoxFuture<'static, Result<T>>>;
 
 /// Reads an image and what is below it.

@@ -255,7 +255,7 @@ mod tests {
     #[test]
     fn accepts_a_self_signed_server_certificate_that_is_trusted_itself() {
         for is_ca in [CA, IsCa::NoCa, IsCa::ExplicitNoCa] {
-            let own = self_signed(is_ca.clone(), (2020, 2040));
+            let own = self_signed(is_ca, (2020, 2040));
             let twin = self_signed(is_ca, (2020, 2040));
             judge(&[&twin, &own], &own, "r.example").unwrap();
             assert!(judge(&[&twin], &own, "r.example").is_err(), "only one that is equal byte for byte");

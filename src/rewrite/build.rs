@@ -1,5 +1,6 @@
 //! Builds a wrapped image: config, layer and manifest, and the proof that they can be taken apart again.
 
+use super::format;
 use super::image::{Image, argv};
 use super::layer::Layer;
 use super::outcome::New;
@@ -64,10 +65,20 @@ impl Plan {
         record.undo.manifest = self.edit_manifest(&mut outer, &layer)?;
         record.write_undo(&mut text)?;
         let new_config = Bytes::from(text.into_bytes());
-        link(&mut outer, manifest, &new_config)?;
-        let wrapped = Manifest::parse(outer.into_bytes(), Some(&manifest.media_type))?;
+        let family = self.family();
+        link(&mut outer, manifest, family, &new_config)?;
+        let media_type = match family == manifest.family() {
+            true => &manifest.media_type,
+            false => format::manifest_type(family),
+        };
+        let wrapped = Manifest::parse(outer.into_bytes(), Some(media_type))?;
         prove(&wrapped, &new_config, manifest, config)?;
         Ok(New { manifest: wrapped, config: new_config, layer, notes })
+    }
+
+    /// The family of the result's media types.
+    fn family(&self) -> Family {
+        self.policy.format.family(self.image.manifest.family())
     }
 
     fn record(&self, layer: &Layer) -> Record {
@@ -115,10 +126,12 @@ impl Plan {
     /// Adds the layer, and what stands for the config until that is known.
     fn edit_manifest(&self, text: &mut Document, layer: &Layer) -> Result<Vec<Undo>> {
         let manifest = &self.image.manifest;
-        let mut undo = vec![text.set("/config/digest", "\"\"")?, text.set("/config/size", "0")?];
+        let family = self.family();
+        let mut undo = format::convert(text, manifest, family)?;
+        undo.extend([text.set("/config/digest", "\"\"")?, text.set("/config/size", "0")?]);
         let size = layer.blob.len() as u64;
-        undo.push(text.push("/layers", &authored::layer(manifest.family(), &layer.digest, size)?)?);
-        if manifest.family() == Family::Oci {
+        undo.push(text.push("/layers", &authored::layer(family, &layer.digest, size)?)?);
+        if family == Family::Oci {
             let annotations = Annotations {
                 source: manifest.digest.clone(),
                 recipe: self.recipe.clone(),
@@ -132,14 +145,14 @@ impl Plan {
 }
 
 /// Points the manifest to its new config.
-fn link(outer: &mut Document, manifest: &Manifest, config: &Bytes) -> Result<()> {
+fn link(outer: &mut Document, manifest: &Manifest, family: Family, config: &Bytes) -> Result<()> {
     let digest = Digest::sha256(config);
     outer.set("/config/digest", &quote(&digest.to_string()))?;
     outer.set("/config/size", &config.len().to_string())?;
     if matches!(&manifest.content, Content::Image { config, .. } if config.data.is_some()) {
         record::embed(outer, "/config", config)?;
     }
-    if manifest.family() == Family::Oci {
+    if family == Family::Oci {
         record::write_content(outer, &digest)?;
     }
     Ok(())

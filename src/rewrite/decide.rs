@@ -32,11 +32,17 @@ pub enum Decision {
 /// Decides what wrap does to an image that runs on `platform`.
 pub fn decide(image: &Image, platform: &Platform, reapers: &Reapers, policy: &Policy) -> Result<Decision> {
     let reaper = reapers.select(platform)?;
+    let found = image.record();
+    let family = match &found {
+        Found::Valid(original) => original.manifest.family(),
+        _ => image.manifest.family(),
+    };
+    let policy = &policy.for_family(family);
     let recipe = record::recipe(&reaper.digest, policy);
     let starts_reaper = image.config.entrypoint.first().is_some_and(|word| policy.path == **word);
     let skip = |reason: &str| Ok(Decision::Skip { reason: reason.into(), original: None });
     let plan = |image: Image| Plan::new(image, platform, reaper, recipe.clone(), policy).map(Box::new);
-    match image.record() {
+    match found {
         Found::Valid(original) if original.record.recipe == recipe => Ok(Decision::Keep(original)),
         Found::Valid(original) => {
             let source = Image {

@@ -41,7 +41,7 @@ impl Image {
             Content::Opaque { why, .. } => return Err(why.clone()),
             Content::Index { .. } => return Err(Error::other("an index was taken for an image")),
         };
-        if let Some(layer) = layers.iter().find(|l| !media_type::is_image_layer(&l.media_type)) {
+        if let Some(layer) = layers.iter().find(|l| !l.media_type.is_image_layer()) {
             return match layer.media_type.contains("encrypted") {
                 true => Err(Error::unsupported("the image has encrypted layers")
                     .hint("wrap it before it is encrypted")),

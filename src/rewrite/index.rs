@@ -1,5 +1,6 @@
 //! Wraps and unwraps indexes: the descriptors of the children follow their new manifests, and all else stays.
 
+use super::format;
 use super::known_inits;
 use super::policy::Policy;
 use super::record::{self, Annotations};
@@ -62,28 +63,38 @@ pub fn recipe(reapers: &Reapers, policy: &Policy, selection: &str) -> Digest {
 }
 
 /// Puts the new children into an index and leaves out those at `dropped` (positions of the original). Gives the
-/// original if there is nothing to do. `dropped_below`: how many the new children that are indexes have lost.
+/// original if there is nothing to do. `dropped_below`: how many the new children that are indexes have lost. `family` is
+/// that of the result's media types.
 pub fn wrap(
     history: &History,
     children: &[Replaced],
     dropped: &[usize],
     dropped_below: usize,
     recipe: &Digest,
+    family: Family,
 ) -> Result<Manifest> {
     let original = &history.original;
     if children.is_empty() && dropped.is_empty() && history.dropped == 0 {
         return Ok(original.clone());
     }
     let mut text = Document::new(&original.bytes)?;
-    replace(&mut text, original, children)?;
-    if original.family() == Family::Oci {
+    let converted = Some(family).filter(|family| *family != original.family());
+    replace(&mut text, original, children, converted)?;
+    let types = match converted {
+        Some(family) => vec![text.set("/mediaType", &quote(format::index_type(family)))?],
+        None => Vec::new(),
+    };
+    // Docker's lists have no annotations, but no reader minds those that an OCI index can be restored from.
+    let is_annotated = family == Family::Oci || !types.is_empty();
+    if is_annotated {
         let annotations = Annotations {
             source: history.source.clone(),
             recipe: recipe.clone(),
             platform: None,
             content: None,
         };
-        let mut undo = annotations.write(&mut text)?;
+        let mut undo = types;
+        undo.extend(annotations.write(&mut text)?);
         undo.push(text.set(&undo_pointer(), "\"\"")?);
         let stays = (0..original.children().len()).filter(|position| !dropped.contains(position));
         let is_kept = |position: usize| !children.iter().any(|child| child.position == position);
@@ -95,13 +106,13 @@ pub fn wrap(
         text.set(&undo_pointer(), &quote(&to_json(&undos)?))?;
     }
     remove(&mut text, dropped)?;
-    if original.family() == Family::Oci
-        && let Some(list) = text.get("/manifests")?
-    {
+    if is_annotated && let Some(list) = text.get("/manifests")? {
         let content = Digest::sha256(list.as_bytes());
         record::write_content(&mut text, &content)?;
     }
-    let wrapped = Manifest::parse(text.into_bytes(), Some(&original.media_type))?;
+    let media_type =
+        if original.family() == family { &original.media_type } else { format::index_type(family) };
+    let wrapped = Manifest::parse(text.into_bytes(), Some(media_type))?;
     if dropped.is_empty() {
         prove(&wrapped, original, children)?;
     }
@@ -124,6 +135,9 @@ fn prove(wrapped: &Manifest, original: &Manifest, children: &[Replaced]) -> Resu
         if let Some(data) = &was.data {
             back.set(&at(*position, "data"), &quote(data))?;
         }
+        if wrapped.children()[*position].media_type != was.media_type {
+            back.set(&at(*position, "mediaType"), &quote(&was.media_type))?;
+        }
     }
     if back.into_bytes() == original.bytes {
         return Ok(());
@@ -135,7 +149,7 @@ fn prove(wrapped: &Manifest, original: &Manifest, children: &[Replaced]) -> Resu
 /// An index with other manifests in place of some children.
 pub fn with(index: &Manifest, children: &[Replaced]) -> Result<Manifest> {
     let mut text = Document::new(&index.bytes)?;
-    replace(&mut text, index, children)?;
+    replace(&mut text, index, children, None)?;
     Manifest::parse(text.into_bytes(), Some(&index.media_type))
 }
 
@@ -154,24 +168,28 @@ pub(super) fn remove(text: &mut Document, positions: &[usize]) -> Result<()> {
 /// Takes the record out of an index and puts the children back that wrap had replaced. `is_part`: some children were
 /// not looked into and may still be wrapped, so that only the record can say what the index was.
 pub fn unwrap(index: &Manifest, children: &[Replaced], is_part: bool) -> Result<History> {
-    let mut text = Document::new(&index.bytes)?;
-    replace(&mut text, index, children)?;
     let undos: Option<Undos> =
         index.annotations.get(record::undo_key()).and_then(|u| serde_json::from_str(u).ok());
+    let was_converted = undos.as_ref().is_some_and(|undos| undos.index.iter().any(format::is_of_index));
+    let other = match index.family() {
+        Family::Oci => Family::Docker,
+        Family::Docker => Family::Oci,
+    };
+    let mut text = Document::new(&index.bytes)?;
+    replace(&mut text, index, children, was_converted.then_some(other))?;
     let recorded = Annotations::read(index).map(|annotations| annotations.source);
     let undone = undos.as_ref().zip(recorded.as_ref()).and_then(|(undos, _)| {
         // A record of ours restores annotations and nothing else: no other may say what the children were.
         let is_ours = undos.index.iter().all(|undo| {
-            undo.pointer()
-                .strip_prefix("/annotations")
-                .is_some_and(|rest| rest.is_empty() || rest.starts_with('/'))
+            let rest = undo.pointer().strip_prefix("/annotations");
+            rest.is_some_and(|rest| rest.is_empty() || rest.starts_with('/')) || format::is_of_index(undo)
         });
         if !is_ours {
             return None;
         }
         let mut text = text.clone();
         record::apply(&mut text, &undos.index).ok()?;
-        Manifest::parse(text.into_bytes(), Some(&index.media_type)).ok()
+        Manifest::parse(text.into_bytes(), Some(format::before(&undos.index, &index.media_type))).ok()
     });
     let is_stale = undone.is_none() && record::any_trace(&index.annotations);
     let dropped = undone.as_ref().and(undos).map_or(0, |u| u.dropped);
@@ -184,10 +202,21 @@ pub fn unwrap(index: &Manifest, children: &[Replaced], is_part: bool) -> Result<
     Ok(History { input: index.clone(), original, source, dropped, recorded, is_stale })
 }
 
-fn replace(text: &mut Document, index: &Manifest, children: &[Replaced]) -> Result<()> {
+/// Points to new children. `converted` is the family that the index changes to, if it does: descriptors that are true
+/// stay true then.
+fn replace(
+    text: &mut Document,
+    index: &Manifest,
+    children: &[Replaced],
+    converted: Option<Family>,
+) -> Result<()> {
     for Replaced { position, manifest } in children {
         text.set(&at(*position, "digest"), &quote(&name(index, *position, manifest).to_string()))?;
         text.set(&at(*position, "size"), &manifest.bytes.len().to_string())?;
+        let was = index.children().get(*position).map_or("", |child| child.media_type.as_str());
+        if converted == Some(manifest.family()) && format::is_converted(was, &manifest.media_type) {
+            text.set(&at(*position, "mediaType"), &quote(&manifest.media_type))?;
+        }
         if index.children().get(*position).is_some_and(|c| c.data.is_some()) {
             record::embed(text, &format!("/manifests/{position}"), &manifest.bytes)?;
         }

@@ -5,6 +5,7 @@
 
 pub mod build;
 pub mod decide;
+pub mod format;
 pub mod image;
 pub mod index;
 pub mod known_inits;
@@ -19,6 +20,7 @@ pub mod undo;
 
 pub use build::Plan;
 pub use decide::{Decision, decide};
+pub use format::Format;
 pub use image::{Image, Read, argv, artifact};
 pub use outcome::{New, Outcome};
 pub use policy::{DEFAULT_PATH, IfInit, Policy};

@@ -40,7 +40,7 @@ pub struct New {
 
 impl Outcome {
     /// The image that was built, if one was.
-    pub fn new(&self) -> Option<&New> {
+    pub fn built(&self) -> Option<&New> {
         match self {
             Outcome::Wrapped(new) | Outcome::Upgraded(new, _) => Some(new),
             _ => None,

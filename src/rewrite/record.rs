@@ -3,6 +3,7 @@
 //! It lives in the config's labels, because the config travels everywhere; OCI manifests carry source
 //! and recipe as annotations too, so that "nothing to do" is known without the config.
 
+use super::format;
 use super::policy::Policy;
 use crate::error::{Error, Result};
 use crate::image::json::{Document, Undo, child, quote, to_json};
@@ -315,7 +316,8 @@ fn undo(manifest: &Manifest, config: &ImageConfig, record: Record) -> Result<Ori
     if descriptor.data.is_some() {
         embed(&mut text, "/config", &original.bytes)?;
     }
-    let undone = Manifest::parse(text.into_bytes(), Some(&manifest.media_type))?;
+    let media_type = format::before(&record.undo.manifest, &manifest.media_type);
+    let undone = Manifest::parse(text.into_bytes(), Some(media_type))?;
     match &undone.content {
         Content::Image { config: restored, .. }
             if undone.digest == record.source && restored.digest.matches(&original.bytes) =>
@@ -417,7 +419,7 @@ mod tests {
         let (reapers, policy) = (Reapers::default(), Policy::default());
         let decision = rewrite::decide(&image, &image.config.platform, &reapers, &policy).unwrap();
         let outcome = decision.build(&[]).unwrap();
-        let wrapped = outcome.new().unwrap();
+        let wrapped = outcome.built().unwrap();
         let steps: Vec<Undo> =
             (0..150_000).map(|_| Undo::Set("/config/Labels/a".into(), "\"b\"".into())).collect();
         for undo in [

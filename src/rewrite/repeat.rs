@@ -142,9 +142,10 @@ mod tests {
             let recipe = Digest::sha256("recipe");
             let (parsed, _) = work::during(|| {
                 let base = index::unwrap(&source, &[], false).unwrap();
-                let wrapped = index::wrap(&base, &new, &[], 0, &recipe).unwrap();
+                let wrapped = index::wrap(&base, &new, &[], 0, &recipe, base.original.family()).unwrap();
                 assert!(may_be(&source, &wrapped));
-                let narrowed = index::wrap(&base, &new, &[children - 1], 0, &recipe).unwrap();
+                let narrowed =
+                    index::wrap(&base, &new, &[children - 1], 0, &recipe, base.original.family()).unwrap();
                 assert!(may_be(&source, &narrowed));
             });
             parsed / source.bytes.len()

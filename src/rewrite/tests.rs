@@ -313,7 +313,9 @@ fn an_index_comes_back_as_it_was() {
         let recipe = index::recipe(&reapers(b""), &Policy::default(), "");
         let history = index::unwrap(&source, &[], false).unwrap();
         let new = index::Replaced { position: 0, manifest: result.manifest.clone() };
-        let result = index::wrap(&history, std::slice::from_ref(&new), &[], 0, &recipe).unwrap();
+        let result =
+            index::wrap(&history, std::slice::from_ref(&new), &[], 0, &recipe, history.original.family())
+                .unwrap();
         let annotations = Annotations::read(&result).unwrap();
         assert_eq!((&annotations.source, &annotations.recipe), (&source.digest, &recipe));
         assert!(annotations.describe(&result));
@@ -322,14 +324,19 @@ fn an_index_comes_back_as_it_was() {
         let back = index::unwrap(&result, std::slice::from_ref(&old), false).unwrap();
         assert_eq!((&back.original.bytes, back.dropped), (&source.bytes, 0));
 
-        let narrowed = index::wrap(&history, std::slice::from_ref(&new), &[1], 0, &recipe).unwrap();
+        let narrowed =
+            index::wrap(&history, std::slice::from_ref(&new), &[1], 0, &recipe, history.original.family())
+                .unwrap();
         assert_eq!(narrowed.children().len(), 1);
         let kept = index::unwrap(&narrowed, &[old], false).unwrap();
         assert_eq!(
             (kept.original.children()[0].digest.clone(), kept.dropped, kept.source.clone()),
             (child.manifest.digest.clone(), 1, source.digest.clone())
         );
-        assert_eq!(index::wrap(&kept, &[new], &[], 0, &recipe).unwrap().bytes, narrowed.bytes);
+        assert_eq!(
+            index::wrap(&kept, &[new], &[], 0, &recipe, kept.original.family()).unwrap().bytes,
+            narrowed.bytes
+        );
     }
 }
 

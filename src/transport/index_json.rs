@@ -155,7 +155,10 @@ fn full_name(entry: &Descriptor) -> Option<Reference> {
 
 /// Whether an entry is not an image by its type: an image's is that of its config.
 fn is_artifact(entry: &Descriptor) -> bool {
-    entry.artifact_type.as_deref().is_some_and(|kind| !kind.is_empty() && !media_type::is_image_config(kind))
+    entry
+        .artifact_type
+        .as_deref()
+        .is_some_and(|kind| !kind.is_empty() && !media_type::MediaType::from(kind).is_image_config())
 }
 
 /// The positions, if they stand for one image. It may have several names.

@@ -89,7 +89,7 @@ pub struct Referrer {
 
 impl From<Descriptor> for Referrer {
     fn from(descriptor: Descriptor) -> Self {
-        let kind = descriptor.artifact_type.unwrap_or(descriptor.media_type);
+        let kind = descriptor.artifact_type.unwrap_or(descriptor.media_type.to_string());
         Referrer { kind, digest: Some(descriptor.digest), tag: None }
     }
 }

@@ -8,9 +8,10 @@ use crate::read::machine;
 use crate::read::select;
 use crate::read::{Reader, Tree};
 use crate::reapers::Reapers;
+use crate::reapers::elf::Program;
 use crate::rewrite::index::{self, History, Replaced};
 use crate::rewrite::record::{self, Annotations, Record};
-use crate::rewrite::{self, Decision, IfInit, Image, Outcome, Policy, Target};
+use crate::rewrite::{self, Decision, Format, IfInit, Image, Outcome, Policy, Target};
 use futures_util::future::{BoxFuture, FutureExt, try_join_all};
 
 /// One image.
@@ -52,7 +53,7 @@ pub(super) enum Checked {
     },
     Index {
         manifest: Manifest,
-        history: History,
+        history: Box<History>,
         /// By position.
         children: Vec<(usize, Checked)>,
     },
@@ -121,7 +122,7 @@ pub(super) fn check(reader: &Reader, tree: Tree) -> BoxFuture<'_, Result<Checked
                     below.into_iter().map(async |(at, tree)| check(reader, tree).await.map(|c| (at, c)));
                 let children = try_join_all(below).await?;
                 let history = verify_index(&manifest, &children)?;
-                Ok(Checked::Index { manifest, history, children })
+                Ok(Checked::Index { manifest, history: Box::new(history), children })
             }
         }
     }
@@ -153,7 +154,7 @@ async fn one(reader: &Reader, image: Image, listed: Option<&Platform>) -> Result
     let descriptor = descriptor.ok_or_else(|| Error::verification("the image has no layer"))?;
     let blob = reader.blob(&descriptor, layer::MAX_LAYER).await.context(|| "the reaper's layer")?;
     let layer = layer::read(&blob)?;
-    let platform = platform(reader, &image, listed).await?;
+    let platform = platform(reader, &image, listed, &layer).await?;
     layer.check(&record, &platform)?;
     let before = Image {
         manifest: original.manifest.clone(),
@@ -178,19 +179,25 @@ fn exempt(image: &Image, platform: Option<&Platform>) -> Option<String> {
     }
 }
 
-/// What a wrapped image was wrapped for. Where index and config disagree, its program tells.
-async fn platform(reader: &Reader, image: &Image, listed: Option<&Platform>) -> Result<Platform> {
+/// What a wrapped image was wrapped for. Where index and config disagree, its program tells; where that does not tell
+/// either, whoever wrapped it did, and the record or the reaper itself says what.
+async fn platform(
+    reader: &Reader,
+    image: &Image,
+    listed: Option<&Platform>,
+    layer: &layer::Contents,
+) -> Result<Platform> {
     let recorded = Annotations::read(&image.manifest).and_then(|annotations| annotations.platform);
-    let target = Target::of(listed, &image.config.platform);
-    let known = match target {
+    let known = match Target::of(listed, &image.config.platform) {
         Target::Known(known) => known,
         contested => {
+            let own = Program::machine(&layer.program);
             let program = machine::of_program(reader.source(), image).await?;
-            // Whoever wrapped it may have been told; the reaper has to fit all the same.
-            match (contested.settle(program), &recorded) {
+            let told = || contested.clone().settle(own).map(|(platform, _)| platform);
+            match (contested.clone().settle(program), &recorded) {
                 (Ok((known, _)), _) => known,
                 (Err(_), Some(recorded)) => recorded.clone(),
-                (Err(why), None) => return Err(Error::verification(why)),
+                (Err(_), None) => told().map_err(Error::verification)?,
             }
         }
     };
@@ -213,8 +220,13 @@ fn rewrapped(
     let mut reapers = Reapers::none();
     // For whatever variant of its machine the image is: which one wrap took for it is in the image.
     reapers.give(None, layer.program.clone())?;
-    let policy = |if_init| Policy { path: record.path.clone(), args: record.args.clone(), if_init };
-    let policies = [policy(IfInit::Skip), policy(IfInit::Wrap)];
+    let policies = [IfInit::Skip, IfInit::Wrap].into_iter().flat_map(|if_init| {
+        [Format::Keep, Format::Oci, Format::Docker].map(|format| {
+            let (path, args) = (record.path.clone(), record.args.clone());
+            Policy { path, args, if_init, format }
+        })
+    });
+    let policies: Vec<Policy> = policies.collect();
     let policy =
         policies.iter().find(|p| record::recipe(&record.reaper, p) == record.recipe).ok_or_else(|| {
             Error::verification(format!(
@@ -267,7 +279,7 @@ fn verify_index(manifest: &Manifest, children: &[(usize, Checked)]) -> Result<Hi
     if let Some(image) = bare {
         return Err(not_wrapped(image));
     }
-    let again = index::wrap(&history, &replaced(Checked::manifest), &[], 0, &recipe)?;
+    let again = index::wrap(&history, &replaced(Checked::manifest), &[], 0, &recipe, manifest.family())?;
     compare("the index", &manifest.bytes, &again.bytes)?;
     Ok(history)
 }

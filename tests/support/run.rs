@@ -221,10 +221,16 @@ impl Outcome {
         self
     }
 
-    /// Standard error holds this phrase, whatever its case.
+    /// Standard error holds this phrase, whatever its case; an error in JSON reads as it does in text.
     #[track_caller]
     pub fn says(self, phrase: &str) -> Self {
-        let said = self.stderr.to_lowercase().contains(&phrase.to_lowercase());
+        let as_text = |line: &str| {
+            let Ok(error) = serde_json::from_str::<Value>(line) else { return line.to_owned() };
+            let text = |field: &str| error[field].as_str().unwrap_or_default().to_owned();
+            format!("error: {}\nhint: {}", text("error"), text("hint"))
+        };
+        let all: Vec<String> = self.stderr.lines().map(as_text).collect();
+        let said = format!("{}\n", all.join("\n")).to_lowercase().contains(&phrase.to_lowercase());
         assert!(said, "{self}\nit does not say: {phrase}");
         self
     }

@@ -1,0 +1,23 @@
+//! Manifests that are not understood and can only be carried over.
+
+use super::manifest::{Content, Descriptor, Manifest};
+use crate::error::Error;
+use bytes::Bytes;
+use serde::Deserialize;
+
+impl Manifest {
+    /// A manifest that [`Manifest::parse`] refused: bytes to be carried over, and what they plainly point to.
+    pub fn opaque(bytes: Bytes, media_type: &str, why: Error) -> Self {
+        #[derive(Deserialize, Default)]
+        #[serde(default)]
+        struct Parts {
+            config: Option<serde_json::Value>,
+            layers: Vec<serde_json::Value>,
+            blobs: Vec<serde_json::Value>,
+        }
+        let parts: Parts = serde_json::from_slice(&bytes).unwrap_or_default();
+        let all = parts.config.into_iter().chain(parts.layers).chain(parts.blobs);
+        let blobs = all.filter_map(|part| serde_json::from_value::<Descriptor>(part).ok()).collect();
+        Manifest::unread(bytes, media_type, Content::Opaque { why, blobs })
+    }
+}

@@ -128,7 +128,13 @@ impl Tokens {
                     }
                 }
                 state.challenge = Some(challenge);
-                if is_insufficient && is_combined { Hearing::Narrow } else { Hearing::Again }
+                // The token server grants less than it was asked for, and would again.
+                let is_all = sent.is_some_and(|sent| sent.scopes == state.own(own));
+                match is_insufficient {
+                    true if is_combined => Hearing::Narrow,
+                    true if is_all => Hearing::Final,
+                    _ => Hearing::Again,
+                }
             }
             (403, _) if is_combined => Hearing::Narrow,
             _ => Hearing::Final,

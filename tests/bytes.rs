@@ -64,7 +64,7 @@ fn two_machines_one_digest() {
             .run()
             .succeeds()
             .digest();
-        assert_eq!(result, "sha256:11c36039b3f0123ac7f3a04af27d539154d2bca9287c4b697fe6889302125186");
+        assert_eq!(result, "sha256:8e199a531a226b449f854d490d1cca4161df9b8a614ae54e73f462bfe9b877a9");
     }
 }
 
@@ -95,7 +95,9 @@ fn the_digest_is_on_standard_output_in_the_file_and_in_the_json() {
             "reason",
             "source",
             "source_digest",
-            "stats"
+            "stats",
+            "warnings",
+            "written"
         ]
     );
     let mut stats: Vec<&str> = json["stats"].as_object().unwrap().keys().map(String::as_str).collect();
@@ -146,7 +148,9 @@ fn someone_elses_init_is_recorded_as_such_and_comes_off_again() {
     assert_eq!(wrap()["digest"], first["digest"]);
     let inspected = reapify(["inspect", "--output", "json", &to]).run().succeeds().json();
     assert_eq!(inspected["platforms"][0]["reaper"]["version"], Value::Null);
-    reapify(["verify", &to, "--source", &zombies()]).run().succeeds();
+    // A reaper of somebody else has to be expected.
+    reapify(["verify", &to, "--source", &zombies()]).run().exits(6).says("--reaper");
+    reapify(["verify", &to, "--source", &zombies(), "--reaper", tini]).run().succeeds();
     let restored = reapify(["unwrap", &to, &back]).run().succeeds().digest();
     assert_eq!(restored, first["source_digest"].as_str().unwrap());
     reapify(["inspect", "--check", &to]).run().succeeds();

@@ -306,7 +306,8 @@ impl World {
             assert!(outcome.stdout.is_empty(), "a result, and exit {code}");
         }
         if code != 0 {
-            let errors = outcome.stderr.lines().filter(|line| line.starts_with("error: ")).count();
+            let is_error = |line: &&str| line.starts_with("error: ") || line.starts_with("{\"error\":");
+            let errors = outcome.stderr.lines().filter(is_error).count();
             assert_eq!(errors, 1, "lines that begin with error:");
         }
         self.no_secret_went_astray(outcome);

@@ -16,7 +16,7 @@ fn source(registry: &Registry) -> String {
 }
 
 fn wrap(from: &str, to: &str) -> Run {
-    reapify(["wrap", "--output", "json", "--retries", "2", from, to])
+    reapify(["wrap", "--output", "json", from, to])
 }
 
 /// A request for a blob or an upload that carries a body.

@@ -13,10 +13,12 @@ mod verify;
 mod wrap;
 
 use crate::error::{Error, Result};
+use crate::temporary;
 use clap::{CommandFactory, Parser, Subcommand};
 use options::{Format, Global};
 use output::Console;
 use std::process::ExitCode;
+use std::time::Duration;
 
 /// The table of exit codes, as `--help` shows it.
 const EXIT_CODES: &str = "\
@@ -114,6 +116,8 @@ fn run(cli: Cli, console: &Console) -> Result<()> {
     }
 }
 
+/// How long tasks that were given up may take to end.
+const LAST_STEPS: Duration = Duration::from_millis(200);
 /// Threads for the work. Most of it is waiting, but two streams are hashed and encrypted faster on two cores than on one.
 const THREADS: usize = 4;
 
@@ -125,8 +129,9 @@ fn wait<T>(work: impl Future<Output = Result<T>>) -> Result<T> {
         .build()
         .map_err(|e| Error::other(format!("cannot start: {e}")))?;
     let outcome = runtime.block_on(interrupt::until_signal(work));
-    // Whoever still looks up a name, or waits for a file, does not hold up the end.
-    runtime.shutdown_background();
+    // Whoever still looks up a name, or waits for a file, does not hold up the end for long.
+    runtime.shutdown_timeout(LAST_STEPS);
+    temporary::remove_all();
     outcome
 }
 

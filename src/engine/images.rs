@@ -79,6 +79,14 @@ impl<'a> Images<'a> {
                 }
             }
         };
+        if let Outcome::Unwrapped(original) = &outcome
+            && !original.exact
+        {
+            notes.push(
+                "config and diff_ids are restored; the manifest is new, because this transport keeps none"
+                    .into(),
+            );
+        }
         notes.extend(outcome.built().into_iter().flat_map(|new| new.notes.clone()));
         Ok(Looked::Image(Box::new(ImageNode { platform, input: manifest, config, outcome, notes })))
     }

@@ -232,6 +232,8 @@ mod tests {
             let text = format!("{host}{repository}{tag}{digest}");
             let theirs = text.parse::<oci_client::Reference>();
             match text.parse::<Reference>() {
+                // Docker takes a first part with capitals for a host, since no repository has them; oci-spec does not.
+                Ok(ours) if ours.host().contains(|c: char| c.is_ascii_uppercase()) => {}
                 Ok(ours) => {
                     let theirs = theirs.map_err(|e| TestCaseError::fail(format!("{text}: {e}")))?;
                     prop_assert_eq!(ours.host(), theirs.registry(), "{}", text);

@@ -9,7 +9,7 @@ use futures_util::StreamExt;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::Duration;
-use tokio::time::timeout;
+use tokio::sync::Notify;
 
 /// What a request carries.
 #[derive(Clone)]
@@ -31,12 +31,15 @@ pub enum Body<'a> {
 pub struct Progress {
     bytes: AtomicU64,
     is_sent: AtomicBool,
+    /// Told when the last byte has been sent.
+    sent: Notify,
 }
 
 impl Progress {
     /// Notes that all of the body has been sent.
     pub fn end(&self) {
         self.is_sent.store(true, Ordering::Relaxed);
+        self.sent.notify_one();
     }
 
     /// Waits for an answer: as long as the body moves, and then for `commit`.
@@ -51,13 +54,12 @@ impl Progress {
         loop {
             let is_sent = self.is_sent.load(Ordering::Relaxed);
             let wait = if is_sent { commit } else { stall };
-            match timeout(wait, &mut sending).await {
-                Ok(outcome) => return Ok(outcome),
-                Err(_) if is_sent => return Err(stalled(wait)),
-                Err(_) => {
+            tokio::select! {
+                outcome = &mut sending => return Ok(outcome),
+                () = self.sent.notified(), if !is_sent => {}
+                () = tokio::time::sleep(wait) => {
                     let now = self.bytes.load(Ordering::Relaxed);
-                    let has_moved = now != before || self.is_sent.load(Ordering::Relaxed);
-                    if !has_moved {
+                    if is_sent || now == before {
                         return Err(stalled(wait));
                     }
                     before = now;
@@ -74,12 +76,16 @@ pub fn counted(
     progress: Arc<Progress>,
     stats: Arc<Stats>,
 ) -> impl futures_util::Stream<Item = Result<Bytes>> {
-    progress.is_sent.store(len == 0, Ordering::Relaxed);
+    if len == 0 {
+        progress.end();
+    }
     stream.inspect(move |piece| {
         if let Ok(piece) = piece {
             let n = piece.len() as u64;
             let sent = progress.bytes.fetch_add(n, Ordering::Relaxed) + n;
-            progress.is_sent.store(sent >= len, Ordering::Relaxed);
+            if sent >= len {
+                progress.end();
+            }
             Stats::add(&stats.bytes_pushed, n);
         }
     })

@@ -185,7 +185,9 @@ fn in_registry(dir: &Path, root: &str, result: &str, dice: &mut Dice) {
                 _ => continue,
             };
             let request = format!("{} {} {what}", entry.asked.method, entry.asked.path.contains("/copy/"));
-            assert!(asked.insert(request.clone()), "{request}\n{:#?}", registry.log().lines());
+            // Layers that tell for which machine a program is are read for that, image by image, and then moved.
+            let is_look = entry.asked.method == "GET" && entry.asked.path.contains("/blobs/");
+            assert!(asked.insert(request.clone()) || is_look, "{request}\n{:#?}", registry.log().lines());
         }
         registry.clear_log();
     }

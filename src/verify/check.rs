@@ -143,7 +143,7 @@ async fn one(reader: &Reader, image: Image, listed: Option<&Platform>) -> Result
         if record::any_trace(&image.config.labels) {
             return Err(Error::verification(why_stale(&image)));
         }
-        let why = exempt(&image, outcome.platform.as_ref());
+        let why = exempt(reader, &image, listed).await?;
         outcome.exempt = why.is_some();
         outcome.reason = Some(why.unwrap_or_else(|| "it has no record".into()));
         let source = manifest.digest.clone();
@@ -170,13 +170,19 @@ async fn one(reader: &Reader, image: Image, listed: Option<&Platform>) -> Result
 }
 
 /// Why wrap leaves an image alone, if it does.
-fn exempt(image: &Image, platform: Option<&Platform>) -> Option<String> {
-    let Some(platform) = platform else { return Some("nothing says for which platform it is".into()) };
-    match rewrite::decide(image, platform, &Reapers::default(), &Policy::default()) {
+async fn exempt(reader: &Reader, image: &Image, listed: Option<&Platform>) -> Result<Option<String>> {
+    let platform = match Target::of(listed, &image.config.platform) {
+        Target::Known(platform) => platform,
+        contested => match contested.settle(machine::of_program(reader.source(), image).await?) {
+            Ok((platform, _)) => platform,
+            Err(reason) => return Ok(Some(reason)),
+        },
+    };
+    Ok(match rewrite::decide(image, &platform, &Reapers::default(), &Policy::default()) {
         Ok(Decision::Skip { reason, .. }) => Some(reason),
         Ok(_) => None,
         Err(error) => Some(error.to_string()),
-    }
+    })
 }
 
 /// What a wrapped image was wrapped for. Where index and config disagree, its program tells; where that does not tell

@@ -1,7 +1,7 @@
 //! The registry transport: a thin client of the OCI distribution specification, on reqwest.
 //!
-//! [`http`] sends requests and knows no credentials; [`token`] trades credentials for tokens; [`client`] joins both and
-//! repeats what failed. On these stand [`download`], [`session`], [`upload`] and [`referrers`], and [`Repository`] on them.
+//! `http` sends requests and knows no credentials; `token` trades credentials for tokens; `client` joins both and
+//! repeats what failed. On these stand `download`, `session`, `upload` and `referrers`, and [`Repository`] on them.
 
 mod answer;
 pub mod auth;

@@ -20,7 +20,7 @@ pub struct Policy {
     pub retries: u32,
     /// The pause before the second attempt; it doubles with each one.
     pub backoff: Duration,
-    /// No attempt begins later than this after the first one, or after the last [progress](Attempts::progress).
+    /// No attempt begins later than this after the first one, or after the last progress of a transfer.
     pub total: Duration,
 }
 

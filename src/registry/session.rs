@@ -42,10 +42,17 @@ pub struct Sessions {
     client: Arc<Client>,
     repository: String,
     scopes: [Scope; 1],
-    /// Open sessions, to be cancelled if nothing becomes of them.
-    open: Arc<Mutex<HashSet<Url>>>,
+    state: Arc<Mutex<State>>,
     /// POSTs under way, which may open more of them.
     opening: TaskTracker,
+}
+
+#[derive(Default)]
+struct State {
+    /// Open sessions, to be cancelled if nothing becomes of them.
+    open: HashSet<Url>,
+    /// Whether the run has ended, so that nobody would cancel a session that is opened now.
+    is_released: bool,
 }
 
 impl Sessions {
@@ -55,13 +62,13 @@ impl Sessions {
             client,
             repository: repository.into(),
             scopes: [Scope { repository: repository.into(), push: true }],
-            open: Arc::default(),
+            state: Arc::default(),
             opening: TaskTracker::new(),
         }
     }
 
-    fn lock(&self) -> MutexGuard<'_, HashSet<Url>> {
-        self.open.lock().unwrap_or_else(PoisonError::into_inner)
+    fn lock(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// Opens a session.
@@ -115,18 +122,25 @@ impl Sessions {
     /// Sends a POST that may open a session. Whoever asks may give up before the answer is here; the answer is taken
     /// all the same, or an unknown session would stay open.
     async fn post_once(&self, url: &Url, scopes: &[Scope], operation: &str) -> Result<Answer> {
-        let (client, open) = (self.client.clone(), self.open.clone());
+        let (client, state) = (self.client.clone(), self.state.clone());
         let request = Request::new(Method::POST, url.clone(), operation);
         let scopes = scopes.to_vec();
-        let asking = self.opening.spawn(async move {
+        let asking = async move {
             let answer = client.send_once(&request, &scopes, Lane::Request).await?;
             if answer.status() == StatusCode::ACCEPTED
                 && let Ok(Some(url)) = client.location(&answer, &request.operation)
             {
-                open.lock().unwrap_or_else(PoisonError::into_inner).insert(url);
+                state.lock().unwrap_or_else(PoisonError::into_inner).open.insert(url);
             }
             Ok(answer)
-        });
+        };
+        let asking = {
+            let state = self.lock();
+            if state.is_released {
+                return Err(Error::other(format!("{operation}: the run has ended")));
+            }
+            self.opening.spawn(asking)
+        };
         asking.await.unwrap_or_else(|e| Err(Error::other(format!("a task ended early: {e}"))))
     }
 
@@ -141,7 +155,7 @@ impl Sessions {
 
     /// Forgets a session that ended.
     pub fn ended(&self, session: &Session) {
-        self.lock().remove(&session.url);
+        self.lock().open.remove(&session.url);
     }
 
     /// Cancels a session. Best effort: registries forget sessions by themselves, later.
@@ -159,9 +173,10 @@ impl Sessions {
 
     /// Cancels all sessions, those included that are still being opened.
     pub async fn release(&self) {
+        self.lock().is_released = true;
         self.opening.close();
         let _ = timeout(LAST_ANSWERS, self.opening.wait()).await;
-        let open: Vec<Url> = self.lock().drain().collect();
+        let open: Vec<Url> = self.lock().open.drain().collect();
         let cancel = |url| self.cancel(Session { url, min_chunk: 0 });
         futures_util::future::join_all(open.into_iter().map(cancel)).await;
     }

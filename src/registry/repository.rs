@@ -146,13 +146,14 @@ impl Repository {
         let request = self
             .manifest_request(Method::HEAD, target, operation)?
             .header(header::ACCEPT, media_type::ACCEPT)?;
-        let answer = self.client.send_alone(&request, &self.scopes).await?;
-        if answer.status() == StatusCode::OK
+        // Read whole, though it is empty: an answer at hand keeps its turn from the next request.
+        let answer = self.client.fetch(&request, &self.scopes, 1).await?;
+        if answer.status == StatusCode::OK
             && let Some(Ok(digest)) = answer.header("docker-content-digest").map(str::parse::<Digest>)
         {
             return Ok(Some(digest));
         }
-        if answer.status() == StatusCode::NOT_FOUND {
+        if answer.status == StatusCode::NOT_FOUND {
             return Ok(None);
         }
         // Some registries do not allow HEAD, or name no digest.

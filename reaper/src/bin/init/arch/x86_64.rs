@@ -6,9 +6,7 @@ core::arch::global_asm!(
     "and $-16, %rsp",
     "call start",
     ".globl syscall",
-    ".globl syscall_sixth",
     "syscall:",
-    "syscall_sixth:",
     "mov %rcx, %r10",
     "mov %r8, %rax",
     "syscall",
@@ -23,9 +21,6 @@ core::arch::global_asm!(
     "ret",
     "1:",
     "mov %r10, %rdi",
-    "jmp *%rdx",
-    ".globl trap",
-    "trap:",
-    "ud2",
+    "call *%rdx",
     options(att_syntax)
 );

@@ -38,3 +38,4 @@ pub mod stats;
 mod temporary;
 pub mod transport;
 pub mod verify;
+mod workers;

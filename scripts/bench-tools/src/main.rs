@@ -21,6 +21,8 @@ use tools::{Kit, TOOLS, Tool};
 
 struct Options {
     reapify: PathBuf,
+    /// Another build of reapify to be measured beside it.
+    beside: Option<PathBuf>,
     reaper: PathBuf,
     quick: bool,
     big: bool,
@@ -36,6 +38,7 @@ struct Options {
 fn options() -> Result<Options> {
     let mut options = Options {
         reapify: PathBuf::new(),
+        beside: None,
         reaper: PathBuf::new(),
         quick: false,
         big: false,
@@ -50,6 +53,7 @@ fn options() -> Result<Options> {
         let mut value = || args.next().ok_or_else(|| Error::other(format!("{arg} needs a value")));
         match arg.as_str() {
             "--reapify" => options.reapify = value()?.into(),
+            "--beside" => options.beside = Some(value()?.into()),
             "--reaper" => options.reaper = value()?.into(),
             "--runs" => options.runs = value()?.parse().map_err(|_| Error::other("--runs takes a number"))?,
             "--with" => options.with = value()?,
@@ -84,6 +88,7 @@ impl Options {
         match tool.name {
             // All else is measured by it.
             "reapify" => true,
+            "beside" => self.beside.is_some(),
             _ if self.quick => false,
             name => tool.is_installed() && (!named || self.only.iter().any(|o| o == name)),
         }
@@ -101,7 +106,7 @@ fn main() -> ExitCode {
 }
 
 fn bench(options: &Options) -> Result<()> {
-    let mut bench = Bench::start(Kit::new(&options.reapify, &options.reaper)?)?;
+    let mut bench = Bench::start(Kit::new(&options.reapify, options.beside.as_deref(), &options.reaper)?)?;
     for shape in SHAPES.iter().filter(|shape| options.wants_image(shape.name)) {
         eprintln!("making the image {}", shape.name);
         shape.push(&bench.registries[0].host)?;

@@ -8,7 +8,7 @@ use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
 /// What the tools share: a directory with
-/// - `bin/reapify`, the program;
+/// - `bin/reapify`, the program, and `bin/beside`, another build of it;
 /// - `reaper` and `layer.tar`, what is added;
 /// - `storage`, `tmp`, `home`, what the tools keep, removed before each run.
 pub struct Kit {
@@ -39,8 +39,9 @@ pub struct Tool {
 
 const ENTRYPOINT: &str = r#"["/.reaper","--","/bin/app"]"#;
 
-pub const TOOLS: [Tool; 8] = [
+pub const TOOLS: [Tool; 9] = [
     Tool { name: "reapify", needs: &[], takes_indexes: true, only_moves: false, steps: reapify },
+    Tool { name: "beside", needs: &[], takes_indexes: true, only_moves: false, steps: beside },
     Tool { name: "crane", needs: &["crane"], takes_indexes: true, only_moves: false, steps: crane },
     Tool { name: "regctl", needs: &["regctl"], takes_indexes: true, only_moves: false, steps: regctl },
     Tool {
@@ -64,6 +65,10 @@ pub const TOOLS: [Tool; 8] = [
 
 fn reapify(dir: &str, job: &Job) -> Vec<String> {
     vec![format!("{dir}/bin/reapify wrap --quiet{} {} {}", job.options, job.source, job.target)]
+}
+
+fn beside(dir: &str, job: &Job) -> Vec<String> {
+    vec![format!("{dir}/bin/beside wrap --quiet{} {} {}", job.options, job.source, job.target)]
 }
 
 fn crane(dir: &str, Job { source, target, platforms, .. }: &Job) -> Vec<String> {
@@ -159,12 +164,15 @@ impl Tool {
 }
 
 impl Kit {
-    pub fn new(reapify: &Path, reaper: &Path) -> Result<Self> {
+    pub fn new(reapify: &Path, beside: Option<&Path>, reaper: &Path) -> Result<Self> {
         let place = Place::new("kit", |dir| {
             for name in ["bin", "storage", "tmp", "home"] {
                 fs::create_dir(dir.join(name))?;
             }
             std::os::unix::fs::symlink(fs::canonicalize(reapify)?, dir.join("bin/reapify"))?;
+            if let Some(beside) = beside {
+                std::os::unix::fs::symlink(fs::canonicalize(beside)?, dir.join("bin/beside"))?;
+            }
             let content = fs::read(reaper)?;
             fs::write(dir.join("layer.tar"), tar_of(".reaper", "0000755", &content))?;
             fs::write(dir.join("reaper"), content)?;

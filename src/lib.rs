@@ -38,4 +38,3 @@ pub mod stats;
 mod temporary;
 pub mod transport;
 pub mod verify;
-mod workers;

@@ -14,12 +14,10 @@ mod wrap;
 
 use crate::error::{Error, Result};
 use crate::temporary;
-use crate::workers;
 use clap::{CommandFactory, Parser, Subcommand};
 use options::{Format, Global};
 use output::Console;
 use std::process::ExitCode;
-use std::sync::Arc;
 use std::time::Duration;
 
 /// The table of exit codes, as `--help` shows it.
@@ -92,9 +90,9 @@ pub fn main() -> ExitCode {
     let cli = Cli::parse();
     log::start(cli.global.verbose, cli.global.quiet);
     interrupt::speaks(cli.global.output);
-    let console = Arc::new(Console::new(cli.global.verbose, cli.global.quiet, cli.global.output));
+    let console = Console::new(cli.global.verbose, cli.global.quiet, cli.global.output);
     let image = cli.command.image().map(String::from);
-    match run(cli, console.clone()) {
+    match run(cli, &console) {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
             console.error(&error, image.as_deref());
@@ -103,15 +101,14 @@ pub fn main() -> ExitCode {
     }
 }
 
-fn run(cli: Cli, console: Arc<Console>) -> Result<()> {
-    let global = Arc::new(cli.global);
+fn run(cli: Cli, console: &Console) -> Result<()> {
     match cli.command {
-        Command::Wrap(args) => wait(async move { wrap::run(&global, *args, &console).await }),
-        Command::Unwrap(args) => wait(async move { unwrap::run(&global, args, &console).await }),
-        Command::Inspect(args) => wait(async move { inspect::run(&global, args, &console).await }),
-        Command::Verify(args) => wait(async move { verify::run(&global, args, &console).await }),
-        Command::Reaper(args) => reaper::run(&global, args),
-        Command::Completions(_) | Command::Man if global.output == Format::Json => {
+        Command::Wrap(args) => wait(wrap::run(&cli.global, *args, console)),
+        Command::Unwrap(args) => wait(unwrap::run(&cli.global, args, console)),
+        Command::Inspect(args) => wait(inspect::run(&cli.global, args, console)),
+        Command::Verify(args) => wait(verify::run(&cli.global, args, console)),
+        Command::Reaper(args) => reaper::run(&cli.global, args),
+        Command::Completions(_) | Command::Man if cli.global.output == Format::Json => {
             Err(Error::usage("--output json: this command prints a text that has no other form"))
         }
         Command::Completions(args) => shell::completions(args, Cli::command()),
@@ -121,15 +118,17 @@ fn run(cli: Cli, console: Arc<Console>) -> Result<()> {
 
 /// How long tasks that were given up may take to end.
 const LAST_STEPS: Duration = Duration::from_millis(200);
+/// Threads for the work. Most of it is waiting, but two streams are hashed and encrypted faster on two cores than on one.
+const THREADS: usize = 4;
 
-/// Runs the work as a task, so that it and the connections it waits for share a thread.
-fn wait<T: Send + 'static>(work: impl Future<Output = Result<T>> + Send + 'static) -> Result<T> {
-    let runtime = workers::start().map_err(|e| Error::other(format!("cannot start: {e}")))?;
-    let task = runtime.spawn(interrupt::until_signal(work));
-    let outcome = runtime
-        .block_on(task)
-        .unwrap_or_else(|e| Err(Error::other(format!("internal error: the run failed: {e}"))));
-    workers::release();
+fn wait<T>(work: impl Future<Output = Result<T>>) -> Result<T> {
+    let cores = std::thread::available_parallelism().map_or(1, usize::from);
+    let runtime = tokio::runtime::Builder::new_multi_thread()
+        .worker_threads(cores.min(THREADS))
+        .enable_all()
+        .build()
+        .map_err(|e| Error::other(format!("cannot start: {e}")))?;
+    let outcome = runtime.block_on(interrupt::until_signal(work));
     // Whoever still looks up a name, or waits for a file, does not hold up the end for long.
     runtime.shutdown_timeout(LAST_STEPS);
     temporary::remove_all();

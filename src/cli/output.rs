@@ -35,7 +35,7 @@ impl DigestFile {
     pub fn open(path: Option<&Path>) -> Result<Self> {
         let Some(path) = path else { return Ok(DigestFile(None)) };
         let file = std::fs::OpenOptions::new().write(true).create(true).truncate(false).open(path);
-        let file = file.context(|| format!("--digest-file {}", path.display()))?;
+        let file = file.map_err(|e| Error::other(format!("--digest-file {}: {e}", path.display())))?;
         Ok(DigestFile(Some((path.to_owned(), file))))
     }
 

@@ -21,7 +21,7 @@ pub struct Args {
     /// Verify also that the image is, digest for digest, what wrapping this one gives
     #[arg(long, value_name = "IMAGE")]
     source: Option<String>,
-    /// Expect this program as the reaper, or one that is built in; may be repeated
+    /// Expect this program as the reaper of its platform [default: one that is built in]; may be repeated
     #[arg(long, value_name = "[PLATFORM=]FILE")]
     reaper: Vec<String>,
     /// Read every blob to its end

@@ -65,14 +65,15 @@ impl Wrap {
     pub(super) fn recipes(&self, source: Family) -> impl Iterator<Item = Digest> + '_ {
         let policies = [self.policy.for_family(source), self.policy.clone()];
         policies.into_iter().flat_map(|policy| {
-            let recipes = self.reapers.all().map(|r| record::recipe(&r.digest, &policy));
+            let recipes = self.reapers.selectable().map(|r| record::recipe(&r.digest, &policy));
             recipes.collect::<Vec<_>>()
         })
     }
 
     /// Whether a layer is one that this wrap adds.
     pub(super) fn may_have_added(&self, layer: &Digest) -> bool {
-        let layers = self.reapers.all().filter_map(|r| Layer::new(&self.policy.path, &r.program, &[]).ok());
+        let layers =
+            self.reapers.selectable().filter_map(|r| Layer::new(&self.policy.path, &r.program, &[]).ok());
         layers.into_iter().any(|l| l.digest == *layer)
     }
 

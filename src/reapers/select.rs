@@ -126,6 +126,22 @@ impl Reapers {
         }
     }
 
+    /// Whether an image for `platform` may start the reaper with this digest: the given one where one was given for
+    /// that platform, else any that is built in.
+    pub fn expects(&self, digest: &Digest, platform: Option<&Platform>) -> bool {
+        let serves = |reaper: &&Reaper| platform.is_none_or(|platform| reaper.runs_on(platform));
+        let mut given = self.given.iter().filter(serves).peekable();
+        match given.peek() {
+            Some(_) => given.any(|reaper| reaper.digest == *digest),
+            None => self.embedded.iter().any(|reaper| reaper.digest == *digest),
+        }
+    }
+
+    /// The reapers that wrap adds: those given, and those built in for platforms that no given one serves.
+    pub fn selectable(&self) -> impl Iterator<Item = &Reaper> {
+        self.all().filter(|reaper| self.expects(&reaper.digest, Some(&reaper.platform)))
+    }
+
     /// Every reaper: those given first.
     pub fn all(&self) -> impl Iterator<Item = &Reaper> {
         self.given.iter().chain(&self.embedded)

@@ -28,7 +28,7 @@ pub struct Verified {
 
 /// Verifies an image or an index. With `source`, also that it is what wrapping that gives; with `deep`, that every
 /// blob is there and intact. Fails with [`Kind::Verification`](crate::error::Kind) and the first difference.
-/// The reaper has to be one of `reapers`.
+/// The reaper has to be one that `reapers` expects.
 pub async fn verify(
     image: Arc<dyn Source>,
     source: Option<Arc<dyn Source>>,
@@ -66,19 +66,20 @@ pub async fn verify(
     Ok(Verified { digest, source_digest: checked.source().clone(), images, blobs })
 }
 
-/// Fails where an image starts a stranger's reaper that was not expected.
+/// Fails if an image starts another reaper than the expected one.
 fn known_reaper(image: &VerifiedImage, reapers: &Reapers) -> Result<()> {
     let Some(record) = &image.record else { return Ok(()) };
-    if reapers.all().any(|reaper| reaper.digest == record.reaper) {
+    if reapers.expects(&record.reaper, image.platform.as_ref()) {
         return Ok(());
     }
     let platform = image.platform.as_ref().map(|p| format!(" for {p}")).unwrap_or_default();
     Err(Error::verification(format!(
-        "the image{platform} starts the reaper {}, which is not one of this program and was not expected",
+        "the image{platform} starts the reaper {}, which is not the expected one",
         record.reaper
     ))
     .hint(
-        "give the program that it should be with --reaper FILE; or wrap the image again, which replaces it",
+        "give the expected program with --reaper FILE (without it: one of `reapify reaper`); or wrap the image again, \
+         which replaces the reaper",
     ))
 }
 

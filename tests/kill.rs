@@ -12,7 +12,7 @@ use std::sync::mpsc::channel;
 use std::time::{Duration, Instant};
 
 use serde_json::{Value, json};
-use support::image::{self, CONFIG, Family, Image, file};
+use support::image::{self, CONFIG, Family, Image, file, noise};
 use support::refusal::files_below;
 use support::registry::{Act, Auth, Bearer, Kind, Registry, Reply};
 use support::run::{Outcome, Run, Running, reapify, tool};
@@ -401,17 +401,9 @@ fn a_signal_ends_a_run_that_waits_for_a_file() {
 
 #[test]
 fn a_signal_ends_a_run_whose_output_nobody_reads() {
-    let mut state = 1u32;
-    let noise = || {
-        state ^= state << 13;
-        state ^= state >> 17;
-        state ^= state << 5;
-        state.to_le_bytes()[0]
-    };
-    // More than a pipe holds, however well it is compressed.
-    let noise: Vec<u8> = std::iter::repeat_with(noise).take(1 << 20).collect();
     let dir = scratch();
-    let from = Image::new().layer(&[file("big", &noise)]).in_layout(dir.path(), "v1");
+    // More than a pipe holds, however well it is compressed.
+    let from = Image::new().layer(&[file("big", &noise(1 << 20))]).in_layout(dir.path(), "v1");
     for signal in SIGNALS {
         let (_reader, stdout) = std::io::pipe().expect("a pipe");
         let running = reapify(["wrap", &from, "oci-archive:-"]).pipe(1, stdout).start();

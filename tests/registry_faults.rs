@@ -6,8 +6,8 @@ mod support;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
-use support::image::{Image, file};
-use support::registry::{Act, Asked, Kind, Log, Registry, Reply};
+use support::image::{Image, file, noise};
+use support::registry::{Act, Asked, Auth, Bearer, Kind, Log, Registry, Reply};
 use support::run::{Outcome, Run, reapify};
 use support::{in_parallel, scratch, zombies};
 
@@ -200,18 +200,6 @@ fn a_put_that_is_refused_with_its_body_becomes_a_patch_for_good() {
         let refused = refused.load(Ordering::SeqCst);
         assert!(refused <= 1, "{status} {code}: {refused} PUTs with a body for four blobs");
     });
-}
-
-/// Bytes that do not compress, the same every time.
-fn noise(len: usize) -> Vec<u8> {
-    let mut state = 1u64;
-    let next = || {
-        state ^= state << 13;
-        state ^= state >> 7;
-        state ^= state << 17;
-        state as u8
-    };
-    std::iter::repeat_with(next).take(len).collect()
 }
 
 #[test]
@@ -428,4 +416,32 @@ fn a_list_of_referrers_that_cannot_be_read_is_not_overwritten() {
         log.lines()
     );
     registry.complete("copy", "v1");
+}
+
+#[test]
+fn a_challenge_that_only_the_root_sends_is_asked_for_once() {
+    let registry = Registry::start();
+    let from = Image::new().layer(&[file("app", b"program")]).in_registry(&registry, "app", "v1");
+    let auths = [
+        Auth::Basic { user: "joe".into(), password: "s3cret".into() },
+        Auth::Bearer(Bearer::new("joe", "s3cret")),
+    ];
+    for auth in auths {
+        let other = Registry::start();
+        other.set(|settings| settings.auth = auth);
+        other.hook(|asked| {
+            let is_silent = !asked.headers.contains_key("authorization");
+            match asked.kind {
+                Kind::Ping | Kind::Token => Act::Serve,
+                _ if is_silent => Act::Answer(Reply::error(401, "UNAUTHORIZED", "log in")),
+                _ => Act::Serve,
+            }
+        });
+        let to = other.name("copy", "v1");
+        wrap(&from, &to).args(["--retries", "0", "--dest-creds", "joe:s3cret"]).run().succeeds();
+        other.complete("copy", "v1");
+        assert_eq!(other.log().count(|entry| entry.asked.kind == Kind::Ping), 1);
+        // Without credentials it ends, and says so.
+        wrap(&from, &to).args(["--retries", "0"]).run().exits(4);
+    }
 }

@@ -3,7 +3,7 @@
 mod support;
 
 use std::time::Duration;
-use support::image::{File, Image, file};
+use support::image::{File, Image, file, noise};
 use support::registry::{Act, Auth, Bearer, Kind, Location, Registry, Reply};
 use support::run::{Outcome, Run, reapify};
 use support::scratch;
@@ -29,18 +29,6 @@ fn wraps(registry: &Registry, from: &str) -> Outcome {
     registry.complete("copy", "v1");
     assert_eq!(registry.open_uploads(), 0, "no upload is left open");
     outcome
-}
-
-/// Bytes that do not compress, the same every time.
-fn noise(len: usize) -> Vec<u8> {
-    let mut state = 1u64;
-    let next = || {
-        state ^= state << 13;
-        state ^= state >> 7;
-        state ^= state << 17;
-        state as u8
-    };
-    std::iter::repeat_with(next).take(len).collect()
 }
 
 #[test]

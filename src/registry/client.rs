@@ -12,7 +12,7 @@ use super::token::{Authorization, Hearing, Tokens};
 use crate::credentials::Login;
 use crate::error::{Error, Result, Retry};
 use crate::stats::Stats;
-use reqwest::{StatusCode, Url};
+use reqwest::{Method, StatusCode, Url};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -44,6 +44,8 @@ pub struct Client {
     http: Http,
     tokens: Tokens,
     options: Options,
+    /// Whether the root of the API was asked for its challenge; held while it is asked.
+    root: tokio::sync::Mutex<bool>,
 }
 
 impl Client {
@@ -55,6 +57,7 @@ impl Client {
             http: Http::new(host, hosts, options.timeouts, governor, options.stats.clone())?,
             tokens: Tokens::new(host, login, options.retry),
             options,
+            root: Default::default(),
         })
     }
 
@@ -187,6 +190,7 @@ impl Client {
                 // A second refusal of new tokens: perhaps they grant less than they were asked for.
                 Hearing::Again => narrow = narrow || replay > 0,
                 Hearing::Narrow => narrow = true,
+                Hearing::Silent => self.ask_root().await?,
             }
             let next = self.tokens.authorization(&self.http, scopes, narrow).await?;
             if next.is_none() || next == authorization {
@@ -195,6 +199,21 @@ impl Client {
             authorization = next;
         }
         Err(Error::other("the attempts to authenticate ended without an answer"))
+    }
+
+    /// Asks the root of the API for the challenge, once: some registries send it from nowhere else.
+    async fn ask_root(&self) -> Result<()> {
+        let mut is_asked = self.root.lock().await;
+        if std::mem::replace(&mut *is_asked, true) {
+            return Ok(());
+        }
+        let url = self.http.base().join("/v2/").map_err(|e| Error::usage(format!("invalid URL: {e}")))?;
+        let request = Request::new(Method::GET, url, format!("asking {} for its challenge", self.host));
+        let answer = self.http.exchange(&request, Lane::Guest, &|_| None).await?;
+        if self.http.is_own(&answer.url) {
+            self.tokens.hear(&answer, None, &[]);
+        }
+        Ok(())
     }
 
     /// Waits before another attempt, or gives up with `error`.

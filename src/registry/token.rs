@@ -137,6 +137,7 @@ impl Tokens {
                 }
             }
             (403, _) if is_combined => Hearing::Narrow,
+            (401, None) if state.challenge.is_none() => Hearing::Silent,
             _ => Hearing::Final,
         }
     }
@@ -309,6 +310,8 @@ pub enum Hearing {
     Again,
     /// Send it again with an authorization for its own scopes only.
     Narrow,
+    /// The registry did not say what it wants; its root may.
+    Silent,
     /// Nothing better can be sent.
     Final,
 }

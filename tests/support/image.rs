@@ -253,3 +253,15 @@ pub fn layout_blob(dir: &Path, name: &str) -> Vec<u8> {
     assert_eq!(digest(&bytes), name, "a blob is stored under its digest");
     bytes
 }
+
+/// Bytes that do not compress, the same every time.
+pub fn noise(len: usize) -> Vec<u8> {
+    let mut state = 1u64;
+    let next = || {
+        state ^= state << 13;
+        state ^= state >> 7;
+        state ^= state << 17;
+        state as u8
+    };
+    std::iter::repeat_with(next).take(len).collect()
+}

@@ -14,6 +14,7 @@
 //! - [`transport`]: layouts and archives, behind the traits `Source` and `Sink`
 //! - [`registry`] and [`credentials`]: the registry transport
 //! - [`read`]: manifests and configs, each once, within limits
+//! - [`layers`]: a merged view of an image's layers, from the top down
 //! - [`engine`]: one run from end to end, and the moving of blobs, each once
 //! - [`inspect`]: how an image starts
 //! - [`verify`](mod@verify): whether a wrapped image is what its record says
@@ -30,6 +31,7 @@ pub mod error;
 pub mod fuzzing;
 pub mod image;
 pub mod inspect;
+pub mod layers;
 pub mod read;
 pub mod reapers;
 pub mod registry;

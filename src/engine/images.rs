@@ -2,9 +2,10 @@
 
 use super::task::{Task, Wrap};
 use super::tree::ImageNode;
-use crate::error::{Error, Kind, Result};
+use crate::error::{Context, Error, Kind, Result};
 use crate::image::{Manifest, Platform};
-use crate::read::{Reader, files, machine, select};
+use crate::layers::Layers;
+use crate::read::{Reader, machine, select};
 use crate::rewrite::{self, DEFAULT_PATH, Image, Outcome, Read, Target, record};
 use bytes::Bytes;
 use tokio::sync::Semaphore;
@@ -127,7 +128,10 @@ impl<'a> Images<'a> {
                 let inherits = record::recorded_path(&image.config.labels) == Some(policy.path.as_str());
                 let _turn = self.surveys.acquire().await;
                 let replace = wrap.replace || inherits;
-                files::parents(&**self.reader.source(), &source.manifest, &policy.path, replace).await?
+                let mut layers =
+                    Layers::new(self.reader.source().clone(), &source.manifest, &source.config, None);
+                let parents = layers.parents(&policy.path, replace).await;
+                parents.context(|| format!("looking for {}", policy.path))?
             }
         };
         Ok(decision.build(&parents))

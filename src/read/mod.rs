@@ -1,6 +1,5 @@
 //! Reads images: manifests and configs, each once and within limits; which platforms are meant; files in layers.
 
-pub mod files;
 pub mod machine;
 mod reader;
 pub mod select;

@@ -74,6 +74,22 @@ impl Program {
         MACHINES.iter().find(is_it).filter(|_| matches!(kind, 2 | 3)).map(|m| m.3)
     }
 
+    /// Go's name of an architecture that is known, by that name.
+    pub fn named(architecture: &str) -> Option<&'static str> {
+        MACHINES.iter().map(|machine| machine.3).find(|name| *name == architecture)
+    }
+
+    /// The path of the loader that a dynamic program names, if the first bytes hold it.
+    pub fn loader(head: &[u8]) -> Option<String> {
+        Self::machine(head)?;
+        let elf = Elf { file: head, wide: head.get(4) == Some(&2), little: head.get(5) == Some(&1) };
+        let (start, size) = elf.segment(PT_INTERP)?;
+        let (start, size) = (usize::try_from(start).ok()?, usize::try_from(size).ok()?);
+        let text = head.get(start..start.checked_add(size)?)?;
+        let text = text.split(|byte| *byte == 0).next()?;
+        std::str::from_utf8(text).ok().map(String::from)
+    }
+
     /// Fails unless `file` can be a reaper on `platform`.
     pub fn check_reaper(file: &[u8], platform: &Platform) -> Result<()> {
         let program = Self::parse(file)?;
@@ -110,6 +126,23 @@ impl Elf<'_> {
         let slice = self.file.get(at..at.checked_add(usize::try_from(bytes).ok()?)?)?;
         let push = |n: u64, byte: &u8| n << 8 | u64::from(*byte);
         Some(if self.little { slice.iter().rev().fold(0, push) } else { slice.iter().fold(0, push) })
+    }
+
+    /// Where the first segment of a kind is in the file, and how long.
+    fn segment(&self, kind: u64) -> Option<(u64, u64)> {
+        let pick = |narrow, wide| if self.wide { wide } else { narrow };
+        let word = pick(4, 8);
+        let table = self.number(pick(28, 32), word)?;
+        let entry = self.number(pick(42, 54), 2)?;
+        let count = self.number(pick(44, 56), 2)?;
+        for i in 0..count {
+            let header = table.checked_add(i.checked_mul(entry)?)?;
+            if self.number(header, 4)? == kind {
+                let start = self.number(header.checked_add(pick(4, 8))?, word)?;
+                return Some((start, self.number(header.checked_add(pick(16, 32))?, word)?));
+            }
+        }
+        None
     }
 
     fn is_static(&self) -> Option<bool> {
@@ -151,6 +184,9 @@ mod tests {
         let file = std::fs::read(std::env::current_exe().unwrap()).unwrap();
         let program = Program::parse(&file).unwrap();
         assert!(!program.is_static);
+        let loader = Program::loader(&file[..8 << 10]).unwrap();
+        assert!(loader.starts_with('/') && loader.contains("ld-"), "{loader}");
+        assert_eq!(Program::loader(&file[..100]), None);
         assert_eq!(program.architecture, if cfg!(target_arch = "x86_64") { "amd64" } else { "arm64" });
         for cut in [0, 3, 5, 17, 40, 63] {
             assert!(Program::parse(&file[..cut]).is_err(), "{cut}");

@@ -37,6 +37,13 @@ pub struct LimitedReader<R> {
     limit: ReadLimit,
 }
 
+impl<R> LimitedReader<R> {
+    /// The reader below.
+    pub fn into_inner(self) -> R {
+        self.inner
+    }
+}
+
 impl<R: Read> Read for LimitedReader<R> {
     fn read(&mut self, buffer: &mut [u8]) -> Result<usize> {
         let n = self.inner.read(buffer)?;

@@ -1,9 +1,9 @@
-//! Reads the layers of an image for what stands at a path: streaming, from the highest down, no further than
-//! needed.
+//! Reads one layer: streaming, on a thread, within bounds.
 
 use crate::error::{Context, Error, Result};
-use crate::image::{Content, Descriptor, ImagePath, Manifest};
-use crate::rewrite::paths::{Attributes, Directory, Kind, Survey};
+use crate::image::digest::{Algorithm, Hasher};
+use crate::image::{Descriptor, Digest};
+use crate::rewrite::paths::{Attributes, Kind};
 use crate::transport::checked::verified;
 use crate::transport::decompress::decompress;
 use crate::transport::limit::{Bounded, ReadLimit};
@@ -18,19 +18,6 @@ const MAX_GROWTH: u64 = 1100;
 /// Small layers may be anything.
 const ALWAYS_READ: u64 = 64 << 20;
 
-/// The directories above `path`, if the reaper can go there.
-pub async fn parents(
-    source: &dyn Source,
-    manifest: &Manifest,
-    path: &ImagePath,
-    replace: bool,
-) -> Result<Vec<Directory>> {
-    let hint = "only the default --path needs no look into the layers";
-    let survey =
-        walk(source, manifest, Survey::new(path), hint).await.context(|| format!("looking for {path}"))?;
-    survey.parents(replace)
-}
-
 /// A member of a layer, in the order of the layer.
 pub struct Member<'a> {
     /// Its name as it is written.
@@ -41,56 +28,20 @@ pub struct Member<'a> {
     pub hard_link: Option<String>,
     /// Permission bits.
     pub mode: u32,
+    /// The size of the content.
+    pub size: u64,
     /// Its content.
     pub content: &'a mut dyn Read,
 }
 
-/// Somebody who looks at the layers of an image, from the highest down.
+/// Sees the members of a layer.
 pub trait Visitor: Send + Sized + 'static {
-    /// A member of the layer at hand.
+    /// Looks at a member.
     fn member(&mut self, member: Member<'_>) -> std::io::Result<()>;
-
-    /// The layer at hand has ended. Returns whether lower ones are still needed.
-    fn end_of_layer(&mut self) -> bool;
 }
 
-impl Visitor for Survey {
-    fn member(&mut self, member: Member<'_>) -> std::io::Result<()> {
-        Survey::member(self, member.name, &member.kind);
-        Ok(())
-    }
-
-    fn end_of_layer(&mut self) -> bool {
-        Survey::end_of_layer(self)
-    }
-}
-
-/// Shows the layers to a visitor, as far as it wants to see them. `hint` is what to do about a layer that is elsewhere.
-pub async fn walk<V: Visitor>(
-    source: &dyn Source,
-    manifest: &Manifest,
-    mut visitor: V,
-    hint: &str,
-) -> Result<V> {
-    let Content::Image { layers, .. } = &manifest.content else { return Ok(visitor) };
-    for layer in layers.iter().rev() {
-        if layer.is_foreign() {
-            return Err(Error::unsupported(format!(
-                "the layer {} is foreign and cannot be read",
-                layer.digest
-            ))
-            .hint(hint));
-        }
-        visitor = read(source, layer, visitor).await.context(|| format!("the layer {}", layer.digest))?;
-        if !visitor.end_of_layer() {
-            break;
-        }
-    }
-    Ok(visitor)
-}
-
-/// One layer: its bytes arrive here, and are decompressed on a thread.
-async fn read<V: Visitor>(source: &dyn Source, layer: &Descriptor, visitor: V) -> Result<V> {
+/// Shows one layer to a visitor. Returns it with the digest of the uncompressed layer.
+pub async fn read<V: Visitor>(source: &dyn Source, layer: &Descriptor, visitor: V) -> Result<(V, Digest)> {
     let stream = verified(source.blob(layer).await?, layer);
     let (sender, receiver) = mpsc::channel(4);
     let limit = layer.size.saturating_mul(MAX_GROWTH).max(ALWAYS_READ);
@@ -128,12 +79,12 @@ impl Read for Pipe {
     }
 }
 
-/// Shows what a layer holds, as far as `limit` bytes of tar.
-pub fn members<V: Visitor>(layer: impl Read + 'static, limit: u64, mut visitor: V) -> Result<V> {
+/// Shows the members of a layer to a visitor, as far as `limit` bytes of tar. Returns it with the digest of the tar.
+pub fn members<V: Visitor>(layer: impl Read + 'static, limit: u64, mut visitor: V) -> Result<(V, Digest)> {
     let malformed = |e: std::io::Error| Error::unsupported(format!("the layer is malformed: {e}"));
     let (_, tar) = decompress(layer).context(|| "the layer")?;
     let tar = Bounded::new(tar, limit, "it grows more than a thousandfold when it is decompressed");
-    let (limit, mut tar) = ReadLimit::new(tar);
+    let (limit, mut tar) = ReadLimit::new(Hashed { inner: tar, hasher: Hasher::new(Algorithm::Sha256) });
     let mut archive = tar::Archive::new(&mut tar);
     let mut entries = archive.entries().map_err(malformed)?;
     loop {
@@ -141,24 +92,41 @@ pub fn members<V: Visitor>(layer: impl Read + 'static, limit: u64, mut visitor: 
         let Some(entry) = entries.next() else { break };
         let mut entry = entry.map_err(malformed)?;
         limit.within_member();
-        let name = String::from_utf8_lossy(&entry.path_bytes()).into_owned();
-        let header = entry.header().clone();
-        let link = String::from_utf8_lossy(&entry.link_name_bytes().unwrap_or_default()).into_owned();
-        let kind = match header.entry_type() {
-            tar::EntryType::Directory => Kind::Directory(attributes(&header).map_err(malformed)?),
-            tar::EntryType::Symlink => Kind::Link(link.clone()),
-            _ => Kind::Other,
-        };
-        let hard_link = (header.entry_type() == tar::EntryType::Link).then_some(link);
-        let mode = header.mode().unwrap_or(0);
-        let member = Member { name: &name, kind, hard_link, mode, content: &mut entry };
-        visitor.member(member).map_err(malformed)?;
+        show(&mut entry, &mut visitor).map_err(malformed)?;
         std::io::copy(&mut entry, &mut std::io::sink()).map_err(malformed)?;
     }
     limit.within_member();
-    // What follows the archive's end is read too, so that the sender is not left waiting.
+    // What follows the archive's end is read too: the sender is not left waiting, and the digest covers it.
     std::io::copy(&mut tar, &mut std::io::sink()).map_err(malformed)?;
-    Ok(visitor)
+    Ok((visitor, tar.into_inner().hasher.finish()))
+}
+
+fn show<V: Visitor>(entry: &mut tar::Entry<'_, impl Read>, visitor: &mut V) -> std::io::Result<()> {
+    let name = String::from_utf8_lossy(&entry.path_bytes()).into_owned();
+    let header = entry.header().clone();
+    let link = String::from_utf8_lossy(&entry.link_name_bytes().unwrap_or_default()).into_owned();
+    let kind = match header.entry_type() {
+        tar::EntryType::Directory => Kind::Directory(attributes(&header)?),
+        tar::EntryType::Symlink => Kind::Link(link.clone()),
+        _ => Kind::Other,
+    };
+    let hard_link = (header.entry_type() == tar::EntryType::Link).then_some(link);
+    let (mode, size) = (header.mode().unwrap_or(0), entry.size());
+    visitor.member(Member { name: &name, kind, hard_link, mode, size, content: entry })
+}
+
+/// Hashes what is read through it.
+struct Hashed<R> {
+    inner: R,
+    hasher: Hasher,
+}
+
+impl<R: Read> Read for Hashed<R> {
+    fn read(&mut self, buffer: &mut [u8]) -> std::io::Result<usize> {
+        let n = self.inner.read(buffer)?;
+        self.hasher.update(&buffer[..n]);
+        Ok(n)
+    }
 }
 
 /// What a tar says of a directory. A field that was left blank is 0, as it is to engines.

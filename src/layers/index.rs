@@ -1,0 +1,294 @@
+//! What one layer holds, as far as anybody asks.
+
+use super::marks::{Marks, Scanner};
+use super::walk::{Member, Visitor};
+use crate::reapers::elf::Program;
+use crate::rewrite::paths::{Attributes, Kind};
+use serde::{Deserialize, Serialize};
+use std::collections::{BTreeSet, HashMap, HashSet};
+use std::io::Read;
+use std::sync::Arc;
+
+/// How much of a file is kept.
+pub const HEAD: usize = 256 << 10;
+/// How much of all files of a layer is kept. Files beyond that are read again if they are asked for.
+const MAX_KEPT: usize = 4 << 20;
+/// How much of a program's beginning holds its headers and the name of its loader.
+const HEADERS: usize = 8 << 10;
+/// Links, directories and programs are held by name; more than these in one layer are not looked at.
+const MAX_NODES: usize = 400_000;
+
+/// Something with a name in a layer.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Node {
+    /// A directory; without attributes if the layer only has something below it.
+    Directory(Option<Attributes>),
+    /// A symbolic link, and its target.
+    Link(String),
+    /// A hard link to a file that a lower layer holds.
+    HardLink(String),
+    /// A file that may be a program or a script, or whose content was asked for.
+    File(Arc<File>),
+    /// Any other file.
+    Plain,
+}
+
+/// A file that somebody may ask for.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct File {
+    /// Permission bits.
+    pub mode: u32,
+    /// The size in bytes.
+    pub size: u64,
+    /// What is known of the content.
+    pub head: Head,
+    /// The strings that tell programs, wherever in the file.
+    pub marks: Marks,
+}
+
+/// What is known of a file's content.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Head {
+    /// An ELF program: its machine by Go's name, and the path of its loader.
+    Program {
+        /// The architecture, unless it is unknown.
+        machine: Option<String>,
+        /// The loader of a dynamic program.
+        loader: Option<String>,
+    },
+    /// The first [`HEAD`] bytes of anything else.
+    Bytes(#[serde(with = "text")] Arc<[u8]>),
+    /// Nothing: there was too much to keep.
+    Unread,
+}
+
+/// What one layer holds and hides.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct LayerIndex {
+    nodes: HashMap<String, Node>,
+    /// Hashes of the names of plain files, in order: there may be hundreds of thousands.
+    plain: Vec<u64>,
+    /// Paths that are gone from lower layers.
+    whiteouts: HashSet<String>,
+    /// Directories whose content in lower layers is gone.
+    opaque: HashSet<String>,
+}
+
+impl LayerIndex {
+    /// What the layer has at a path without leading slash, through no links.
+    pub fn node(&self, path: &str) -> Option<&Node> {
+        self.nodes.get(path).or_else(|| self.plain.binary_search(&hash(path)).is_ok().then_some(&Node::Plain))
+    }
+
+    /// Whether lower layers do not count for a path: it or a directory above was removed, or made anew.
+    pub fn hides(&self, path: &str) -> bool {
+        let mut above = path.match_indices('/').map(|(at, _)| &path[..at]);
+        let is_other = |node: &Node| !matches!(node, Node::Directory(_));
+        self.whiteouts.contains(path)
+            || self.opaque.contains("")
+            || above.any(|above| {
+                self.whiteouts.contains(above)
+                    || self.opaque.contains(above)
+                    || self.node(above).is_some_and(is_other)
+            })
+    }
+
+    /// The paths and files of all programs and scripts.
+    pub fn files(&self) -> impl Iterator<Item = (&str, &File)> {
+        self.nodes.iter().filter_map(|(path, node)| match node {
+            Node::File(file) => Some((path.as_str(), &**file)),
+            _ => None,
+        })
+    }
+
+    /// Takes over the files of another index of the same layer, which holds more of them.
+    pub fn add_files(&mut self, other: LayerIndex) {
+        self.nodes.extend(other.nodes.into_iter().filter(|(_, node)| matches!(node, Node::File(_))));
+    }
+}
+
+/// FNV-1a: the same in every release, as what is in the cache has to be.
+fn hash(path: &str) -> u64 {
+    path.bytes()
+        .fold(0xcbf2_9ce4_8422_2325, |hash, byte| (hash ^ u64::from(byte)).wrapping_mul(0x0100_0000_01b3))
+}
+
+/// A path without leading slash, empty parts and dots.
+pub fn clean(path: &str) -> String {
+    let mut parts = Vec::new();
+    for part in path.split('/') {
+        match part {
+            "" | "." => {}
+            ".." => drop(parts.pop()),
+            part => parts.push(part),
+        }
+    }
+    parts.join("/")
+}
+
+/// Makes the index of a layer while it is read.
+pub struct Builder {
+    index: LayerIndex,
+    scanner: Scanner,
+    /// Of these files the content is kept, whatever they are.
+    wanted: BTreeSet<String>,
+    kept: usize,
+    buffer: Vec<u8>,
+}
+
+impl Builder {
+    /// Keeps what looks like programs and scripts, and the files named in `wanted`.
+    pub fn new(wanted: BTreeSet<String>) -> Self {
+        Builder { index: LayerIndex::default(), scanner: Scanner::new(), wanted, kept: 0, buffer: Vec::new() }
+    }
+
+    /// The index of the layer that was read.
+    pub fn finish(mut self) -> LayerIndex {
+        self.index.plain.sort_unstable();
+        self.index.plain.dedup();
+        let links: Vec<(String, String)> = self
+            .index
+            .nodes
+            .iter()
+            .filter_map(|(path, node)| match node {
+                Node::HardLink(to) => Some((path.clone(), to.clone())),
+                _ => None,
+            })
+            .collect();
+        // A file that hard links share has one of its names as a member; the others point to it.
+        for (path, to) in links {
+            if let Some(node @ (Node::File(_) | Node::Plain)) = self.index.node(&to) {
+                let node = node.clone();
+                self.index.nodes.insert(path, node);
+            }
+        }
+        self.index
+    }
+
+    fn insert(&mut self, path: String, node: Node) -> std::io::Result<()> {
+        for (at, _) in path.match_indices('/') {
+            if !matches!(self.index.nodes.get(&path[..at]), Some(Node::Directory(_))) {
+                self.index.nodes.insert(path[..at].to_owned(), Node::Directory(None));
+            }
+        }
+        if self.index.nodes.len() > MAX_NODES {
+            return Err(std::io::Error::other(format!(
+                "more than {MAX_NODES} programs, links and directories"
+            )));
+        }
+        match node {
+            Node::Plain => {
+                self.index.nodes.remove(&path);
+                self.index.plain.push(hash(&path));
+            }
+            // What only has something below it keeps the attributes of an earlier entry.
+            node => drop(self.index.nodes.insert(path, node)),
+        }
+        Ok(())
+    }
+
+    fn file(&mut self, path: &str, mode: u32, size: u64, content: &mut dyn Read) -> std::io::Result<Node> {
+        let is_wanted = self.wanted.contains(path);
+        let is_executable = mode & 0o111 != 0;
+        let mut head = std::mem::take(&mut self.buffer);
+        head.clear();
+        content.take(HEADERS as u64).read_to_end(&mut head)?;
+        let is_script = head.starts_with(b"#!") || is_shell_file(path);
+        if !is_wanted && !is_executable && !is_script {
+            self.buffer = head;
+            return Ok(Node::Plain);
+        }
+        let is_program = head.starts_with(b"\x7fELF");
+        let has_room = is_wanted || self.kept < MAX_KEPT;
+        if !is_program && has_room {
+            content.take((HEAD - head.len()) as u64).read_to_end(&mut head)?;
+        }
+        self.scanner.reset();
+        self.scanner.feed(&head);
+        let kept = match is_program {
+            true => Head::Program {
+                machine: Program::machine(&head).map(String::from),
+                loader: Program::loader(&head),
+            },
+            false if has_room => {
+                self.kept += head.len();
+                Head::Bytes(head.as_slice().into())
+            }
+            false => Head::Unread,
+        };
+        if is_executable {
+            head.resize(64 << 10, 0);
+            loop {
+                let n = content.read(&mut head)?;
+                if n == 0 {
+                    break;
+                }
+                self.scanner.feed(&head[..n]);
+            }
+        }
+        self.buffer = head;
+        Ok(Node::File(Arc::new(File { mode, size, head: kept, marks: self.scanner.marks() })))
+    }
+}
+
+/// Whether a file's name says that a shell reads it.
+fn is_shell_file(path: &str) -> bool {
+    let name = path.rsplit('/').next().unwrap_or(path);
+    [".sh", ".bash", ".ash", ".dash"].iter().any(|end| name.ends_with(end))
+}
+
+impl Visitor for Builder {
+    fn member(&mut self, member: Member<'_>) -> std::io::Result<()> {
+        let path = clean(member.name);
+        let (above, name) = path.rsplit_once('/').unwrap_or(("", &path));
+        if path.is_empty() {
+            return Ok(());
+        }
+        if name == ".wh..wh..opq" {
+            self.index.opaque.insert(above.to_owned());
+            return Ok(());
+        }
+        if let Some(gone) = name.strip_prefix(".wh.") {
+            let gone = if above.is_empty() { gone.to_owned() } else { format!("{above}/{gone}") };
+            self.index.whiteouts.insert(gone);
+            return Ok(());
+        }
+        let node = match (member.kind, member.hard_link) {
+            (Kind::Directory(attributes), _) => Node::Directory(Some(attributes)),
+            (Kind::Link(to), _) => Node::Link(to),
+            (Kind::Other, Some(to)) => Node::HardLink(clean(&to)),
+            (Kind::Other, None) => self.file(&path, member.mode, member.size, member.content)?,
+        };
+        self.insert(path, node)
+    }
+}
+
+/// Contents of files in JSON: text as it is, anything else in base64.
+mod text {
+    use base64::Engine as _;
+    use base64::engine::general_purpose::STANDARD;
+    use serde::de::Error;
+    use serde::{Deserialize, Deserializer, Serialize, Serializer};
+    use std::sync::Arc;
+
+    #[derive(Serialize, Deserialize)]
+    enum Content<'a> {
+        Text(std::borrow::Cow<'a, str>),
+        Base64(String),
+    }
+
+    pub fn serialize<S: Serializer>(bytes: &Arc<[u8]>, serializer: S) -> Result<S::Ok, S::Error> {
+        match std::str::from_utf8(bytes) {
+            Ok(text) => Content::Text(text.into()),
+            Err(_) => Content::Base64(STANDARD.encode(bytes)),
+        }
+        .serialize(serializer)
+    }
+
+    pub fn deserialize<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Arc<[u8]>, D::Error> {
+        Ok(match Content::deserialize(deserializer)? {
+            Content::Text(text) => text.as_bytes().into(),
+            Content::Base64(text) => STANDARD.decode(text).map_err(D::Error::custom)?.into(),
+        })
+    }
+}

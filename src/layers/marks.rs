@@ -1,0 +1,149 @@
+//! Strings that only one program, or one kind of programs, holds.
+
+use serde::{Deserialize, Serialize};
+
+/// A string that only one program, or one kind of programs, holds.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[repr(u8)]
+pub enum Mark {
+    /// The reaper of reapify.
+    Reapify,
+    /// tini.
+    Tini,
+    /// dumb-init.
+    DumbInit,
+    /// An s6-overlay program that refuses to run unless it is PID 1.
+    S6Overlay,
+    /// BusyBox.
+    BusyBox,
+    /// bash.
+    Bash,
+    /// A program written in Go.
+    Go,
+    /// A Go library that reaps orphans.
+    GoReaper,
+    /// nginx.
+    Nginx,
+    /// Redis.
+    Redis,
+    /// Valkey.
+    Valkey,
+    /// PostgreSQL.
+    Postgres,
+    /// runit.
+    Runit,
+}
+
+/// The strings, and what they tell.
+const STRINGS: [(&[u8], Mark); 15] = [
+    (b"reapify-reaper version=", Mark::Reapify),
+    (b"Tini is not running as PID 1", Mark::Tini),
+    (b"TINI_SUBREAPER", Mark::Tini),
+    (b"[dumb-init] ", Mark::DumbInit),
+    (b"can only run as pid 1", Mark::S6Overlay),
+    (b"BusyBox v", Mark::BusyBox),
+    (b"GNU bash, version", Mark::Bash),
+    (b"\xff Go buildinf:", Mark::Go),
+    (b"github.com/ramr/go-reaper", Mark::GoReaper),
+    (b"github.com/hashicorp/go-reap", Mark::GoReaper),
+    (b"nginx: invalid option: ", Mark::Nginx),
+    (b"Redis version=%s", Mark::Redis),
+    (b"Valkey version=%s", Mark::Valkey),
+    (b"PostgreSQL stand-alone backend", Mark::Postgres),
+    (b"runsvdir: usage", Mark::Runit),
+];
+
+/// A set of markers.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Marks(u32);
+
+impl Marks {
+    /// Adds a marker.
+    pub fn insert(&mut self, mark: Mark) {
+        self.0 |= 1 << mark as u8;
+    }
+
+    /// Whether a marker is in the set.
+    pub fn has(self, mark: Mark) -> bool {
+        self.0 & 1 << mark as u8 != 0
+    }
+}
+
+/// A search for markers in a file that arrives in pieces.
+pub struct Scanner {
+    search: aho_corasick::AhoCorasick,
+    /// The end of what was fed before, in front of the next piece.
+    window: Vec<u8>,
+    marks: Marks,
+}
+
+impl Default for Scanner {
+    fn default() -> Self {
+        Scanner::new()
+    }
+}
+
+impl Scanner {
+    /// A scanner for a new file.
+    pub fn new() -> Self {
+        // The patterns are constants, and few: the automaton cannot outgrow its limits.
+        let search =
+            aho_corasick::AhoCorasick::new(STRINGS.map(|(text, _)| text)).expect("few short patterns");
+        Scanner { search, window: Vec::new(), marks: Marks::default() }
+    }
+
+    /// Searches the next piece of the file.
+    pub fn feed(&mut self, piece: &[u8]) {
+        const OVERLAP: usize = 63;
+        self.window.extend_from_slice(piece);
+        for found in self.search.find_iter(&self.window) {
+            if let Some((_, mark)) = STRINGS.get(found.pattern().as_usize()) {
+                self.marks.insert(*mark);
+            }
+        }
+        let kept = self.window.len().saturating_sub(OVERLAP);
+        self.window.drain(..kept);
+    }
+
+    /// The markers found so far.
+    pub fn marks(&self) -> Marks {
+        self.marks
+    }
+
+    /// Starts over for another file.
+    pub fn reset(&mut self) {
+        self.window.clear();
+        self.marks = Marks::default();
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn markers_are_found_across_pieces_of_any_size() {
+        let mut file = vec![b'x'; 500];
+        file.extend_from_slice(b"..reapify-reaper version=0.1.0 ..\xff Go buildinf:..");
+        for size in [1, 2, 7, 63, 64, 1000] {
+            let mut scanner = Scanner::new();
+            file.chunks(size).for_each(|piece| scanner.feed(piece));
+            assert!(scanner.marks().has(Mark::Reapify) && scanner.marks().has(Mark::Go), "{size}");
+            assert!(!scanner.marks().has(Mark::Tini));
+        }
+    }
+
+    #[test]
+    fn a_scanner_forgets_the_file_before() {
+        let mut scanner = Scanner::new();
+        scanner.feed(b"GNU bash, ver");
+        scanner.reset();
+        scanner.feed(b"sion 5");
+        assert_eq!(scanner.marks(), Marks::default());
+    }
+
+    #[test]
+    fn every_string_fits_into_the_overlap() {
+        assert!(STRINGS.iter().all(|(text, _)| text.len() <= 64));
+    }
+}

@@ -1,0 +1,158 @@
+//! The layers of an image, read as far as questions need them.
+
+use super::cache::Cache;
+use super::index::{Builder, LayerIndex, clean};
+use super::view::{Found, View};
+use super::walk;
+use crate::error::{Context, Error, Result};
+use crate::image::{Content, Descriptor, Digest, ImageConfig, ImagePath, Manifest};
+use crate::rewrite::paths::{self, Directory, Standing};
+use crate::transport::Source;
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
+
+/// The layers of an image.
+pub struct Layers {
+    source: Arc<dyn Source>,
+    /// From the highest down, with their diff_ids where the config has one for each.
+    layers: Vec<(Descriptor, Option<Digest>)>,
+    view: View,
+    cache: Option<Cache>,
+}
+
+impl Layers {
+    /// The layers of an image; none is read yet.
+    pub fn new(
+        source: Arc<dyn Source>,
+        manifest: &Manifest,
+        config: &ImageConfig,
+        cache: Option<Cache>,
+    ) -> Self {
+        let layers = match &manifest.content {
+            Content::Image { layers, .. } => layers.as_slice(),
+            _ => &[],
+        };
+        let diff_ids = &config.diff_ids;
+        let has_all = layers.len() == diff_ids.len();
+        let diff_id = |at: usize| diff_ids.get(at).filter(|_| has_all).and_then(|id| id.parse().ok());
+        let layers = layers.iter().enumerate().rev().map(|(i, layer)| (layer.clone(), diff_id(i))).collect();
+        Layers { source, layers, view: View::default(), cache }
+    }
+
+    /// How many layers the image has.
+    pub fn len(&self) -> usize {
+        self.layers.len()
+    }
+
+    /// Whether the image has no layers.
+    pub fn is_empty(&self) -> bool {
+        self.layers.is_empty()
+    }
+
+    /// What was read so far.
+    pub fn view(&self) -> &View {
+        &self.view
+    }
+
+    /// Reads the next lower layer, if there is one.
+    pub async fn deeper(&mut self) -> Result<bool> {
+        let depth = self.view.layers().len();
+        let Some((layer, diff_id)) = self.layers.get(depth) else {
+            self.view.complete();
+            return Ok(false);
+        };
+        let known = match (&self.cache, diff_id) {
+            (Some(cache), Some(diff_id)) => cache.get(diff_id).await,
+            _ => None,
+        };
+        let index = match known {
+            Some(index) => index,
+            None => self.read(layer, diff_id.as_ref(), BTreeSet::new()).await?,
+        };
+        self.view.push(Arc::new(index));
+        if self.view.layers().len() == self.layers.len() {
+            self.view.complete();
+        }
+        Ok(true)
+    }
+
+    /// Finds out what is at these paths. Files come with their content if it is short.
+    pub async fn find(&mut self, paths: &BTreeSet<String>) -> Result<BTreeMap<String, Found>> {
+        loop {
+            let found: BTreeMap<String, Found> =
+                paths.iter().map(|path| (path.clone(), self.view.find(path))).collect();
+            if found.values().any(|found| *found == Found::Deeper) {
+                self.deeper().await?;
+                continue;
+            }
+            let unread = found.values().filter_map(|found| match found {
+                Found::Plain(place) => Some(place),
+                Found::File(place, file) if file.head == super::Head::Unread => Some(place),
+                _ => None,
+            });
+            let mut again: BTreeMap<usize, BTreeSet<String>> = BTreeMap::new();
+            for place in unread {
+                again.entry(place.depth).or_default().insert(clean(&place.path));
+            }
+            if again.is_empty() {
+                return Ok(found);
+            }
+            for (depth, wanted) in again {
+                self.read_again(depth, wanted).await?;
+            }
+        }
+    }
+
+    /// What stands at a path, links not followed.
+    pub async fn standing(&mut self, path: &str) -> Result<Standing> {
+        let path = clean(path);
+        loop {
+            match self.view.standing(&path) {
+                Some(standing) => return Ok(standing),
+                None => drop(self.deeper().await?),
+            }
+        }
+    }
+
+    /// The directories above `path`, if the reaper can go there. `replace`: a file in the way is replaced.
+    pub async fn parents(&mut self, path: &ImagePath, replace: bool) -> Result<Vec<Directory>> {
+        let mut parents = Vec::new();
+        for above in path.parents() {
+            parents.push(paths::parent(&above, self.standing(above.in_layer()).await?)?);
+        }
+        paths::target(path, &self.standing(path.in_layer()).await?, replace)?;
+        Ok(parents)
+    }
+
+    /// Reads a layer for the content of files that nobody was expected to ask for.
+    async fn read_again(&mut self, depth: usize, wanted: BTreeSet<String>) -> Result<()> {
+        let (layer, diff_id) = &self.layers[depth];
+        let more = self.read(layer, diff_id.as_ref(), wanted).await?;
+        let mut index = LayerIndex::clone(&self.view.layers()[depth]);
+        index.add_files(more);
+        self.view.replace(depth, Arc::new(index));
+        Ok(())
+    }
+
+    async fn read(
+        &self,
+        layer: &Descriptor,
+        diff_id: Option<&Digest>,
+        wanted: BTreeSet<String>,
+    ) -> Result<LayerIndex> {
+        if layer.is_foreign() {
+            return Err(Error::unsupported(format!(
+                "the layer {} is foreign and cannot be read",
+                layer.digest
+            )));
+        }
+        let reading = walk::read(&*self.source, layer, Builder::new(wanted));
+        let (builder, found) = reading.await.context(|| format!("the layer {}", layer.digest))?;
+        let index = builder.finish();
+        // Only what the layer is known to hold goes where other images find it.
+        if let Some(cache) = self.cache.as_ref().filter(|_| diff_id == Some(&found)) {
+            cache.put(&found, &index).await;
+        }
+        Ok(index)
+    }
+}

@@ -1,0 +1,204 @@
+use super::*;
+use crate::error::Result;
+use crate::rewrite::paths::{self, Attributes, Kind, Standing};
+use std::collections::BTreeSet;
+use std::sync::Arc;
+
+/// A member of a layer as a test writes it.
+#[derive(Clone, Debug)]
+enum Made<'a> {
+    Dir(u32),
+    Link(&'a str),
+    Hard(&'a str),
+    File(u32, &'a [u8]),
+}
+use Made::{Dir, File as Regular, Hard, Link};
+
+const FILE: Made = Regular(0o644, b"text");
+
+type Layer<'a> = &'a [(&'a str, Made<'a>)];
+
+/// Layers from the highest down.
+fn view(layers: &[Layer], is_complete: bool) -> View {
+    let mut view = View::default();
+    for layer in layers {
+        let mut builder = Builder::new(BTreeSet::new());
+        for (name, made) in *layer {
+            let (kind, hard_link, mode, mut content) = match made {
+                Dir(mode) => {
+                    let attributes = Attributes { mode: *mode, ..Attributes::IMPLIED };
+                    (Kind::Directory(attributes), None, *mode, &b""[..])
+                }
+                Link(to) => (Kind::Link((*to).into()), None, 0o777, &b""[..]),
+                Hard(to) => (Kind::Other, Some((*to).to_owned()), 0o644, &b""[..]),
+                Regular(mode, content) => (Kind::Other, None, *mode, *content),
+            };
+            let size = content.len() as u64;
+            builder.member(Member { name, kind, hard_link, mode, size, content: &mut content }).unwrap();
+        }
+        view.push(Arc::new(builder.finish()));
+    }
+    if is_complete {
+        view.complete();
+    }
+    view
+}
+
+/// In short: what a path leads to.
+fn found(view: &View, path: &str) -> String {
+    match view.find(path) {
+        Found::Deeper => "deeper".into(),
+        Found::Absent => "absent".into(),
+        Found::Directory => "directory".into(),
+        Found::Plain(place) => format!("{}@{}", place.path, place.depth),
+        Found::File(place, file) => match &file.head {
+            Head::Bytes(bytes) => {
+                format!("{}@{} {}", place.path, place.depth, String::from_utf8_lossy(bytes))
+            }
+            head => format!("{}@{} {head:?}", place.path, place.depth),
+        },
+    }
+}
+
+#[test]
+fn paths_are_followed_through_layers_and_links() {
+    let top: Layer = &[
+        ("usr/bin/run", Regular(0o755, b"#!/bin/sh\n")),
+        ("etc/.wh.gone", FILE),
+        (".wh.old", FILE),
+        ("opt/", Dir(0o755)),
+        ("opt/.wh..wh..opq", FILE),
+        ("opt/new", FILE),
+        ("up", Link("../../usr/bin")),
+        ("loop", Link("loop")),
+        ("round", Link("a/b")),
+        ("a/b", Link("../round")),
+        ("file", FILE),
+        ("twin", Hard("usr/bin/run")),
+    ];
+    let low: Layer = &[
+        ("./bin", Link("usr/bin")),
+        ("usr/bin/sh", Link("/usr/bin/dash")),
+        ("usr/bin/dash", Regular(0o755, b"dash")),
+        ("usr/bin/run", Regular(0o755, b"older")),
+        ("etc/gone", FILE),
+        ("etc/passwd", FILE),
+        ("etc/start.sh", FILE),
+        ("old/x", FILE),
+        ("opt/lost", FILE),
+        ("file/below", FILE),
+        ("other", Hard("usr/bin/dash")),
+    ];
+    let view = view(&[top, low], true);
+    for (path, expected) in [
+        ("/usr/bin/run", "/usr/bin/run@0 #!/bin/sh\n"),
+        ("/bin/run", "/usr/bin/run@0 #!/bin/sh\n"),
+        ("/up/../bin//./run", "/usr/bin/run@0 #!/bin/sh\n"),
+        ("bin/sh", "/usr/bin/dash@1 dash"),
+        ("/up/sh", "/usr/bin/dash@1 dash"),
+        ("/twin", "/twin@0 #!/bin/sh\n"),
+        ("/other", "/other@1 dash"),
+        ("/etc/gone", "absent"),
+        ("/etc/passwd", "/etc/passwd@1"),
+        ("/etc/start.sh", "/etc/start.sh@1 text"),
+        ("/etc", "directory"),
+        ("/", "directory"),
+        ("/old/x", "absent"),
+        ("/old", "absent"),
+        ("/opt/lost", "absent"),
+        ("/opt/new", "/opt/new@0"),
+        ("/loop", "absent"),
+        ("/round", "absent"),
+        ("/file", "/file@0"),
+        ("/file/below", "absent"),
+        ("/nothing", "absent"),
+    ] {
+        assert_eq!(found(&view, path), expected, "{path}");
+    }
+}
+
+#[test]
+fn lower_layers_are_needed_only_for_what_higher_ones_leave_open() {
+    let top: Layer = &[
+        ("app/run", Regular(0o755, b"#!/bin/sh\n")),
+        ("srv/", Dir(0o755)),
+        ("srv/.wh..wh..opq", FILE),
+        (".wh.tmp", FILE),
+    ];
+    let view = view(&[top], false);
+    for (path, expected) in [
+        ("/app/run", "/app/run@0 #!/bin/sh\n"),
+        ("/app/other", "deeper"),
+        ("/bin/sh", "deeper"),
+        ("/srv/x", "absent"),
+        ("/tmp/x", "absent"),
+        ("/app", "directory"),
+    ] {
+        assert_eq!(found(&view, path), expected, "{path}");
+    }
+}
+
+#[test]
+fn an_index_survives_the_cache_as_it_is() {
+    let files: Layer = &[
+        ("bin/sh", Regular(0o755, b"\x7fELF and more")),
+        ("bin/text", Regular(0o755, "grüß dich".as_bytes())),
+        ("bin/data", Regular(0o755, b"\xff\xfe Tini is not running as PID 1")),
+        ("plain", FILE),
+        ("l", Link("bin")),
+        ("d/", Dir(0o1777)),
+        ("d/.wh.x", FILE),
+    ];
+    let index = LayerIndex::clone(&view(&[files], true).layers()[0]);
+    let text = serde_json::to_string(&index).unwrap();
+    assert_eq!(serde_json::from_str::<LayerIndex>(&text).unwrap(), index);
+}
+
+/// The modes of the directories above a path, if a reaper can go there.
+fn parents(path: &str, layers: &[Layer]) -> Result<Vec<u32>> {
+    let view = view(layers, true);
+    let path = path.parse().unwrap();
+    let standing = |path: &str| view.standing(path).unwrap();
+    let parents = crate::image::ImagePath::parents(&path)
+        .map(|above| paths::parent(&above, standing(above.in_layer())).map(|found| found.attributes.mode))
+        .collect::<Result<Vec<u32>>>()?;
+    paths::target(&path, &standing(path.in_layer()), false).map(|()| parents)
+}
+
+#[test]
+fn parents_that_are_directories_come_along() {
+    let ok: [(&str, &[Layer], &[u32]); 8] = [
+        ("/.reaper", &[&[("etc/", Dir(0o700))]], &[]),
+        ("/a/b/r", &[&[("a/", Dir(0o711)), ("./a/b", Dir(0o750))]], &[0o711, 0o750]),
+        // The entry of a lower layer counts where a higher one only implies the directory.
+        ("/a/r", &[&[("a/x", FILE)], &[("a", Dir(0o700))]], &[0o700]),
+        ("/a/r", &[&[("a/x", FILE)]], &[0o755]),
+        ("/a/r", &[&[("a/x", FILE), (".wh.a", FILE)], &[("a", Dir(0o700))]], &[0o755]),
+        ("/a/r", &[&[("a", Dir(0o711))], &[("a", Link("usr/sbin"))]], &[0o711]),
+        // Gone with the lower layers: by a whiteout of the file, of the directory, by opaqueness.
+        ("/a/r", &[&[("a/.wh.r", FILE)], &[("a", Dir(0o700)), ("a/r", FILE)]], &[0o700]),
+        ("/a/r", &[&[("a", Dir(0o711)), ("a/.wh..wh..opq", FILE)], &[("a/r", FILE)]], &[0o711]),
+    ];
+    for (path, layers, modes) in ok {
+        assert_eq!(parents(path, layers).unwrap(), modes, "{path} {layers:?}");
+    }
+}
+
+#[test]
+fn what_would_break_the_image_is_refused() {
+    let bad: [(&str, &[Layer], &str); 8] = [
+        ("/sbin/r", &[&[("sbin", Link("usr/sbin"))]], "symbolic link to \"usr/sbin\""),
+        ("/a/b/r", &[&[("a", FILE)], &[("a", Dir(1)), ("a/b", Dir(1))]], "/a is not a directory"),
+        ("/a/r", &[&[("b", Dir(1))]], "/a does not exist"),
+        ("/a/r", &[&[(".wh.a", FILE)], &[("a", Dir(1))]], "/a does not exist"),
+        ("/a/r", &[&[(".wh..wh..opq", FILE)], &[("a", Dir(1))]], "/a does not exist"),
+        ("/r", &[&[], &[("r", FILE)]], "has a file /r already"),
+        ("/r", &[&[("r/x", FILE)]], "/r is a directory"),
+        ("/a/r", &[&[("a", Dir(1)), ("a/r", Dir(1))]], "/a/r is a directory"),
+    ];
+    for (path, layers, why) in bad {
+        let error = parents(path, layers).unwrap_err();
+        assert!(error.to_string().contains(why), "{path}: {error}");
+    }
+    assert!(paths::target(&"/r".parse().unwrap(), &Standing::File, true).is_ok());
+}

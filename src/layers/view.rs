@@ -1,0 +1,163 @@
+//! Several layers as one file system.
+
+use super::index::{File, LayerIndex, Node, clean};
+use crate::rewrite::paths::{Attributes, Standing};
+use std::sync::Arc;
+
+/// How many symbolic links are followed, as in Linux.
+const MAX_LINKS: usize = 40;
+
+/// The layers of an image that were read so far, from the highest down.
+#[derive(Debug, Default)]
+pub struct View {
+    layers: Vec<Arc<LayerIndex>>,
+    is_complete: bool,
+}
+
+/// Where something is.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Place {
+    /// The path behind all links, with a leading slash.
+    pub path: String,
+    /// The layer that holds it, counted from the highest, which is 0.
+    pub depth: usize,
+}
+
+/// What is at a path.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Found {
+    /// A lower layer has to be read first.
+    Deeper,
+    /// Nothing, or links that lead nowhere.
+    Absent,
+    /// A directory.
+    Directory,
+    /// A program, a script, or a file whose content was asked for.
+    File(Place, Arc<File>),
+    /// A file of which only the place is known.
+    Plain(Place),
+}
+
+/// What a path is without a look through links.
+enum Literal<'a> {
+    Deeper,
+    Absent,
+    Node(usize, &'a Node),
+}
+
+impl View {
+    /// Adds the next lower layer.
+    pub fn push(&mut self, layer: Arc<LayerIndex>) {
+        self.layers.push(layer);
+    }
+
+    /// Notes that there is no lower layer.
+    pub fn complete(&mut self) {
+        self.is_complete = true;
+    }
+
+    /// Replaces a layer by an index that holds more.
+    pub fn replace(&mut self, depth: usize, layer: Arc<LayerIndex>) {
+        self.layers[depth] = layer;
+    }
+
+    /// The layers that were read, from the highest down.
+    pub fn layers(&self) -> &[Arc<LayerIndex>] {
+        &self.layers
+    }
+
+    fn literal(&self, path: &str) -> Literal<'_> {
+        for (depth, layer) in self.layers.iter().enumerate() {
+            if let Some(node) = layer.node(path) {
+                return Literal::Node(depth, node);
+            }
+            if layer.hides(path) {
+                return Literal::Absent;
+            }
+        }
+        if self.is_complete { Literal::Absent } else { Literal::Deeper }
+    }
+
+    /// What is at a path, through links of it and of the directories above.
+    pub fn find(&self, path: &str) -> Found {
+        let mut path = clean(path);
+        for _ in 0..=MAX_LINKS {
+            match self.step(&path) {
+                Ok(found) => return found,
+                Err(target) => path = target,
+            }
+        }
+        Found::Absent
+    }
+
+    /// Goes down a path as far as the first link, and returns the path that it leads to as the error.
+    fn step(&self, path: &str) -> Result<Found, String> {
+        if path.is_empty() {
+            return Ok(Found::Directory);
+        }
+        let ends = path.match_indices('/').map(|(at, _)| at).chain([path.len()]);
+        for end in ends {
+            let is_last = end == path.len();
+            match self.literal(&path[..end]) {
+                Literal::Deeper => return Ok(Found::Deeper),
+                Literal::Absent => return Ok(Found::Absent),
+                Literal::Node(_, Node::Directory(_)) if is_last => return Ok(Found::Directory),
+                Literal::Node(_, Node::Directory(_)) => {}
+                Literal::Node(_, Node::Link(to)) => return Err(followed(path, end, to)),
+                Literal::Node(_, Node::HardLink(to)) => return Err(format!("{to}{}", &path[end..])),
+                Literal::Node(_, Node::File(_) | Node::Plain) if !is_last => return Ok(Found::Absent),
+                Literal::Node(depth, node) => {
+                    let place = Place { path: format!("/{path}"), depth };
+                    return Ok(match node {
+                        Node::File(file) => Found::File(place, file.clone()),
+                        _ => Found::Plain(place),
+                    });
+                }
+            }
+        }
+        Ok(Found::Directory)
+    }
+
+    /// What is at a path itself, links not followed, for those who want to put something there. `None` if a lower layer
+    /// has to be read first.
+    pub fn standing(&self, path: &str) -> Option<Standing> {
+        match self.literal(path) {
+            Literal::Deeper => None,
+            Literal::Absent => Some(Standing::Absent),
+            Literal::Node(depth, Node::Directory(attributes)) => {
+                let attributes = attributes.map(Some).or_else(|| self.lower(path, depth))?;
+                Some(Standing::Directory(attributes.unwrap_or(Attributes::IMPLIED)))
+            }
+            Literal::Node(_, Node::Link(to)) => Some(Standing::Link(to.clone())),
+            Literal::Node(_, Node::HardLink(_) | Node::File(_) | Node::Plain) => Some(Standing::File),
+        }
+    }
+
+    /// The attributes that the layers below `depth` give a directory; the inner `None` if none does.
+    fn lower(&self, path: &str, depth: usize) -> Option<Option<Attributes>> {
+        if self.layers[depth].hides(path) {
+            return Some(None);
+        }
+        for layer in &self.layers[depth + 1..] {
+            match layer.node(path) {
+                Some(Node::Directory(Some(attributes))) => return Some(Some(*attributes)),
+                Some(Node::Directory(None)) | None => {}
+                Some(_) => return Some(None),
+            }
+            if layer.hides(path) {
+                return Some(None);
+            }
+        }
+        self.is_complete.then_some(None)
+    }
+}
+
+/// The path that a link at `path[..end]` leads to.
+fn followed(path: &str, end: usize, to: &str) -> String {
+    let rest = &path[end..];
+    let above = path[..end].rsplit_once('/').map_or("", |(above, _)| above);
+    match to.starts_with('/') {
+        true => clean(&format!("{to}{rest}")),
+        false => clean(&format!("{above}/{to}{rest}")),
+    }
+}

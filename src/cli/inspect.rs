@@ -1,72 +1,163 @@
 //! `reapify inspect`
 
+use super::inspect_text;
 use super::interrupt::interruptible;
 use super::options::{Format, Global, PlatformOptions, SourceOptions};
-use super::output::{Console, printable, result};
+use super::output::{Console, result};
 use super::places::{self, Places};
+use crate::credentials::Login;
 use crate::error::{Error, Kind, Result};
-use crate::image::{Descriptor, Location, Manifest, Platform};
-use crate::inspect::{Findings, inspect};
+use crate::image::{Descriptor, Location, Platform};
+use crate::inspect::report::{self, PlatformReport, Report};
+use crate::inspect::{Action, Answer, Depth, look};
+use crate::layers::Cache;
 use crate::read::select::{self, Selection};
 use crate::read::{Reader, Tree};
 use crate::reapers::Reapers;
 use crate::stats::Stats;
-use crate::transport::{Referrer, Source};
-use serde_json::{Value, json};
+use crate::transport::Source;
+use futures_util::StreamExt;
+use futures_util::stream;
+use std::collections::BTreeSet;
 use std::sync::Arc;
+
+/// How many images are looked at together: each keeps a part of its layers in memory.
+const TOGETHER: usize = 4;
 
 #[derive(clap::Args)]
 pub struct Args {
-    /// The image to look at
-    image: String,
+    /// The images to look at; several are shown as a table
+    #[arg(required = true, value_name = "IMAGE")]
+    images: Vec<String>,
     #[command(flatten)]
     only: PlatformOptions,
-    /// Exit with 8 if any image that wrap could wrap has a PID 1 that does not reap
+    /// Exit with 8 if an image needs a reaper that wrap could add; with `strict` also if that cannot be told
+    #[arg(long, value_name = "HOW", num_args = 0..=1, require_equals = true, default_missing_value = "needed")]
+    check: Option<Check>,
+    /// Look at the config only, and read no layers
     #[arg(long)]
-    check: bool,
+    shallow: bool,
+    /// Neither use nor keep what layers hold, in $XDG_CACHE_HOME/reapify
+    #[arg(long)]
+    no_cache: bool,
     #[command(flatten)]
     from: SourceOptions,
 }
 
+/// What `--check` fails on.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
+enum Check {
+    /// A reaper is needed.
+    Needed,
+    /// A reaper is needed, or that cannot be told.
+    Strict,
+}
+
 impl Args {
-    /// The image that the command is about.
-    pub fn image(&self) -> &str {
-        &self.image
+    /// The image that the command is about, if it is one.
+    pub fn image(&self) -> Option<&str> {
+        match &self.images[..] {
+            [image] => Some(image),
+            _ => None,
+        }
     }
 }
 
-pub async fn run(global: &Global, args: Args, _console: &Console) -> Result<()> {
-    let location: Location = args.image.parse()?;
+pub async fn run(global: &Global, args: Args, console: &Console) -> Result<()> {
+    let locations = args.images.iter().map(|text| text.parse()).collect::<Result<Vec<Location>>>()?;
     let wanted = args.only.platforms()?;
-    let mut places = Places::new(&args.from.network, Arc::new(Stats::default()));
-    let source = places.source(&location, &args.from).await?;
-    let looking = look(source, &wanted);
-    let (manifest, findings, referrers) =
-        interruptible(looking, async || {}).await.map_err(|e| places::located(e, &location, &[]))?;
-    let text = match global.output {
-        Format::Json => json_of(&location, &manifest, &findings, &referrers).to_string(),
-        Format::Text => text_of(&location, &manifest, &findings, &referrers),
+    let depth = match args.shallow {
+        true => Depth::Shallow,
+        false => Depth::Layers(Cache::of_user().filter(|_| !args.no_cache)),
     };
-    result(&text, false)?;
-    let bad: Vec<String> = findings
-        .iter()
-        .filter(|f| f.is_wrappable && !f.pid1.reaps())
-        .map(|f| f.platform.to_string())
-        .collect();
-    if args.check && !bad.is_empty() {
-        return Err(Error::new(
-            Kind::Check,
-            format!("{location}: nothing reaps as PID 1 for {}", bad.join(", ")),
-        )
-        .hint("reapify wrap puts a reaper there"));
+    let login = login(&args.from, &locations)?;
+    let mut places = Places::new(&args.from.network, Arc::new(Stats::default()));
+    let mut sources = Vec::new();
+    for location in &locations {
+        sources.push((location, places.source_as(location, login.clone()).await));
     }
-    Ok(())
+    let (wanted, depth) = (&wanted, &depth);
+    let looking = sources.into_iter().map(async |(location, source)| {
+        let looked = async { inspect(location, source?, wanted, depth).await };
+        looked.await.map_err(|error| places::located(error, location, &[]))
+    });
+    let all = async { Ok(stream::iter(looking).buffered(TOGETHER).collect::<Vec<_>>().await) };
+    let looked = interruptible(all, async || {}).await?;
+    tell(global, args.check, looked, console)
 }
 
-async fn look(
+/// The credentials that were given. They are for one host.
+fn login(from: &SourceOptions, locations: &[Location]) -> Result<Option<Login>> {
+    if from.given().takes_stdin() && locations.iter().any(Location::is_pipe) {
+        return Err(places::stdin_twice());
+    }
+    let login = from.given().login()?;
+    let hosts = locations.iter().filter_map(|location| match location {
+        Location::Registry(name) => Some(name.host()),
+        _ => None,
+    });
+    if login.is_some() && hosts.collect::<BTreeSet<_>>().len() > 1 {
+        return Err(Error::usage("--src-creds is for one host, and the images are on several")
+            .hint("log in to each host, as with `docker login`, or inspect the images one by one"));
+    }
+    Ok(login)
+}
+
+/// Prints what was found, and fails with the first error or the outcome of `--check`.
+fn tell(global: &Global, check: Option<Check>, looked: Vec<Result<Report>>, console: &Console) -> Result<()> {
+    let is_alone = looked.len() == 1;
+    let (mut reports, mut failure) = (Vec::new(), None);
+    for outcome in looked {
+        match (outcome, &failure) {
+            (Ok(report), _) => reports.push(report),
+            (Err(error), None) => failure = Some(error),
+            (Err(error), Some(_)) => console.error(&error, None),
+        }
+    }
+    match global.output {
+        // One object an image, each on a line of its own.
+        Format::Json => {
+            for report in &reports {
+                result(&serde_json::to_string(report).map_err(|e| Error::other(e.to_string()))?, false)?;
+            }
+        }
+        Format::Text if is_alone => {
+            reports.iter().try_for_each(|report| result(&inspect_text::of(report), false))?;
+        }
+        Format::Text => result(&inspect_text::table(&reports), false)?,
+    }
+    match (failure, check) {
+        (Some(error), _) => Err(error),
+        (None, Some(check)) => checked(&reports, check),
+        (None, None) => Ok(()),
+    }
+}
+
+fn checked(reports: &[Report], check: Check) -> Result<()> {
+    let is_bad = |image: &&PlatformReport| {
+        let answers = [image.orphans_reaped, image.term_reaches_service];
+        let is_needed = answers.iter().any(|answer| matches!(answer, Answer::No | Answer::Depends));
+        let is_unclear = check == Check::Strict && answers.contains(&Answer::Unknown);
+        image.recommendation.action == Action::Wrap && (is_needed || is_unclear)
+    };
+    let bad: Vec<String> = reports
+        .iter()
+        .flat_map(|report| report.platforms.iter().filter(is_bad).map(move |image| (report, image)))
+        .map(|(report, image)| format!("{} for {}", report.image, image.platform))
+        .collect();
+    match bad.is_empty() {
+        true => Ok(()),
+        false => Err(Error::new(Kind::Check, format!("a reaper is needed in {}", bad.join(", ")))
+            .hint("`reapify wrap` adds it; `reapify inspect` without --check says why")),
+    }
+}
+
+async fn inspect(
+    location: &Location,
     source: Arc<dyn Source>,
     wanted: &[Platform],
-) -> Result<(Manifest, Vec<Findings>, Vec<Referrer>)> {
+    depth: &Depth,
+) -> Result<Report> {
     let manifest = source.manifest().await?;
     let reader = Reader::new(source.clone());
     let selection = Selection::new(&reader, &manifest, wanted).await?;
@@ -83,78 +174,13 @@ async fn look(
         select::check_alone(image.config.platform().ok(), wanted)?;
     }
     let reapers = Reapers::default();
-    let findings: Vec<Findings> =
-        tree.images().iter().map(|(image, listed)| inspect(image, listed.as_ref(), &reapers)).collect();
+    let mut findings = Vec::new();
+    for (image, listed) in tree.images() {
+        findings.push(look(&source, &image, listed.as_ref(), &reapers, depth).await?);
+    }
     if findings.is_empty() {
         return Err(Error::unsupported("the index holds no container image"));
     }
     let referrers = source.referrers(&manifest.digest).await?;
-    Ok((manifest, findings, referrers))
-}
-
-fn text_of(
-    location: &Location,
-    manifest: &Manifest,
-    findings: &[Findings],
-    referrers: &[Referrer],
-) -> String {
-    let mut lines = vec![format!("{}@{}", location.without_target(), manifest.digest)];
-    for image in findings {
-        let mut row = |name: &str, value: String| lines.push(format!("  {name:<9}{}", printable(&value)));
-        row("platform", image.platform.to_string());
-        if findings.len() > 1 {
-            row("digest", image.digest.to_string());
-        }
-        row("starts", image.command.join(" "));
-        row("pid 1", image.pid1.describe());
-        if let Some(record) = &image.record {
-            row(
-                "reaper",
-                format!(
-                    "{} {}",
-                    image.reaper_version.as_deref().unwrap_or("of another build"),
-                    record.reaper
-                ),
-            );
-            row("wrapped", format!("from {}", record.source));
-        }
-        if let Some(user) = &image.user {
-            row("user", user.clone());
-        }
-        if let Some(signal) = &image.stop_signal {
-            row("stops on", signal.clone());
-        }
-        row("layers", image.layers.to_string());
-    }
-    lines.extend(referrers.iter().map(|r| format!("  refers   {}", printable(&r.to_string()))));
-    lines.join("\n")
-}
-
-fn json_of(location: &Location, manifest: &Manifest, findings: &[Findings], referrers: &[Referrer]) -> Value {
-    json!({
-        "image": location.to_string(),
-        "digest": manifest.digest,
-        "media_type": manifest.media_type,
-        "referrers": referrers.iter().map(ToString::to_string).collect::<Vec<_>>(),
-        "platforms": findings.iter().map(|image| json!({
-            "platform": image.platform.to_string(),
-            "digest": image.digest,
-            "command": image.command,
-            "pid1": image.pid1.word(),
-            "reaps": image.pid1.reaps(),
-            "wrapped": image.record.is_some(),
-            "reaper": image.record.as_ref().map(|record| json!({
-                "digest": record.reaper,
-                "version": image.reaper_version,
-                "path": record.path,
-                "args": record.args,
-                "layer": record.layer,
-                "source_digest": record.source,
-                "recipe": record.recipe,
-            })),
-            "user": image.user.as_deref().unwrap_or_default(),
-            "stop_signal": image.stop_signal,
-            "layers": image.layers,
-        })).collect::<Vec<_>>(),
-    })
+    Ok(report::report(location, &manifest, findings, &referrers))
 }

@@ -1,6 +1,7 @@
 //! The command line: options become typed plans here, and only here is anything printed.
 
 mod inspect;
+mod inspect_text;
 mod interrupt;
 mod log;
 mod options;
@@ -76,7 +77,7 @@ impl Command {
         match self {
             Command::Wrap(args) => Some(args.image()),
             Command::Unwrap(args) => Some(args.image()),
-            Command::Inspect(args) => Some(args.image()),
+            Command::Inspect(args) => args.image(),
             Command::Verify(args) => Some(args.image()),
             Command::Reaper(_) | Command::Completions(_) | Command::Man => None,
         }

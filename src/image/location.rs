@@ -155,6 +155,31 @@ impl Location {
         )
     }
 
+    /// A destination beside this image, as text: its tag, or the name of its archive, with `suffix`.
+    pub fn beside(&self, suffix: &str) -> String {
+        let tagged = |tag: Option<&str>| format!("{}{suffix}", tag.unwrap_or("latest"));
+        let file = |file: &FileOrStdio| match file {
+            FileOrStdio::Pipe => "-".to_owned(),
+            FileOrStdio::Path(path) => {
+                let stem = path.file_stem().unwrap_or_default().to_string_lossy();
+                let extension = path.extension().map(|e| format!(".{}", e.to_string_lossy()));
+                let name = format!("{stem}{suffix}{}", extension.unwrap_or_default());
+                path.with_file_name(name).display().to_string()
+            }
+        };
+        match self {
+            Location::Registry(name) => format!("{}:{}", name.repository_name(), tagged(name.tag())),
+            Location::DockerDaemon(name) => {
+                format!("docker-daemon:{}:{}", name.repository_name(), tagged(name.tag()))
+            }
+            Location::Layout { image, .. } => {
+                format!("{}:{}", self.without_target(), tagged(image.name().map(String::as_str)))
+            }
+            Location::OciArchive { file: path, .. } => format!("oci-archive:{}", file(path)),
+            Location::DockerArchive { file: path, .. } => format!("docker-archive:{}", file(path)),
+        }
+    }
+
     /// The name without tag and digest: what stands before `@` in the line of results.
     pub fn without_target(&self) -> String {
         match self {
@@ -248,6 +273,21 @@ mod tests {
     use super::*;
 
     const D: &str = "sha256:ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad";
+
+    #[test]
+    fn an_image_has_a_place_beside_it() {
+        for (text, expected) in [
+            ("registry.example/app:1.2", "registry.example/app:1.2-reaped"),
+            ("registry.example/app", "registry.example/app:latest-reaped"),
+            ("oci:dir:v1", "oci:dir:v1-reaped"),
+            ("oci:dir", "oci:dir:latest-reaped"),
+            ("oci-archive:a/b.tar", "oci-archive:a/b-reaped.tar"),
+            ("docker-archive:app:name:1", "docker-archive:app-reaped"),
+            ("oci-archive:-", "oci-archive:-"),
+        ] {
+            assert_eq!(text.parse::<Location>().unwrap().beside("-reaped"), expected, "{text}");
+        }
+    }
 
     #[test]
     fn files_end_at_the_first_colon() {

@@ -17,7 +17,7 @@ use crate::transport::checked::checked_manifest;
 use crate::transport::{BlobStream, Offer, Origin, Payload, Referrer, Sink, Slot, Source};
 use async_trait::async_trait;
 use reqwest::header;
-use reqwest::{Method, StatusCode};
+use reqwest::{Method, StatusCode, Url};
 use std::sync::Arc;
 
 /// Error codes, at any status, by which a registry refuses a manifest that names what it does not have.
@@ -108,7 +108,24 @@ impl Repository {
             let place = format!("{}: the registry stored something else", request.operation);
             stored.check(&manifest.bytes, place)?;
         }
+        if !self.client.is_own(&answer.url) {
+            self.check_stored(manifest, target, &answer.url).await?;
+        }
         Ok(answer)
+    }
+
+    /// Asks the registry itself for what another host said that it stored.
+    async fn check_stored(&self, manifest: &Manifest, target: &str, by: &Url) -> Result<()> {
+        let held = self.digest_of(target).await?;
+        if held.is_some_and(|held| held.matches(&manifest.bytes)) {
+            return Ok(());
+        }
+        let host = by.host_str().unwrap_or_default();
+        Err(Error::network(format!(
+            "writing {}: the registry redirected to {host}, which accepted the manifest, but the registry does not have it",
+            self.described(target)
+        ))
+        .hint("check that no proxy answers for the registry"))
     }
 
     /// What a refused manifest means: a tag that cannot be moved, but holds this manifest already; a part that the

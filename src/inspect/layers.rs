@@ -1,0 +1,56 @@
+//! The files of an image's layers, as the judge asks for them.
+
+use super::files::{FileFacts, Files, Found};
+use crate::layers::{self, Head, View};
+use std::collections::BTreeSet;
+use std::sync::Arc;
+
+/// Layers that were read so far.
+pub struct Layered<'a> {
+    view: &'a View,
+    /// How many layers the image has.
+    count: usize,
+    /// Files whose content was asked for: what is not known of them now will not be known.
+    asked: &'a BTreeSet<String>,
+}
+
+impl<'a> Layered<'a> {
+    /// The layers of an image that has `count` of them.
+    pub fn new(view: &'a View, count: usize, asked: &'a BTreeSet<String>) -> Self {
+        Layered { view, count, asked }
+    }
+
+    fn facts(&self, place: layers::Place, file: Option<&layers::File>) -> FileFacts {
+        let head = match file.map(|file| &file.head) {
+            // The judge knows a program by its first bytes.
+            Some(Head::Program { .. }) => Arc::from(&b"\x7fELF"[..]),
+            Some(Head::Bytes(head)) => head.clone(),
+            Some(Head::Unread) | None => Arc::default(),
+        };
+        FileFacts {
+            // Layers are counted from the base.
+            layer: self.count.checked_sub(place.depth + 1),
+            path: place.path,
+            is_executable: file.is_some_and(|file| file.mode & 0o111 != 0),
+            size: file.map_or(u64::MAX, |file| file.size),
+            head,
+            marks: file.map(|file| file.marks).unwrap_or_default(),
+        }
+    }
+}
+
+impl Files for Layered<'_> {
+    fn find(&self, path: &str) -> Found {
+        match self.view.find(path) {
+            layers::Found::Deeper => Found::Unread,
+            layers::Found::Absent => Found::Absent,
+            layers::Found::Directory => Found::Directory,
+            layers::Found::File(_, file) if file.head == Head::Unread && !self.asked.contains(path) => {
+                Found::Unread
+            }
+            layers::Found::File(place, file) => Found::File(self.facts(place, Some(&file))),
+            layers::Found::Plain(_) if !self.asked.contains(path) => Found::Unread,
+            layers::Found::Plain(place) => Found::File(self.facts(place, None)),
+        }
+    }
+}

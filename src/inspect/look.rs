@@ -1,0 +1,153 @@
+//! Looks at one image: at its config, and at its layers as far as the answer needs them.
+
+use super::files::{FileFacts, Files, Found};
+use super::judge::{Step, judge};
+use super::layers::Layered;
+use super::start::Start;
+use super::verdict::Verdict;
+use crate::error::Result;
+use crate::image::{Digest, ImageConfig, Platform};
+use crate::layers::marks::{Mark, Marks};
+use crate::layers::{Cache, Layers};
+use crate::read::machine;
+use crate::reapers::Reapers;
+use crate::rewrite::record::{Found as Recorded, Record};
+use crate::rewrite::{self, Decision, Image, Policy};
+use crate::transport::Source;
+use std::collections::BTreeSet;
+use std::sync::Arc;
+
+/// How often layers are asked for more files. Each time answers a question of a program or script; real images need
+/// fewer than ten.
+const MAX_ROUNDS: usize = 64;
+
+/// How far to look.
+#[derive(Debug, Clone)]
+pub enum Depth {
+    /// At the config alone.
+    Shallow,
+    /// At the layers, as far as the answer needs them; what they hold is kept in the cache.
+    Layers(Option<Cache>),
+}
+
+/// What is known about one image.
+#[derive(Debug, Clone)]
+pub struct Findings {
+    /// What it is for.
+    pub platform: Platform,
+    /// The digest of its manifest.
+    pub digest: Digest,
+    /// How it starts.
+    pub verdict: Verdict,
+    /// Whether wrap would put a reaper there.
+    pub is_wrappable: bool,
+    /// The record, if it counts.
+    pub record: Option<Record>,
+    /// The version of the reaper, if it is one of the built-in ones.
+    pub reaper_version: Option<String>,
+    /// How many layers.
+    pub layers: usize,
+    /// `User`.
+    pub user: Option<String>,
+    /// `StopSignal`.
+    pub stop_signal: Option<String>,
+}
+
+/// Looks at an image. `listed` is the platform for which an index lists it.
+pub async fn look(
+    source: &Arc<dyn Source>,
+    image: &Image,
+    listed: Option<&Platform>,
+    reapers: &Reapers,
+    depth: &Depth,
+) -> Result<Findings> {
+    let config = &image.config;
+    let record = match image.record() {
+        Recorded::Valid(original) => Some(original.record),
+        Recorded::Stale { .. } | Recorded::Nothing => None,
+    };
+    let platform = machine::stated(image, listed);
+    let start = start(config, platform.as_ref());
+    let verdict = match depth {
+        Depth::Shallow => shallow(&start, record.as_ref()),
+        Depth::Layers(cache) => {
+            let mut layers = Layers::new(source.clone(), &image.manifest, config, cache.clone());
+            layered(&start, &mut layers).await?
+        }
+    };
+    let decided = platform.as_ref().map(|p| rewrite::decide(image, p, reapers, &Policy::default()));
+    let reaper_version =
+        record.as_ref().and_then(|r| reapers.all().find(|known| known.digest == r.reaper)?.version());
+    Ok(Findings {
+        is_wrappable: matches!(decided, Some(Ok(Decision::Wrap(_) | Decision::Upgrade(..)))),
+        platform: platform.unwrap_or_else(|| config.platform.canonical()),
+        digest: image.manifest.digest.clone(),
+        verdict,
+        record,
+        reaper_version,
+        layers: config.diff_ids.len(),
+        user: config.user.clone(),
+        stop_signal: config.stop_signal.clone(),
+    })
+}
+
+/// What of a config decides how its image starts.
+pub fn start(config: &ImageConfig, platform: Option<&Platform>) -> Start {
+    Start {
+        entrypoint: config.entrypoint.clone(),
+        cmd: config.cmd.clone(),
+        env: config.env.clone(),
+        working_dir: Some(config.working_dir.clone()),
+        user: config.user.clone(),
+        stop_signal: config.stop_signal.clone(),
+        architecture: platform.map(|platform| platform.architecture.clone()),
+    }
+}
+
+/// Judges with the files of the layers.
+pub async fn layered(start: &Start, layers: &mut Layers) -> Result<Verdict> {
+    let mut asked = BTreeSet::new();
+    for _ in 0..MAX_ROUNDS {
+        let step = judge(start, &Layered::new(layers.view(), layers.len(), &asked));
+        match step {
+            Step::Done(verdict) => return Ok(*verdict),
+            Step::Wants(paths) => {
+                let paths: BTreeSet<String> = paths.into_iter().collect();
+                layers.find(&paths).await?;
+                asked.extend(paths);
+            }
+        }
+    }
+    Ok(shallow(start, None))
+}
+
+/// Judges by the config alone, and the record in it.
+fn shallow(start: &Start, record: Option<&Record>) -> Verdict {
+    match judge(start, &RecordedReaper(record)) {
+        Step::Done(verdict) => *verdict,
+        Step::Wants(_) => unreachable!("no file is ever unread"),
+    }
+}
+
+/// The one file that a record tells of.
+struct RecordedReaper<'a>(Option<&'a Record>);
+
+impl Files for RecordedReaper<'_> {
+    fn find(&self, path: &str) -> Found {
+        match self.0.filter(|record| record.path.as_str() == path) {
+            None => Found::Unknown,
+            Some(record) => {
+                let mut marks = Marks::default();
+                marks.insert(Mark::Reapify);
+                Found::File(FileFacts {
+                    path: record.path.to_string(),
+                    layer: None,
+                    is_executable: true,
+                    size: 4,
+                    head: Arc::from(&b"\x7fELF"[..]),
+                    marks,
+                })
+            }
+        }
+    }
+}

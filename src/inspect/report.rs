@@ -1,0 +1,166 @@
+//! What `inspect` tells of an image, in the form of its JSON: see `docs/inspect.schema.json`.
+
+use super::look::Findings;
+use super::verdict::{BackgroundJob, Evidence, Recommendation, Verdict};
+use super::{Action, Answer, InitFound, Pid1, Way};
+use crate::image::{Digest, Location, Manifest};
+use crate::rewrite::record::Record;
+use crate::transport::Referrer;
+use serde::Serialize;
+
+/// An image, or an index of images.
+#[derive(Debug, Serialize)]
+pub struct Report {
+    /// The name, as it was given.
+    pub image: String,
+    /// The digest of the manifest or index.
+    pub digest: Digest,
+    /// Its media type.
+    pub media_type: String,
+    /// What refers to it.
+    pub referrers: Vec<String>,
+    /// The images, one a platform.
+    pub platforms: Vec<PlatformReport>,
+}
+
+/// One image.
+#[derive(Debug, Serialize)]
+pub struct PlatformReport {
+    /// What it is for.
+    pub platform: String,
+    /// The digest of its manifest.
+    pub digest: Digest,
+    /// Entrypoint and Cmd together.
+    pub starts: Vec<String>,
+    /// The program that ends up as PID 1.
+    pub pid1: Pid1,
+    /// The way against zombies.
+    pub way: Way,
+    /// Whether the way is really taken with the image's own arguments.
+    pub holds: Answer,
+    /// Whether orphans are reaped.
+    pub orphans_reaped: Answer,
+    /// Whether the stop signal reaches the service.
+    pub term_reaches_service: Answer,
+    /// The init in the image's start.
+    pub init: Option<InitFound>,
+    /// The reaper that reapify put there.
+    pub wrapped: Option<Wrapped>,
+    /// Whether PID 1 refuses to run as another process.
+    pub must_be_pid1: bool,
+    /// The start script's background jobs.
+    pub background_jobs: Vec<BackgroundJob>,
+    /// What the answers rest on.
+    pub evidence: Vec<Evidence>,
+    /// What to do.
+    pub recommendation: Advice,
+    /// `User`; empty for root.
+    pub user: String,
+    /// `StopSignal`.
+    pub stop_signal: Option<String>,
+    /// How many layers.
+    pub layers: usize,
+}
+
+/// The reaper of a wrapped image, by its record.
+#[derive(Debug, Serialize)]
+pub struct Wrapped {
+    /// The digest of the program.
+    pub digest: Digest,
+    /// Its version, if it is built in.
+    pub version: Option<String>,
+    /// Its path.
+    pub path: String,
+    /// Its arguments.
+    pub args: Vec<String>,
+    /// The layer that holds it.
+    pub layer: Digest,
+    /// The digest of the image before.
+    pub source_digest: Digest,
+    /// The recipe.
+    pub recipe: Digest,
+}
+
+/// The recommendation, with the command that carries it out.
+#[derive(Debug, Serialize)]
+pub struct Advice {
+    /// What to do.
+    pub action: Action,
+    /// The command.
+    pub command: Option<String>,
+    /// The reason.
+    pub why: String,
+}
+
+/// The report on an image that was looked at.
+pub fn report(
+    location: &Location,
+    manifest: &Manifest,
+    findings: Vec<Findings>,
+    referrers: &[Referrer],
+) -> Report {
+    Report {
+        image: location.to_string(),
+        digest: manifest.digest.clone(),
+        media_type: manifest.media_type.to_string(),
+        referrers: referrers.iter().map(ToString::to_string).collect(),
+        platforms: findings.into_iter().map(|findings| platform(location, findings)).collect(),
+    }
+}
+
+fn platform(location: &Location, findings: Findings) -> PlatformReport {
+    let Verdict { starts, pid1, way, holds, orphans_reaped, term_reaches_service, .. } = findings.verdict;
+    let Verdict { init, must_be_pid1, background_jobs, evidence, recommendation, .. } = findings.verdict;
+    PlatformReport {
+        platform: findings.platform.to_string(),
+        digest: findings.digest,
+        starts,
+        pid1,
+        way,
+        holds,
+        orphans_reaped,
+        term_reaches_service,
+        init,
+        wrapped: findings.record.map(|record| wrapped(record, findings.reaper_version)),
+        must_be_pid1,
+        background_jobs,
+        evidence,
+        recommendation: advice(location, recommendation, findings.is_wrappable),
+        user: findings.user.unwrap_or_default(),
+        stop_signal: findings.stop_signal,
+        layers: findings.layers,
+    }
+}
+
+fn wrapped(record: Record, version: Option<String>) -> Wrapped {
+    Wrapped {
+        digest: record.reaper,
+        version,
+        path: record.path.to_string(),
+        args: record.args,
+        layer: record.layer,
+        source_digest: record.source,
+        recipe: record.recipe,
+    }
+}
+
+/// What to do, as far as wrap can do it.
+fn advice(location: &Location, recommendation: Recommendation, is_wrappable: bool) -> Advice {
+    let Recommendation { action, why } = recommendation;
+    match action {
+        Action::Wrap if !is_wrappable => Advice {
+            action: Action::Leave,
+            command: None,
+            why: format!("{why}; but wrap leaves this image alone"),
+        },
+        Action::Wrap => Advice { action, command: Some(command(location)), why },
+        _ => Advice { action, command: None, why },
+    }
+}
+
+/// The command that wraps an image: to a name beside its own.
+fn command(location: &Location) -> String {
+    let source = location.to_string();
+    let source = source.strip_prefix("docker://").unwrap_or(&source);
+    super::quote::command_line(&["reapify", "wrap", source, &location.beside("-reaped")])
+}

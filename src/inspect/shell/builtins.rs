@@ -1,0 +1,554 @@
+//! Simple commands: assignments, builtins, functions and programs.
+
+use super::ast::{Assigned, Assignment, Command, Piece, Simple, Word};
+use super::jobs::is_brief;
+use super::run::{Context, Shell};
+use super::scan::is_name;
+use super::state::{Flow, State, Trap, Waiting};
+use super::value::{Arg, Part, Truth, Value, Variable};
+use super::{ShellKind, operands, parse};
+use crate::inspect::programs::signal;
+use std::sync::Arc;
+
+/// Builtins that change nothing that matters here.
+const HARMLESS: [&str; 16] = [
+    ":", "true", "echo", "printf", "umask", "ulimit", "alias", "unalias", "shopt", "enable", "disown",
+    "times", "bind", "complete", "history", "jobs",
+];
+
+impl Shell<'_, '_> {
+    /// Runs a simple command.
+    pub(super) fn simple(
+        &mut self,
+        simple: &Simple,
+        command: &Command,
+        mut state: State,
+        context: Context,
+    ) -> Vec<State> {
+        if state.flow != Flow::Next {
+            return vec![state];
+        }
+        let args = self.expand(&mut state, &simple.words);
+        if args.is_empty() {
+            state.status = Truth::True;
+            for assignment in &simple.assignments {
+                self.assign(&mut state, assignment);
+            }
+            let is_empty_command = !simple.words.is_empty();
+            if is_empty_command && is_all_arguments(&simple.words) {
+                self.unclear(&state, command.line, "no command is given: it comes with the container".into());
+                return Vec::new();
+            }
+            return vec![state];
+        }
+        let after = self.named(simple, command, &args, state, context);
+        after.into_iter().filter_map(|state| self.unless_it_fails(state, context)).collect()
+    }
+
+    fn named(
+        &mut self,
+        simple: &Simple,
+        command: &Command,
+        args: &[Arg],
+        mut state: State,
+        context: Context,
+    ) -> Vec<State> {
+        let line = command.line;
+        let Some((first, rest)) = args.split_first() else { return vec![state] };
+        let name = match first {
+            Arg::One(value) => value.likely(),
+            Arg::Many(_) => None,
+        };
+        let Some(name) = name else {
+            return vec![self.computed(first, state, line)];
+        };
+        if let Some(function) = state.functions.get(&name).cloned() {
+            return self.call(&name, &function, rest, state, context);
+        }
+        match name.as_str() {
+            "exec" => self.exec(simple, command, rest, state),
+            "exit" => self.exit(rest, state, line),
+            "eval" => self.eval(rest, state, line, context),
+            "." | "source" => self.source(rest, state, line, context),
+            "command" | "builtin" => match rest.first().and_then(Arg::known).as_deref() {
+                Some("-v" | "-V") => {
+                    state.status = self.is_command(&state, rest.get(1));
+                    vec![state]
+                }
+                Some("-p") => self.named(simple, command, rest.get(1..).unwrap_or_default(), state, context),
+                _ if rest.is_empty() => vec![state],
+                _ => self.named(simple, command, rest, state, context),
+            },
+            _ if self.builtin(&name, rest, simple, &mut state, line) => vec![state],
+            _ => self.external(&name, simple, command, args, state, context),
+        }
+    }
+
+    /// A command whose name is not known.
+    fn computed(&mut self, first: &Arg, mut state: State, line: u32) -> State {
+        let source: Arc<str> = first.shown().into();
+        state.status = Truth::Maybe(format!("whether `{source}` succeeds").into());
+        state.waiting = match first {
+            // A quoted word is a program's name: it cannot be `exec` in practice, but it may run anything.
+            Arg::One(value) if matches!(value.parts.last(), Some(Part::Text(_))) => {
+                Waiting::Foreground { command: first.shown(), line }
+            }
+            _ => Waiting::Computed { source, line },
+        };
+        state
+    }
+
+    /// Runs a builtin that leaves the flow alone; `false`: it is none.
+    fn builtin(&mut self, name: &str, args: &[Arg], simple: &Simple, state: &mut State, line: u32) -> bool {
+        state.status = Truth::True;
+        let count = |default: u32| args.first().map_or(Some(default), |arg| arg.known()?.parse().ok());
+        match name {
+            "false" => state.status = Truth::False,
+            "[" => {
+                state.status = self.test(state, args.get(..args.len().saturating_sub(1)).unwrap_or_default())
+            }
+            "test" => state.status = self.test(state, args),
+            "set" => set(state, args),
+            "shift" => match count(1) {
+                Some(by) => {
+                    let is_short = state.args.iter().all(|arg| matches!(arg, Arg::One(_)))
+                        && state.args.len() < by as usize;
+                    state.status = Truth::of(!is_short);
+                    state.shift(if is_short { 0 } else { by as usize });
+                }
+                None => state.args = vec![Arg::Many("$@".into())],
+            },
+            "break" => state.flow = Flow::Break(count(1).unwrap_or(1).max(1)),
+            "continue" => state.flow = Flow::Continue(count(1).unwrap_or(1).max(1)),
+            "return" => {
+                state.flow = Flow::Return;
+                state.status = status_of(args.first(), state);
+            }
+            "export" | "local" | "declare" | "typeset" | "readonly" => {
+                self.declare(name, args, simple, state)
+            }
+            "unset" => operands(args).iter().filter_map(Arg::known).for_each(|name| {
+                state.set(&name, Variable::Unset);
+                if args.first().and_then(Arg::known).as_deref() == Some("-f") {
+                    std::rc::Rc::make_mut(&mut state.functions).remove(&name);
+                }
+            }),
+            "read" | "mapfile" | "readarray" | "getopts" => {
+                args.iter().filter_map(Arg::known).for_each(|name| state.forget(&name));
+                state.status = Truth::Maybe(format!("whether `{name}` succeeds").into());
+            }
+            "cd" | "pushd" => {
+                let target = operands(args).first().and_then(|arg| arg.known());
+                state.directory = target.and_then(|path| self.in_directory(state, &path));
+            }
+            "popd" => state.directory = None,
+            "trap" => self.trap(args, state),
+            "wait" => self.wait(state, args, line),
+            "kill" => self.kill(state, args, line),
+            "pkill" | "killall" => {
+                self.kill_by_name(state, args);
+                state.status = Truth::Maybe(format!("whether `{name}` succeeds").into());
+            }
+            "let" => state.status = Truth::Maybe("an arithmetic condition".into()),
+            "type" | "hash" | "which" => state.status = self.is_command(state, operands(args).first()),
+            name => return HARMLESS.contains(&name),
+        }
+        true
+    }
+
+    fn is_command(&mut self, state: &State, name: Option<&Arg>) -> Truth {
+        match name.and_then(Arg::known) {
+            Some(name) if state.functions.contains_key(&name) || HARMLESS.contains(&name.as_str()) => {
+                Truth::True
+            }
+            Some(name) => self.has_program(state, &name),
+            None => Truth::Maybe("a command".into()),
+        }
+    }
+
+    fn assign(&mut self, state: &mut State, assignment: &Assignment) {
+        let value = match &assignment.value {
+            Assigned::Word(word) => Variable::Scalar(self.value(state, word)),
+            Assigned::Array(words) => Variable::Array(self.expand(state, words)),
+        };
+        let has_command = matches!(&assignment.value, Assigned::Word(word)
+            if word.pieces.iter().any(|piece| matches!(piece, Piece::Command { .. })));
+        if has_command {
+            state.status = Truth::Maybe("a command substitution".into());
+        }
+        if assignment.is_element {
+            return state.forget(&assignment.name);
+        }
+        let before = state.variables.get(&assignment.name).map(|slot| slot.value.clone());
+        let value = match (assignment.appends, before, value) {
+            (true, Some(Variable::Array(mut items)), Variable::Array(more)) => {
+                items.extend(more);
+                Variable::Array(items)
+            }
+            (true, Some(Variable::Scalar(mut text)), Variable::Scalar(more)) => {
+                text.append(more);
+                Variable::Scalar(text)
+            }
+            (true, None | Some(Variable::Array(_) | Variable::Scalar(_)), _) => {
+                return state.forget(&assignment.name);
+            }
+            (_, _, value) => value,
+        };
+        let is_large = matches!(&value, Variable::Array(items) if items.len() > 2000)
+            || matches!(&value, Variable::Scalar(value) if value.shown().len() > 1 << 14);
+        if is_large { state.forget(&assignment.name) } else { state.set(&assignment.name, value) }
+    }
+
+    fn declare(&mut self, builtin: &str, args: &[Arg], simple: &Simple, state: &mut State) {
+        let exports = builtin == "export"
+            || args
+                .iter()
+                .any(|arg| arg.known().is_some_and(|arg| arg.starts_with('-') && arg.contains('x')));
+        let is_local = builtin != "export" && builtin != "readonly" && !state.hidden.is_empty();
+        for assignment in &simple.declared {
+            if is_local {
+                state.hide(&assignment.name);
+            }
+            self.assign(state, assignment);
+            if exports {
+                state.export(&assignment.name);
+            }
+        }
+        for name in operands(args).iter().filter_map(Arg::known) {
+            let name = name.split('=').next().unwrap_or_default().to_string();
+            if is_local {
+                state.hide(&name);
+                state.set(&name, Variable::Scalar(Value::default()));
+            } else if exports {
+                state.export(&name);
+            } else if args.iter().any(|arg| arg.known().as_deref() == Some("-a")) {
+                state.set(&name, Variable::Array(Vec::new()));
+            }
+        }
+        state.status = Truth::True;
+    }
+
+    fn trap(&mut self, args: &[Arg], state: &mut State) {
+        let args = if args.first().and_then(Arg::known).as_deref() == Some("--") {
+            args.get(1..).unwrap_or_default()
+        } else {
+            args
+        };
+        let Some((action, signals)) = args.split_first() else { return };
+        let trap = match action {
+            Arg::One(value) => match value.known().as_deref() {
+                Some("") => Trap::Ignored,
+                Some("-") => Trap::Unset,
+                _ => Trap::Action(value.clone()),
+            },
+            Arg::Many(source) => Trap::Action(Value::unknown(source)),
+        };
+        for name in signals {
+            match name.known().map(|name| signal(&name)).as_deref() {
+                Some("EXIT" | "0") => state.exit_trap = trap.clone(),
+                Some(name) if name == self.judge.stop => state.trap = trap.clone(),
+                Some(_) => {}
+                None => state.trap = Trap::Action(Value::unknown("trap")),
+            }
+        }
+    }
+
+    fn exit(&mut self, args: &[Arg], state: State, line: u32) -> Vec<State> {
+        let code = match args.first() {
+            Some(_) => Some(status_of(args.first(), &state)),
+            None => None,
+        };
+        self.finish(state, code, line);
+        Vec::new()
+    }
+
+    fn call(
+        &mut self,
+        name: &str,
+        function: &super::state::Function,
+        args: &[Arg],
+        mut state: State,
+        context: Context,
+    ) -> Vec<State> {
+        let saved = std::mem::replace(&mut state.args, args.to_vec());
+        state.hidden.push(Vec::new());
+        self.frames.push(name.into());
+        let file = std::mem::replace(&mut self.file, function.file.clone());
+        let context = Context { is_last: false, ..context };
+        let after = self.nested_command(&function.body, vec![state], context);
+        self.file = file;
+        self.frames.pop();
+        after
+            .into_iter()
+            .map(|mut state| {
+                state.unhide();
+                state.args.clone_from(&saved);
+                state.flow = Flow::Next;
+                state
+            })
+            .collect()
+    }
+
+    fn eval(&mut self, args: &[Arg], mut state: State, line: u32, context: Context) -> Vec<State> {
+        let (text, is_computed) = evaluated(args);
+        if is_computed {
+            state.doubt = Some(format!("`eval` at line {line} runs text that is not known").into());
+            state.status = Truth::Maybe("`eval`".into());
+            state.waiting = Waiting::Computed { source: "in `eval`".into(), line };
+            return vec![state];
+        }
+        match parse::parse(text.as_bytes(), line) {
+            Ok(list) => self.list(&list, vec![state], Context { is_last: false, ..context }),
+            Err(_) => {
+                self.unclear(&state, line, "`eval` runs text that cannot be read".into());
+                Vec::new()
+            }
+        }
+    }
+
+    fn source(&mut self, args: &[Arg], mut state: State, line: u32, context: Context) -> Vec<State> {
+        let path = match args.first() {
+            Some(Arg::One(value)) => value.likely(),
+            _ => None,
+        };
+        state.status = Truth::Maybe("whether a file can be sourced".into());
+        let Some(path) = path else {
+            let place = self.place(line);
+            self.judge.note(&place, "sources a file that is not known".into());
+            return vec![state];
+        };
+        let full = if path.contains('/') {
+            self.in_directory(&state, &path)
+        } else {
+            self.search(&state, &path).or_else(|| self.in_directory(&state, &path))
+        };
+        let Some((text, layer)) = full.as_deref().and_then(|path| self.sourced(path)) else {
+            let place = self.place(line);
+            self.judge.note(&place, format!("sources `{path}`, which is not in the image"));
+            return vec![state];
+        };
+        let Ok(list) = parse::parse(&text, 1) else {
+            state.doubt = Some(format!("`{path}` is sourced, but cannot be read").into());
+            return vec![state];
+        };
+        let file = std::mem::replace(&mut self.file, full.unwrap_or(path).into());
+        let layer = std::mem::replace(&mut self.layer, layer);
+        let saved = (args.len() > 1)
+            .then(|| std::mem::replace(&mut state.args, args.get(1..).unwrap_or_default().to_vec()));
+        self.frames.push("source".into());
+        let after = self.list(&list, vec![state], Context { is_last: false, ..context });
+        self.frames.pop();
+        self.file = file;
+        self.layer = layer;
+        let restore = |mut state: State| {
+            if let Some(args) = &saved {
+                state.args.clone_from(args);
+            }
+            state.flow = if state.flow == Flow::Return { Flow::Next } else { state.flow };
+            state
+        };
+        after.into_iter().map(restore).collect()
+    }
+
+    fn exec(&mut self, simple: &Simple, command: &Command, args: &[Arg], mut state: State) -> Vec<State> {
+        self.substituted_jobs(&mut state, simple, command);
+        let mut at = 0;
+        while let Some(option) = args.get(at).and_then(Arg::known).filter(|word| word.starts_with('-')) {
+            at += if option == "-a" { 2 } else { 1 };
+            if option == "--" {
+                break;
+            }
+        }
+        let argv = args.get(at..).unwrap_or_default();
+        state.status = Truth::True;
+        if argv.is_empty() {
+            if simple.words.len() > 1 && is_all_arguments(simple.words.get(1..).unwrap_or_default()) {
+                self.unclear(&state, command.line, "no command is given: it comes with the container".into());
+                return Vec::new();
+            }
+            return vec![state];
+        }
+        self.become_program(simple, argv, &mut state, command.line);
+        Vec::new()
+    }
+
+    fn become_program(&mut self, simple: &Simple, argv: &[Arg], state: &mut State, line: u32) {
+        for assignment in &simple.assignments {
+            self.assign(state, assignment);
+            state.export(&assignment.name);
+        }
+        let place = self.place(line);
+        let shown: Vec<String> = argv.iter().map(Arg::shown).collect();
+        let why = argv.first().and_then(|arg| if let Arg::One(value) = arg { value.source() } else { None });
+        let unless = why
+            .map_or_else(String::new, |source| format!(" unless {} is set", super::run::described(source)));
+        self.judge.note(&place, format!("exec `{}`{unless}", shown.join(" ")));
+        let process = self.process.replaced(state);
+        self.judge.run(argv, process, &place);
+    }
+
+    /// The children that process substitutions leave to the program that the shell becomes.
+    fn substituted_jobs(&mut self, state: &mut State, simple: &Simple, command: &Command) {
+        let words = simple.words.iter().chain(&command.redirections);
+        let pieces: Vec<&Piece> = words.flat_map(|word| &word.pieces).collect();
+        for piece in pieces {
+            if let Piece::Process(list, line) = piece {
+                let name =
+                    list.first().and_then(|item| item.first.commands.first()).map(super::jobs::command_name);
+                self.start_job(state, *line, name.unwrap_or_default());
+            }
+        }
+    }
+
+    fn external(
+        &mut self,
+        name: &str,
+        simple: &Simple,
+        command: &Command,
+        args: &[Arg],
+        mut state: State,
+        context: Context,
+    ) -> Vec<State> {
+        let line = command.line;
+        let is_execed = context.is_last && state.trap == Trap::Unset && state.exit_trap == Trap::Unset;
+        let is_bare = command.redirections.is_empty() && state.jobs.is_empty();
+        match self.kind {
+            Some(ShellKind::Ash) if is_execed => {
+                self.become_program(simple, args, &mut state, line);
+                return Vec::new();
+            }
+            Some(ShellKind::Bash) if is_execed && is_bare => {
+                self.become_program(simple, args, &mut state, line);
+                return Vec::new();
+            }
+            Some(ShellKind::Other) | None if is_execed => {
+                self.unclear(
+                    &state,
+                    line,
+                    format!("whether the shell stays while `{name}` runs depends on which shell it is"),
+                );
+                return Vec::new();
+            }
+            _ => {}
+        }
+        let base = crate::inspect::files::file_name(name);
+        let words: Vec<String> = args.iter().map(Arg::shown).collect();
+        let ends_service = words
+            .iter()
+            .skip(1)
+            .any(|word| matches!(word.trim_start_matches('-'), "stop" | "shutdown" | "quit"));
+        if ends_service {
+            state.jobs.clear();
+        }
+        let sleeps = base == "sleep" && words.iter().skip(1).any(|word| lasts(word));
+        if sleeps || !is_brief(base) {
+            let own =
+                if is_wrapper(base) { words.get(2).cloned().unwrap_or_default() } else { name.to_string() };
+            state.waiting = Waiting::Foreground { command: own, line };
+        }
+        state.status = Truth::Maybe(format!("whether `{name}` succeeds").into());
+        vec![state]
+    }
+
+    /// Runs one command at the next level of nesting.
+    fn nested_command(&mut self, command: &Arc<Command>, states: Vec<State>, context: Context) -> Vec<State> {
+        self.level += 1;
+        let after = if self.level > 120 {
+            states.iter().take(1).for_each(|state| {
+                self.unclear(state, command.line, "functions call each other too deeply".into())
+            });
+            Vec::new()
+        } else {
+            self.command(command, states, context)
+        };
+        self.level -= 1;
+        after
+    }
+}
+
+/// The text that `eval` runs, and whether its first word is computed. What is not known stands as a parameter, so that
+/// the rest can be read.
+fn evaluated(args: &[Arg]) -> (String, bool) {
+    let mut text = String::new();
+    let (mut is_computed, mut is_quoted) = (false, false);
+    for arg in args {
+        let value = match arg {
+            Arg::One(value) => value.clone(),
+            Arg::Many(source) => Value::unknown(source),
+        };
+        text.push(' ');
+        for part in value.parts {
+            let unknown = match part {
+                Part::Text(part) | Part::Default(part, _) => {
+                    is_quoted ^= part.matches('\'').count() % 2 == 1;
+                    text.push_str(&part);
+                    continue;
+                }
+                Part::Unknown(source) => {
+                    match source.strip_prefix('$').filter(|name| is_name(name.as_bytes())) {
+                        Some(name) => format!("${{{name}}}"),
+                        None => "${__unknown}".into(),
+                    }
+                }
+                Part::Job(_) => "$!".into(),
+            };
+            is_computed |= text.trim().is_empty();
+            text.push_str(&if is_quoted { format!("'\"{unknown}\"'") } else { unknown });
+        }
+    }
+    (text, is_computed)
+}
+
+fn is_wrapper(name: &str) -> bool {
+    matches!(name, "gosu" | "su-exec")
+}
+
+/// Whether a time to sleep is longer than a start script waits for something.
+fn lasts(word: &str) -> bool {
+    matches!(word, "infinity" | "inf")
+        || word.ends_with('d')
+        || word.ends_with('h')
+        || word.parse::<f64>().is_ok_and(|seconds| seconds >= 3000.0)
+}
+
+/// Whether a command consists of `"$@"`, `$*` or positional parameters.
+fn is_all_arguments(words: &[Word]) -> bool {
+    let of_arguments =
+        |piece: &Piece| matches!(piece, Piece::Parameter { name, .. } if matches!(name.as_str(), "@" | "*"));
+    words.iter().all(|word| !word.pieces.is_empty() && word.pieces.iter().all(of_arguments))
+}
+
+fn status_of(code: Option<&Arg>, state: &State) -> Truth {
+    match code.map(Arg::known) {
+        None => state.status.clone(),
+        Some(Some(code)) if code.trim() == "0" => Truth::True,
+        Some(Some(code)) if code.trim().parse::<i64>().is_ok() => Truth::False,
+        Some(_) => Truth::Maybe("the exit status".into()),
+    }
+}
+
+/// `set`
+fn set(state: &mut State, args: &[Arg]) {
+    let mut at = 0;
+    while let Some(arg) = args.get(at) {
+        let word = match arg {
+            Arg::One(value) => value.shown(),
+            Arg::Many(_) => String::new(),
+        };
+        let is_option = word.len() > 1 && word.starts_with(['-', '+']) && arg.known().is_some();
+        if word == "--" {
+            state.args = args.get(at + 1..).unwrap_or_default().to_vec();
+            return;
+        }
+        if !is_option {
+            state.args = args.get(at..).unwrap_or_default().to_vec();
+            return;
+        }
+        let letters = word.get(1..).unwrap_or_default();
+        let named = args.get(at + 1).and_then(Arg::known);
+        if letters.contains('e') || (letters.contains('o') && named.as_deref() == Some("errexit")) {
+            state.exits_on_error = word.starts_with('-');
+        }
+        at += 1 + letters.matches('o').count();
+    }
+}

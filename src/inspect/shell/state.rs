@@ -1,0 +1,241 @@
+//! What is known of a running shell at a point of its script.
+
+use super::ast::Command;
+use super::value::{Arg, Truth, Value, Variable};
+use std::collections::BTreeMap;
+use std::rc::Rc;
+use std::sync::Arc;
+
+/// A variable with its export flag.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Slot {
+    /// The value.
+    pub value: Variable,
+    /// Whether programs see it.
+    pub is_exported: bool,
+}
+
+/// A shell function, and the script that defines it.
+#[derive(Debug, Clone)]
+pub struct Function {
+    /// The body.
+    pub body: Arc<Command>,
+    /// The script.
+    pub file: Arc<str>,
+}
+
+impl PartialEq for Function {
+    fn eq(&self, other: &Self) -> bool {
+        Arc::ptr_eq(&self.body, &other.body)
+    }
+}
+
+/// Where a script goes next.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Flow {
+    /// To the next command.
+    Next,
+    /// Out of so many loops.
+    Break(u32),
+    /// To the next round of the loop that encloses so many others.
+    Continue(u32),
+    /// Out of the function or the sourced file.
+    Return,
+}
+
+/// What a shell does when the stop signal arrives.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Trap {
+    /// Nothing of its own.
+    Unset,
+    /// It ignores the signal.
+    Ignored,
+    /// It runs a command line.
+    Action(Value),
+}
+
+/// The command that a shell waits for last.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Waiting {
+    /// None that matters.
+    Nothing,
+    /// A program in the foreground.
+    Foreground {
+        /// The program for people.
+        command: String,
+        /// Its line.
+        line: u32,
+    },
+    /// `wait`, or a loop of short sleeps, while background jobs run.
+    Jobs {
+        /// The jobs.
+        jobs: Vec<usize>,
+        /// The line.
+        line: u32,
+        /// The trap that is set meanwhile.
+        trap: Trap,
+    },
+    /// A command whose name is computed, and may be `exec`.
+    Computed {
+        /// Where the name comes from.
+        source: Arc<str>,
+        /// The line.
+        line: u32,
+    },
+}
+
+/// The state of a shell.
+#[derive(Debug, Clone, PartialEq)]
+pub struct State {
+    /// The variables; those that are not listed are unknown.
+    pub variables: Rc<BTreeMap<String, Slot>>,
+    /// The positional parameters.
+    pub args: Vec<Arg>,
+    /// The functions.
+    pub functions: Rc<BTreeMap<String, Function>>,
+    /// The variables that `local` hides, for each function that runs.
+    pub hidden: Vec<Vec<(String, Option<Slot>)>>,
+    /// The background jobs that run as children of the shell.
+    pub jobs: Vec<usize>,
+    /// The job that `$!` names.
+    pub last_job: Option<usize>,
+    /// The trap for the stop signal.
+    pub trap: Trap,
+    /// The trap for `EXIT`.
+    pub exit_trap: Trap,
+    /// The last exit status.
+    pub status: Truth,
+    /// Whether `set -e` is in force.
+    pub exits_on_error: bool,
+    /// The working directory.
+    pub directory: Option<String>,
+    /// The command that the shell waits for last.
+    pub waiting: Waiting,
+    /// Why nothing can be said for sure from here on.
+    pub doubt: Option<Arc<str>>,
+    /// Where the script goes next.
+    pub flow: Flow,
+}
+
+impl State {
+    /// Sets a variable.
+    pub fn set(&mut self, name: &str, value: Variable) {
+        let variables = Rc::make_mut(&mut self.variables);
+        match variables.get_mut(name) {
+            Some(slot) => slot.value = value,
+            None => _ = variables.insert(name.into(), Slot { value, is_exported: false }),
+        }
+    }
+
+    /// Exports a variable.
+    pub fn export(&mut self, name: &str) {
+        let unknown =
+            || Slot { value: Variable::Scalar(Value::unknown(&format!("${name}"))), is_exported: true };
+        Rc::make_mut(&mut self.variables).entry(name.into()).or_insert_with(unknown).is_exported = true;
+    }
+
+    /// Makes a variable unknown.
+    pub fn forget(&mut self, name: &str) {
+        self.set(name, Variable::Scalar(Value::unknown(&format!("the value of `${name}`"))));
+    }
+
+    /// Hides a variable from the caller of the function that runs.
+    pub fn hide(&mut self, name: &str) {
+        let before = self.variables.get(name).cloned();
+        if let Some(hidden) = self.hidden.last_mut() {
+            hidden.push((name.into(), before));
+        }
+    }
+
+    /// Brings back what the function that ends has hidden.
+    pub fn unhide(&mut self) {
+        for (name, before) in self.hidden.pop().unwrap_or_default().into_iter().rev() {
+            let variables = Rc::make_mut(&mut self.variables);
+            match before {
+                Some(slot) => _ = variables.insert(name, slot),
+                None => _ = variables.remove(&name),
+            }
+        }
+    }
+
+    /// Removes positional parameters from the front.
+    pub fn shift(&mut self, count: usize) {
+        let known = self.args.iter().take(count).all(|arg| matches!(arg, Arg::One(_)));
+        if known {
+            self.args.drain(..count.min(self.args.len()));
+        } else {
+            self.args = vec![Arg::Many("$@".into())];
+        }
+    }
+
+    /// Whether two states differ in nothing but the status.
+    fn is_like(&self, other: &State) -> bool {
+        self.flow == other.flow
+            && self.args == other.args
+            && self.waiting == other.waiting
+            && self.jobs == other.jobs
+            && self.trap == other.trap
+            && self.exit_trap == other.exit_trap
+            && self.doubt == other.doubt
+            && self.exits_on_error == other.exits_on_error
+            && self.directory == other.directory
+            && self.last_job == other.last_job
+            && self.hidden.len() == other.hidden.len()
+            && (Rc::ptr_eq(&self.functions, &other.functions) || self.functions == other.functions)
+            && (Rc::ptr_eq(&self.variables, &other.variables) || self.variables == other.variables)
+    }
+
+    /// Takes in another state of the same flow: what differs becomes unknown.
+    fn join(&mut self, other: State) {
+        if self.status != other.status {
+            self.status = Truth::Maybe("an earlier command".into());
+        }
+        if self.args != other.args {
+            self.args = vec![Arg::Many("$@".into())];
+        }
+        if !Rc::ptr_eq(&self.variables, &other.variables) {
+            let mut differing: Vec<String> = Vec::new();
+            for name in self.variables.keys().chain(other.variables.keys()) {
+                if self.variables.get(name) != other.variables.get(name) {
+                    differing.push(name.clone());
+                }
+            }
+            differing.iter().for_each(|name| self.forget(name));
+        }
+        for (name, function) in other.functions.iter() {
+            if !self.functions.contains_key(name) {
+                Rc::make_mut(&mut self.functions).insert(name.clone(), function.clone());
+            }
+        }
+        self.jobs
+            .extend(other.jobs.iter().filter(|job| !self.jobs.contains(job)).copied().collect::<Vec<_>>());
+        let unclear = Trap::Action(Value::unknown("trap"));
+        self.trap = if self.trap == other.trap { other.trap } else { unclear.clone() };
+        self.exit_trap = if self.exit_trap == other.exit_trap { other.exit_trap } else { unclear };
+        self.last_job = self.last_job.or(other.last_job);
+        self.exits_on_error &= other.exits_on_error;
+        self.directory = self.directory.take().filter(|path| other.directory.as_ref() == Some(path));
+        self.doubt = self.doubt.take().or(other.doubt);
+        if self.waiting == Waiting::Nothing {
+            self.waiting = other.waiting;
+        }
+    }
+}
+
+/// Merges states that are alike, and all of a kind if there are too many.
+pub fn merged(states: Vec<State>) -> Vec<State> {
+    const MOST: usize = 12;
+    let mut kept: Vec<State> = Vec::new();
+    for state in states {
+        let is_of_a_kind =
+            |other: &State| other.flow == state.flow && other.hidden.len() == state.hidden.len();
+        let alike = kept.iter().position(|other| other.is_like(&state));
+        let joined =
+            alike.or_else(|| if kept.len() < MOST { None } else { kept.iter().position(is_of_a_kind) });
+        match joined.and_then(|at| kept.get_mut(at)) {
+            Some(other) => other.join(state),
+            None => kept.push(state),
+        }
+    }
+    kept
+}

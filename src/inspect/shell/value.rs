@@ -1,0 +1,204 @@
+//! Values of variables and words, as far as they are known.
+
+use std::sync::Arc;
+
+/// A part of a value.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Part {
+    /// Known text.
+    Text(String),
+    /// The default of `${NAME:-text}` where the variable is not known.
+    Default(String, Arc<str>),
+    /// Unknown text, and the variable or command that it comes from.
+    Unknown(Arc<str>),
+    /// The process id of a background job.
+    Job(usize),
+}
+
+/// A string, as far as it is known.
+#[derive(Debug, Clone, PartialEq, Default)]
+pub struct Value {
+    /// The parts, in their order.
+    pub parts: Vec<Part>,
+}
+
+impl Value {
+    /// A known value.
+    pub fn text(text: impl Into<String>) -> Self {
+        let text = text.into();
+        Value { parts: if text.is_empty() { Vec::new() } else { vec![Part::Text(text)] } }
+    }
+
+    /// A value that is not known.
+    pub fn unknown(source: &str) -> Self {
+        Value { parts: vec![Part::Unknown(source.into())] }
+    }
+
+    /// Appends text.
+    pub fn push_text(&mut self, more: &str) {
+        match self.parts.last_mut() {
+            _ if more.is_empty() => {}
+            Some(Part::Text(text)) => text.push_str(more),
+            _ => self.parts.push(Part::Text(more.into())),
+        }
+    }
+
+    /// Appends another value.
+    pub fn append(&mut self, other: Value) {
+        for part in other.parts {
+            match part {
+                Part::Text(text) => self.push_text(&text),
+                part => self.parts.push(part),
+            }
+        }
+    }
+
+    /// The value if every part of it is known.
+    pub fn known(&self) -> Option<String> {
+        let mut known = String::new();
+        for part in &self.parts {
+            let Part::Text(text) = part else { return None };
+            known.push_str(text);
+        }
+        Some(known)
+    }
+
+    /// The value with defaults for variables that are not known.
+    pub fn likely(&self) -> Option<String> {
+        let mut likely = String::new();
+        for part in &self.parts {
+            let (Part::Text(text) | Part::Default(text, _)) = part else { return None };
+            likely.push_str(text);
+        }
+        Some(likely)
+    }
+
+    /// The first variable or command that makes the value uncertain.
+    pub fn source(&self) -> Option<&str> {
+        self.parts.iter().find_map(|part| match part {
+            Part::Unknown(source) | Part::Default(_, source) => Some(&**source),
+            _ => None,
+        })
+    }
+
+    /// The value for people, with `…` for what is not known.
+    pub fn shown(&self) -> String {
+        let text = |part: &Part| match part {
+            Part::Text(text) | Part::Default(text, _) => text.clone(),
+            Part::Unknown(source) if source.starts_with('$') => source.to_string(),
+            Part::Unknown(_) => "…".into(),
+            Part::Job(_) => "$!".into(),
+        };
+        self.parts.iter().map(text).collect()
+    }
+
+    /// The jobs whose process ids are in the value.
+    pub fn jobs(&self) -> impl Iterator<Item = usize> {
+        self.parts.iter().filter_map(|part| if let Part::Job(job) = part { Some(*job) } else { None })
+    }
+
+    /// Whether the value is certainly not empty.
+    pub fn is_certainly_filled(&self) -> bool {
+        self.parts.iter().any(|part| match part {
+            Part::Text(text) | Part::Default(text, _) => !text.is_empty(),
+            Part::Job(_) => true,
+            Part::Unknown(_) => false,
+        })
+    }
+
+    /// The file name at the end of the value, if the value is a path that ends in known text.
+    pub fn file_name(&self) -> Option<String> {
+        if let Some(text) = self.likely() {
+            return Some(crate::inspect::files::file_name(&text).into());
+        }
+        match self.parts.last() {
+            Some(Part::Text(text)) => text.rsplit_once('/').map(|(_, name)| name.into()),
+            _ => None,
+        }
+    }
+}
+
+/// A word of a command line after expansion.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Arg {
+    /// Exactly one word.
+    One(Value),
+    /// Any number of words, and where they come from.
+    Many(Arc<str>),
+}
+
+impl Arg {
+    /// A known word.
+    pub fn text(text: impl Into<String>) -> Self {
+        Arg::One(Value::text(text))
+    }
+
+    /// The word if it is one, and known.
+    pub fn known(&self) -> Option<String> {
+        match self {
+            Arg::One(value) => value.known(),
+            Arg::Many(_) => None,
+        }
+    }
+
+    /// The word for people.
+    pub fn shown(&self) -> String {
+        match self {
+            Arg::One(value) => value.shown(),
+            Arg::Many(source) if source.starts_with('$') => source.to_string(),
+            Arg::Many(_) => "…".into(),
+        }
+    }
+}
+
+/// What a variable holds.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Variable {
+    /// A string.
+    Scalar(Value),
+    /// An array.
+    Array(Vec<Arg>),
+    /// Nothing: it has been unset.
+    Unset,
+}
+
+/// A truth value that may not be known, with what it depends on.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Truth {
+    /// True, or an exit status of zero.
+    True,
+    /// False, or another exit status.
+    False,
+    /// Not known.
+    Maybe(Arc<str>),
+}
+
+impl Truth {
+    /// The truth of a known condition.
+    pub fn of(condition: bool) -> Self {
+        if condition { Truth::True } else { Truth::False }
+    }
+
+    /// The opposite.
+    pub fn not(self) -> Self {
+        match self {
+            Truth::True => Truth::False,
+            Truth::False => Truth::True,
+            maybe => maybe,
+        }
+    }
+
+    /// Both.
+    pub fn and(self, other: Truth) -> Truth {
+        match (self, other) {
+            (Truth::False, _) | (_, Truth::False) => Truth::False,
+            (Truth::Maybe(why), _) | (_, Truth::Maybe(why)) => Truth::Maybe(why),
+            _ => Truth::True,
+        }
+    }
+
+    /// Either.
+    pub fn or(self, other: Truth) -> Truth {
+        self.not().and(other.not()).not()
+    }
+}

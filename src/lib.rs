@@ -16,7 +16,8 @@
 //! - [`read`]: manifests and configs, each once, within limits
 //! - [`layers`]: a merged view of an image's layers, from the top down
 //! - [`engine`]: one run from end to end, and the moving of blobs, each once
-//! - [`inspect`]: how an image starts
+//! - [`inspect`]: how an image starts, who becomes PID 1, and what that means
+//! - [`pod`]: Kubernetes documents: finds containers, judges and edits them
 //! - [`verify`](mod@verify): whether a wrapped image is what its record says
 //! - [`cli`]: the command line; alone prints, alone turns errors into exit codes
 #![forbid(unsafe_code)]
@@ -32,6 +33,7 @@ pub mod fuzzing;
 pub mod image;
 pub mod inspect;
 pub mod layers;
+pub mod pod;
 pub mod read;
 pub mod reapers;
 pub mod registry;

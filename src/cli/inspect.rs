@@ -121,10 +121,10 @@ fn tell(global: &Global, check: Option<Check>, looked: Vec<Result<Report>>, cons
                 result(&serde_json::to_string(report).map_err(|e| Error::other(e.to_string()))?, false)?;
             }
         }
-        Format::Text if is_alone => {
+        Format::Text | Format::Sarif if is_alone => {
             reports.iter().try_for_each(|report| result(&inspect_text::of(report), false))?;
         }
-        Format::Text => result(&inspect_text::table(&reports), false)?,
+        Format::Text | Format::Sarif => result(&inspect_text::table(&reports), false)?,
     }
     match (failure, check) {
         (Some(error), _) => Err(error),

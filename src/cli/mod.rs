@@ -7,6 +7,9 @@ mod log;
 mod options;
 mod output;
 mod places;
+mod pod;
+mod pod_files;
+mod pod_images;
 mod reaper;
 mod shell;
 mod unwrap;
@@ -63,6 +66,8 @@ enum Command {
     Inspect(inspect::Args),
     /// Check that a wrapped image is what its record says, and what wrapping its source gives
     Verify(verify::Args),
+    /// Tell how the containers of Kubernetes documents deal with zombies and signals, and patch the documents
+    Pod(pod::Args),
     /// List the built-in reapers, or write one out
     Reaper(reaper::Args),
     /// Print a completion script for a shell
@@ -79,7 +84,7 @@ impl Command {
             Command::Unwrap(args) => Some(args.image()),
             Command::Inspect(args) => args.image(),
             Command::Verify(args) => Some(args.image()),
-            Command::Reaper(_) | Command::Completions(_) | Command::Man => None,
+            Command::Pod(_) | Command::Reaper(_) | Command::Completions(_) | Command::Man => None,
         }
     }
 }
@@ -103,11 +108,15 @@ pub fn main() -> ExitCode {
 }
 
 fn run(cli: Cli, console: &Console) -> Result<()> {
+    if cli.global.output == Format::Sarif && !matches!(cli.command, Command::Pod(_)) {
+        return Err(Error::usage("--output sarif: only `reapify pod` has findings to report"));
+    }
     match cli.command {
         Command::Wrap(args) => wait(wrap::run(&cli.global, *args, console)),
         Command::Unwrap(args) => wait(unwrap::run(&cli.global, args, console)),
         Command::Inspect(args) => wait(inspect::run(&cli.global, args, console)),
         Command::Verify(args) => wait(verify::run(&cli.global, args, console)),
+        Command::Pod(args) => wait(pod::run(&cli.global, args, console)),
         Command::Reaper(args) => reaper::run(&cli.global, args),
         Command::Completions(_) | Command::Man if cli.global.output == Format::Json => {
             Err(Error::usage("--output json: this command prints a text that has no other form"))

@@ -22,6 +22,8 @@ pub enum Format {
     Text,
     /// One JSON object
     Json,
+    /// SARIF 2.1.0, for code scanning: `pod` only
+    Sarif,
 }
 
 /// Options of every command.

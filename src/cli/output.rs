@@ -119,6 +119,17 @@ pub fn result(text: &str, stdout_is_taken: bool) -> Result<()> {
     }
 }
 
+/// Prints a text as it is: without a line end of ours. A reader that went away is no error.
+pub fn raw(text: &str) -> Result<()> {
+    let mut output = std::io::stdout().lock();
+    match output.write_all(text.as_bytes()).and_then(|()| output.flush()) {
+        Err(e) if e.kind() != std::io::ErrorKind::BrokenPipe => {
+            Err(Error::from(e).context("writing the result"))
+        }
+        _ => Ok(()),
+    }
+}
+
 /// A run that ended well, with all that is told about it.
 pub struct Outcome<'a> {
     pub source: &'a Location,
@@ -175,7 +186,7 @@ impl Outcome<'_> {
         digest_file.write(&report.digest.to_string())?;
         let text = match format {
             Format::Json => self.json()?,
-            Format::Text => self.text(),
+            Format::Text | Format::Sarif => self.text(),
         };
         result(&text, self.destination.is_pipe())?;
         report.failure.clone().map_or(Ok(()), Err)

@@ -27,7 +27,9 @@ pub fn run(global: &Global, args: Args) -> Result<()> {
     let reapers = Reapers::default();
     let (Some(platform), Some(file)) = (&args.platform, &args.file) else {
         let text = match global.output {
-            Format::Text => reapers.embedded().iter().map(line_of).collect::<Vec<_>>().join("\n"),
+            Format::Text | Format::Sarif => {
+                reapers.embedded().iter().map(line_of).collect::<Vec<_>>().join("\n")
+            }
             Format::Json => Value::from_iter(reapers.embedded().iter().map(json_of)).to_string(),
         };
         return result(&text, false);
@@ -46,7 +48,7 @@ pub fn run(global: &Global, args: Args) -> Result<()> {
         std::fs::set_permissions(file, PermissionsExt::from_mode(0o755)).context(place)?;
     }
     match global.output {
-        Format::Text => Ok(()),
+        Format::Text | Format::Sarif => Ok(()),
         Format::Json => result(&json_of(reaper).to_string(), is_pipe),
     }
 }

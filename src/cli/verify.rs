@@ -78,7 +78,7 @@ pub async fn run(global: &Global, args: Args, console: &Console) -> Result<()> {
         interruptible(verifying, async || {}).await.map_err(|e| places::located(e, &location, &[]))?;
     let text = match global.output {
         Format::Json => json_of(&location, &verified, &reapers).to_string(),
-        Format::Text => {
+        Format::Text | Format::Sarif => {
             for image in verified.images.iter().filter(|i| i.record.is_none()) {
                 let reason = image.reason.as_deref().unwrap_or_default();
                 console.note(&format!("not wrapped: {}: {reason}", image.digest));

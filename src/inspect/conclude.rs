@@ -1,11 +1,12 @@
 //! From the ways through the start to the verdict.
 
+use crate::inspect::process::{End, Outcome, Under};
 use crate::inspect::programs::{Init, Stop};
-use crate::inspect::shell::{ShellKind, Stay};
+use crate::inspect::shell::kind::{ShellKind, Stay};
+use crate::inspect::trail::Trail;
 use crate::inspect::verdict::{
     Action, Answer, BackgroundJob, Evidence, InitFound, Kind, Pid1, Recommendation, Verdict, Way,
 };
-use crate::inspect::walk::{End, Judge, Outcome, Under};
 
 /// What one way through the start comes to.
 struct Single {
@@ -19,7 +20,7 @@ struct Single {
 }
 
 /// Draws the verdict from a walk that needs no more files.
-pub fn verdict(starts: Vec<String>, judge: Judge) -> Verdict {
+pub fn verdict(starts: Vec<String>, judge: Trail) -> Verdict {
     let stop = judge.stop.clone();
     let mut running: Vec<&Outcome> =
         judge.outcomes.iter().filter(|outcome| !matches!(outcome.end, End::Fails | End::Finishes)).collect();
@@ -30,7 +31,7 @@ pub fn verdict(starts: Vec<String>, judge: Judge) -> Verdict {
     let finishing = judge.outcomes.iter().find(|outcome| matches!(outcome.end, End::Finishes));
     let singles: Vec<Single> = running.iter().map(|outcome| single(outcome, &stop)).collect();
     let merged = singles.into_iter().reduce(merge).unwrap_or_else(|| nothing(&starts, finishing));
-    let mut evidence = evidence(&judge, &running, &merged);
+    let mut evidence = evidence(&judge, &running);
     if merged.holds == Answer::Depends || merged.reaps == Answer::Depends || merged.term == Answer::Depends {
         evidence.extend(judge.forks.iter().cloned());
     }
@@ -176,8 +177,6 @@ fn under_init(under: &Under, end: &End, stop: &str) -> Single {
 
 fn merge(one: Single, two: Single) -> Single {
     if one.way == two.way {
-        let same = one.pid1 == two.pid1;
-        let _ = same;
         return Single {
             holds: one.holds.or(two.holds),
             reaps: one.reaps.or(two.reaps),
@@ -207,7 +206,7 @@ fn merge(one: Single, two: Single) -> Single {
     }
 }
 
-fn evidence(judge: &Judge, running: &[&Outcome], merged: &Single) -> Vec<Evidence> {
+fn evidence(judge: &Trail, running: &[&Outcome]) -> Vec<Evidence> {
     let mut evidence = judge.notes.clone();
     let mut push = |outcome: &Outcome, what: String| {
         let place = &outcome.place;
@@ -241,7 +240,6 @@ fn evidence(judge: &Judge, running: &[&Outcome], merged: &Single) -> Vec<Evidenc
             what,
         });
     }
-    let _ = merged;
     evidence
 }
 
@@ -275,6 +273,10 @@ fn recommend(single: &Single, jobs: &[BackgroundJob], stop: &str) -> Recommendat
             advice(Action::Wrap, format!("a shell stays as PID 1 and keeps SIG{stop} from the service"))
         }
         (_, Answer::Yes, Answer::No) => advice(Action::Wrap, format!("PID 1 ignores SIG{stop}")),
+        (_, Answer::Yes, Answer::Depends) => advice(
+            Action::Wrap,
+            format!("on some ways through the start SIG{stop} does not reach the service"),
+        ),
         (_, Answer::Yes, _) => advice(Action::None, format!("{} reaps orphans", single.pid1.program)),
         (_, Answer::No | Answer::Depends, _) => {
             advice(Action::Wrap, format!("{} does not reap orphans", single.pid1.program))

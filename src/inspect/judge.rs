@@ -1,12 +1,37 @@
-//! What ends up as PID 1 of a container image.
+//! What ends up as PID 1 of a container image, told from its config and the files in its layers.
+//!
+//! The walk starts with Entrypoint and Cmd and follows wrappers (`env`, `gosu`), interpreters (`#!`) and start scripts to
+//! the program that stays. Where a script can go several ways, all are followed. Each way is judged by itself:
+//!
+//! | PID 1 in the end | `way` | `holds` | `orphans_reaped` | `term_reaches_service` |
+//! |---|---|---|---|---|
+//! | a program | `service` | `yes` | as known of it | as known of it |
+//! | a program that a shell became with `exec` | `script` | `yes` | as known of it | as known of it |
+//! | an init | `init` | `yes` | `yes` | `yes` if it forwards, and its child is no shell that stays |
+//! | a shell that stays | `none` | `no` | `yes` (bash, dash, BusyBox) | `yes` if a trap kills the jobs it waits for |
+//! | a shell that stays, with an init as its child | `init` | `no` | `yes` | as above |
+//! | something that cannot be followed | `unknown` | `unknown` | `unknown` | `unknown` |
+//!
+//! Ways that end in an error, or in the end of the container before a service was started, do not count. Ways of the same
+//! kind are joined: equal answers stay, different ones become `depends`, and `unknown` wins over both. Ways of different
+//! kinds make `holds` `depends`, or `unknown` if one of them is not known; `way` is then the best of them. `eval` of text
+//! that is not known makes `holds` `unknown`.
+//!
+//! Variables are known if the image's Env or the script sets them. One that neither sets is not known in conditions, and
+//! so both branches are followed; `${NAME:-default}` counts as its default where it names a program. Where a variable that
+//! neither sets is the program itself, that way counts only if there is no other.
+//!
+//! A background job stays if the shell becomes another program while the job is its child. `( job & )` leaves an orphan
+//! instead, which an init reaps.
 
 use super::files::Files;
 use super::locate::DEFAULT_PATH;
+use super::process::{Place, Process};
 use super::shell::state::Slot;
 use super::shell::value::{Arg, Value, Variable};
 use super::start::{Start, User};
+use super::trail::Trail;
 use super::verdict::Verdict;
-use super::walk::{Judge, Place, Process};
 use super::{conclude, programs};
 use std::collections::BTreeMap;
 use std::rc::Rc;
@@ -32,7 +57,7 @@ pub fn judge(start: &Start, files: &dyn Files) -> Step {
         thread.ok().and_then(|thread| thread.join().ok())
     });
     on_thread.unwrap_or_else(|| {
-        Step::Done(Box::new(conclude::verdict(start.command(), Judge::new(files, "TERM".into()))))
+        Step::Done(Box::new(conclude::verdict(start.command(), Trail::new(files, "TERM".into()))))
     })
 }
 
@@ -51,10 +76,10 @@ pub fn judge_command(command: &[String], args: &[String], image: Option<&Start>,
 
 fn judge_here(start: &Start, files: &dyn Files) -> Step {
     let stop = programs::signal(start.stop_signal.as_deref().unwrap_or("TERM"));
-    let mut judge = Judge::new(files, stop);
+    let mut judge = Trail::new(files, stop);
     let command = start.command();
     let argv: Vec<Arg> = command.iter().map(|word| Arg::text(word.as_str())).collect();
-    judge.run(&argv, process(start), &Place::default());
+    judge.follow(&argv, process(start), &Place::default());
     if judge.wants.is_empty() {
         Step::Done(Box::new(conclude::verdict(command, judge)))
     } else {
@@ -82,6 +107,7 @@ fn process(start: &Start) -> Process {
         jobs: Vec::new(),
         ignores_stop: false,
         script: None,
+        is_opaque: false,
         doubt: None,
         is_in_other_root: false,
         depth: 0,

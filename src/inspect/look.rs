@@ -2,10 +2,10 @@
 
 use super::files::{FileFacts, Files, Found};
 use super::judge::{Step, judge};
-use super::layers::Layered;
+use super::layered::Layered;
 use super::start::Start;
-use super::verdict::Verdict;
-use crate::error::Result;
+use super::verdict::{Evidence, Verdict};
+use crate::error::{Kind as ErrorKind, Result};
 use crate::image::{Digest, ImageConfig, Platform};
 use crate::layers::marks::{Mark, Marks};
 use crate::layers::{Cache, Layers};
@@ -72,7 +72,20 @@ pub async fn look(
         Depth::Shallow => shallow(&start, record.as_ref()),
         Depth::Layers(cache) => {
             let mut layers = Layers::new(source.clone(), &image.manifest, config, cache.clone());
-            layered(&start, &mut layers).await?
+            match layered(&start, &mut layers).await {
+                // Layers that engines could not unpack either, or have to fetch from elsewhere.
+                Err(error) if error.kind() == ErrorKind::Unsupported => {
+                    let mut verdict = shallow(&start, record.as_ref());
+                    verdict.evidence.push(Evidence {
+                        file: None,
+                        line: None,
+                        layer: None,
+                        what: format!("the layers cannot be read: {error}"),
+                    });
+                    verdict
+                }
+                verdict => verdict?,
+            }
         }
     };
     let decided = platform.as_ref().map(|p| rewrite::decide(image, p, reapers, &Policy::default()));

@@ -24,7 +24,7 @@ impl Shell<'_, '_> {
     /// Evaluates `[[ … ]]`.
     pub(super) fn condition(&mut self, state: &mut State, condition: &Condition) -> Truth {
         match condition {
-            Condition::Not(inner) => self.condition(state, inner).not(),
+            Condition::Not(inner) => self.condition(state, inner).negated(),
             Condition::And(left, right) => {
                 let left = self.condition(state, left);
                 if left == Truth::False { left } else { left.and(self.condition(state, right)) }
@@ -56,7 +56,7 @@ impl Shell<'_, '_> {
                         }
                     }
                 };
-                if operator == "!=" { is_equal.not() } else { is_equal }
+                if operator == "!=" { is_equal.negated() } else { is_equal }
             }
             words => {
                 let values: Vec<Arg> = words.iter().map(|word| Arg::One(self.value(state, word))).collect();
@@ -86,7 +86,7 @@ impl Shell<'_, '_> {
         match values {
             [] => return Truth::False,
             [value] => return filled(value),
-            [_, value] if word(0) == Some("!") => return filled(value).not(),
+            [_, value] if word(0) == Some("!") => return filled(value).negated(),
             [_, value] => return self.unary(state, word(0), value),
             [left, _, right] if word(1).is_some_and(is_binary) => return binary(left, word(1), right),
             _ => {}
@@ -103,7 +103,7 @@ impl Shell<'_, '_> {
             }
         }
         match values {
-            [_, rest @ ..] if word(0) == Some("!") => self.expression(state, rest, depth + 1).not(),
+            [_, rest @ ..] if word(0) == Some("!") => self.expression(state, rest, depth + 1).negated(),
             [_, inner @ .., _] if word(0) == Some("(") && word(words.len() - 1) == Some(")") => {
                 self.expression(state, inner, depth + 1)
             }
@@ -114,7 +114,7 @@ impl Shell<'_, '_> {
     fn unary(&mut self, state: &State, operator: Option<&str>, value: &Value) -> Truth {
         match operator {
             Some("-n") => filled(value),
-            Some("-z") => filled(value).not(),
+            Some("-z") => filled(value).negated(),
             Some("-v") => match value.known() {
                 Some(name) => self.variable_is_set(state, &name),
                 None => unsure(value),
@@ -218,7 +218,7 @@ fn binary(left: &Value, operator: Option<&str>, right: &Value) -> Truth {
     let operator = operator.unwrap_or_default();
     match operator {
         "=" | "==" => return equal(left, right),
-        "!=" => return equal(left, right).not(),
+        "!=" => return equal(left, right).negated(),
         _ => {}
     }
     let is_half_known = left.known().is_some() != right.known().is_some();

@@ -4,7 +4,7 @@ use super::ast::{Item, Kind, List, Operation, Piece, Simple, Word};
 use super::pattern::{self, strip};
 use super::run::Shell;
 use super::state::State;
-use super::value::{Arg, Part, Value, Variable};
+use super::value::{Arg, MAX_WORDS, Part, Value, Variable};
 
 /// The source of a user's number that is certainly not 0.
 pub const NOT_ROOT: &str = "the user's number";
@@ -18,6 +18,11 @@ impl Shell<'_, '_> {
         let mut args = Vec::new();
         for word in words {
             self.expand_word(state, word, &mut args);
+            if args.len() > MAX_WORDS {
+                args.truncate(MAX_WORDS);
+                args.push(Arg::Many("a long command line".into()));
+                break;
+            }
         }
         args
     }

@@ -1,133 +1,14 @@
 //! Children of the shell: background jobs, subshells, and what the shell waits for at the end.
 
 use super::ast::{Command, Item, Kind, List};
-use super::run::{Shell, described};
+use super::kind::{ShellKind, Stay};
+use super::names::{command_name, described, is_brief};
+use super::parse;
+use super::run::Shell;
 use super::state::{State, Trap, Waiting};
 use super::value::{Arg, Part, Truth, Value};
-use super::{ShellKind, Stay, parse};
+use crate::inspect::process::{End, Job};
 use crate::inspect::verdict::Answer;
-use crate::inspect::walk::{End, Job};
-
-/// Commands that end soon, and that a container is not started for.
-const BRIEF: &[&str] = &[
-    "echo",
-    "printf",
-    "cat",
-    "mkdir",
-    "chown",
-    "chmod",
-    "cp",
-    "mv",
-    "ln",
-    "rm",
-    "touch",
-    "sed",
-    "grep",
-    "egrep",
-    "awk",
-    "cut",
-    "tr",
-    "head",
-    "sort",
-    "uniq",
-    "wc",
-    "find",
-    "xargs",
-    "ls",
-    "id",
-    "date",
-    "hostname",
-    "uname",
-    "env",
-    "printenv",
-    "stat",
-    "sleep",
-    "test",
-    "[",
-    "true",
-    "false",
-    ":",
-    "sync",
-    "usermod",
-    "groupmod",
-    "useradd",
-    "groupadd",
-    "adduser",
-    "addgroup",
-    "install",
-    "tee",
-    "envsubst",
-    "basename",
-    "dirname",
-    "which",
-    "readlink",
-    "realpath",
-    "mktemp",
-    "tar",
-    "gzip",
-    "md5sum",
-    "sha256sum",
-    "base64",
-    "getent",
-    "nproc",
-    "free",
-    "df",
-    "du",
-    "ps",
-    "pgrep",
-    "kill",
-    "pkill",
-    "killall",
-    "expr",
-    "seq",
-    "diff",
-    "cmp",
-    "rmdir",
-    "mount",
-    "umount",
-    "sysctl",
-    "ip",
-    "ifconfig",
-    "hash",
-    "type",
-    "nc",
-    "getopt",
-    "logger",
-    "locale",
-    "localedef",
-    "update-ca-certificates",
-    "ldconfig",
-    "chgrp",
-    "usleep",
-    "gosu",
-    "su-exec",
-    "jq",
-    "yq",
-    "openssl",
-];
-
-/// Whether a command of this name ends soon.
-pub fn is_brief(name: &str) -> bool {
-    BRIEF.contains(&name) && !matches!(name, "gosu" | "su-exec" | "tee" | "xargs" | "env" | "nc")
-}
-
-/// The name of the program that a command starts, for people.
-pub fn command_name(command: &Command) -> String {
-    match &command.kind {
-        Kind::Simple(simple) => {
-            let names: Vec<String> =
-                simple.words.iter().map(|word| word.literal().unwrap_or_else(|| "…".into())).collect();
-            let wrappers = ["exec", "nohup", "setsid", "nice", "command", "gosu", "su-exec"];
-            let own = names.iter().find(|name| !wrappers.contains(&name.as_str()) && !name.starts_with('-'));
-            own.map_or_else(String::new, |name| crate::inspect::files::file_name(name).into())
-        }
-        Kind::Group(list) | Kind::Subshell(list) => {
-            let first = list.last().and_then(|item| item.first.commands.first());
-            first.map_or_else(|| "( … )".into(), command_name)
-        }
-        _ => "a compound command".into(),
-    }
-}
 
 impl Shell<'_, '_> {
     fn add_job(&mut self, line: u32, name: String) -> usize {
@@ -259,7 +140,7 @@ impl Shell<'_, '_> {
             None => status == Truth::False,
         };
         let process = self.process.replaced(&state);
-        let process = crate::inspect::walk::Process {
+        let process = crate::inspect::process::Process {
             is_from_script: self.process.is_from_script,
             jobs: self.process.jobs.clone(),
             ..process

@@ -2,6 +2,7 @@
 
 use super::ast::{Arm, Command, Connector, Item, Kind, List, Pipeline, Simple, Word};
 use super::scan::{Cursor, is_name};
+pub use super::scan::{Failure, Parsed};
 use std::sync::Arc;
 
 /// The deepest nesting of commands and expansions that is parsed.
@@ -9,18 +10,6 @@ const MAX_DEPTH: u32 = 100;
 
 /// The largest script that is parsed, in bytes.
 pub const MAX_SCRIPT: usize = 256 * 1024;
-
-/// Why a script cannot be parsed, and where.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Failure {
-    /// The line.
-    pub line: u32,
-    /// The reason.
-    pub why: &'static str,
-}
-
-/// The result of parsing.
-pub type Parsed<T> = Result<T, Failure>;
 
 /// Words that end a list.
 const ENDS: [&str; 8] = ["then", "do", "done", "fi", "elif", "else", "esac", "}"];
@@ -340,5 +329,65 @@ impl Parser<'_> {
     fn expect_keyword(&mut self, word: &str) -> Parsed<()> {
         self.at.skip_lines();
         if self.at.accept_keyword(word) { Ok(()) } else { Err(self.at.failure("a reserved word is missing")) }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn parsed(text: &str) -> Parsed<List> {
+        parse(text.as_bytes(), 1)
+    }
+
+    #[test]
+    fn commands_know_their_lines() {
+        let list = parsed("a\n\n# b\nc \\\n d\ncat <<X\ne\nX\nf &\n").unwrap();
+        assert_eq!(list.iter().map(|item| item.line).collect::<Vec<_>>(), [1, 4, 6, 9]);
+        assert!(list[3].is_background);
+    }
+
+    #[test]
+    fn the_shells_grammar_is_read() {
+        for text in [
+            "case $x in (a|b) c;; *) d; esac",
+            "for x do y; done",
+            "for ((i=0; i<3; i++)); do a; done",
+            "f() { a; }; function g { b; }; h () (c)",
+            "a=(1 \"2 3\" $(b)); a+=(4); a[1]=x",
+            "[[ $a =~ ^(x|y)+$ && ! ( -f b || $c == d* ) ]]",
+            "((a = b + (c * 2))) && echo $((1 + 2))",
+            "a <<-'X' | b 2>&1 >c <d &>>e\n\ttext\n\tX\n",
+            "a < <(b) > >(c)",
+            "echo \"${a:-\"b c\"}\" ${d%%*(} ${#e} ${!f} ${g[@]:1}",
+            "echo `a \\`b\\``",
+            "if a; then b; elif c; then d; else e; fi >f",
+            "! a | b && { c; } || (d)",
+            "time -p a; coproc X { b; }",
+            "case x in esac",
+            "a\\\r\n b\r\n",
+            "echo $'it\\'s' $\"x\" a#b",
+            "",
+            "# only a comment",
+        ] {
+            assert!(parsed(text).is_ok(), "{text}: {:?}", parsed(text));
+        }
+    }
+
+    #[test]
+    fn what_no_shell_reads_is_refused_with_its_line() {
+        for (text, line) in [
+            ("a\nif b; then\nc", 3),
+            ("a 'b", 1),
+            ("a\n)", 2),
+            ("a && ;", 1),
+            ("case x in a) b", 1),
+            ("echo $(", 1),
+            ("a | | b", 1),
+            ("done", 1),
+            ("a; ; b", 1),
+        ] {
+            assert_eq!(parsed(text).map_err(|failure| failure.line), Err(line), "{text}");
+        }
     }
 }

@@ -1,12 +1,14 @@
 //! The walk through a script: which commands run, and in what state of the shell.
 
 use super::ast::{Command, Connector, Item, Kind, List, Pipeline};
-use super::jobs;
+use super::kind::ShellKind;
+use super::names::{command_name, described, is_brief};
+use super::pattern;
 use super::state::{Flow, State, Waiting, merged};
-use super::value::{Arg, Truth, Value, Variable};
-use super::{ShellKind, pattern};
+use super::value::{Truth, Value};
+use crate::inspect::process::{End, Place, Process};
+use crate::inspect::trail::Trail;
 use crate::inspect::verdict::{Evidence, Pid1};
-use crate::inspect::walk::{End, Judge, Place, Process};
 use std::sync::Arc;
 
 /// How many commands are judged in one walk.
@@ -15,13 +17,10 @@ const MAX_STEPS: u32 = 40_000;
 /// The deepest nesting of commands and calls that is followed.
 const MAX_LEVEL: u32 = 160;
 
-/// How many rounds of a loop are followed.
-const MAX_ROUNDS: usize = 64;
-
 /// A shell that runs a script.
 pub struct Shell<'j, 'f> {
     /// The walk that it belongs to.
-    pub judge: &'j mut Judge<'f>,
+    pub judge: &'j mut Trail<'f>,
     /// Its process.
     pub process: Process,
     /// Which shell it is; `None`: not known.
@@ -50,7 +49,7 @@ pub struct Context {
 }
 
 impl Context {
-    fn checked(self) -> Self {
+    pub(super) fn checked(self) -> Self {
         Context { is_checked: true, is_last: false }
     }
 
@@ -147,7 +146,7 @@ impl Shell<'_, '_> {
         };
         let mut states = self.command(command, states, context);
         if pipeline.is_negated {
-            states.iter_mut().for_each(|state| state.status = state.status.clone().not());
+            states.iter_mut().for_each(|state| state.status = state.status.clone().negated());
         }
         states
     }
@@ -155,13 +154,13 @@ impl Shell<'_, '_> {
     /// Commands that run as children of the shell, connected by pipes.
     fn piped(&mut self, pipeline: &Pipeline, mut state: State) -> State {
         let (names, line): (Vec<String>, u32) = (
-            pipeline.commands.iter().map(jobs::command_name).collect(),
+            pipeline.commands.iter().map(command_name).collect(),
             pipeline.commands.first().map_or(0, |command| command.line),
         );
         for command in &pipeline.commands {
             self.orphans(command);
         }
-        if let Some(name) = names.iter().find(|name| !jobs::is_brief(name)) {
+        if let Some(name) = names.iter().find(|name| !is_brief(name)) {
             state.waiting = Waiting::Foreground { command: name.clone(), line };
         }
         state.status = Truth::Maybe(format!("whether `{}` succeeds", names.join(" | ")).into());
@@ -284,108 +283,6 @@ impl Shell<'_, '_> {
         merged(after)
     }
 
-    fn repeat(
-        &mut self,
-        condition: &List,
-        is_until: bool,
-        body: &List,
-        states: Vec<State>,
-        line: u32,
-        context: Context,
-    ) -> Vec<State> {
-        let before = self.judge.outcomes.len();
-        let (mut active, mut after, mut seen) = (states, Vec::new(), Vec::<State>::new());
-        let mut unclear_rounds = 0;
-        for _ in 0..MAX_ROUNDS {
-            let tested = self.list(condition, active, context.checked());
-            let (next, passed): (Vec<State>, Vec<State>) =
-                tested.into_iter().partition(|state| state.flow == Flow::Next);
-            after.extend(passed);
-            let is_unclear = next.iter().any(|state| matches!(state.status, Truth::Maybe(_)));
-            let (yes, no, _) = branches(next);
-            let (go, stop) = if is_until { (no, yes) } else { (yes, no) };
-            after.extend(stop.into_iter().map(succeeded));
-            let entered = go.clone();
-            let (again, broken) = self.round(body, go, context);
-            after.extend(broken);
-            unclear_rounds += usize::from(is_unclear);
-            let fresh: Vec<State> = again.iter().filter(|state| !seen.contains(state)).cloned().collect();
-            if unclear_rounds >= 2 {
-                after.extend(again.into_iter().map(|state| succeeded(forgotten(&entered, state))));
-                return merged(after.into_iter().map(|state| watching(state, line)).collect());
-            }
-            if fresh.is_empty() {
-                let ended = self.judge.outcomes.get(before..).unwrap_or_default();
-                let is_left =
-                    !after.is_empty() || ended.iter().any(|outcome| !matches!(outcome.end, End::Fails));
-                if !is_left {
-                    again.into_iter().for_each(|state| self.stay_in_loop(state, line));
-                }
-                return merged(after);
-            }
-            seen.extend(fresh.iter().cloned());
-            active = merged(fresh);
-        }
-        active
-            .iter()
-            .for_each(|state| self.unclear(state, line, "a loop runs too often to be followed".into()));
-        merged(after)
-    }
-
-    /// Runs the body of a loop once: the states that go on with the loop, and those that have left it.
-    fn round(&mut self, body: &List, states: Vec<State>, context: Context) -> (Vec<State>, Vec<State>) {
-        let (mut again, mut left) = (Vec::new(), Vec::new());
-        for mut state in self.list(body, states, context) {
-            let flow = std::mem::replace(&mut state.flow, Flow::Next);
-            match flow {
-                Flow::Next | Flow::Continue(1) => again.push(state),
-                Flow::Break(1) => left.push(state),
-                Flow::Break(levels) => left.push(State { flow: Flow::Break(levels - 1), ..state }),
-                Flow::Continue(levels) => left.push(State { flow: Flow::Continue(levels - 1), ..state }),
-                Flow::Return => left.push(State { flow, ..state }),
-            }
-        }
-        (again, left)
-    }
-
-    /// A loop that runs any number of rounds.
-    fn some_rounds(&mut self, body: &List, states: Vec<State>, context: Context) -> Vec<State> {
-        let entered = states.clone();
-        let (again, left) = self.round(body, states, context);
-        let again = again.into_iter().map(|state| forgotten(&entered, state));
-        let after: Vec<State> = again.chain(left).collect();
-        merged(entered.into_iter().chain(after).collect())
-    }
-
-    fn iterate(
-        &mut self,
-        name: &str,
-        words: Option<&[super::ast::Word]>,
-        body: &List,
-        mut state: State,
-        context: Context,
-    ) -> Vec<State> {
-        let values = match words {
-            Some(words) => self.expand(&mut state, words),
-            None => state.args.clone(),
-        };
-        let is_known = values.len() <= MAX_ROUNDS && values.iter().all(|value| matches!(value, Arg::One(_)));
-        if !is_known {
-            state.forget(name);
-            return self.some_rounds(body, vec![state], context);
-        }
-        let (mut active, mut after) = (vec![state], Vec::new());
-        for value in values {
-            let Arg::One(value) = value else { continue };
-            active.iter_mut().for_each(|state| state.set(name, Variable::Scalar(value.clone())));
-            let (again, left) = self.round(body, active, context);
-            after.extend(left);
-            active = merged(again);
-        }
-        after.extend(active);
-        merged(after)
-    }
-
     fn case(
         &mut self,
         word: &super::ast::Word,
@@ -462,37 +359,13 @@ fn matched(subject: &Value, pattern: Option<&str>) -> Truth {
     }
 }
 
-/// A loop that runs beside background jobs is what the shell waits in.
-fn watching(mut state: State, line: u32) -> State {
-    if state.waiting == Waiting::Nothing && !state.jobs.is_empty() {
-        state.waiting = Waiting::Jobs { jobs: state.jobs.clone(), line, trap: state.trap.clone() };
-    }
-    state
-}
-
-fn succeeded(mut state: State) -> State {
+pub(super) fn succeeded(mut state: State) -> State {
     state.status = Truth::True;
     state
 }
 
-/// A state in which the variables that a loop changes are not known.
-fn forgotten(entered: &[State], mut state: State) -> State {
-    let Some(before) = entered.first() else { return state };
-    let names: Vec<String> = state
-        .variables
-        .iter()
-        .filter(|(name, slot)| before.variables.get(*name) != Some(*slot))
-        .map(|(name, _)| name.clone())
-        .collect();
-    names.iter().for_each(|name| state.forget(name));
-    if state.args != before.args {
-        state.args = vec![Arg::Many("$@".into())];
-    }
-    state
-}
-
 /// The states in which the last command has succeeded, those in which it has failed, and what that depends on.
-fn branches(states: Vec<State>) -> (Vec<State>, Vec<State>, Option<Arc<str>>) {
+pub(super) fn branches(states: Vec<State>) -> (Vec<State>, Vec<State>, Option<Arc<str>>) {
     let (mut yes, mut no, mut why) = (Vec::new(), Vec::new(), None);
     for mut state in states {
         match std::mem::replace(&mut state.status, Truth::True) {
@@ -506,9 +379,4 @@ fn branches(states: Vec<State>) -> (Vec<State>, Vec<State>, Option<Arc<str>>) {
         }
     }
     (yes, no, why)
-}
-
-/// The source of an unknown value for people: variables in backquotes.
-pub fn described(source: &str) -> String {
-    if source.starts_with('$') { format!("`{source}`") } else { source.into() }
 }

@@ -1,6 +1,16 @@
 //! A position in the text of a script, and the tokens that are found without looking into words.
 
-use super::parse::Failure;
+/// Why a script cannot be parsed, and where.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Failure {
+    /// The line.
+    pub line: u32,
+    /// The reason.
+    pub why: &'static str,
+}
+
+/// The result of parsing.
+pub type Parsed<T> = Result<T, Failure>;
 
 /// The end of a here-document that has been announced.
 struct Pending {

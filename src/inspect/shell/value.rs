@@ -2,6 +2,18 @@
 
 use std::sync::Arc;
 
+/// The longest text that is kept, in bytes.
+const MAX_TEXT: usize = 1 << 14;
+
+/// The most parts that a value is made of.
+const MAX_PARTS: usize = 64;
+
+/// The source of a value that is too long to be kept.
+const LONG: &str = "a long value";
+
+/// The most words that a command line, a list of arguments or an array has.
+pub const MAX_WORDS: usize = 512;
+
 /// A part of a value.
 #[derive(Debug, Clone, PartialEq)]
 pub enum Part {
@@ -34,13 +46,21 @@ impl Value {
         Value { parts: vec![Part::Unknown(source.into())] }
     }
 
-    /// Appends text.
+    /// Appends text. A value that gets too long is not known any more.
     pub fn push_text(&mut self, more: &str) {
         match self.parts.last_mut() {
             _ if more.is_empty() => {}
+            Some(Part::Text(text)) if text.len() + more.len() > MAX_TEXT => *self = Value::unknown(LONG),
             Some(Part::Text(text)) => text.push_str(more),
-            _ => self.parts.push(Part::Text(more.into())),
+            _ => self.push(Part::Text(more.into())),
         }
+    }
+
+    fn push(&mut self, part: Part) {
+        if self.parts.len() >= MAX_PARTS {
+            *self = Value::unknown(LONG);
+        }
+        self.parts.push(part);
     }
 
     /// Appends another value.
@@ -48,7 +68,7 @@ impl Value {
         for part in other.parts {
             match part {
                 Part::Text(text) => self.push_text(&text),
-                part => self.parts.push(part),
+                part => self.push(part),
             }
         }
     }
@@ -180,7 +200,7 @@ impl Truth {
     }
 
     /// The opposite.
-    pub fn not(self) -> Self {
+    pub fn negated(self) -> Self {
         match self {
             Truth::True => Truth::False,
             Truth::False => Truth::True,
@@ -199,6 +219,6 @@ impl Truth {
 
     /// Either.
     pub fn or(self, other: Truth) -> Truth {
-        self.not().and(other.not()).not()
+        self.negated().and(other.negated()).negated()
     }
 }

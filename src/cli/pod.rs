@@ -1,0 +1,253 @@
+//! `reapify pod`
+
+use super::interrupt::interruptible;
+use super::options::{Format, Global, SourceOptions};
+use super::output::{Console, result};
+use super::pod_files::{self, Input};
+use super::pod_images::{self, Looked};
+use crate::error::{Error, Kind, Result};
+use crate::pod::{
+    Change, Deep, Ignore, Knowledge, Mapping, NoImages, NoReapers, Patch, Patched, Problem, Replaced, Report,
+    Severity, Source, WordsOnly, examine, images, unified_diff,
+};
+use std::collections::HashMap;
+use std::path::PathBuf;
+
+#[derive(clap::Args)]
+pub struct Args {
+    /// Kubernetes documents in YAML or JSON: files, directories, or `-` for standard input
+    #[arg(required = true, value_name = "FILE")]
+    files: Vec<PathBuf>,
+    /// Look at the images as well, each once
+    #[arg(long)]
+    images: bool,
+    /// Exit with 8 if there is a finding that is more than a note
+    #[arg(long, conflicts_with = "patch")]
+    check: bool,
+    /// Leave out the findings of these rules, separated by commas; may be repeated
+    #[arg(long, value_name = "RULE")]
+    ignore: Vec<String>,
+    #[command(flatten)]
+    patch: PatchOptions,
+    /// Neither use nor keep what layers hold, in $XDG_CACHE_HOME/reapify
+    #[arg(long)]
+    no_cache: bool,
+    #[command(flatten)]
+    from: SourceOptions,
+}
+
+/// Options of `--patch`.
+#[derive(clap::Args)]
+struct PatchOptions {
+    /// Print the documents with wrapped images in place of the others; all other bytes stay
+    #[arg(long)]
+    patch: bool,
+    /// Replace this image by that one; names without a tag keep the tag they have; may be repeated
+    #[arg(long, value_name = "FROM=TO", requires = "patch")]
+    map: Vec<String>,
+    /// Replace images as this file says: FROM=TO a line, or the JSON report of a mirror
+    #[arg(long, value_name = "FILE", requires = "patch")]
+    map_file: Vec<PathBuf>,
+    /// Replace this registry, or the beginning of a repository's name, by that one; may be repeated
+    #[arg(long, value_name = "FROM=TO", requires = "patch")]
+    rewrite_registry: Vec<String>,
+    /// Remove these fields, unless they seem to be needed
+    #[arg(long, value_enum, value_name = "FIELD", value_delimiter = ',', requires = "patch")]
+    drop: Vec<Dropped>,
+    /// Print a unified diff
+    #[arg(long, requires = "patch", conflicts_with = "in_place")]
+    diff: bool,
+    /// Change the files themselves
+    #[arg(long, requires = "patch")]
+    in_place: bool,
+}
+
+/// A field that `--drop` removes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
+enum Dropped {
+    /// `hostPID`
+    HostPid,
+    /// `shareProcessNamespace`
+    SharedPidNamespace,
+}
+
+pub async fn run(global: &Global, args: Args, console: &Console) -> Result<()> {
+    let ignore: Ignore = args.ignore.join(",").parse().map_err(|e: String| {
+        Error::usage(format!("--ignore: {e}")).hint("`reapify help pod` and docs/pod-rules.md list the rules")
+    })?;
+    let mapping = args.patch.mapping()?;
+    let inputs = pod_files::read(&args.files)?;
+    let sources: Vec<Source<'_>> =
+        inputs.iter().map(|input| Source::parse(&input.name, &input.bytes)).collect();
+    if args.patch.patch {
+        return patch(&args, &inputs, &sources, &mapping, console).await;
+    }
+    let report = match args.images {
+        true => with_images(&args, &sources, &ignore, console).await?,
+        false => {
+            let knowledge = Knowledge { images: &NoImages, commands: &Deep::new(Default::default()) };
+            examine(&sources, knowledge, &ignore)
+        }
+    };
+    tell(global, &args, &report, console)
+}
+
+/// Judges with the images: again, as long as a command leads to a file that has not been read.
+async fn with_images(
+    args: &Args,
+    sources: &[Source<'_>],
+    ignore: &Ignore,
+    console: &Console,
+) -> Result<Report> {
+    let mut looked = look(args, images(sources), console).await?;
+    for _ in 0..pod_images::MAX_ROUNDS {
+        let facts = looked.facts();
+        let deep = looked.judge();
+        let report = examine(sources, Knowledge { images: &facts, commands: &deep }, ignore);
+        let wants = deep.wants();
+        if wants.is_empty() {
+            return Ok(report);
+        }
+        interruptible(looked.read(wants), async || {}).await?;
+    }
+    let facts = looked.facts();
+    Ok(examine(sources, Knowledge { images: &facts, commands: &WordsOnly }, ignore))
+}
+
+async fn look(args: &Args, names: Vec<String>, console: &Console) -> Result<Looked> {
+    let looking = pod_images::look(&args.from, names, args.no_cache);
+    let (looked, failures) = interruptible(looking, async || {}).await?;
+    for failure in failures {
+        console.note(&format!("warning: {failure}"));
+    }
+    Ok(looked)
+}
+
+fn tell(global: &Global, args: &Args, report: &Report, console: &Console) -> Result<()> {
+    let text = match global.output {
+        Format::Json => report.to_json(),
+        Format::Sarif => report.to_sarif(env!("CARGO_PKG_VERSION"), env!("CARGO_PKG_HOMEPAGE")),
+        Format::Text => report.to_text(),
+    };
+    if !text.trim_end().is_empty() {
+        result(text.trim_end(), false)?;
+    }
+    problems(&report.problems, console)?;
+    let is_bad = |severity: Severity| severity != Severity::Note;
+    let bad = report.findings.iter().filter(|finding| is_bad(finding.severity)).count();
+    match args.check && bad > 0 {
+        true => Err(Error::new(Kind::Check, format!("{bad} findings that are more than notes")).hint(
+            "each finding says what to do; --ignore RULE or the annotation reapify.io/ignore leaves it out",
+        )),
+        false => Ok(()),
+    }
+}
+
+/// Tells what could not be read. Fails if that is more than a warning.
+fn problems(problems: &[Problem], console: &Console) -> Result<()> {
+    let (errors, warnings): (Vec<_>, Vec<_>) = problems.iter().partition(|problem| problem.is_error);
+    for warning in warnings {
+        console.note(&format!(
+            "warning: {}:{}:{}: {}",
+            warning.file, warning.place.line, warning.place.column, warning.message
+        ));
+    }
+    let place = |p: &Problem| format!("{}:{}:{}: {}", p.file, p.place.line, p.place.column, p.message);
+    let Some((last, others)) = errors.split_last() else { return Ok(()) };
+    for other in others {
+        console.error(&Error::unsupported(place(other)), None);
+    }
+    Err(Error::unsupported(place(last)))
+}
+
+impl PatchOptions {
+    fn mapping(&self) -> Result<Mapping> {
+        let mut mapping = Mapping::default();
+        for text in &self.map {
+            mapping.add(text).map_err(|e| Error::usage(format!("--map {text}: {e}")))?;
+        }
+        for text in &self.rewrite_registry {
+            mapping
+                .add_registry(text)
+                .map_err(|e| Error::usage(format!("--rewrite-registry {text}: {e}")))?;
+        }
+        for file in &self.map_file {
+            let failed = |e: String| Error::usage(format!("--map-file {}: {e}", file.display()));
+            let text = std::fs::read_to_string(file).map_err(|e| failed(e.to_string()))?;
+            mapping.add_file(&text).map_err(failed)?;
+        }
+        mapping.check().map_err(Error::usage)?;
+        Ok(mapping)
+    }
+}
+
+/// Patches all inputs, or none.
+async fn patch(
+    args: &Args,
+    inputs: &[Input],
+    sources: &[Source<'_>],
+    mapping: &Mapping,
+    console: &Console,
+) -> Result<()> {
+    let options = &args.patch;
+    if options.in_place && inputs.iter().any(|input| input.path.is_none()) {
+        return Err(Error::usage("--in-place: standard input is no file that could be changed")
+            .hint("leave --in-place out, and the result goes to standard output"));
+    }
+    let prefixes = match args.images {
+        true => {
+            let targets = images(sources).into_iter().map(|name| match mapping.replace(&name) {
+                Replaced::By(target) => target,
+                _ => name,
+            });
+            look(args, targets.collect(), console).await?.prefixes()
+        }
+        false => HashMap::new(),
+    };
+    let patch = Patch {
+        mapping,
+        reapers: if args.images { &prefixes } else { &NoReapers },
+        drop_host_pid: options.drop.contains(&Dropped::HostPid),
+        drop_shared: options.drop.contains(&Dropped::SharedPidNamespace),
+    };
+    let (mut patched, mut refused) = (Vec::new(), Vec::new());
+    for source in sources {
+        match source.patch(&patch) {
+            Ok(done) => patched.push(done),
+            Err(problems) => refused.extend(problems),
+        }
+    }
+    problems(&refused, console)?;
+    write(options, inputs, sources, &patched, console)
+}
+
+fn write(
+    options: &PatchOptions,
+    inputs: &[Input],
+    sources: &[Source<'_>],
+    patched: &[Patched],
+    console: &Console,
+) -> Result<()> {
+    let mut output = String::new();
+    for ((input, source), done) in inputs.iter().zip(sources).zip(patched) {
+        for Change { place, what } in &done.changes {
+            console.detail(&format!("{}:{}:{}: {what}", input.name, place.line, place.column));
+        }
+        match (&input.path, options.diff) {
+            (_, true) => output.push_str(&unified_diff(source.text, &done.text, input.name.trim_start_matches('/'))),
+            (Some(path), _) if options.in_place => {
+                if done.text != source.text {
+                    pod_files::replace(path, &done.text)?;
+                }
+            }
+            _ => {
+                // Documents of several files become one stream.
+                if !output.is_empty() {
+                    output.push_str(if output.ends_with('\n') { "---\n" } else { "\n---\n" });
+                }
+                output.push_str(&done.text);
+            }
+        }
+    }
+    super::output::raw(&output)
+}

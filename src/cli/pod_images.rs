@@ -1,0 +1,156 @@
+//! The images of `reapify pod`: each is opened once, and its layers are read as far as commands lead into them.
+
+use super::options::SourceOptions;
+use super::places::{self, Places};
+use crate::error::{Error, Result};
+use crate::image::{Descriptor, ImageConfig, Location, Platform};
+use crate::inspect::{Depth, Findings, Layered, Start, Way, look as inspect, start};
+use crate::layers::{Cache, Layers};
+use crate::pod::{CommandJudgement, Deep, ImageFacts, Opened, both};
+use crate::read::Reader;
+use crate::reapers::Reapers;
+use crate::stats::Stats;
+use crate::transport::Source;
+use futures_util::StreamExt;
+use futures_util::stream;
+use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::sync::Arc;
+
+/// How often commands may lead to further files.
+pub const MAX_ROUNDS: usize = 64;
+/// How many images are looked at together.
+const TOGETHER: usize = 4;
+
+/// An image that was looked at.
+struct One {
+    start: Start,
+    findings: Findings,
+    layers: Layers,
+    asked: BTreeSet<String>,
+}
+
+/// Images by their names in documents.
+pub struct Looked {
+    images: BTreeMap<String, One>,
+}
+
+/// Looks at images. What fails is told, and the image counts as unknown.
+pub async fn look(from: &SourceOptions, names: Vec<String>, no_cache: bool) -> Result<(Looked, Vec<String>)> {
+    let cache = Cache::of_user().filter(|_| !no_cache);
+    let mut places = Places::new(&from.network, Arc::new(Stats::default()));
+    let login = from.given().login()?;
+    let (mut opened, mut failures) = (Vec::new(), Vec::new());
+    let hosts: BTreeSet<String> = names
+        .iter()
+        .filter_map(|name| match name.parse() {
+            Ok(Location::Registry(name)) => Some(name.host().to_owned()),
+            _ => None,
+        })
+        .collect();
+    if login.is_some() && hosts.len() > 1 {
+        return Err(Error::usage("--src-creds is for one host, and the images are on several")
+            .hint("log in to each host, as with `docker login`"));
+    }
+    for name in names {
+        // What is no name of an image, such as a placeholder, is told by the judge of documents.
+        let Ok(location @ Location::Registry(_)) = name.parse::<Location>() else { continue };
+        match places.source_as(&location, login.clone()).await {
+            Ok(source) => opened.push((name, location, source)),
+            Err(error) => failures.push(error.to_string()),
+        }
+    }
+    let cache = &cache;
+    let looking = opened.into_iter().map(async |(name, location, source)| {
+        let one = one(source, cache.clone()).await;
+        (name, one.map_err(|error| places::located(error, &location, &[])))
+    });
+    let mut images = BTreeMap::new();
+    let mut looking = stream::iter(looking).buffered(TOGETHER);
+    while let Some((name, one)) = looking.next().await {
+        match one {
+            Ok(one) => drop(images.insert(name, one)),
+            Err(error) => failures.push(error.to_string()),
+        }
+    }
+    Ok((Looked { images }, failures))
+}
+
+/// Looks at the image for linux/amd64 if there is one, else at the first for Linux.
+async fn one(source: Arc<dyn Source>, cache: Option<Cache>) -> Result<One> {
+    let manifest = source.manifest().await?;
+    let reader = Reader::new(source.clone());
+    let is_linux = |child: &&Descriptor| child.platform.as_ref().is_some_and(|p| p.os == "linux");
+    let is_usual = |child: &&Descriptor| child.platform.as_ref().is_some_and(|p| p.architecture == "amd64");
+    let children = manifest.children().to_vec();
+    let chosen = children.iter().filter(is_linux).find(is_usual).or_else(|| children.iter().find(is_linux));
+    let chosen = chosen.map(|child| child.digest.clone());
+    let is_meant = |child: &Descriptor| chosen.as_ref().is_none_or(|digest| child.digest == *digest);
+    let tree = reader.tree(manifest, &is_meant).await?;
+    let images = tree.images();
+    let Some((image, listed)) = images.first() else {
+        return Err(Error::unsupported("no container image for Linux"));
+    };
+    let config: &ImageConfig = &image.config;
+    let depth = Depth::Layers(cache.clone());
+    let findings = inspect(&source, image, listed.as_ref(), &Reapers::default(), &depth).await?;
+    let platform: Option<&Platform> = Some(&findings.platform);
+    Ok(One {
+        start: start(config, platform),
+        layers: Layers::new(source.clone(), &image.manifest, config, cache),
+        findings,
+        asked: BTreeSet::new(),
+    })
+}
+
+impl Looked {
+    /// What the judge of documents has to know of the images.
+    pub fn facts(&self) -> HashMap<String, ImageFacts> {
+        self.images.iter().map(|(name, one)| (name.clone(), one.facts(name))).collect()
+    }
+
+    /// The judge of commands in the images.
+    pub fn judge(&self) -> Deep<'_> {
+        let opened = self.images.iter().map(|(name, one)| {
+            let files = Layered::new(one.layers.view(), one.layers.len(), &one.asked);
+            (name.clone(), Opened { start: one.start.clone(), files: Box::new(files) })
+        });
+        Deep::new(opened.collect())
+    }
+
+    /// Reads the files that the judge lacked.
+    pub async fn read(&mut self, wants: BTreeMap<String, BTreeSet<String>>) -> Result<()> {
+        for (name, paths) in wants {
+            if let Some(one) = self.images.get_mut(&name) {
+                one.layers.find(&paths).await?;
+                one.asked.extend(paths);
+            }
+        }
+        Ok(())
+    }
+
+    /// The words that start the reaper of each image that has one.
+    pub fn prefixes(&self) -> HashMap<String, Vec<String>> {
+        let wrapped = self.images.iter().filter_map(|(name, one)| {
+            let record = one.findings.record.as_ref()?;
+            let words = std::iter::once(record.path.to_string()).chain(record.args.iter().cloned());
+            Some((name.clone(), words.chain(["--".to_owned()]).collect()))
+        });
+        wrapped.collect()
+    }
+}
+
+impl One {
+    fn facts(&self, name: &str) -> ImageFacts {
+        let verdict = &self.findings.verdict;
+        let init = verdict.init.as_ref().filter(|_| verdict.way == Way::Init);
+        ImageFacts {
+            image: name.to_owned(),
+            entrypoint: self.start.entrypoint.clone(),
+            cmd: self.start.cmd.clone(),
+            init: init.map(|init| init.name.clone()),
+            is_wrapped: self.findings.record.is_some(),
+            must_be_pid1: verdict.must_be_pid1.then(|| verdict.recommendation.why.clone()),
+            own: both(CommandJudgement::UNKNOWN, verdict),
+        }
+    }
+}

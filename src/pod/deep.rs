@@ -1,0 +1,159 @@
+//! Judges command lines with the files behind them: those of ConfigMaps, and those of the image's layers.
+
+use super::command::{Answer, CommandJudgement, Commands, InitUse, Question, Start};
+use super::config_map::ScriptFile;
+use super::words::WordsOnly;
+use crate::inspect::{self, FileFacts, Files, Found, Step, Verdict, Way};
+use crate::layers::marks::Marks;
+use std::cell::RefCell;
+use std::collections::{BTreeMap, BTreeSet};
+
+/// An image that was opened: how it starts, and its files as far as they have been read.
+pub struct Opened<'a> {
+    /// What of its config decides how it starts.
+    pub start: inspect::Start,
+    /// Its files.
+    pub files: Box<dyn Files + 'a>,
+}
+
+/// The judge of command lines. Files that it lacks are named in [`wants`](Self::wants): when they have been read, all
+/// is judged again.
+pub struct Deep<'a> {
+    images: BTreeMap<String, Opened<'a>>,
+    wants: RefCell<BTreeMap<String, BTreeSet<String>>>,
+}
+
+impl<'a> Deep<'a> {
+    /// A judge that knows these images, by their names in documents.
+    pub fn new(images: BTreeMap<String, Opened<'a>>) -> Self {
+        Deep { images, wants: RefCell::default() }
+    }
+
+    /// The files that were missing, by image.
+    pub fn wants(self) -> BTreeMap<String, BTreeSet<String>> {
+        self.wants.into_inner()
+    }
+
+    fn verdict(&self, question: &Question<'_>) -> Option<Verdict> {
+        let opened = question.facts.and_then(|facts| self.images.get_key_value(&facts.image));
+        let mut start = match (&opened, question.command) {
+            (Some((_, opened)), _) => opened.start.clone(),
+            (None, Some(_)) => inspect::Start::default(),
+            (None, None) => return None,
+        };
+        for (name, value) in question.env {
+            start.env.retain(|entry| entry.split_once('=').is_none_or(|(known, _)| known != name));
+            start.env.extend(value.as_ref().map(|value| format!("{name}={value}")));
+        }
+        // Kubernetes expands `$(NAME)` in the words; what it does not know it leaves.
+        let words = |words: Option<&[String]>| -> Option<Vec<String>> {
+            let words = words.unwrap_or_default();
+            words.iter().all(|word| !word.contains("$(") && !word.contains("{{")).then(|| words.to_vec())
+        };
+        let (command, args) = (words(question.command)?, words(question.args)?);
+        let layers = opened.map(|(_, opened)| &*opened.files);
+        let files = Mounted { maps: question.files, layers };
+        match inspect::judge_command(&command, &args, Some(&start), &files) {
+            Step::Done(verdict) => Some(*verdict),
+            Step::Wants(paths) => {
+                let (image, _) = opened?;
+                self.wants.borrow_mut().entry(image.clone()).or_default().extend(paths);
+                None
+            }
+        }
+    }
+}
+
+impl Commands for Deep<'_> {
+    fn judge(&self, question: &Question<'_>) -> CommandJudgement {
+        let words = WordsOnly.judge(question);
+        match self.verdict(question) {
+            Some(verdict) => both(words, &verdict),
+            None => words,
+        }
+    }
+}
+
+/// What the words tell, and beyond that what the files tell.
+pub fn both(words: CommandJudgement, verdict: &Verdict) -> CommandJudgement {
+    let first = |one: Answer, other: Answer| if one == Answer::Unknown { other } else { one };
+    let term = answer(verdict.term_reaches_service);
+    let holds = verdict.holds == inspect::Answer::Yes;
+    let start = match verdict.way {
+        Way::None => Start::None,
+        Way::Service if holds => Start::Service,
+        Way::Script if holds => Start::Script,
+        Way::Init if holds => Start::Init,
+        _ => words.start,
+    };
+    let is_service = holds && matches!(verdict.way, Way::Service | Way::Script);
+    let stays = match (verdict.way, term) {
+        (Way::None, Answer::No) => Answer::Yes,
+        _ if is_service => Answer::No,
+        _ => Answer::Unknown,
+    };
+    let evidence =
+        verdict.evidence.iter().find_map(|e| Some((e.file.clone()?, usize::try_from(e.line?).ok()?)));
+    CommandJudgement {
+        start,
+        orphans_reaped: first(answer(verdict.orphans_reaped), words.orphans_reaped),
+        term_as_pid1: first(term, words.term_as_pid1),
+        // Without a handler a signal ends any process but PID 1.
+        term_elsewhere: first(words.term_elsewhere, if is_service { Answer::Yes } else { Answer::Unknown }),
+        shell_stays: first(stays, words.shell_stays),
+        init: words.init.or_else(|| init(verdict)),
+        script: words.script.or(evidence),
+    }
+}
+
+fn init(verdict: &Verdict) -> Option<InitUse> {
+    let init = verdict.init.as_ref()?;
+    let is_reaper = init.name.contains("reapify");
+    Some(InitUse {
+        name: init.name.clone(),
+        is_first: match (verdict.way, verdict.holds) {
+            (Way::Init, inspect::Answer::Yes) => Answer::Yes,
+            (Way::Init, holds) => answer(holds),
+            _ => Answer::No,
+        },
+        is_subreaper: is_reaper,
+        insists: verdict.must_be_pid1,
+        grace_ms: None,
+        is_reaper,
+    })
+}
+
+fn answer(answer: inspect::Answer) -> Answer {
+    match answer {
+        inspect::Answer::Yes => Answer::Yes,
+        inspect::Answer::No => Answer::No,
+        inspect::Answer::Depends => Answer::Depends,
+        inspect::Answer::Unknown => Answer::Unknown,
+    }
+}
+
+/// Files of ConfigMaps over those of an image.
+struct Mounted<'a> {
+    maps: &'a [ScriptFile<'a>],
+    layers: Option<&'a dyn Files>,
+}
+
+// The judge runs on a thread of its own while this one waits.
+impl Files for Mounted<'_> {
+    fn find(&self, path: &str) -> Found {
+        match self.maps.iter().find(|file| file.path == path) {
+            Some(file) => match file.text {
+                Some(text) => Found::File(FileFacts {
+                    path: path.into(),
+                    layer: None,
+                    is_executable: true,
+                    size: text.len() as u64,
+                    head: text.as_bytes().into(),
+                    marks: Marks::default(),
+                }),
+                None => Found::Unknown,
+            },
+            None => self.layers.map_or(Found::Unknown, |layers| layers.find(path)),
+        }
+    }
+}

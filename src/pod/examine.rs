@@ -1,0 +1,63 @@
+//! From sources to a report.
+
+use super::command::{Commands, Images};
+use super::config_map::ConfigMaps;
+use super::finding::{ContainerReport, Finding, Findings, Report};
+use super::judge::{self, JudgedPod};
+use super::parse::{Problem, Source};
+use super::rule::Ignore;
+use super::{check_namespace, check_start, check_stop, find};
+
+/// What the judgement of pods rests on, besides the documents.
+#[derive(Clone, Copy)]
+pub struct Knowledge<'k> {
+    /// What is known about images.
+    pub images: &'k dyn Images,
+    /// The judge of command lines.
+    pub commands: &'k dyn Commands,
+}
+
+/// Judges the pods of all sources. ConfigMaps of one source count for the pods of every other.
+pub fn examine(sources: &[Source<'_>], knowledge: Knowledge<'_>, ignore: &Ignore) -> Report {
+    let maps = ConfigMaps::of(sources);
+    let mut report = Report::default();
+    for source in sources {
+        report.problems.extend(source.problems.iter().cloned());
+        let mut findings = Vec::new();
+        for pod in find::pods(source) {
+            let pod = judge::judge(pod, &maps, knowledge.images, knowledge.commands);
+            report.containers.extend(pod.containers.iter().map(|judged| ContainerReport::of(&pod, judged)));
+            let (annotated, unknown) = Ignore::of(&pod.pod);
+            findings
+                .extend(check(&pod).into_iter().filter(|f| !ignore.has(f.rule) && !annotated.has(f.rule)));
+            report.problems.extend(unknown.into_iter().map(|(place, id)| Problem {
+                file: source.name.to_string(),
+                place,
+                is_error: false,
+                message: format!("invalid annotation {}: no rule has the id {id:?}", find::IGNORE),
+            }));
+        }
+        findings.sort_by(|a, b| (a.place, a.rule, &a.container).cmp(&(b.place, b.rule, &b.container)));
+        findings.dedup();
+        report.findings.extend(findings);
+    }
+    report.problems.dedup();
+    report
+}
+
+/// All findings about one pod.
+fn check(pod: &JudgedPod<'_, '_>) -> Vec<Finding> {
+    let mut findings = Findings::of(pod);
+    check_namespace::check(pod, &mut findings);
+    check_start::check(pod, &mut findings);
+    check_stop::check(pod, &mut findings);
+    findings.found
+}
+
+/// The images that the sources name, each once, in the order of the text: what to ask a registry about.
+pub fn images(sources: &[Source<'_>]) -> Vec<String> {
+    let mut seen = std::collections::HashSet::new();
+    let pods = sources.iter().flat_map(find::pods);
+    let images = pods.flat_map(|pod| pod.containers).map(|container| container.image);
+    images.filter(|image| !image.is_empty() && seen.insert(image.clone())).collect()
+}

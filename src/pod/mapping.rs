@@ -1,0 +1,423 @@
+//! Which image stands in for which: exact names, whole repositories, whole registries.
+
+use std::collections::HashMap;
+use std::fmt;
+use std::str::FromStr;
+
+/// Docker Hub, which short names mean.
+const HUB: &str = "docker.io";
+
+/// Why an image with a digest is not replaced by its tag.
+const PINNED: &str =
+    "the image is named by its digest, and its stand-in has another one: map this digest by itself";
+
+/// The name of an image, written out: `docker.io/library/nginx`, tag and digest.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub struct ImageName {
+    /// Host and path.
+    pub repository: String,
+    /// The tag, if one was written.
+    pub tag: Option<String>,
+    /// The digest, if one was written.
+    pub digest: Option<String>,
+}
+
+impl ImageName {
+    /// Whether two names mean the same image: a missing tag is `latest`.
+    fn means(&self, other: &ImageName) -> bool {
+        let tag = |name: &ImageName| match (&name.tag, &name.digest) {
+            // With a digest the tag decides nothing.
+            (_, Some(_)) => None,
+            (tag, None) => Some(tag.clone().unwrap_or_else(|| "latest".into())),
+        };
+        self.repository == other.repository && self.digest == other.digest && tag(self) == tag(other)
+    }
+}
+
+impl fmt::Display for ImageName {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.repository)?;
+        if let Some(tag) = &self.tag {
+            write!(f, ":{tag}")?;
+        }
+        match &self.digest {
+            Some(digest) => write!(f, "@{digest}"),
+            None => Ok(()),
+        }
+    }
+}
+
+impl FromStr for ImageName {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<ImageName, String> {
+        parse_name(text).map_err(|why| format!("invalid image reference {text:?}: {why}"))
+    }
+}
+
+fn parse_name(text: &str) -> Result<ImageName, &'static str> {
+    let (rest, digest) = match text.split_once('@') {
+        Some((rest, digest)) => (rest, Some(digest)),
+        None => (text, None),
+    };
+    let last = rest.rfind('/').map_or(0, |at| at + 1);
+    let (path, tag) = match rest[last..].split_once(':') {
+        Some((name, tag)) => (&rest[..last + name.len()], Some(tag)),
+        None => (rest, None),
+    };
+    let is_digest =
+        |d: &str| d.split_once(':').is_some_and(|(a, hex)| !a.is_empty() && is_word(hex) && is_word(a));
+    if digest.is_some_and(|digest| !is_digest(digest)) {
+        return Err("the digest is malformed");
+    }
+    if tag.is_some_and(|tag| tag.len() > 128 || !is_word(tag)) {
+        return Err("the tag is malformed");
+    }
+    let repository = qualify(path);
+    let (host, parts) = repository.split_once('/').ok_or("the repository is missing")?;
+    let is_host = host.chars().all(|c| c.is_ascii_alphanumeric() || ".-_:[]".contains(c));
+    let is_part = |p: &str| {
+        !p.is_empty() && p.chars().all(|c| c.is_ascii_lowercase() || c.is_ascii_digit() || "._-".contains(c))
+    };
+    if host.is_empty() || !is_host || !parts.split('/').all(is_part) {
+        return Err("host and repository hold letters in lower case, digits, `.`, `_`, `-` and `/`");
+    }
+    Ok(ImageName { repository, tag: tag.map(str::to_string), digest: digest.map(str::to_string) })
+}
+
+fn is_word(text: &str) -> bool {
+    !text.is_empty() && text.chars().all(|c| c.is_ascii_alphanumeric() || "._-+".contains(c))
+}
+
+/// A repository with Docker Hub's short forms written out.
+fn qualify(path: &str) -> String {
+    let path = path.strip_prefix("index.docker.io/").map_or(path.to_string(), |rest| format!("{HUB}/{rest}"));
+    match path.split_once('/') {
+        None => format!("{HUB}/library/{path}"),
+        Some((host, rest)) if host == HUB && !rest.contains('/') => format!("{HUB}/library/{rest}"),
+        Some((host, _)) if is_host(host) => path,
+        Some(_) => format!("{HUB}/{path}"),
+    }
+}
+
+fn is_host(text: &str) -> bool {
+    text == "localhost" || text.contains(['.', ':', '['])
+}
+
+/// Which images are replaced by which.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Mapping {
+    /// Single images by their repositories: the image, and what is written instead.
+    images: HashMap<String, Vec<(ImageName, String)>>,
+    /// Whole repositories; tags are kept.
+    repositories: HashMap<String, String>,
+    /// Hosts, or hosts with paths; the rest of the name is kept.
+    registries: Vec<(String, String)>,
+}
+
+/// What a mapping does to an image.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Replaced {
+    /// No entry is about the image.
+    Kept,
+    /// The name to write instead.
+    By(String),
+    /// An entry is about the image, but cannot be applied, with the reason.
+    Refused(String),
+}
+
+impl Mapping {
+    /// Whether nothing is replaced.
+    pub fn is_empty(&self) -> bool {
+        self.images.is_empty() && self.repositories.is_empty() && self.registries.is_empty()
+    }
+
+    /// Adds `FROM=TO`. With a tag or a digest in either name one image is replaced; without, every image of the
+    /// repository, and tags are kept.
+    pub fn add(&mut self, text: &str) -> Result<(), String> {
+        let (from, to) = split(text)?;
+        self.add_pair(from, to)
+    }
+
+    fn add_pair(&mut self, from: &str, to: &str) -> Result<(), String> {
+        let (from, to) = (from.trim_start_matches("docker://"), to.trim_start_matches("docker://"));
+        let (source, target): (ImageName, ImageName) = (from.parse()?, to.parse()?);
+        let is_exact =
+            [&source.tag, &source.digest, &target.tag, &target.digest].iter().any(|part| part.is_some());
+        let known = match is_exact {
+            true => {
+                let images = self.images.entry(source.repository.clone()).or_default();
+                let known = images.iter().find(|(known, _)| known.means(&source)).map(|(_, to)| to.clone());
+                if known.is_none() {
+                    images.push((source, to.to_string()));
+                }
+                known
+            }
+            false => {
+                let known = self.repositories.get(&source.repository).cloned();
+                self.repositories.entry(source.repository).or_insert(to.to_string());
+                known
+            }
+        };
+        match known.filter(|known| known != to) {
+            Some(known) => Err(format!("invalid map: {from:?} is replaced by {known:?} already")),
+            None => Ok(()),
+        }
+    }
+
+    /// Adds `FROM=TO` of registries, each a host or a host with a path.
+    pub fn add_registry(&mut self, text: &str) -> Result<(), String> {
+        let (from, to) = split(text)?;
+        let (from, to) = (from.trim_end_matches('/'), to.trim_end_matches('/'));
+        for part in [from, to] {
+            let host = part.split('/').next().unwrap_or_default();
+            let is_valid = is_host(host) && format!("{part}/x").parse::<ImageName>().is_ok();
+            if !is_valid {
+                return Err(format!("invalid registry {part:?}: write a host, with a path if need be"));
+            }
+        }
+        let from = from.strip_prefix("index.").filter(|rest| rest.starts_with(HUB)).unwrap_or(from);
+        self.registries.push((from.to_string(), to.to_string()));
+        Ok(())
+    }
+
+    /// Adds the lines of a file: `FROM=TO`, or JSON objects with `source` and `destination`, as reports have
+    /// them; with their digests, images that are named by digest are replaced too. Empty lines and lines that begin
+    /// with `#` are skipped.
+    pub fn add_file(&mut self, text: &str) -> Result<(), String> {
+        for (n, line) in text.lines().enumerate() {
+            let line = line.trim();
+            let added = match line.chars().next() {
+                None | Some('#') => Ok(()),
+                Some('{') => self.add_json(line),
+                Some(_) => self.add(line),
+            };
+            added.map_err(|why| format!("line {}: {why}", n + 1))?;
+        }
+        Ok(())
+    }
+
+    fn add_json(&mut self, line: &str) -> Result<(), String> {
+        #[derive(serde::Deserialize)]
+        struct Line {
+            source: Option<String>,
+            destination: Option<String>,
+            source_digest: Option<String>,
+            digest: Option<String>,
+        }
+        let read: Line = serde_json::from_str(line).map_err(|e| format!("invalid JSON: {e}"))?;
+        // A report holds lines about other things than images too.
+        let (Some(source), Some(destination)) = (read.source, read.destination) else { return Ok(()) };
+        self.add_pair(&source, &destination)?;
+        let Some(source_digest) = read.source_digest else { return Ok(()) };
+        let name: ImageName = source.trim_start_matches("docker://").parse()?;
+        let pinned = match read.digest.filter(|_| !destination.contains('@')) {
+            Some(digest) => format!("{destination}@{digest}"),
+            None => destination,
+        };
+        // What is pinned stays pinned.
+        self.add_pair(&format!("{}@{source_digest}", name.repository), &pinned)
+    }
+
+    /// Refuses entries whose results other entries would replace again: a second run must change nothing.
+    pub fn check(&self) -> Result<(), String> {
+        let images = self.images.values().flatten().map(|(_, to)| to);
+        let unstable = images.into_iter().find(|to| match self.replace(to) {
+            Replaced::Kept => false,
+            Replaced::By(again) => again != **to,
+            Replaced::Refused(_) => true,
+        });
+        let unstable = unstable.or_else(|| self.repositories.values().find(|to| self.touches(&qualify(to))));
+        let unstable =
+            unstable.or_else(|| self.registries.iter().map(|(_, to)| to).find(|to| self.touches_below(to)));
+        match unstable {
+            Some(to) => Err(format!("invalid map: {to:?} stands in for something, and is replaced itself")),
+            None => Ok(()),
+        }
+    }
+
+    /// Replaces an image.
+    pub fn replace(&self, image: &str) -> Replaced {
+        let Ok(name) = image.parse::<ImageName>() else { return Replaced::Kept };
+        let images = self.images.get(&name.repository).into_iter().flatten();
+        if let Some((_, to)) = images.into_iter().find(|(from, _)| from.means(&name)) {
+            return Replaced::By(to.clone());
+        }
+        let is_tag_mapped = self.images.get(&name.repository).into_iter().flatten().any(|(from, _)| {
+            from.digest.is_none() && from.tag.is_some() && from.tag == name.tag && name.digest.is_some()
+        });
+        if is_tag_mapped {
+            return Replaced::Refused(PINNED.into());
+        }
+        let repository = self.repositories.get(&name.repository).cloned();
+        match repository.or_else(|| self.rewritten(&name.repository)) {
+            None => Replaced::Kept,
+            Some(_) if name.digest.is_some() => Replaced::Refused(PINNED.into()),
+            Some(to) => Replaced::By(match &name.tag {
+                Some(tag) => format!("{to}:{tag}"),
+                None => to,
+            }),
+        }
+    }
+
+    /// The name below another registry: the longest prefix decides.
+    fn rewritten(&self, repository: &str) -> Option<String> {
+        let fitting = self.registries.iter().filter_map(|(from, to)| {
+            let rest = repository.strip_prefix(from.as_str())?.strip_prefix('/')?;
+            Some((from.len(), to, rest))
+        });
+        fitting.max_by_key(|(length, ..)| *length).map(|(_, to, rest)| format!("{to}/{rest}"))
+    }
+
+    /// Whether any entry is about images of a repository.
+    fn touches(&self, repository: &str) -> bool {
+        self.images.contains_key(repository)
+            || self.repositories.contains_key(repository)
+            || self.rewritten(repository).is_some()
+    }
+
+    /// Whether any entry is about a repository below a registry.
+    fn touches_below(&self, registry: &str) -> bool {
+        self.registries.iter().any(|(from, _)| is_below(registry, from) || is_below(from, registry))
+            || self.images.keys().chain(self.repositories.keys()).any(|from| is_below(from, registry))
+    }
+
+    /// Whether an entry could be about an image whose name holds placeholders.
+    pub(crate) fn may_touch(&self, image: &str) -> bool {
+        if self.is_empty() {
+            return false;
+        }
+        let marks = ["{{", "${", "$(", "{%", "<", "@@", "$"];
+        let at = marks.iter().filter_map(|mark| image.find(mark)).min().unwrap_or(image.len());
+        // Repository and separator stand before the placeholder, or the repository is not known.
+        match image[..at].strip_suffix([':', '@']) {
+            Some(known) => known.parse::<ImageName>().map_or(true, |name| self.touches(&name.repository)),
+            None => match image[..at].parse::<ImageName>() {
+                Ok(name) if name.tag.is_some() => self.touches(&name.repository),
+                _ => true,
+            },
+        }
+    }
+}
+
+fn is_below(path: &str, prefix: &str) -> bool {
+    path.strip_prefix(prefix).is_some_and(|rest| rest.is_empty() || rest.starts_with('/'))
+}
+
+fn split(text: &str) -> Result<(&str, &str), String> {
+    match text.split_once('=') {
+        Some((from, to)) if !from.trim().is_empty() && !to.trim().is_empty() => Ok((from.trim(), to.trim())),
+        _ => Err(format!("invalid map {text:?}: write FROM=TO")),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn mapping(maps: &[&str], registries: &[&str]) -> Mapping {
+        let mut mapping = Mapping::default();
+        maps.iter().for_each(|text| mapping.add(text).unwrap());
+        registries.iter().for_each(|text| mapping.add_registry(text).unwrap());
+        mapping
+    }
+
+    fn by(name: &str) -> Replaced {
+        Replaced::By(name.to_string())
+    }
+
+    #[test]
+    fn short_names_mean_docker_hub() {
+        let map = mapping(&["nginx:latest=r.test/nginx:1"], &[]);
+        for name in
+            ["nginx", "nginx:latest", "docker.io/nginx", "docker.io/library/nginx:latest", "library/nginx"]
+        {
+            assert_eq!(map.replace(name), by("r.test/nginx:1"), "{name}");
+        }
+        for name in ["nginx:1", "r.test/nginx", "bitnami/nginx", "localhost/nginx:latest"] {
+            assert_eq!(map.replace(name), Replaced::Kept, "{name}");
+        }
+    }
+
+    #[test]
+    fn repositories_keep_their_tags() {
+        let map = mapping(&["quay.io/a/b=r.test/w/b"], &[]);
+        assert_eq!(map.replace("quay.io/a/b:v1"), by("r.test/w/b:v1"));
+        assert_eq!(map.replace("quay.io/a/b"), by("r.test/w/b"));
+        assert_eq!(map.replace("quay.io/a/bc:v1"), Replaced::Kept);
+    }
+
+    #[test]
+    fn digests_are_only_replaced_by_name() {
+        let pinned = "quay.io/a/b:v1@sha256:00ff";
+        assert!(matches!(mapping(&["quay.io/a/b=r.test/b"], &[]).replace(pinned), Replaced::Refused(_)));
+        assert!(matches!(mapping(&[], &["quay.io=r.test"]).replace(pinned), Replaced::Refused(_)));
+        let exact = mapping(&["quay.io/a/b@sha256:00ff=r.test/b:v1"], &[]);
+        assert_eq!(exact.replace(pinned), by("r.test/b:v1"));
+    }
+
+    #[test]
+    fn registries_are_rewritten_at_path_borders_the_longest_first() {
+        let map = mapping(&[], &["docker.io=mirror.test/hub", "quay.io/org=mirror.test/org"]);
+        assert_eq!(map.replace("nginx:1"), by("mirror.test/hub/library/nginx:1"));
+        assert_eq!(map.replace("quay.io/org/x"), by("mirror.test/org/x"));
+        assert_eq!(map.replace("quay.io/organ/x"), Replaced::Kept);
+    }
+
+    #[test]
+    fn exact_entries_win() {
+        let map = mapping(&["nginx=r.test/all", "nginx:1=r.test/one:1"], &["docker.io=m.test"]);
+        assert_eq!(map.replace("nginx:1"), by("r.test/one:1"));
+        assert_eq!(map.replace("nginx:2"), by("r.test/all:2"));
+        assert_eq!(map.replace("redis"), by("m.test/library/redis"));
+    }
+
+    #[test]
+    fn files_hold_pairs_and_reports() {
+        let mut map = Mapping::default();
+        let file = "# c\n\na:1=r.test/a:1\n{\"source\":\"docker://b:2\",\"destination\":\"r.test/b:2\"}\n";
+        map.add_file(file).unwrap();
+        assert_eq!(map.replace("a:1"), by("r.test/a:1"));
+        assert_eq!(map.replace("b:2"), by("r.test/b:2"));
+        assert_eq!(map.add_file("x").unwrap_err(), "line 1: invalid map \"x\": write FROM=TO");
+    }
+
+    #[test]
+    fn reports_with_digests_keep_pinned_images_pinned() {
+        let mut map = Mapping::default();
+        let line = r#"{"source":"quay.io/a/b:1","destination":"r.test/b:1","source_digest":"sha256:aa","digest":"sha256:bb"}"#;
+        map.add_file(line).unwrap();
+        assert_eq!(map.replace("quay.io/a/b:1"), by("r.test/b:1"));
+        assert_eq!(map.replace("quay.io/a/b:1@sha256:aa"), by("r.test/b:1@sha256:bb"));
+        assert!(matches!(map.replace("quay.io/a/b:1@sha256:cc"), Replaced::Refused(_)));
+        assert_eq!(map.replace("quay.io/a/b:2@sha256:cc"), Replaced::Kept);
+    }
+
+    #[test]
+    fn chains_are_refused() {
+        assert!(mapping(&["a:1=r.test/a:1"], &["docker.io=r.test/hub"]).check().is_ok());
+        assert!(mapping(&["a:1=b:1", "b:1=c:1"], &[]).check().is_err());
+        assert!(mapping(&["a=r.test/a"], &["r.test=s.test"]).check().is_err());
+        assert!(mapping(&[], &["r.test=r.test/again"]).check().is_err());
+        assert!(mapping(&["a:1=a:1"], &[]).check().is_ok());
+    }
+
+    #[test]
+    fn one_image_has_one_stand_in() {
+        let mut map = mapping(&["a:1=r.test/a:1"], &[]);
+        assert!(map.add("docker.io/library/a:1=r.test/a:1").is_ok());
+        assert_eq!(
+            map.add("a:1=r.test/b:1").unwrap_err(),
+            "invalid map: \"a:1\" is replaced by \"r.test/a:1\" already"
+        );
+    }
+
+    #[test]
+    fn placeholders_in_the_tag_leave_the_repository_known() {
+        let map = mapping(&["quay.io/a/b=r.test/b"], &[]);
+        assert!(map.may_touch("quay.io/a/b:${TAG}"));
+        assert!(!map.may_touch("quay.io/a/c:${TAG}"));
+        assert!(map.may_touch("${REGISTRY}/c:1"));
+        assert!(map.may_touch("quay.io/a/${NAME}"));
+    }
+}

@@ -1,0 +1,391 @@
+//! Judges command lines by their words alone. Programs are known by name, shell text is read for the command that runs
+//! last; what neither tells stays unknown.
+
+use super::command::{Answer, CommandJudgement, Commands, InitUse, Question, Start};
+use super::pod::has_placeholder;
+use super::programs::{self, Init, Shell};
+use super::shell::{self, Command, Separator, Word};
+
+/// The judge of command lines by their words.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct WordsOnly;
+
+/// Command lines within command lines are followed no deeper than this.
+const MAX_DEPTH: usize = 8;
+
+impl Commands for WordsOnly {
+    fn judge(&self, question: &Question<'_>) -> CommandJudgement {
+        if let (None, None, Some(facts)) = (question.command, question.args, question.facts) {
+            return facts.own.clone();
+        }
+        match question.words() {
+            Some(words) => Judge { question }.argv(&words, 0),
+            None => CommandJudgement::UNKNOWN,
+        }
+    }
+}
+
+struct Judge<'q> {
+    question: &'q Question<'q>,
+}
+
+/// What is left of a script once it was read: the words after its name.
+struct Text<'t> {
+    shell: Shell,
+    /// Whether the text is a file; a shell never replaces itself by the last command of one.
+    is_file: bool,
+    arguments: &'t [String],
+    depth: usize,
+}
+
+impl Judge<'_> {
+    fn argv(&self, words: &[String], depth: usize) -> CommandJudgement {
+        let Some((program, rest)) = words.split_first().filter(|_| depth < MAX_DEPTH) else {
+            return CommandJudgement::UNKNOWN;
+        };
+        if has_placeholder(program) {
+            return CommandJudgement::UNKNOWN;
+        }
+        if let Some(file) = self.question.files.iter().find(|file| file.path == *program) {
+            let shell = file.text.map_or(Shell::Any, interpreter);
+            return self.file(program, Text { shell, is_file: true, arguments: rest, depth });
+        }
+        if let Some(inner) = wrapped_by_prefix(programs::file_name(program), rest) {
+            return self.argv(inner, depth + 1);
+        }
+        if let Some(init) = programs::init(program) {
+            return self.init(init, rest, depth);
+        }
+        if let Some(shell) = programs::shell(program) {
+            return self.shell(shell, rest, depth);
+        }
+        self.program(programs::file_name(program))
+    }
+
+    fn program(&self, name: &str) -> CommandJudgement {
+        if programs::is_launcher(name) {
+            return CommandJudgement { orphans_reaped: Answer::No, ..CommandJudgement::UNKNOWN };
+        }
+        match programs::known(name) {
+            Some(traits) => CommandJudgement {
+                start: Start::Service,
+                orphans_reaped: traits.reaps,
+                term_as_pid1: traits.heeds_term,
+                term_elsewhere: Answer::Yes,
+                shell_stays: Answer::No,
+                init: None,
+                script: None,
+            },
+            None => CommandJudgement::UNKNOWN,
+        }
+    }
+
+    fn init(&self, init: Init, rest: &[String], depth: usize) -> CommandJudgement {
+        let options = Options::read(rest, init.with_value);
+        let inner = self.argv(options.operands, depth + 1);
+        let is_told = ["TINI_SUBREAPER"].iter().any(|name| self.question.variable(name).is_some());
+        let is_tini = init.with_value == "pe";
+        // dumb-init passes signals on wherever it stands; it neither checks nor warns.
+        let is_quiet =
+            init.is_reaper || init.name == "dumb-init" || (is_tini && (options.has('s') || is_told));
+        CommandJudgement {
+            start: Start::Init,
+            orphans_reaped: Answer::Yes,
+            term_as_pid1: if init.insists { Answer::Unknown } else { inner.term_elsewhere },
+            term_elsewhere: if init.insists { Answer::Unknown } else { inner.term_elsewhere },
+            shell_stays: Answer::No,
+            init: Some(InitUse {
+                name: init.name.to_string(),
+                is_first: Answer::Yes,
+                is_subreaper: is_quiet,
+                insists: init.insists,
+                grace_ms: options.value('t').and_then(milliseconds).filter(|_| init.is_reaper),
+                is_reaper: init.is_reaper,
+            }),
+            script: inner.script,
+        }
+    }
+
+    fn shell(&self, shell: Shell, words: &[String], depth: usize) -> CommandJudgement {
+        let mut rest = words;
+        let mut has_command = false;
+        while let Some((word, after)) = rest.split_first() {
+            let Some(letters) = word.strip_prefix(['-', '+']) else { break };
+            rest = after;
+            if letters == "-" || letters.is_empty() {
+                break;
+            }
+            has_command |= word.starts_with('-') && !letters.starts_with('-') && letters.contains('c');
+            if letters.ends_with('o') && !letters.starts_with('-')
+                || matches!(letters, "-rcfile" | "-init-file")
+            {
+                rest = rest.get(1..).unwrap_or_default();
+            }
+        }
+        let Some((first, after)) = rest.split_first() else { return stays(Answer::No) };
+        if has_command && ["{{", "{%"].iter().any(|mark| first.contains(mark)) {
+            return CommandJudgement::UNKNOWN;
+        }
+        if has_command {
+            let arguments = after.get(1..).unwrap_or_default();
+            return self.text(first, Text { shell, is_file: false, arguments, depth });
+        }
+        self.file(first, Text { shell, is_file: true, arguments: after, depth })
+    }
+
+    fn file(&self, path: &str, text: Text<'_>) -> CommandJudgement {
+        let file = self.question.files.iter().find(|file| file.path == path);
+        let Some(contents) = file.and_then(|file| file.text) else {
+            let script = file.map(|file| (file.path.clone(), 1));
+            return CommandJudgement { script, ..CommandJudgement::UNKNOWN };
+        };
+        let is_shell = !contents.starts_with("#!")
+            || contents
+                .lines()
+                .next()
+                .is_some_and(|line| line.split(['/', ' ']).any(|w| programs::shell(w).is_some()));
+        if !is_shell {
+            return CommandJudgement { script: Some((path.to_string(), 1)), ..CommandJudgement::UNKNOWN };
+        }
+        let line = deciding_line(&shell::commands(contents));
+        CommandJudgement { script: Some((path.to_string(), line)), ..self.text(contents, text) }
+    }
+
+    /// Judges shell text.
+    fn text(&self, text: &str, how: Text<'_>) -> CommandJudgement {
+        let commands = shell::commands(text);
+        let outer: Vec<&Command> = commands.iter().filter(|c| c.depth == 0).collect();
+        let mut targets = Vec::new();
+        let mut is_certain = false;
+        for command in commands.iter().filter(|c| c.executes() && !c.is_in_subshell()) {
+            targets.push(executed(self.target(&command.words[1..], &how)));
+            let is_last = outer.last().is_some_and(|last| std::ptr::eq(*last, command));
+            is_certain = command.depth == 0
+                && match command.before {
+                    Separator::Edge | Separator::Sequence | Separator::Background => true,
+                    Separator::And => is_last,
+                    Separator::Or | Separator::Pipe => false,
+                };
+            if is_certain {
+                break;
+            }
+        }
+        let is_conditional = !targets.is_empty();
+        match targets.into_iter().reduce(either) {
+            Some(target) if is_certain => return target,
+            Some(target) if outer.iter().any(|c| c.executes()) => {
+                return CommandJudgement { start: Start::Unknown, ..doubtful(target) };
+            }
+            _ => {}
+        }
+        let is_opaque = commands.iter().any(|c| {
+            c.name().is_some_and(|w| w.is_computed || matches!(w.text.as_str(), "eval" | "." | "source"))
+        });
+        if is_conditional || is_opaque {
+            return CommandJudgement { init: self.later_init(&commands), ..CommandJudgement::UNKNOWN };
+        }
+        self.last(&commands, &outer, &how)
+    }
+
+    /// Judges a text without `exec` by its last command.
+    fn last(&self, commands: &[Command], outer: &[&Command], how: &Text<'_>) -> CommandJudgement {
+        let traps = commands.iter().any(|c| {
+            c.name().is_some_and(|w| w.text == "trap")
+                && c.words.iter().any(|w| matches!(w.text.as_str(), "TERM" | "SIGTERM" | "15"))
+        });
+        let shell = CommandJudgement {
+            init: self.later_init(commands),
+            ..stays(if traps { Answer::Depends } else { Answer::No })
+        };
+        let Some(last) = outer.last().filter(|c| !c.is_compound && !c.is_in_subshell()) else { return shell };
+        let name = last.words.first().map_or("", |w| w.text.as_str());
+        if programs::is_builtin(name) || how.is_file {
+            return shell;
+        }
+        let separators = || outer.iter().map(|c| c.before);
+        let only_and = separators().all(|s| matches!(s, Separator::Edge | Separator::And));
+        let replaced = match how.shell {
+            Shell::Dash => Answer::No,
+            Shell::Busybox if only_and => Answer::Yes,
+            Shell::Bash if only_and && last.has_redirection => Answer::No,
+            Shell::Bash if only_and && !traps => Answer::Yes,
+            _ => Answer::Depends,
+        };
+        match replaced {
+            Answer::No => shell,
+            Answer::Yes => executed(self.target(&last.words, how)),
+            _ => {
+                let target = self.target(&last.words, how);
+                let mut both = doubtful(target.clone());
+                both.start = if target.start == Start::None { Start::None } else { Start::Unknown };
+                both.orphans_reaped = target.orphans_reaped.or_else(Answer::Yes);
+                both.init = both.init.or(shell.init);
+                both
+            }
+        }
+    }
+
+    /// Judges the command that a shell replaces itself by.
+    fn target(&self, words: &[Word], how: &Text<'_>) -> CommandJudgement {
+        let mut argv = Vec::new();
+        let mut words = words.iter().peekable();
+        // Options of `exec` itself.
+        while let Some(option) = words.next_if(|w| w.text.starts_with('-')) {
+            if option.text == "-a" {
+                words.next();
+            }
+        }
+        for word in words {
+            match word.text.as_str() {
+                "$@" | "$*" | "${@}" => argv.extend(how.arguments.iter().cloned()),
+                text => argv.push(text.to_string()),
+            }
+        }
+        self.argv(&argv, how.depth + 1)
+    }
+
+    /// The init that a shell starts as its child.
+    fn later_init(&self, commands: &[Command]) -> Option<InitUse> {
+        let started = commands.iter().find_map(|c| {
+            let name = c.name().filter(|w| !w.is_computed)?;
+            programs::init(&name.text).map(|init| (init, c))
+        });
+        let (init, command) = started?;
+        let words: Vec<String> = command.words.iter().skip(1).map(|w| w.text.clone()).collect();
+        let judged = self.init(init, &words, MAX_DEPTH);
+        judged.init.map(|found| InitUse { is_first: Answer::No, ..found })
+    }
+}
+
+/// A shell that stays as the first process; `term` tells whether it passes SIGTERM on.
+fn stays(term: Answer) -> CommandJudgement {
+    CommandJudgement {
+        start: Start::None,
+        orphans_reaped: Answer::Yes,
+        term_as_pid1: term,
+        term_elsewhere: term,
+        shell_stays: if term == Answer::No { Answer::Yes } else { Answer::No },
+        init: None,
+        script: None,
+    }
+}
+
+/// What a script makes of the judgement of its last command.
+fn executed(target: CommandJudgement) -> CommandJudgement {
+    let start = match target.start {
+        Start::Init => Start::Init,
+        Start::None => Start::None,
+        Start::Service | Start::Script | Start::Unknown => Start::Script,
+    };
+    CommandJudgement { start, ..target }
+}
+
+/// A judgement where either of two commands may be the last.
+fn either(one: CommandJudgement, other: CommandJudgement) -> CommandJudgement {
+    let is_certain = one.init == other.init;
+    let init = one.init.or(other.init);
+    CommandJudgement {
+        start: if one.start == other.start { one.start } else { Start::Unknown },
+        orphans_reaped: one.orphans_reaped.or_else(other.orphans_reaped),
+        term_as_pid1: one.term_as_pid1.or_else(other.term_as_pid1),
+        term_elsewhere: one.term_elsewhere.or_else(other.term_elsewhere),
+        shell_stays: one.shell_stays.or_else(other.shell_stays),
+        init: init.map(|init| if is_certain { init } else { InitUse { is_first: Answer::Depends, ..init } }),
+        script: None,
+    }
+}
+
+/// A judgement where the shell may stay as well.
+fn doubtful(target: CommandJudgement) -> CommandJudgement {
+    CommandJudgement {
+        orphans_reaped: target.orphans_reaped.or_else(Answer::Yes),
+        term_as_pid1: target.term_as_pid1.or_else(Answer::No),
+        term_elsewhere: target.term_elsewhere.or_else(Answer::No),
+        shell_stays: if target.shell_stays == Answer::Yes { Answer::Yes } else { Answer::Depends },
+        init: target.init.map(|init| InitUse { is_first: Answer::Depends, ..init }),
+        ..target
+    }
+}
+
+/// The line of a script that settles what becomes of the shell: the first `exec`, else the last command.
+fn deciding_line(commands: &[Command]) -> usize {
+    let outer = || commands.iter().filter(|c| c.depth == 0);
+    outer().find(|c| c.executes()).or_else(|| outer().next_back()).map_or(1, |c| c.line)
+}
+
+/// The shell that the first line of a script names.
+fn interpreter(text: &str) -> Shell {
+    let first = text.lines().next().unwrap_or_default();
+    match first.strip_prefix("#!") {
+        Some(line) => line.split_whitespace().find_map(programs::shell).unwrap_or(Shell::Any),
+        None => Shell::Any,
+    }
+}
+
+/// The command line behind a program that runs another one in its own place.
+fn wrapped_by_prefix<'w>(name: &str, rest: &'w [String]) -> Option<&'w [String]> {
+    let skipped = match name {
+        "env" => rest.iter().take_while(|w| w.starts_with('-') || shell::is_assignment(w)).count(),
+        "gosu" | "su-exec" | "s6-setuidgid" => 1,
+        "nohup" | "busybox" => 0,
+        "nice" | "ionice" | "stdbuf" if rest.first().is_some_and(|w| w.len() > 2 || !w.starts_with('-')) => {
+            rest.iter().take_while(|w| w.starts_with('-')).count()
+        }
+        "nice" => 2,
+        _ => return None,
+    };
+    rest.get(skipped..).filter(|inner| !inner.is_empty())
+}
+
+/// The options of an init, and the command line behind them.
+struct Options<'w> {
+    given: Vec<(char, Option<&'w str>)>,
+    operands: &'w [String],
+}
+
+impl<'w> Options<'w> {
+    fn read(mut words: &'w [String], with_value: &str) -> Options<'w> {
+        let mut given = Vec::new();
+        while let Some((word, rest)) = words.split_first() {
+            let Some(letters) = word.strip_prefix('-').filter(|letters| !letters.is_empty()) else { break };
+            words = rest;
+            if letters == "-" {
+                break;
+            }
+            for (at, letter) in letters.char_indices().filter(|_| !letters.starts_with('-')) {
+                if !with_value.contains(letter) {
+                    given.push((letter, None));
+                    continue;
+                }
+                let attached = &letters[at + letter.len_utf8()..];
+                if attached.is_empty() {
+                    given.push((letter, words.first().map(String::as_str)));
+                    words = words.get(1..).unwrap_or_default();
+                } else {
+                    given.push((letter, Some(attached)));
+                }
+                break;
+            }
+        }
+        Options { given, operands: words }
+    }
+
+    fn has(&self, letter: char) -> bool {
+        self.given.iter().any(|(known, _)| *known == letter)
+    }
+
+    fn value(&self, letter: char) -> Option<&'w str> {
+        self.given.iter().rev().find(|(known, _)| *known == letter)?.1
+    }
+}
+
+/// The reaper's notation of a grace: seconds, with up to three digits after a point.
+pub(crate) fn milliseconds(text: &str) -> Option<u64> {
+    let (seconds, fraction) = text.split_once('.').unwrap_or((text, ""));
+    let is_number = |t: &str| t.bytes().all(|b| b.is_ascii_digit());
+    if seconds.is_empty() || fraction.len() > 3 || !is_number(seconds) || !is_number(fraction) {
+        return None;
+    }
+    let fraction: u64 = format!("{fraction:0<3}").parse().ok()?;
+    seconds.parse::<u64>().ok()?.checked_mul(1000)?.checked_add(fraction)
+}

@@ -1,0 +1,3 @@
+#!/bin/sh
+[ "$1" = redis-server ] && exec redis-server /etc/r.conf
+exec "$@"

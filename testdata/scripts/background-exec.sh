@@ -1,0 +1,3 @@
+#!/bin/bash
+exec java -jar a.jar &
+wait

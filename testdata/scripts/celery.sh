@@ -1,0 +1,3 @@
+#!/bin/sh
+set -o errexit
+exec "$@"

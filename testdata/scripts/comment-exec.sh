@@ -1,0 +1,4 @@
+#!/bin/sh
+# exec nginx
+echo "exec nginx"
+nginx -g 'daemon off;' # exec

@@ -1,0 +1,3 @@
+#!/bin/bash
+coproc LOGGER { logger -t app; }
+exec java -jar a.jar

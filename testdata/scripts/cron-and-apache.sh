@@ -1,0 +1,6 @@
+#!/bin/bash
+service cron start
+exec "$@"
+#%% /usr/local/bin/apache2-foreground
+#!/bin/bash
+exec apache2 -DFOREGROUND

@@ -1,0 +1,3 @@
+#!/bin/bash
+cron -f &
+exec apache2 -DFOREGROUND

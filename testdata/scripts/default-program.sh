@@ -1,0 +1,2 @@
+#!/bin/sh
+exec ${SERVER:-nginx} -g 'daemon off;'

@@ -1,0 +1,3 @@
+#%% /app/main.js
+#!/usr/bin/env -S node --enable-source-maps
+console.log(1)

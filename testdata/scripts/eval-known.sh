@@ -1,0 +1,3 @@
+#!/bin/sh
+line="exec nginx -g 'daemon off;'"
+eval "$line"

@@ -1,0 +1,3 @@
+#!/bin/bash
+eval "$(load-secrets)"
+exec "$@"

@@ -1,0 +1,2 @@
+#!/bin/bash
+exec -a my-service java -jar a.jar

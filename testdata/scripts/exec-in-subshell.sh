@@ -1,0 +1,2 @@
+#!/bin/bash
+(cd /app && exec java -jar a.jar)

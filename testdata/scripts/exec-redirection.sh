@@ -1,0 +1,3 @@
+#!/bin/sh
+exec >> /var/log/start.log 2>&1
+java -jar app.jar

@@ -1,0 +1,3 @@
+#!/bin/sh
+cron -f &
+nginx -g 'daemon off;'

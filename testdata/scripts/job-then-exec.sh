@@ -1,0 +1,3 @@
+#!/bin/sh
+node /agent.js &
+exec redis-server

@@ -1,0 +1,5 @@
+#!/bin/bash
+./prepare-a &
+./prepare-b &
+wait
+exec java -jar app.jar

@@ -1,0 +1,5 @@
+#!/bin/sh
+exec /opt/one.sh
+#%% /opt/one.sh
+#!/bin/bash
+java -jar x.jar

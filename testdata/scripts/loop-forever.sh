@@ -1,0 +1,5 @@
+#!/bin/sh
+while true; do
+  python job.py
+  sleep 60
+done

@@ -1,0 +1,5 @@
+#!/bin/sh
+case "$MODE" in
+  web) exec gunicorn app ;;
+  *) python worker.py ;;
+esac

@@ -1,0 +1,2 @@
+#!/bin/bash
+java $JAVA_OPTS -jar /app.jar

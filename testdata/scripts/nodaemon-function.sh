@@ -1,0 +1,5 @@
+#!/bin/bash
+start_service() {
+  java -jar a.jar
+}
+start_service

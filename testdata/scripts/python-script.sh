@@ -1,0 +1,3 @@
+#%% /app/main.py
+#!/usr/bin/env python3
+print("x")

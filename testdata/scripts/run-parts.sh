@@ -1,0 +1,3 @@
+#!/bin/sh
+run-parts --exit-on-error /docker-entrypoint.d
+exec "$@"

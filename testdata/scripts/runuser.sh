@@ -1,0 +1,2 @@
+#!/bin/bash
+exec runuser -u app -- java -jar a.jar

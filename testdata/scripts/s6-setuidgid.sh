@@ -1,0 +1,2 @@
+#!/bin/bash
+exec s6-setuidgid abc python3 /app/main.py

@@ -1,0 +1,5 @@
+#!/bin/sh
+if [ -n "$USE_TINI" ]; then
+  set -- tini -- "$@"
+fi
+exec "$@"

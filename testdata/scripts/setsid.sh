@@ -1,0 +1,2 @@
+#!/bin/sh
+exec setsid java -jar a.jar

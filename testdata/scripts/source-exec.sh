@@ -1,0 +1,7 @@
+#!/bin/bash
+source "$(dirname "$0")/lib.sh"
+start "$@"
+#%% /lib.sh
+start() {
+  exec "$@"
+}

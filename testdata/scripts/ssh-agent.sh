@@ -1,0 +1,3 @@
+#!/bin/bash
+eval $(ssh-agent -s)
+exec "$@"

@@ -1,0 +1,5 @@
+#!/bin/sh
+ssh-keygen -A
+exec /usr/sbin/sshd -D -e "$@"
+#%% /usr/sbin/sshd
+ELF

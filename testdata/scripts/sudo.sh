@@ -1,0 +1,2 @@
+#!/bin/bash
+exec sudo -E -u app java -jar a.jar

@@ -1,0 +1,3 @@
+#!/bin/bash
+envsubst < /etc/t > /etc/u
+/usr/bin/supervisord -n

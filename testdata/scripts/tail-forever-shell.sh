@@ -1,0 +1,3 @@
+#!/bin/bash
+service ssh start
+tail -F /var/log/nginx/access.log

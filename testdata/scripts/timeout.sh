@@ -1,0 +1,2 @@
+#!/bin/bash
+exec timeout 3600 python batch.py

@@ -1,0 +1,5 @@
+#!/bin/sh
+if [ $$ -eq 1 ]; then
+  exec tini -- "$0" "$@"
+fi
+exec "$@"

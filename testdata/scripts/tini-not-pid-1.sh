@@ -1,0 +1,3 @@
+#!/bin/sh
+mkdir -p /run/app
+tini -- node a.js

@@ -1,0 +1,3 @@
+#!/bin/sh
+trap 'echo bye; exit 0' TERM
+node a.js

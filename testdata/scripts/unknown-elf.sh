@@ -1,0 +1,4 @@
+#!/bin/sh
+exec "$@"
+#%% /opt/acme/daemon
+ELF

@@ -1,0 +1,6 @@
+#!/bin/sh
+if [ "$(id -u)" = "0" ]; then
+  tini -- "$@"
+  exit
+fi
+exec "$@"

@@ -1,0 +1,6 @@
+#!/bin/bash
+if [ $(id -u) -eq 0 ]; then
+  node root.js
+else
+  exec "$@"
+fi

@@ -1,0 +1,5 @@
+#!/bin/bash
+node a.js &
+node b.js &
+wait -n
+exit $?

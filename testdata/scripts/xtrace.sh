@@ -1,0 +1,4 @@
+#!/bin/bash
+[[ -n "${DEBUG:-}" ]] && set -x
+[ "$TRACE" ] && set -o xtrace
+exec "$@"

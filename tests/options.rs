@@ -107,7 +107,7 @@ fn verify_tells_our_reaper_from_a_strangers() {
 #[test]
 fn check_asks_only_what_wrap_can_change() {
     let registry = Registry::start();
-    let check = |tag: &str| reapify(["inspect", "--check", &registry.name("app", tag)]).run();
+    let check = |tag: &str| reapify(["inspect", "--check=strict", &registry.name("app", tag)]).run();
     Image::new().layer(&[file("app", b"program")]).in_registry(&registry, "app", "plain");
     check("plain").exits(8);
     image_for("windows", "amd64", "", Family::Oci).in_registry(&registry, "app", "windows");

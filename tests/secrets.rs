@@ -107,7 +107,7 @@ impl Rig {
     }
 
     fn inspect(&self) -> Run {
-        quick(reapify(["inspect", "-vvv", &self.registry.name("app", "v1")]))
+        quick(reapify(["inspect", "--shallow", "-vvv", &self.registry.name("app", "v1")]))
     }
 
     /// The password on the command line, or the identity token in a file.

@@ -234,7 +234,9 @@ fn write(
             console.detail(&format!("{}:{}:{}: {what}", input.name, place.line, place.column));
         }
         match (&input.path, options.diff) {
-            (_, true) => output.push_str(&unified_diff(source.text, &done.text, input.name.trim_start_matches('/'))),
+            (_, true) => {
+                output.push_str(&unified_diff(source.text, &done.text, input.name.trim_start_matches('/')))
+            }
             (Some(path), _) if options.in_place => {
                 if done.text != source.text {
                     pod_files::replace(path, &done.text)?;

@@ -1,7 +1,7 @@
 //! Signals, wait statuses, the stop sequence, the search for a program and `/proc`, as tables.
 
 use reaper::lookup;
-use reaper::proc::identity;
+use reaper::proc::{PARENT, PID, USER, field};
 use reaper::signal::{Rewrites, Signal};
 use reaper::status::Change;
 use reaper::stop::{Step, Stop};
@@ -123,24 +123,23 @@ fn nothing_left_is_an_exit_at_once() {
 fn programs_are_looked_for_as_engines_do() {
     let tried = |name: &str, path: Option<&'static str>| -> Option<Vec<String>> {
         let directories = lookup::directories(name.as_bytes(), path.map(str::as_bytes))?;
-        Some(
-            directories
-                .map(|directory| {
-                    let mut buffer = [0; 64];
-                    let path = lookup::join(&mut buffer, directory, name.as_bytes()).unwrap();
-                    String::from_utf8(path.to_vec()).unwrap()
-                })
-                .collect(),
-        )
+        Some(directories.map(|text| String::from_utf8(text.to_vec()).unwrap()).collect())
     };
     assert_eq!(tried("./x", Some("/bin")), None);
     assert_eq!(tried("/bin/x", None), None);
     assert_eq!(tried("", Some("/bin")), None);
-    assert_eq!(tried("x", Some("/a:/b")), Some(vec!["/a/x\0".into(), "/b/x\0".into()]));
-    assert_eq!(tried("x", Some(":b")), Some(vec!["./x\0".into(), "b/x\0".into()]));
+    assert_eq!(tried("x", Some("/a:/b")), Some(vec!["/a".into(), "/b".into()]));
+    // An empty entry is the working directory.
+    assert_eq!(tried("x", Some(":b")), Some(vec!["".into(), "b".into()]));
+    assert_eq!(tried("x", Some("b:")), Some(vec!["b".into(), "".into()]));
     let default = tried("x", None).unwrap();
-    assert_eq!((default.len(), default[0].as_str()), (6, "/usr/local/sbin/x\0"));
-    assert_eq!(lookup::join(&mut [0; 4], b"/a", b"bc"), None);
+    assert_eq!((default.len(), default[0].as_str()), (6, "/usr/local/sbin"));
+}
+
+#[test]
+fn an_empty_path_does_not_search_the_working_directory() {
+    let directories = lookup::directories(b"x", Some(b"")).expect("a name without a slash");
+    assert_eq!(directories.count(), 0);
 }
 
 #[test]
@@ -163,17 +162,17 @@ fn not_found_is_127_and_not_executable_126() {
 }
 
 #[test]
-fn a_parent_is_found_behind_any_name() {
-    for (stat, found) in [
-        ("7 (sh) S 1 7 7 0", Some((7, 1))),
-        ("4194303 (a) b) S 9 (c) R 12 1", Some((4_194_303, 12))),
-        ("7 () Z 3 ", Some((7, 3))),
-        ("7 (sh) S", None),
-        ("7", None),
-        ("", None),
-        ("x (sh) S 1 ", None),
-    ] {
-        assert_eq!(identity(stat.as_bytes()), found, "{stat}");
+fn fields_of_a_process_are_found_behind_any_name() {
+    let rest = "Umask:\t0022\nState:\tS (sleeping)\nTgid:\t7\nNgid:\t0\nPid:\t7\nPPid:\t12\n\
+                TracerPid:\t9\nUid:\t4294967294\t1000\t0\t0\nGid:\t0\t0\t0\t0\n";
+    for name in ["sh", "a b", "Pid:\t1", "x\\nPid:\t1", ")", ""] {
+        let status = format!("Name:\t{name}\n{rest}");
+        let field = |name| field(status.as_bytes(), name);
+        assert_eq!((field(PID), field(PARENT)), (Some(7), Some(12)), "{name}");
+        assert_eq!(field(USER), Some(4_294_967_294), "{name}: the real one");
+    }
+    for status in ["", "Pid:", "Pid:\t", "Pid:\tx\n", "TracerPid:\t9\n", "Name:\tPid:\t9"] {
+        assert_eq!(field(status.as_bytes(), PID), None, "{status}");
     }
 }
 

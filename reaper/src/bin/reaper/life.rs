@@ -1,4 +1,4 @@
-//! The life of the init: one blocking wait for signals and children alike.
+//! The life of the reaper: one blocking wait for signals and children alike.
 
 use reaper::options::Options;
 use reaper::signal::Signal;
@@ -7,19 +7,30 @@ use reaper::stop::{Step, Stop};
 
 use crate::rest;
 use crate::say::say;
-use crate::sys::{self, Clock, Received};
+use crate::send::Parcel;
+use crate::sys::{self, Answer, Clock, Received};
 use crate::tty;
 
-/// How often PID 1 looks for processes that are not its children, while it stops and only then:
-/// what entered the container from outside (`docker exec`) tells its end to somebody else.
-const FOREIGN_POLL_MS: u64 = 20;
+/// How often we look for processes whose end we are not told of, while we stop and only then: what
+/// entered the container from outside (`docker exec`) tells its end to somebody else.
+const POLL_MS: u64 = 20;
 
 /// Microseconds of processor time that a child may cost, and for how many microseconds children are
 /// not looked at when they cost more.
 const CHEAP: u64 = 20;
 const HOLD: u64 = 100_000;
+/// How many children are reaped between two looks at the clock, and how many such batches cost what
+/// the last one did: the clock is not cheap itself.
+const BATCH: u64 = 64;
+const SAMPLE: u32 = 16;
 
-pub struct Init<'a> {
+/// What is left is told to stop by these, so that it also does if it is stopped already.
+const WARNING: [u8; 2] = [Signal::TERM.number(), Signal::CONT.number()];
+
+/// What we exit with if the main process is out of our sight.
+const LOST: u8 = 1;
+
+pub struct Life<'a> {
     options: &'a Options,
     pid: i32,
     main: i32,
@@ -29,29 +40,35 @@ pub struct Init<'a> {
     stopped: bool,
     /// We have said that a signal could not be sent.
     complained: bool,
+    /// Somebody who is left may not be sent signals.
+    refused: bool,
     /// We have sent KILL to what is left.
     killing: bool,
     /// There were children when we last looked.
     children: bool,
     /// How long not to look at the children, in microseconds: 0 is as soon as one has changed.
     hold: u64,
+    /// Batches of children whose cost need not be measured.
+    cheap: u32,
     reaped: u32,
     left_over: u32,
     killed: u32,
 }
 
-impl<'a> Init<'a> {
-    pub fn new(options: &'a Options, pid: i32, main: i32) -> Init<'a> {
-        Init {
+impl<'a> Life<'a> {
+    pub fn new(options: &'a Options, pid: i32, main: i32) -> Life<'a> {
+        Life {
             options,
             pid,
             main,
             code: None,
             stopped: false,
             complained: false,
+            refused: false,
             killing: false,
             children: true,
             hold: 0,
+            cheap: SAMPLE,
             reaped: 0,
             left_over: 0,
             killed: 0,
@@ -79,10 +96,13 @@ impl<'a> Init<'a> {
         let mut received = Received::NOTHING;
         let hold = core::mem::take(&mut self.hold);
         let wait = if hold == 0 { limit } else { limit.min(hold) };
-        sys::wait_signal(&mut received, wait, hold == 0);
+        let answer = sys::wait_signal(&mut received, wait, hold == 0);
+        if !answer.is_ok() && !matches!(answer, Answer::EAGAIN | Answer::EINTR) {
+            self.lose(answer);
+        }
         let signal = received.signal();
-        // Whoever sent a SIGCHLD: one of the kernel's may have been merged into it. And no flood of
-        // other signals can hold up the children for ever.
+        // Reap regardless of the sender: the kernel's SIGCHLD may have been merged into another. And
+        // no flood of other signals can hold up the children for ever.
         if hold > 0 || signal.is_none_or(|signal| signal == Signal::CHLD) {
             self.reap();
         }
@@ -107,55 +127,69 @@ impl<'a> Init<'a> {
                 return;
             }
         }
-        let sent = if self.options.group {
-            match sys::send_group(self.main, signal, received) {
-                // It has left the group that it led.
-                Err(sys::ESRCH) => sys::send(self.main, signal, received),
-                sent => sent,
-            }
-        } else {
-            sys::send(self.main, signal, received)
-        };
-        if sent == Err(sys::EPERM) && !self.complained && self.options.verbosity > 0 {
-            self.complained = true;
-            let numbers = [u32::from(signal.number()), self.main as u32];
-            say("may not send signal # to process #", b"", &numbers);
+        let (pid, group, number) = (self.main, self.options.group, signal.number());
+        let sent = Parcel { pid, group, signal: number, received: Some(received) }.send();
+        if !sent.is_ok() && sent != Answer::ESRCH {
+            self.complain(number, pid);
         }
         if signal == Signal::TERM && self.stopped {
             // It would otherwise not hear it before somebody else lets it go on.
-            let _ = sys::kill(self.main, Signal::CONT);
+            let _ = Parcel::new(pid, false, Signal::CONT.number()).send();
         }
+    }
+
+    /// Says once that a signal cannot be sent.
+    #[inline(never)]
+    fn complain(&mut self, signal: u8, pid: i32) {
+        if !self.complained && self.options.verbosity > 0 {
+            self.complained = true;
+            let numbers = [u32::from(signal), pid as u32];
+            say("may not send signal # to process #: grant CAP_KILL", b"", &numbers);
+        }
+    }
+
+    /// Gives up: without this system call we would not see what happens.
+    fn lose(&self, answer: Answer) -> ! {
+        say("cannot wait: error #", b"", &[answer.errno() as u32]);
+        if self.code.is_none() {
+            let _ = sys::kill(self.main, Signal::KILL.number());
+        }
+        sys::exit(self.code.unwrap_or(LOST))
     }
 
     /// Reaps all that have exited. The kernel looks for each in a list, so with thousands of living
     /// children this gets dear: then they have to wait a while, and more will be found at once.
     fn reap(&mut self) {
-        let mut begin = sys::microseconds(Clock::Spent);
-        let mut price = 0;
-        loop {
-            let answer = sys::wait();
+        while self.reap_batch() {}
+    }
+
+    /// Reaps a few; true if there may be more.
+    fn reap_batch(&mut self) -> bool {
+        let measured = self.cheap == 0;
+        let begin = if measured { sys::microseconds(Clock::Spent) } else { 0 };
+        let mut calls = 0;
+        let mut more = true;
+        while more && calls < BATCH {
+            calls += 1;
+            let mut status = 0;
+            let answer = sys::wait(&mut status);
             self.children = answer.is_ok();
-            price += CHEAP;
-            let more = match answer {
-                Ok((pid @ 1.., status)) => {
-                    self.changed(pid, Change::decode(status));
-                    price < CHEAP * 64
-                }
-                _ => false,
-            };
-            if more {
-                continue;
+            match answer.value() {
+                Some(pid @ 1..) => self.changed(pid, Change::decode(status)),
+                None if self.code.is_none() => self.lose(answer),
+                _ => more = false,
             }
-            let took = sys::microseconds(Clock::Spent) - begin;
-            if took > price {
-                self.hold = (took * 8).min(HOLD);
-                return;
-            }
-            if !matches!(answer, Ok((1.., _))) {
-                return;
-            }
-            (begin, price) = (begin + took, 0);
         }
+        self.cheap = if measured { SAMPLE } else { self.cheap - 1 };
+        if measured {
+            let took = sys::microseconds(Clock::Spent) - begin;
+            if took > calls * CHEAP {
+                self.hold = (took * 8).min(HOLD);
+                self.cheap = 0;
+                return false;
+            }
+        }
+        more
     }
 
     #[inline(never)] // The file is smaller so.
@@ -191,7 +225,7 @@ impl<'a> Init<'a> {
         sys::stop_group();
         if tty::hand_over(ours, self.main) || signal == Signal::TSTP.number() {
             self.stopped = false;
-            let _ = sys::kill(-self.main, Signal::CONT);
+            let _ = Parcel::new(self.main, true, Signal::CONT.number()).send();
         }
     }
 
@@ -202,25 +236,52 @@ impl<'a> Init<'a> {
             tty::hand_over(self.main, sys::group());
         }
         let mut stop = Stop::new(self.options.grace_ms);
-        let mut since = sys::microseconds(Clock::Elapsed);
-        loop {
+        let (mut since, mut waited) = (0, 0);
+        while self.anyone_left() {
             let begin = sys::microseconds(Clock::Elapsed);
-            let left = self.children || (self.pid == 1 && rest::anyone());
-            match stop.step(begin.wrapping_sub(since) / 1000, left) {
+            // Without a clock, the time that we have waited is counted.
+            let blind = begin == 0;
+            if since == 0 {
+                since = begin;
+            }
+            match stop.step(begin.wrapping_sub(since) / 1000 + waited, true) {
                 Step::Exit => return,
-                Step::Terminate => rest::signal(self.pid, &[Signal::TERM, Signal::CONT]),
+                Step::Terminate => _ = self.tell(&WARNING),
                 Step::Kill => {
                     self.killing = true;
-                    rest::signal(self.pid, &[Signal::KILL]);
+                    self.tell(&[Signal::KILL.number()]);
                 }
-                Step::Wait(limit) => {
-                    let limit = if self.children { limit } else { limit.min(FOREIGN_POLL_MS) };
+                Step::Wait(mut limit) => {
+                    if !self.children || self.refused || blind {
+                        limit = limit.min(POLL_MS);
+                    }
+                    if blind {
+                        waited += limit;
+                        self.hold = limit * 1000;
+                    }
                     self.turn(limit * 1000);
                     continue;
                 }
             }
-            // Their time begins once all were told: without a `/proc` that alone can take seconds.
+            // Start the grace period after every process has been signalled: without a `/proc` that
+            // alone can take seconds.
             since += sys::microseconds(Clock::Elapsed).wrapping_sub(begin);
         }
+    }
+
+    /// Whether somebody is left who can be told to stop.
+    fn anyone_left(&mut self) -> bool {
+        let left = self.children || (self.pid == 1 && rest::anyone());
+        left && (!self.refused || self.tell(&[0]))
+    }
+
+    /// Sends signals to all that is left; whether anybody could be reached.
+    fn tell(&mut self, signals: &[u8]) -> bool {
+        let told = rest::tell(self.pid, signals);
+        if let (1.., [signal, ..]) = (told.refused, signals) {
+            self.refused = true;
+            self.complain(*signal, told.refused);
+        }
+        told.reached
     }
 }

@@ -39,10 +39,10 @@ pub const fn search_on(errno: i32) -> bool {
     matches!(errno, ENOENT | ENOTDIR | EACCES)
 }
 
-/// The error to report out of two: that a file may not be executed says more than that another
+/// The error to report out of two after which the search goes on: that a file may not be executed says more than that another
 /// directory does not have it.
 pub const fn worse(before: i32, errno: i32) -> i32 {
-    if before == EACCES && search_on(errno) { before } else { errno }
+    if before == EACCES { before } else { errno }
 }
 
 /// The exit code of a program that could not be started: 127 not found, 126 not executable.

@@ -95,11 +95,13 @@ fn a_wait_status_becomes_a_shells_exit_code() {
 fn the_rest_is_warned_once_waited_for_and_killed() {
     let mut stop = Stop::new(3000);
     assert_eq!(stop.step(0, true), Step::Terminate);
-    assert_eq!(stop.step(1, true), Step::Wait(2999));
-    assert_eq!(stop.step(2999, true), Step::Wait(1));
+    assert_eq!(stop.step(0, true), Step::Sleep(1));
+    assert_eq!(stop.step(80, true), Step::Sleep(10));
+    assert_eq!(stop.step(2900, true), Step::Sleep(20));
+    assert_eq!(stop.step(2999, true), Step::Sleep(1));
     assert_eq!(stop.step(3000, true), Step::Kill);
     // What will not die is killed again, and at last given up.
-    assert_eq!(stop.step(3001, true), Step::Wait(99));
+    assert_eq!(stop.step(3001, true), Step::Sleep(20));
     assert_eq!(stop.step(3100, true), Step::Kill);
     assert_eq!(stop.step(3999, true), Step::Kill);
     assert_eq!(stop.step(4099, true), Step::Exit);
@@ -113,7 +115,7 @@ fn nothing_left_is_an_exit_at_once() {
     assert_eq!(stop.step(10, false), Step::Exit);
     // Without a grace nobody is told.
     assert_eq!(Stop::new(0).step(0, true), Step::Exit);
-    // A long sleep of ours before the first look at the clock does not skip the warning or KILL.
+    // A long sleep does not skip the warning or KILL.
     let mut late = Stop::new(100);
     assert_eq!(late.step(5000, true), Step::Terminate);
     assert_eq!(late.step(5000, true), Step::Kill);
@@ -158,7 +160,7 @@ fn not_found_is_127_and_not_executable_126() {
     }
     assert_eq!(lookup::worse(eacces, enoent), eacces);
     assert_eq!(lookup::worse(enoent, eacces), eacces);
-    assert_eq!(lookup::worse(eacces, enoexec), enoexec);
+    assert_eq!(lookup::worse(enoent, enotdir), enotdir);
 }
 
 #[test]

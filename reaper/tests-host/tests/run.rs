@@ -249,6 +249,26 @@ fn signals_reach_a_main_process_of_another_user_without_cap_kill() {
 }
 
 #[test]
+fn the_whole_group_gets_a_signal_whoever_its_members_are() {
+    let member = |user: u32, name: &str| {
+        format!(
+            "setpriv --reuid {user} --regid {user} --clear-groups sh -c 'trap \"echo {name}\" USR1; \
+             echo r; while :; do sleep 0.02; done'"
+        )
+    };
+    let root = "sh -c 'trap \"echo root\" USR1; echo r; while :; do sleep 0.02; done'";
+    let script = format!("{} & {root} & exec {}", member(65533, "third"), member(65534, "main"));
+    let start = Start::pid1(&["-g", "--", "sh", "-c", &script]).before(deny::cap_kill);
+    let run = start.run();
+    run.says("r\nr\nr\n").signal(libc::SIGUSR1).says("third").says("main").says("root");
+    run.signal(libc::SIGUSR1);
+    for name in ["third", "main", "root"] {
+        until("each got both, once", || run.out.text().matches(name).count() == 2);
+    }
+    assert!(!run.err.text().contains("reaper: "), "{}", run.err.text());
+}
+
+#[test]
 fn the_init_itself_stays_the_user_that_it_is() {
     let run = as_another_user(&[], &[&probe(), "record"]);
     run.says("ready").settles().signal(libc::SIGUSR1).says("signal 10 ");

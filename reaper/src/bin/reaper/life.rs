@@ -6,14 +6,10 @@ use reaper::status::Change;
 use reaper::stop::{Step, Stop};
 
 use crate::rest;
-use crate::say::say;
-use crate::send::Parcel;
-use crate::sys::{self, Answer, Clock, Received};
+use crate::say::{fail, say};
+use crate::send::{Parcel, Told};
+use crate::sys::{self, Answer, Received};
 use crate::tty;
-
-/// How often we look for processes whose end we are not told of, while we stop and only then: what
-/// entered the container from outside (`docker exec`) tells its end to somebody else.
-const POLL_MS: u64 = 20;
 
 /// Microseconds of processor time that a child may cost, and for how many microseconds children are
 /// not looked at when they cost more.
@@ -26,9 +22,6 @@ const SAMPLE: u32 = 16;
 
 /// What is left is told to stop by these, so that it also does if it is stopped already.
 const WARNING: [u8; 2] = [Signal::TERM.number(), Signal::CONT.number()];
-
-/// What we exit with if the main process is out of our sight.
-const LOST: u8 = 1;
 
 pub struct Life<'a> {
     options: &'a Options,
@@ -46,7 +39,7 @@ pub struct Life<'a> {
     killing: bool,
     /// There were children when we last looked.
     children: bool,
-    /// How long not to look at the children, in microseconds: 0 is as soon as one has changed.
+    /// How long not to look at the children, in microseconds: [`u64::MAX`] is until one has changed.
     hold: u64,
     /// Batches of children whose cost need not be measured.
     cheap: u32,
@@ -67,7 +60,7 @@ impl<'a> Life<'a> {
             refused: false,
             killing: false,
             children: true,
-            hold: 0,
+            hold: u64::MAX,
             cheap: SAMPLE,
             reaped: 0,
             left_over: 0,
@@ -77,11 +70,12 @@ impl<'a> Life<'a> {
 
     /// Waits until the main process has exited, stops the rest, and exits as it did.
     pub fn run(mut self) -> ! {
+        let mut received = Received::NOTHING;
         let code = loop {
             if let Some(code) = self.code {
                 break code;
             }
-            self.turn(u64::MAX);
+            self.turn(&mut received);
         };
         self.stop();
         if self.options.verbosity > 1 {
@@ -91,26 +85,25 @@ impl<'a> Life<'a> {
         sys::exit(if self.options.expected.contains(code) { 0 } else { code })
     }
 
-    /// Waits for a signal, or so many microseconds, and does what is to be done.
-    fn turn(&mut self, limit: u64) {
-        let mut received = Received::NOTHING;
-        let hold = core::mem::take(&mut self.hold);
-        let wait = if hold == 0 { limit } else { limit.min(hold) };
-        let answer = sys::wait_signal(&mut received, wait, hold == 0);
+    /// Waits for a signal, or until the children may be looked at again, and does what is to be done.
+    fn turn(&mut self, received: &mut Received) {
+        let hold = core::mem::replace(&mut self.hold, u64::MAX);
+        let held = hold < u64::MAX;
+        let answer = sys::wait_signal(received, hold, !held);
         if !answer.is_ok() && !matches!(answer, Answer::EAGAIN | Answer::EINTR) {
             self.lose(answer);
         }
-        let signal = received.signal();
+        let signal = answer.value().and_then(|number| Signal::new(number as u32));
         // Reap regardless of the sender: the kernel's SIGCHLD may have been merged into another. And
         // no flood of other signals can hold up the children for ever.
-        if hold > 0 || signal.is_none_or(|signal| signal == Signal::CHLD) {
+        if held || signal.is_none_or(|signal| signal == Signal::CHLD) {
             self.reap();
         }
         if let Some(signal) = signal
-            && received.is_for_main(self.pid)
+            && received.is_for_main(signal, self.pid)
             && self.code.is_none()
         {
-            self.forward(signal, &received);
+            self.forward(signal, received);
         }
     }
 
@@ -128,33 +121,29 @@ impl<'a> Life<'a> {
             }
         }
         let (pid, group, number) = (self.main, self.options.group, signal.number());
-        let sent = Parcel { pid, group, signal: number, received: Some(received) }.send();
-        if !sent.is_ok() && sent != Answer::ESRCH {
-            self.complain(number, pid);
-        }
+        let mut told = Told::NOBODY;
+        Parcel { pid, group, signal: number, received: Some(received) }.send(&mut told);
         if signal == Signal::TERM && self.stopped {
             // It would otherwise not hear it before somebody else lets it go on.
-            let _ = Parcel::new(pid, false, Signal::CONT.number()).send();
+            Parcel::new(pid, Signal::CONT.number()).send(&mut told);
         }
+        self.complain(number, told.refused);
     }
 
-    /// Says once that a signal cannot be sent.
+    /// Says once that a signal cannot be sent to a process; 0 is none.
     #[inline(never)]
     fn complain(&mut self, signal: u8, pid: i32) {
-        if !self.complained && self.options.verbosity > 0 {
+        if pid > 0 && !self.complained && self.options.verbosity > 0 {
             self.complained = true;
             let numbers = [u32::from(signal), pid as u32];
             say("may not send signal # to process #: grant CAP_KILL", b"", &numbers);
         }
     }
 
-    /// Gives up: without this system call we would not see what happens.
+    /// Gives up while the main process runs: without this system call we would not see its end.
     fn lose(&self, answer: Answer) -> ! {
-        say("cannot wait: error #", b"", &[answer.errno() as u32]);
-        if self.code.is_none() {
-            let _ = sys::kill(self.main, Signal::KILL.number());
-        }
-        sys::exit(self.code.unwrap_or(LOST))
+        let _ = sys::kill(self.main, Signal::KILL.number());
+        fail("cannot wait: error #", answer)
     }
 
     /// Reaps all that have exited. The kernel looks for each in a list, so with thousands of living
@@ -166,7 +155,7 @@ impl<'a> Life<'a> {
     /// Reaps a few; true if there may be more.
     fn reap_batch(&mut self) -> bool {
         let measured = self.cheap == 0;
-        let begin = if measured { sys::microseconds(Clock::Spent) } else { 0 };
+        let begin = if measured { sys::microseconds_spent() } else { 0 };
         let mut calls = 0;
         let mut more = true;
         while more && calls < BATCH {
@@ -182,7 +171,7 @@ impl<'a> Life<'a> {
         }
         self.cheap = if measured { SAMPLE } else { self.cheap - 1 };
         if measured {
-            let took = sys::microseconds(Clock::Spent) - begin;
+            let took = sys::microseconds_spent() - begin;
             if took > calls * CHEAP {
                 self.hold = (took * 8).min(HOLD);
                 self.cheap = 0;
@@ -220,12 +209,13 @@ impl<'a> Life<'a> {
         if !(Signal::TSTP.number()..=Signal::TTOU.number()).contains(&signal) {
             return;
         }
-        let ours = sys::group();
+        let ours = sys::group(0);
         tty::hand_over(self.main, ours);
         sys::stop_group();
         if tty::hand_over(ours, self.main) || signal == Signal::TSTP.number() {
             self.stopped = false;
-            let _ = Parcel::new(self.main, true, Signal::CONT.number()).send();
+            let mut told = Told::NOBODY;
+            Parcel { group: true, ..Parcel::new(self.main, Signal::CONT.number()) }.send(&mut told);
         }
     }
 
@@ -233,39 +223,25 @@ impl<'a> Life<'a> {
     fn stop(&mut self) {
         if self.pid != 1 {
             // The group that had the terminal is gone: whoever started us can have it back.
-            tty::hand_over(self.main, sys::group());
+            tty::hand_over(self.main, sys::group(0));
         }
         let mut stop = Stop::new(self.options.grace_ms);
-        let (mut since, mut waited) = (0, 0);
-        while self.anyone_left() {
-            let begin = sys::microseconds(Clock::Elapsed);
-            // Without a clock, the time that we have waited is counted.
-            let blind = begin == 0;
-            if since == 0 {
-                since = begin;
-            }
-            match stop.step(begin.wrapping_sub(since) / 1000 + waited, true) {
+        let mut slept = 0;
+        loop {
+            match stop.step(slept, self.anyone_left()) {
                 Step::Exit => return,
                 Step::Terminate => _ = self.tell(&WARNING),
                 Step::Kill => {
                     self.killing = true;
                     self.tell(&[Signal::KILL.number()]);
                 }
-                Step::Wait(mut limit) => {
-                    if !self.children || self.refused || blind {
-                        limit = limit.min(POLL_MS);
-                    }
-                    if blind {
-                        waited += limit;
-                        self.hold = limit * 1000;
-                    }
-                    self.turn(limit * 1000);
-                    continue;
+                // Time is what was slept, so nothing that we do shortens the grace.
+                Step::Sleep(milliseconds) => {
+                    sys::sleep(milliseconds * 1000);
+                    slept += milliseconds;
+                    self.reap();
                 }
             }
-            // Start the grace period after every process has been signalled: without a `/proc` that
-            // alone can take seconds.
-            since += sys::microseconds(Clock::Elapsed).wrapping_sub(begin);
         }
     }
 
@@ -278,9 +254,9 @@ impl<'a> Life<'a> {
     /// Sends signals to all that is left; whether anybody could be reached.
     fn tell(&mut self, signals: &[u8]) -> bool {
         let told = rest::tell(self.pid, signals);
-        if let (1.., [signal, ..]) = (told.refused, signals) {
+        if told.refused > 0 {
             self.refused = true;
-            self.complain(*signal, told.refused);
+            self.complain(signals.first().copied().unwrap_or(0), told.refused);
         }
         told.reached
     }

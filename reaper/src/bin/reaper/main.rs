@@ -39,8 +39,8 @@ const HELP: &str = "\
 Usage: reaper [-gcswvlh] [-t SECONDS] [-r FROM:TO] [-e CODE] [-p SIGNAL] [--] PROGRAM [ARGS]
 ";
 
-/// What a usage error exits with: tini's code.
-const USAGE: u8 = 1;
+/// What we exit with if we fail before the main process has ended: tini's code.
+const FAILED: u8 = 1;
 
 /// Where the processor's entry code lands, with the stack as execve(2) left it.
 ///
@@ -57,7 +57,7 @@ unsafe extern "C" fn start(stack: *const usize) -> ! {
     let mut parsed = Parsed::nothing();
     if let Err(error) = parsed.read(stack.args(1)) {
         say("invalid argument: $", error.argument, &[]);
-        sys::exit(USAGE);
+        sys::exit(FAILED);
     }
     let text = match parsed.request {
         Request::Run => None,
@@ -76,7 +76,7 @@ unsafe extern "C" fn start(stack: *const usize) -> ! {
     let first = 1 + parsed.consumed;
     let Some(name) = stack.args(first).next() else {
         say("no program; see -h", b"", &[]);
-        sys::exit(USAGE);
+        sys::exit(FAILED);
     };
     let (options, pid, on_child) = (&parsed.options, sys::getpid(), Action::DEFAULT);
     run(&mut Spawn { options, stack, first, name, pid, mask, on_child }, blocked)

@@ -4,16 +4,8 @@ use reaper::proc;
 use reaper::text::decimal;
 
 use crate::say::Text;
-use crate::send::Parcel;
-use crate::sys::{self, Answer};
-
-/// What came of telling all that is left.
-pub struct Told {
-    /// Somebody could be told.
-    pub reached: bool,
-    /// A process that may not be sent signals by any means; 0 if there is none.
-    pub refused: i32,
-}
+use crate::send::{Parcel, Told};
+use crate::sys;
 
 /// Whether PID 1 is not alone in its namespace.
 pub fn anyone() -> bool {
@@ -29,32 +21,25 @@ pub fn tell(own: i32, signals: &[u8]) -> Told {
             let _ = sys::kill_all(signal);
         }
     }
-    let mut told = Told { reached: false, refused: 0 };
+    let mut told = Told::NOBODY;
     let mut tell = |pid| {
-        let may = sys::ask(pid);
-        for &signal in signals {
-            let sent = match may {
-                Answer::ESRCH => return,
-                may if !may.is_ok() => Parcel::new(pid, false, signal).send_for_user(),
-                may if everybody => may,
-                _ => sys::kill(pid, signal),
-            };
-            if !sent.is_ok() {
-                told.refused = pid;
-                return;
-            }
+        if everybody && sys::ask(pid).is_ok() {
             told.reached = true;
+            return;
+        }
+        for &signal in signals {
+            Parcel::new(pid, signal).send(&mut told);
         }
     };
     if !listed(own, everybody, &mut tell) && !everybody {
-        children(tell);
+        children(&mut tell);
     }
     told
 }
 
 /// Visits the processes that `/proc` shows: all others, or our descendants, whatever their session.
 /// False if it does not show us.
-fn listed(own: i32, everybody: bool, visit: &mut impl FnMut(i32)) -> bool {
+pub fn listed(own: i32, everybody: bool, visit: &mut dyn FnMut(i32)) -> bool {
     if field(0, proc::PID) != Some(own) {
         return false;
     }
@@ -104,7 +89,7 @@ pub fn field(pid: i32, name: &[u8]) -> Option<i32> {
 const PID_LIMIT: i32 = 1 << 22;
 
 /// Without a `/proc` that shows us, ask for every possible process id whether it is a child of ours.
-fn children(mut visit: impl FnMut(i32)) {
+fn children(visit: &mut dyn FnMut(i32)) {
     for pid in 2..PID_LIMIT {
         if sys::is_child(pid) {
             visit(pid);

@@ -1,6 +1,7 @@
 //! One line at a time to standard error, in one write each.
 
-use crate::sys;
+use crate::FAILED;
+use crate::sys::{self, Answer};
 
 const ERR: i32 = 2;
 
@@ -59,4 +60,11 @@ pub fn say(template: &str, text: &[u8], numbers: &[u32]) {
     line.fill(template, text, numbers);
     let length = line.length + 1;
     sys::write_now(ERR, buffer.get(..length).unwrap_or_default());
+}
+
+/// Says what failed, and why, and exits.
+#[inline(never)]
+pub fn fail(template: &str, answer: Answer) -> ! {
+    say(template, b"", &[answer.errno() as u32]);
+    sys::exit(FAILED)
 }

@@ -5,6 +5,26 @@ use reaper::proc;
 use crate::rest;
 use crate::sys::{self, Answer, Received};
 
+/// What came of sending signals.
+pub struct Told {
+    /// Somebody could be signalled.
+    pub reached: bool,
+    /// A process that may not be sent signals by any means; 0 if there is none.
+    pub refused: i32,
+}
+
+impl Told {
+    pub const NOBODY: Told = Told { reached: false, refused: 0 };
+
+    fn note(&mut self, pid: i32, sent: Answer) {
+        if sent.is_ok() {
+            self.reached = true;
+        } else if sent != Answer::ESRCH {
+            self.refused = pid;
+        }
+    }
+}
+
 /// A signal and whom it is for.
 pub struct Parcel<'a> {
     pub pid: i32,
@@ -17,37 +37,44 @@ pub struct Parcel<'a> {
 }
 
 impl Parcel<'_> {
-    /// A signal without a value.
-    pub fn new(pid: i32, group: bool, signal: u8) -> Parcel<'static> {
-        Parcel { pid, group, signal, received: None }
+    /// A signal without a value for one process.
+    pub fn new(pid: i32, signal: u8) -> Parcel<'static> {
+        Parcel { pid, group: false, signal, received: None }
     }
 
-    /// Sends the signal, as another user if we may not ourselves.
-    pub fn send(&self) -> Answer {
-        let sent = self.deliver();
-        if (sent.is_ok() && !self.group) || sys::ask(self.pid) != Answer::EPERM {
-            return sent;
+    /// Sends the signal, as another user to those whom we may not signal ourselves.
+    pub fn send(&self, told: &mut Told) {
+        let mut sent = self.deliver();
+        if self.group {
+            // The kernel reports an error only if no member could be signalled.
+            let mut member = |pid| {
+                if sys::group(pid) == self.pid && sys::ask(pid) == Answer::EPERM {
+                    Parcel { pid, group: false, ..*self }.send(told);
+                }
+            };
+            if rest::listed(sys::getpid(), true, &mut member) {
+                return;
+            }
         }
-        self.send_for_user()
+        if sent == Answer::EPERM {
+            sent = self.send_for_user();
+        }
+        told.note(self.pid, sent);
     }
 
     /// Sends the signal from a process that has the receiver's user. Without CAP_KILL root may not
     /// signal others, but with CAP_SETUID, which it needs to start them, it can become them. We
     /// must not do that ourselves: it would close `/proc/PID/*` to everybody else.
-    pub fn send_for_user(&self) -> Answer {
+    fn send_for_user(&self) -> Answer {
         match rest::field(self.pid, proc::USER) {
             Some(user) if sys::run_forked(errand, &Errand { parcel: self, user }) => Answer::OK,
-            _ => Answer::EPERM,
+            // It may have ended, or become another user, meanwhile.
+            _ => self.deliver(),
         }
     }
 
     fn deliver(&self) -> Answer {
-        let sent = sys::send(self.pid, self.group, self.signal, self.received);
-        if self.group && sent == Answer::ESRCH {
-            // It has left the group that it led.
-            return sys::send(self.pid, false, self.signal, self.received);
-        }
-        sent
+        sys::send(self.pid, self.group, self.signal, self.received)
     }
 }
 

@@ -4,7 +4,7 @@ use reaper::lookup;
 use reaper::options::Options;
 use reaper::text::{after, decimal};
 
-use crate::say::{Text, say};
+use crate::say::{Text, fail, say};
 use crate::stack::Stack;
 use crate::sys::{self, Action, Answer, Mask};
 use crate::tty::Tty;
@@ -45,6 +45,10 @@ impl Spawn<'_> {
 /// suspended and forward nothing, so no signal meets the child outside its own group.
 pub fn spawn(spawn: &Spawn<'_>) -> i32 {
     let pid = sys::vfork(child, spawn);
+    if matches!(pid, Answer::EAGAIN | Answer::ENOMEM) {
+        // A shortage ends: better to be started again than to go on without an init.
+        fail("cannot fork: error #", pid);
+    }
     spawn.needs(pid.is_ok(), "clone");
     pid.value().unwrap_or(0)
 }
@@ -64,7 +68,6 @@ fn become_program(spawn: &Spawn<'_>) -> ! {
     }
     sys::set_mask(&spawn.mask);
     let mut listen = [0; 32];
-    Text::new(&mut listen).fill("$#\0", LISTEN_PID, &[sys::getpid() as u32]);
     let mut path = None;
     let mut place = spawn.stack.envp().cast_mut();
     for entry in spawn.stack.environment() {
@@ -76,6 +79,7 @@ fn become_program(spawn: &Spawn<'_>) -> ! {
         // memory, has no more use for the environment.
         unsafe {
             if after(entry, LISTEN_PID).and_then(decimal) == Some(spawn.pid as u32) {
+                Text::new(&mut listen).fill("$#\0", LISTEN_PID, &[sys::getpid() as u32]);
                 *place = listen.as_ptr();
             }
             place = place.add(1);
@@ -95,10 +99,10 @@ fn become_program(spawn: &Spawn<'_>) -> ! {
 
 /// Moves into a process group of our own, and takes the terminal along if we had it.
 fn own_group() {
-    let tty = Tty::open().filter(|tty| tty.foreground() == Some(sys::group()));
+    let tty = Tty::open().filter(|tty| tty.foreground() == Some(sys::group(0)));
     sys::lead_group();
     if let Some(tty) = tty {
-        tty.set_foreground(sys::group());
+        tty.set_foreground(sys::group(0));
     }
 }
 
@@ -126,10 +130,10 @@ fn search(spawn: &Spawn<'_>, path: Option<&[u8]>, buffer: &mut [u8]) -> i32 {
         }
         // SAFETY: the path ends in NUL, and the lists are the kernel's own.
         let failed = unsafe { sys::execve(buffer.as_ptr(), argv, envp) };
-        errno = lookup::worse(errno, failed);
         if !lookup::search_on(failed) {
-            break;
+            return failed;
         }
+        errno = lookup::worse(errno, failed);
     }
     errno
 }

@@ -39,6 +39,7 @@ impl Answer {
     pub const EINTR: Answer = Answer(-4);
     pub const ECHILD: Answer = Answer(-10);
     pub const EAGAIN: Answer = Answer(-11);
+    pub const ENOMEM: Answer = Answer(-12);
 
     pub const fn is_ok(self) -> bool {
         self.0 >= 0
@@ -85,9 +86,9 @@ pub fn getppid() -> i32 {
     plain(nr::GETPPID, 0, 0, 0).value().unwrap_or(0)
 }
 
-/// Our process group; 0 if it lies outside of our PID namespace.
-pub fn group() -> i32 {
-    plain(nr::GETPGID, 0, 0, 0).value().unwrap_or(0)
+/// The process group of a process, or ours (0); 0 if it lies outside of our PID namespace.
+pub fn group(pid: i32) -> i32 {
+    plain(nr::GETPGID, pid as usize, 0, 0).value().unwrap_or(0)
 }
 
 /// Makes us the leader of a process group of our own.
@@ -248,19 +249,13 @@ pub fn set_foreground(terminal: i32, group: i32) {
         unsafe { call(nr::IOCTL, terminal as usize, nr::TIOCSPGRP, &raw const group as usize, 0) };
 }
 
-/// What [`microseconds`] counts, as the kernel numbers it: the time since some moment in the past,
-/// or the processor time that we have spent.
-#[derive(Clone, Copy)]
-pub enum Clock {
-    Elapsed = 1,
-    Spent = 3,
-}
-
-/// 0 if the call is refused.
-pub fn microseconds(clock: Clock) -> u64 {
+/// The processor time that we have spent; 0 if the call is refused.
+pub fn microseconds_spent() -> u64 {
+    const CLOCK_THREAD_CPUTIME_ID: usize = 3;
     let mut time = [0isize; 2];
     // SAFETY: the kernel writes one timespec, two longs, to `time`.
-    let _ = unsafe { call(nr::CLOCK_GETTIME, clock as usize, &raw mut time as usize, 0, 0) };
+    let _ =
+        unsafe { call(nr::CLOCK_GETTIME, CLOCK_THREAD_CPUTIME_ID, &raw mut time as usize, 0, 0) };
     let [seconds, nanoseconds] = time;
     (seconds as u64).wrapping_mul(1_000_000).wrapping_add(nanoseconds as u64 / 1000)
 }

@@ -1,7 +1,5 @@
 //! Blocking, waiting for and sending signals.
 
-use core::mem::MaybeUninit;
-
 use reaper::signal::Signal;
 
 use super::{Answer, call, nr, plain};
@@ -74,42 +72,27 @@ pub fn restore_on_child(action: &Action) {
     let _ = unsafe { call(nr::RT_SIGACTION, signal, &raw const *action as usize, 0, SET_BYTES) };
 }
 
-/// A signal that was received, if there was one, and its `siginfo_t`: number and code first, then
-/// what they call for; 128 bytes everywhere.
+/// The `siginfo_t` of a signal that was received: number and code first, then what they call for; 128
+/// bytes everywhere.
 #[repr(C, align(8))]
-pub struct Received {
-    info: MaybeUninit<[i32; 32]>,
-    signal: Option<Signal>,
-}
+pub struct Received([i32; 32]);
 
 impl Received {
     const CODE: usize = if cfg!(target_arch = "mips64") { 1 } else { 2 };
     const SENDER: usize = if cfg!(target_pointer_width = "64") { 4 } else { 3 };
 
-    pub const NOTHING: Received = Received { info: MaybeUninit::uninit(), signal: None };
+    pub const NOTHING: Received = Received([0; 32]);
 
-    pub fn signal(&self) -> Option<Signal> {
-        self.signal
-    }
-
-    /// A word of the siginfo; 0 if nothing was received.
-    fn word(&self, place: usize) -> i32 {
-        // SAFETY: with a signal, the kernel has filled it.
-        self.signal.map_or(0, |_| unsafe { self.info.assume_init_ref() }[place & 31])
-    }
-
-    /// Whether this is a signal for the main process. `own` is our process id: a broken pipe of our
-    /// standard error is nobody else's business.
-    pub fn is_for_main(&self, own: i32) -> bool {
-        self.signal.is_some_and(|signal| {
-            let ours = signal == Signal::PIPE && self.word(Self::SENDER) == own;
-            !ours && signal.is_message(self.word(Self::CODE))
-        })
+    /// Whether this signal is one for the main process. `own` is our process id: a broken pipe of
+    /// our standard error is nobody else's business.
+    pub fn is_for_main(&self, signal: Signal, own: i32) -> bool {
+        let ours = signal == Signal::PIPE && self.0[Self::SENDER] == own;
+        !ours && signal.is_message(self.0[Self::CODE])
     }
 
     /// Whether it carries a value, or another thing that kill(2) would lose.
     fn is_queued(&self) -> bool {
-        let code = self.word(Self::CODE);
+        let code = self.0[Self::CODE];
         code < SI_USER && code != SI_TKILL
     }
 }
@@ -119,16 +102,19 @@ pub fn can_wait() -> bool {
     fetch(0, &Mask::NONE, 0) == Answer::EAGAIN
 }
 
-/// Waits for a signal for so many microseconds, for ever if there are too many to count; for
-/// SIGCHLD only if told to. Nothing is received when the time is over, or the wait interrupted.
+/// Sleeps for so many microseconds, whatever arrives.
+pub fn sleep(duration: u64) {
+    let _ = fetch(0, &Mask::NONE, duration);
+}
+
+/// Waits for a signal for so many microseconds, or for ever ([`u64::MAX`]); for SIGCHLD only if told
+/// to. Returns the signal's number, or an error when the time is over or the wait interrupted.
 pub fn wait_signal(received: &mut Received, limit: u64, children: bool) -> Answer {
     let mut set = ALL;
     if !children {
         set.0[0] &= !(1 << (Signal::CHLD.number() - 1));
     }
-    let answer = fetch(received.info.as_mut_ptr() as usize, &set, limit);
-    received.signal = Signal::new(answer.0 as u32);
-    answer
+    fetch(&raw mut *received as usize, &set, limit)
 }
 
 #[inline(never)]
@@ -157,14 +143,14 @@ pub fn kill_all(signal: u8) -> Answer {
     kill(-1, signal)
 }
 
-/// Passes a signal on to a process, or to the group that it leads; with its value if it has one. Only
+/// Passes a signal on to a process, or to the group that it leads if it still does; with its value if it has one. Only
 /// newer kernels can send a value to a group.
 pub fn send(pid: i32, group: bool, signal: u8, received: Option<&Received>) -> Answer {
     if let Some(received) = received
         && received.is_queued()
     {
         let number = usize::from(signal);
-        let info = received.info.as_ptr() as usize;
+        let info = &raw const *received as usize;
         // SAFETY: the kernel reads a siginfo, which it has written.
         let sent = unsafe {
             if group {
@@ -182,7 +168,12 @@ pub fn send(pid: i32, group: bool, signal: u8, received: Option<&Received>) -> A
             return sent;
         }
     }
-    kill(if group { -pid } else { pid }, signal)
+    let sent = kill(if group { -pid } else { pid }, signal);
+    if group && sent == Answer::ESRCH {
+        // It has left the group that it led.
+        return send(pid, false, signal, received);
+    }
+    sent
 }
 
 /// Lets the terminal's stop signal stop our own process group; returns when it goes on, or at once

@@ -187,7 +187,6 @@ const fn takes_value(letter: u8) -> bool {
 
 impl Parsed {
     /// An empty command line. Most of it is 0: code that makes it is smaller than a constant.
-    #[inline(never)]
     pub fn nothing() -> Parsed {
         let expected = Codes(core::array::from_fn(|_| 0));
         let rewrites = Rewrites::none();

@@ -48,7 +48,8 @@ impl Parcel<'_> {
         if self.group {
             // The kernel reports an error only if no member could be signalled.
             let mut member = |pid| {
-                if sys::group(pid) == self.pid && sys::ask(pid) == Answer::EPERM {
+                let meant = pid == self.pid || sys::group(pid) == self.pid;
+                if meant && sys::ask(pid) == Answer::EPERM {
                     Parcel { pid, group: false, ..*self }.send(told);
                 }
             };

@@ -1,7 +1,7 @@
 //! The decisions of the init that reapify adds to images.
 //!
 //! Everything here is pure: bytes and numbers in, values out. The freestanding program in
-//! `src/bin/init` does what these modules decide, and the tool links them to check a command line
+//! `src/bin/reaper` does what these modules decide, and the tool links them to check a command line
 //! before it bakes it into an image.
 //!
 //! - [`options`]: the command line and the environment
@@ -9,7 +9,7 @@
 //! - [`status`]: what a wait status means, and the exit code it becomes
 //! - [`stop`]: what to do after the main process has exited
 //! - [`lookup`]: where a program is looked for, and what a failed `execve` means
-//! - [`proc`]: a process's parent, out of `/proc/PID/stat`
+//! - [`proc`]: what `/proc` says about a process
 //! - [`text`]: what they share to read bytes
 #![no_std]
 #![forbid(unsafe_code)]

@@ -5,29 +5,27 @@ use crate::text::cut;
 /// The search path where the environment has none: what container engines set.
 pub const DEFAULT_PATH: &[u8] = b"/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin";
 
-/// The directories to try for a program, in order; an empty one is the working directory. `None`: the
-/// name is tried as it is, for it has a slash (or is empty, and will not be found).
-pub fn directories<'a>(
-    name: &[u8],
-    path: Option<&'a [u8]>,
-) -> Option<impl Iterator<Item = &'a [u8]>> {
+/// The directories to try for a program, in order; an empty one is the working directory, but an
+/// empty path has no directories at all. `None`: the name is tried as it is, for it has a slash (or
+/// is empty, and will not be found).
+pub fn directories<'a>(name: &[u8], path: Option<&'a [u8]>) -> Option<Directories<'a>> {
     if name.is_empty() || cut(name, b'/').1.is_some() {
         return None;
     }
-    Some(path.unwrap_or(DEFAULT_PATH).split(|&byte| byte == b':'))
+    Some(Directories(Some(path.unwrap_or(DEFAULT_PATH)).filter(|path| !path.is_empty())))
 }
 
-/// Joins a directory and a name into a path that ends in NUL. `None`: it does not fit.
-pub fn join<'a>(buffer: &'a mut [u8], directory: &[u8], name: &[u8]) -> Option<&'a [u8]> {
-    let slash: &[u8] = if directory.is_empty() { b"./" } else { b"/" };
-    let mut length = 0;
-    for part in [directory, slash, name, b"\0"] {
-        for &byte in part {
-            *buffer.get_mut(length)? = byte;
-            length += 1;
-        }
+/// The directories of a search path.
+pub struct Directories<'a>(Option<&'a [u8]>);
+
+impl<'a> Iterator for Directories<'a> {
+    type Item = &'a [u8];
+
+    fn next(&mut self) -> Option<&'a [u8]> {
+        let (directory, rest) = cut(self.0?, b':');
+        self.0 = rest;
+        Some(directory)
     }
-    buffer.get(..length)
 }
 
 /// Error numbers of execve(2) that have the same value on every platform.
@@ -41,10 +39,10 @@ pub const fn search_on(errno: i32) -> bool {
     matches!(errno, ENOENT | ENOTDIR | EACCES)
 }
 
-/// The error to report out of two: that a file may not be executed says more than that another
+/// The error to report out of two after which the search goes on: that a file may not be executed says more than that another
 /// directory does not have it.
 pub const fn worse(before: i32, errno: i32) -> i32 {
-    if before == EACCES && search_on(errno) { before } else { errno }
+    if before == EACCES { before } else { errno }
 }
 
 /// The exit code of a program that could not be started: 127 not found, 126 not executable.
@@ -58,9 +56,9 @@ pub const fn exit_code(errno: i32) -> u8 {
 /// What to tell the person: `$` is the program, `#` the error's number.
 pub const fn explain(errno: i32) -> &'static str {
     match errno {
-        ENOENT | ENOTDIR => "cannot run $: not found",
-        EACCES => "cannot run $: permission denied",
-        ENOEXEC => "cannot run $: unknown format",
-        _ => "cannot run $: error #",
+        ENOENT | ENOTDIR => "$: not found",
+        EACCES => "$: permission denied",
+        ENOEXEC => "$: bad format",
+        _ => "$: error #",
     }
 }

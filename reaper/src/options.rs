@@ -27,7 +27,7 @@ pub struct Options {
 }
 
 impl Options {
-    /// What holds when nothing is said.
+    /// The defaults.
     pub const DEFAULT: Options = Options {
         subreaper: true,
         group: false,
@@ -40,34 +40,32 @@ impl Options {
     };
 
     /// Applies the environment's `NAME=value` entries. They win over the command line, for that is
-    /// baked into an image and they are not; `REAPER_*` wins over `TINI_*`. Returns a value that
-    /// was not understood, whose setting is left alone.
+    /// baked into an image and they are not; `REAPER_*` wins over `TINI_*`. An entry whose value
+    /// makes no sense changes nothing, and is given to `reject` unless nothing is to be said.
     #[inline(never)] // The file is smaller so.
-    pub fn environment<'a>(&mut self, entries: impl Iterator<Item = &'a [u8]>) -> Option<&'a [u8]> {
-        let mut values = [None; SETTINGS];
-        for entry in entries {
-            let (name, value) = cut(entry, b'=');
-            if let Some(place) = place(NAMES, name)
-                && let Some(known) = values.get_mut(usize::from(place))
-            {
-                *known = value;
+    pub fn environment<'a>(
+        &mut self,
+        entries: impl Iterator<Item = &'a [u8]> + Clone,
+        mut reject: impl FnMut(&'a [u8]),
+    ) {
+        for rank in 0..RANKS {
+            for entry in entries.clone() {
+                let (name, value) = cut(entry, b'=');
+                if let Some(value) = value
+                    && let Some(setting) = place(NAMES, name)
+                    && setting / RANK == rank
+                    && !self.set(setting, value)
+                    && self.verbosity > 0
+                {
+                    reject(entry);
+                }
             }
         }
-        let mut rejected = None;
-        for (setting, value) in values.iter().enumerate() {
-            if let Some(value) = *value
-                && !self.set(setting, value)
-            {
-                rejected = Some(value);
-            }
-        }
-        rejected
     }
 
-    /// Applies one setting; false if its value makes no sense. To tini a switch is on once it is
-    /// set, to whatever.
+    /// Applies one setting; false if its value makes no sense. tini treats any value as "on".
     #[inline(never)]
-    fn set(&mut self, setting: usize, value: &[u8]) -> bool {
+    fn set(&mut self, setting: u8, value: &[u8]) -> bool {
         let on = !matches!(value, b"" | b"0");
         match setting {
             0 => self.subreaper = true,
@@ -81,10 +79,11 @@ impl Options {
     }
 }
 
-/// The environment's settings; a later one wins.
+/// The environment's settings, three of a rank; those of a later rank are applied later and win.
 const NAMES: &[u8] = b"TINI_SUBREAPER TINI_KILL_PROCESS_GROUP TINI_VERBOSITY \
     REAPER_SUBREAPER REAPER_GROUP REAPER_VERBOSITY REAPER_GRACE";
-const SETTINGS: usize = 7;
+const RANK: u8 = 3;
+const RANKS: u8 = 3;
 
 /// The long options, and the letters that mean the same. dumb-init has the first as well.
 const LONG: &[u8] = b"help version verbose single-child rewrite";
@@ -178,7 +177,7 @@ impl core::error::Error for Error<'_> {}
 /// Reads the arguments after the init's own name, up to `--` or the first operand, the way
 /// getopt(3) does: `-gv`, `-e143`, `-e 143`, `--rewrite=15:2`.
 pub fn parse<'a>(args: impl Iterator<Item = &'a [u8]>) -> Result<Parsed, Error<'a>> {
-    let mut parsed = Parsed::NOTHING;
+    let mut parsed = Parsed::nothing();
     parsed.read(args).map(|()| parsed)
 }
 
@@ -187,9 +186,13 @@ const fn takes_value(letter: u8) -> bool {
 }
 
 impl Parsed {
-    /// An empty command line.
-    pub const NOTHING: Parsed =
-        Parsed { request: Request::Run, options: Options::DEFAULT, consumed: 0 };
+    /// An empty command line. Most of it is 0: code that makes it is smaller than a constant.
+    pub fn nothing() -> Parsed {
+        let expected = Codes(core::array::from_fn(|_| 0));
+        let rewrites = Rewrites::none();
+        let options = Options { expected, rewrites, ..Options::DEFAULT };
+        Parsed { request: Request::Run, options, consumed: 0 }
+    }
 
     /// [`parse`], in place.
     #[inline(never)]
@@ -279,18 +282,10 @@ fn store(place: &mut u32, value: Option<u32>) -> bool {
 /// Reads seconds, with up to three decimals: `3`, `0.25`.
 fn milliseconds(text: &[u8]) -> Option<u32> {
     let (seconds, fraction) = cut(text, b'.');
-    let seconds = decimal(seconds)?.checked_mul(1000)?;
-    let fraction = match fraction {
-        None => 0,
-        Some(digits) => {
-            let scale = match digits.len() {
-                1 => 100,
-                2 => 10,
-                3 => 1,
-                _ => return None,
-            };
-            decimal(digits)? * scale
-        }
-    };
-    seconds.checked_add(fraction)
+    let fraction = fraction.unwrap_or(b"0");
+    let mut milliseconds = decimal(fraction)?;
+    for _ in 0..3usize.checked_sub(fraction.len())? {
+        milliseconds *= 10;
+    }
+    decimal(seconds)?.checked_mul(1000)?.checked_add(milliseconds)
 }

@@ -1,16 +1,25 @@
-//! Reading a process's parent out of `/proc`.
+//! Reading what `/proc` says about a process.
 
-use crate::text::{cut, decimal};
+use crate::text::{after, cut, decimal};
 
-/// The process itself and its parent, out of the text of `/proc/PID/stat` (proc(5)): the name in
-/// the middle may hold anything, brackets and blanks too, so the parent stands after the last one.
-pub fn identity(stat: &[u8]) -> Option<(u32, u32)> {
-    let (pid, mut after_name) = cut(stat, b' ');
-    while let (_, Some(rest)) = cut(after_name?, b')') {
-        after_name = Some(rest);
+/// The number of a field in the text of `/proc/PID/status` (proc(5)), the first if it has several.
+/// `name` includes the colon and the tab. The name of the process, which may be anything, stands on
+/// one line, for the kernel escapes line ends in it.
+pub fn field(status: &[u8], name: &[u8]) -> Option<u32> {
+    let mut rest = Some(status);
+    while let Some(text) = rest {
+        let (line, next) = cut(text, b'\n');
+        if let Some(numbers) = after(line, name) {
+            return decimal(cut(numbers, b'\t').0);
+        }
+        rest = next;
     }
-    // " S 1 …": nothing, the state, the parent.
-    let state = cut(after_name?, b' ').1?;
-    let (parent, _) = cut(cut(state, b' ').1?, b' ');
-    Some((decimal(pid)?, decimal(parent)?))
+    None
 }
+
+/// The process id.
+pub const PID: &[u8] = b"Pid:\t";
+/// The process id of the parent.
+pub const PARENT: &[u8] = b"PPid:\t";
+/// The real user id. Whoever has it as the effective one may send the process signals (kill(2)).
+pub const USER: &[u8] = b"Uid:\t";

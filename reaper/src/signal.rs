@@ -1,6 +1,6 @@
 //! Signal names and numbers, and the rewriting of one signal to another.
 
-use crate::text::{after, cut, decimal, place, same};
+use crate::text::{after, cut, decimal, place};
 
 /// The names of signals 1, 2, 3 … in order (signal(7); MIPS numbers them its own way).
 const NAMES: &[u8] = if cfg!(target_arch = "mips64") {
@@ -77,16 +77,16 @@ impl Signal {
 
 /// The number of `RTMIN`, `RTMIN+n`, `RTMAX`, `RTMAX-n`.
 fn real_time(name: &[u8]) -> Option<u32> {
-    let (base, offset) = name.split_at_checked(5)?;
+    let (up, offset) = match after(name, b"RTMIN") {
+        Some(offset) => (true, offset),
+        None => (false, after(name, b"RTMAX")?),
+    };
     let (lowest, highest) = (u32::from(RTMIN), u32::from(MAX));
-    let up = same(base, b"RTMIN");
-    if !up && !same(base, b"RTMAX") {
-        return None;
-    }
-    let offset = match offset.split_first() {
-        None => 0,
-        Some((sign, digits)) if *sign == if up { b'+' } else { b'-' } => decimal(digits)?,
-        Some(_) => return None,
+    let offset = match offset {
+        [] => 0,
+        [b'+', digits @ ..] if up => decimal(digits)?,
+        [b'-', digits @ ..] if !up => decimal(digits)?,
+        _ => return None,
     };
     if offset > highest - lowest {
         return None;
@@ -103,6 +103,11 @@ const DROPPED: u8 = 0xff;
 impl Rewrites {
     /// Every signal stays what it is.
     pub const NONE: Rewrites = Rewrites([0; MAX as usize + 1]);
+
+    /// [`Rewrites::NONE`], made by code.
+    pub fn none() -> Rewrites {
+        Rewrites(core::array::from_fn(|_| 0))
+    }
 
     /// What to send when `signal` arrives; `None` is nothing.
     pub fn get(&self, signal: Signal) -> Option<Signal> {

@@ -4,6 +4,9 @@
 /// process can fork in the moment it is killed, another can be stuck in the kernel.
 const KILL_MS: u64 = 1000;
 const KILL_AGAIN_MS: u64 = 100;
+/// How long at most until we look again. What entered the container from outside (`docker exec`)
+/// tells its end to somebody else, so there is no signal to wait for. At first we look more often.
+const LOOK_AGAIN_MS: u64 = 20;
 
 /// The next thing to do.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -14,8 +17,8 @@ pub enum Step {
     Terminate,
     /// Send KILL to all that is left.
     Kill,
-    /// Wait for a child to change, at most so many milliseconds.
-    Wait(u64),
+    /// Sleep for so many milliseconds, then look again who is left.
+    Sleep(u64),
 }
 
 /// The stop sequence of one run.
@@ -33,7 +36,7 @@ impl Stop {
         Stop { grace_ms: grace_ms as u64, kill_at: grace_ms as u64, warned: false }
     }
 
-    /// What to do `elapsed_ms` after the main process has exited, given that somebody is `left`.
+    /// What to do after `elapsed_ms` of sleep, given that somebody is `left`.
     pub fn step(&mut self, elapsed_ms: u64, left: bool) -> Step {
         if !left || self.grace_ms == 0 {
             return Step::Exit;
@@ -43,7 +46,8 @@ impl Stop {
             return Step::Terminate;
         }
         if elapsed_ms < self.kill_at {
-            return Step::Wait(self.kill_at - elapsed_ms);
+            let pause = (elapsed_ms / 8).clamp(1, LOOK_AGAIN_MS);
+            return Step::Sleep(pause.min(self.kill_at - elapsed_ms));
         }
         if elapsed_ms >= self.grace_ms + KILL_MS && self.kill_at > self.grace_ms {
             return Step::Exit;

@@ -1,7 +1,7 @@
 //! Signals, wait statuses, the stop sequence, the search for a program and `/proc`, as tables.
 
 use reaper::lookup;
-use reaper::proc::identity;
+use reaper::proc::{PARENT, PID, USER, field};
 use reaper::signal::{Rewrites, Signal};
 use reaper::status::Change;
 use reaper::stop::{Step, Stop};
@@ -95,11 +95,13 @@ fn a_wait_status_becomes_a_shells_exit_code() {
 fn the_rest_is_warned_once_waited_for_and_killed() {
     let mut stop = Stop::new(3000);
     assert_eq!(stop.step(0, true), Step::Terminate);
-    assert_eq!(stop.step(1, true), Step::Wait(2999));
-    assert_eq!(stop.step(2999, true), Step::Wait(1));
+    assert_eq!(stop.step(0, true), Step::Sleep(1));
+    assert_eq!(stop.step(80, true), Step::Sleep(10));
+    assert_eq!(stop.step(2900, true), Step::Sleep(20));
+    assert_eq!(stop.step(2999, true), Step::Sleep(1));
     assert_eq!(stop.step(3000, true), Step::Kill);
     // What will not die is killed again, and at last given up.
-    assert_eq!(stop.step(3001, true), Step::Wait(99));
+    assert_eq!(stop.step(3001, true), Step::Sleep(20));
     assert_eq!(stop.step(3100, true), Step::Kill);
     assert_eq!(stop.step(3999, true), Step::Kill);
     assert_eq!(stop.step(4099, true), Step::Exit);
@@ -113,7 +115,7 @@ fn nothing_left_is_an_exit_at_once() {
     assert_eq!(stop.step(10, false), Step::Exit);
     // Without a grace nobody is told.
     assert_eq!(Stop::new(0).step(0, true), Step::Exit);
-    // A long sleep of ours before the first look at the clock does not skip the warning or KILL.
+    // A long sleep does not skip the warning or KILL.
     let mut late = Stop::new(100);
     assert_eq!(late.step(5000, true), Step::Terminate);
     assert_eq!(late.step(5000, true), Step::Kill);
@@ -123,24 +125,23 @@ fn nothing_left_is_an_exit_at_once() {
 fn programs_are_looked_for_as_engines_do() {
     let tried = |name: &str, path: Option<&'static str>| -> Option<Vec<String>> {
         let directories = lookup::directories(name.as_bytes(), path.map(str::as_bytes))?;
-        Some(
-            directories
-                .map(|directory| {
-                    let mut buffer = [0; 64];
-                    let path = lookup::join(&mut buffer, directory, name.as_bytes()).unwrap();
-                    String::from_utf8(path.to_vec()).unwrap()
-                })
-                .collect(),
-        )
+        Some(directories.map(|text| String::from_utf8(text.to_vec()).unwrap()).collect())
     };
     assert_eq!(tried("./x", Some("/bin")), None);
     assert_eq!(tried("/bin/x", None), None);
     assert_eq!(tried("", Some("/bin")), None);
-    assert_eq!(tried("x", Some("/a:/b")), Some(vec!["/a/x\0".into(), "/b/x\0".into()]));
-    assert_eq!(tried("x", Some(":b")), Some(vec!["./x\0".into(), "b/x\0".into()]));
+    assert_eq!(tried("x", Some("/a:/b")), Some(vec!["/a".into(), "/b".into()]));
+    // An empty entry is the working directory.
+    assert_eq!(tried("x", Some(":b")), Some(vec!["".into(), "b".into()]));
+    assert_eq!(tried("x", Some("b:")), Some(vec!["b".into(), "".into()]));
     let default = tried("x", None).unwrap();
-    assert_eq!((default.len(), default[0].as_str()), (6, "/usr/local/sbin/x\0"));
-    assert_eq!(lookup::join(&mut [0; 4], b"/a", b"bc"), None);
+    assert_eq!((default.len(), default[0].as_str()), (6, "/usr/local/sbin"));
+}
+
+#[test]
+fn an_empty_path_does_not_search_the_working_directory() {
+    let directories = lookup::directories(b"x", Some(b"")).expect("a name without a slash");
+    assert_eq!(directories.count(), 0);
 }
 
 #[test]
@@ -159,21 +160,21 @@ fn not_found_is_127_and_not_executable_126() {
     }
     assert_eq!(lookup::worse(eacces, enoent), eacces);
     assert_eq!(lookup::worse(enoent, eacces), eacces);
-    assert_eq!(lookup::worse(eacces, enoexec), enoexec);
+    assert_eq!(lookup::worse(enoent, enotdir), enotdir);
 }
 
 #[test]
-fn a_parent_is_found_behind_any_name() {
-    for (stat, found) in [
-        ("7 (sh) S 1 7 7 0", Some((7, 1))),
-        ("4194303 (a) b) S 9 (c) R 12 1", Some((4_194_303, 12))),
-        ("7 () Z 3 ", Some((7, 3))),
-        ("7 (sh) S", None),
-        ("7", None),
-        ("", None),
-        ("x (sh) S 1 ", None),
-    ] {
-        assert_eq!(identity(stat.as_bytes()), found, "{stat}");
+fn fields_of_a_process_are_found_behind_any_name() {
+    let rest = "Umask:\t0022\nState:\tS (sleeping)\nTgid:\t7\nNgid:\t0\nPid:\t7\nPPid:\t12\n\
+                TracerPid:\t9\nUid:\t4294967294\t1000\t0\t0\nGid:\t0\t0\t0\t0\n";
+    for name in ["sh", "a b", "Pid:\t1", "x\\nPid:\t1", ")", ""] {
+        let status = format!("Name:\t{name}\n{rest}");
+        let field = |name| field(status.as_bytes(), name);
+        assert_eq!((field(PID), field(PARENT)), (Some(7), Some(12)), "{name}");
+        assert_eq!(field(USER), Some(4_294_967_294), "{name}: the real one");
+    }
+    for status in ["", "Pid:", "Pid:\t", "Pid:\tx\n", "TracerPid:\t9\n", "Name:\tPid:\t9"] {
+        assert_eq!(field(status.as_bytes(), PID), None, "{status}");
     }
 }
 

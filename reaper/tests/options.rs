@@ -117,26 +117,45 @@ fn nonsense_is_refused_and_named() {
 fn the_environment_wins_over_the_command_line() {
     let from = |entries: &[&'static str]| {
         let mut options = options("-g -t 9 -v x");
-        let rejected = options.environment(entries.iter().map(|entry| entry.as_bytes()));
-        (options, rejected.map(|value| String::from_utf8_lossy(value).into_owned()))
+        let mut rejected = Vec::new();
+        options.environment(entries.iter().map(|entry| entry.as_bytes()), |entry| {
+            rejected.push(String::from_utf8_lossy(entry).into_owned());
+        });
+        (options, rejected)
     };
     let baked = from(&["PATH=/bin", "REAPER", "REAPER_UNKNOWN=1"]);
-    assert_eq!(baked, (options("-g -t 9 -v x"), None));
+    assert_eq!(baked, (options("-g -t 9 -v x"), vec![]));
     let (options, rejected) =
         from(&["REAPER_GROUP=0", "REAPER_GRACE=0.5", "REAPER_VERBOSITY=0", "REAPER_SUBREAPER=0"]);
-    assert_eq!(rejected, None);
+    assert_eq!(rejected, [""; 0]);
     assert!(!options.group && !options.subreaper);
     assert_eq!((options.grace_ms, options.verbosity), (500, 0));
-    // What is not understood is told, and changes nothing.
-    let (options, rejected) = from(&["REAPER_GRACE=soon"]);
-    assert_eq!((options.grace_ms, rejected.as_deref()), (9000, Some("soon")));
+}
+
+#[test]
+fn rejected_variables_are_named_and_change_nothing() {
+    let from = |entries: &[&'static str]| {
+        let mut options = options("-t 9 x");
+        let mut rejected = Vec::new();
+        options.environment(entries.iter().map(|entry| entry.as_bytes()), |entry| {
+            rejected.push(String::from_utf8_lossy(entry).into_owned());
+        });
+        (options.grace_ms, options.verbosity, rejected.join(" "))
+    };
+    assert_eq!(from(&["REAPER_GRACE=soon"]), (9000, 1, "REAPER_GRACE=soon".into()));
+    let both = from(&["REAPER_GRACE=", "TINI_VERBOSITY=x", "REAPER_VERBOSITY=2"]);
+    assert_eq!(both, (9000, 2, "TINI_VERBOSITY=x REAPER_GRACE=".into()));
+    // Nothing is said where nothing is to be said.
+    let silent = from(&["REAPER_GRACE=soon", "REAPER_VERBOSITY=0"]);
+    assert_eq!(silent, (9000, 0, String::new()));
 }
 
 #[test]
 fn tinis_environment_is_honoured_and_ours_wins() {
     let from = |entries: &[&'static str]| {
         let mut options = Options::DEFAULT;
-        assert_eq!(options.environment(entries.iter().map(|entry| entry.as_bytes())), None);
+        let entries = entries.iter().map(|entry| entry.as_bytes());
+        options.environment(entries, |entry| panic!("{}", entry.escape_ascii()));
         options
     };
     assert!(from(&["TINI_KILL_PROCESS_GROUP="]).group);

@@ -4,6 +4,7 @@
 //! [`Running`] is what came of it. Nothing sleeps for a fixed time to see something happen: [`until`]
 //! polls with a deadline that a slow machine does not reach.
 
+pub mod deny;
 pub mod process;
 pub mod trace;
 pub mod tty;

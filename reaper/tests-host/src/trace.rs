@@ -56,3 +56,43 @@ pub fn before_call(pid: i32, wanted: i64, act: impl FnOnce()) {
     act();
     let_go(pid);
 }
+
+/// Runs a traced process to its first clone, and the child of that to the first function that it is
+/// sent to through a register; returns its stack pointer there. Both are let go.
+#[cfg(target_arch = "x86_64")]
+pub fn stack_of_the_childs_function(pid: i32) -> u64 {
+    next_stop(pid);
+    let event = |status: i32| status >> 8 == libc::SIGTRAP | (libc::PTRACE_EVENT_VFORK << 8);
+    let mut child = 0i64;
+    let mut status = 0;
+    // SAFETY: the process is stopped and ours to trace; the kernel writes an int and a long.
+    unsafe {
+        libc::ptrace(libc::PTRACE_SETOPTIONS, pid, 0, libc::PTRACE_O_TRACEVFORK);
+        while !event(status) {
+            libc::ptrace(libc::PTRACE_CONT, pid, 0, 0);
+            assert_eq!(libc::waitpid(pid, &mut status, libc::__WALL), pid);
+            assert!(libc::WIFSTOPPED(status), "no child: {status:#x}");
+        }
+        libc::ptrace(libc::PTRACE_GETEVENTMSG, pid, 0, &raw mut child);
+    }
+    let child = child as i32;
+    next_stop(child);
+    for _ in 0..100 {
+        // SAFETY: the child is stopped and ours to trace; an all-zero `user_regs_struct` is one.
+        unsafe {
+            let mut registers: libc::user_regs_struct = std::mem::zeroed();
+            libc::ptrace(libc::PTRACE_GETREGS, child, 0, &raw mut registers);
+            let code = libc::ptrace(libc::PTRACE_PEEKTEXT, child, registers.rip, 0);
+            libc::ptrace(libc::PTRACE_SINGLESTEP, child, 0, 0);
+            next_stop(child);
+            // call or jmp to the address in a register.
+            if matches!(code as u16 & 0xf8ff, 0xd0ff | 0xe0ff) {
+                libc::ptrace(libc::PTRACE_GETREGS, child, 0, &raw mut registers);
+                let_go(child);
+                let_go(pid);
+                return registers.rsp;
+            }
+        }
+    }
+    panic!("the child goes to no function");
+}

@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 use std::sync::Mutex;
 
-use reaper_tests::{Running, Start, children, install, probe, until};
+use reaper_tests::{Running, Start, children, deny, install, probe, until};
 
 /// Platform, qemu's name for it, the ELF machine, most bytes.
 const PLATFORMS: [(&str, &str, u16, u64); 11] = [
@@ -39,10 +39,14 @@ fn executable(platform: &str) -> String {
 }
 
 /// The reaper of a platform as PID 1 under its qemu; the programs that it runs are the host's.
-fn emulated(platform: &str, qemu: &str, args: &[&str]) -> Running {
+fn start(platform: &str, qemu: &str, args: &[&str]) -> Start {
     let command = [format!("/usr/bin/qemu-{qemu}-static"), executable(platform)];
     let command = command.into_iter().chain(args.iter().map(ToString::to_string));
-    Start::command(command.collect()).in_namespace().run()
+    Start::command(command.collect()).in_namespace()
+}
+
+fn emulated(platform: &str, qemu: &str, args: &[&str]) -> Running {
+    start(platform, qemu, args).run()
 }
 
 fn each(test: impl Fn(&str, &str)) {
@@ -80,6 +84,33 @@ fn signals_are_forwarded_on_every_platform() {
         let mut run = emulated(platform, qemu, &[args.as_slice(), &[script]].concat());
         run.says("r").signal(libc::SIGUSR1).says("usr2").signal(libc::SIGTERM).says("term");
         assert_eq!(run.code(), 9, "{platform}");
+    });
+}
+
+#[test]
+fn other_users_get_signals_without_cap_kill_on_every_platform() {
+    let member = |user: u32, name: &str| {
+        format!(
+            "setpriv --reuid {user} --regid {user} --clear-groups sh -c \
+             'trap \"echo {name}; exit 9\" TERM; echo r; while :; do sleep 0.02; done'"
+        )
+    };
+    let script = format!("{} & exec {}", member(65533, "third"), member(65534, "main"));
+    each(|platform, qemu| {
+        let start = start(platform, qemu, &["-g", "--", "sh", "-c", &script]);
+        let mut run = start.before(deny::cap_kill).run();
+        run.says("r\nr\n").signal(libc::SIGTERM).says("third").says("main");
+        assert_eq!(run.code(), 9, "{platform}");
+        assert_eq!(run.err.whole().matches("reaper: ").count(), 0, "{platform}");
+    });
+}
+
+#[test]
+fn listen_pid_is_the_programs_own_on_every_platform() {
+    each(|platform, qemu| {
+        let args = ["--", "sh", "-c", "[ $$ != 1 ] && [ $$ = $LISTEN_PID ]"];
+        let mut run = start(platform, qemu, &args).env("LISTEN_PID=1").run();
+        assert_eq!(run.code(), 0, "{platform}");
     });
 }
 

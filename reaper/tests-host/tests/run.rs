@@ -1,6 +1,6 @@
 //! Signals and orphans while the main process runs.
 
-use reaper_tests::{Start, children, init, install, kill, probe, state, status, tty, until};
+use reaper_tests::{Start, children, deny, init, install, kill, probe, state, status, tty, until};
 
 /// All that can be caught: a process can send every one of them.
 fn catchable() -> impl Iterator<Item = i32> {
@@ -110,6 +110,7 @@ fn a_signal_that_may_not_be_sent_is_told_once_and_survived() {
     kill(run.main(), libc::SIGKILL);
     assert_eq!(run.code(), 137);
     assert_eq!(run.err.text().matches("may not send").count(), 1, "{}", run.err.text());
+    assert!(run.err.text().contains("CAP_KILL"), "the remedy: {}", run.err.text());
     std::fs::remove_file(copy).unwrap();
 }
 
@@ -225,4 +226,106 @@ fn signals_are_rewritten_and_dropped() {
     run.signal(libc::SIGINT).signal(libc::SIGUSR2).signal(libc::SIGWINCH).says("signal 28 ");
     let text = run.out.text();
     assert!(!text.contains("signal 2 ") && !text.contains("signal 12 "), "{text}");
+}
+
+/// Runs a program as another user, below an init that has no CAP_KILL.
+fn as_another_user(flags: &[&str], program: &[&str]) -> reaper_tests::Running {
+    let setpriv = ["setpriv", "--reuid", "65534", "--regid", "65534", "--clear-groups"];
+    let args = [flags, &["--"], &setpriv, program].concat();
+    Start::pid1(&args).before(deny::cap_kill).run()
+}
+
+#[test]
+fn signals_reach_a_main_process_of_another_user_without_cap_kill() {
+    let script = "trap 'echo usr; :' USR1; trap 'echo term; exit 9' TERM; echo r; \
+                  while :; do sleep 0.02; done";
+    for flags in [&[][..], &["-g"]] {
+        let mut run = as_another_user(flags, &["sh", "-c", script]);
+        run.says("r\n").settles();
+        run.signal(libc::SIGUSR1).says("usr").signal(libc::SIGTERM).says("term");
+        assert_eq!(run.code(), 9, "{flags:?}");
+        assert!(!run.err.whole().contains("reaper: "), "{flags:?}: {}", run.err.text());
+    }
+}
+
+#[test]
+fn the_whole_group_gets_a_signal_whoever_its_members_are() {
+    let member = |user: u32, name: &str| {
+        format!(
+            "setpriv --reuid {user} --regid {user} --clear-groups sh -c 'trap \"echo {name}\" USR1; \
+             echo r; while :; do sleep 0.02; done'"
+        )
+    };
+    let root = "sh -c 'trap \"echo root\" USR1; echo r; while :; do sleep 0.02; done'";
+    let script = format!("{} & {root} & exec {}", member(65533, "third"), member(65534, "main"));
+    let start = Start::pid1(&["-g", "--", "sh", "-c", &script]).before(deny::cap_kill);
+    let run = start.run();
+    run.says("r\nr\nr\n").signal(libc::SIGUSR1).says("third").says("main").says("root");
+    run.signal(libc::SIGUSR1);
+    for name in ["third", "main", "root"] {
+        until("each got both, once", || run.out.text().matches(name).count() == 2);
+    }
+    assert!(!run.err.text().contains("reaper: "), "{}", run.err.text());
+}
+
+#[test]
+fn the_init_itself_stays_the_user_that_it_is() {
+    let run = as_another_user(&[], &[&probe(), "record"]);
+    run.says("ready").settles().signal(libc::SIGUSR1).says("signal 10 ");
+    assert_eq!(status(run.pid, "Uid").unwrap(), "0\t0\t0\t0");
+    assert!(std::fs::read_link(format!("/proc/{}/exe", run.pid)).is_ok());
+    until("only the main process is left", || children(run.pid).len() == 1);
+}
+
+#[test]
+fn values_of_queued_signals_reach_another_user_too() {
+    let run = as_another_user(&[], &[&probe(), "record"]);
+    run.says("ready").settles();
+    for signal in [libc::SIGTERM, 40] {
+        run.queue(signal, 1000 + signal);
+        run.says(&format!("signal {signal} code -1 value {}.", 1000 + signal));
+    }
+}
+
+#[test]
+fn term_to_a_stopped_main_process_of_another_user_is_followed_by_cont() {
+    let mut run = as_another_user(&[], &["sleep", "1000"]);
+    let main = run.main();
+    until("sleep runs", || status(main, "Name").as_deref() == Some("sleep"));
+    kill(main, libc::SIGSTOP);
+    until("it is stopped", || state(main) == 'T');
+    run.settles().signal(libc::SIGTERM);
+    assert_eq!(run.code(), 143);
+}
+
+/// Runs an init with this option and a full standard error through orphans, signals and a stop.
+fn with_a_full_log(flags: &[&str], refused: &'static [i64]) {
+    let script = "trap 'exit 5' TERM; (sleep 0 & sleep 0 &); sleep 0.1; echo r; \
+                  while :; do sleep 0.02; done";
+    let args = [flags, &["--", "sh", "-c", script]].concat();
+    let mut run = Start::pid1(&args)
+        .before(move || {
+            deny::reading_of_errors();
+            deny::calls(refused, libc::ENOSYS);
+        })
+        .run();
+    run.says("r\n");
+    until("the orphans are reaped", || {
+        let zombie = |&pid: &i32| state(pid) == 'Z';
+        !children(run.pid).iter().any(zombie)
+    });
+    run.signal(libc::SIGWINCH).signal(libc::SIGTERM);
+    assert_eq!(run.code(), 5, "{flags:?}");
+}
+
+#[test]
+fn a_full_log_blocks_nothing() {
+    for flags in [&[][..], &["-w"], &["-v"], &["-vvvw"]] {
+        with_a_full_log(flags, &[]);
+        // Before Linux 6.4.
+        with_a_full_log(flags, &[libc::SYS_pwritev2]);
+    }
+    let full = || deny::reading_of_errors();
+    assert_eq!(Start::pid1(&["-x"]).before(full).run().code(), 1);
+    assert_eq!(Start::pid1(&["--", "nothing"]).before(full).run().code(), 127);
 }

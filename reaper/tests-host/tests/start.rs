@@ -3,7 +3,7 @@
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 
-use reaper_tests::{Start, children, init, install, kill, probe, status, tty, until};
+use reaper_tests::{Start, children, deny, init, install, kill, probe, status, tty, until};
 
 /// A directory of the test's own.
 fn directory(name: &str) -> PathBuf {
@@ -74,23 +74,7 @@ fn it_becomes_a_subreaper_by_itself_when_it_is_not_pid_1() {
 
 #[test]
 fn a_refused_prctl_is_neither_fatal_nor_noisy() {
-    let refuse = || {
-        // Allow all but prctl, which says EPERM; 3 instructions: load the number, compare, return.
-        let statement = |code, jt, jf, k| libc::sock_filter { code, jt, jf, k };
-        let filter = [
-            statement(0x20, 0, 0, 0),
-            statement(0x15, 0, 1, libc::SYS_prctl as u32),
-            statement(0x06, 0, 0, libc::SECCOMP_RET_ERRNO | libc::EPERM as u32),
-            statement(0x06, 0, 0, libc::SECCOMP_RET_ALLOW),
-        ];
-        let program =
-            libc::sock_fprog { len: filter.len() as u16, filter: filter.as_ptr().cast_mut() };
-        // SAFETY: the kernel reads the program, which is well formed.
-        unsafe {
-            libc::prctl(libc::PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0);
-            libc::syscall(libc::SYS_seccomp, libc::SECCOMP_SET_MODE_FILTER, 0, &raw const program);
-        }
-    };
+    let refuse = || deny::calls(&[libc::SYS_prctl], libc::EPERM);
     let mut run = Start::beside(&["--", "sh", "-c", "exit 7"]).before(refuse).run();
     assert_eq!(run.code(), 7);
     assert_eq!(run.err.text(), "");
@@ -188,6 +172,53 @@ fn programs_are_found_on_the_path_of_the_environment() {
     }
     assert!(run("nothing").1.contains("nothing"));
     std::fs::remove_dir_all(place).unwrap();
+}
+
+#[test]
+fn an_empty_path_does_not_search_the_working_directory() {
+    let place = directory("empty-path");
+    install(&place.join("tool"), b"#!/bin/sh\nexit 7\n", "755");
+    let path = std::ffi::CString::new(place.to_str().unwrap()).unwrap();
+    let enter = move || {
+        // SAFETY: the path ends in NUL.
+        unsafe { libc::chdir(path.as_ptr()) };
+    };
+    let start = Start::pid1(&["--", "tool"]).without_environment().env("PATH=");
+    assert_eq!(start.before(enter).run().code(), 127);
+    std::fs::remove_dir_all(place).unwrap();
+}
+
+#[test]
+fn the_program_gets_its_own_id_as_listen_pid_if_it_was_meant_for_the_init() {
+    let ask = "echo $$ is $LISTEN_PID.; exit 7";
+    for (value, said) in [
+        ("1", "2 is 2."),
+        ("4711", "2 is 4711."),
+        ("", "2 is ."),
+        ("11", "2 is 11."),
+        ("1 ", "2 is 1 ."),
+    ] {
+        let start = Start::pid1(&["--", "sh", "-c", ask]).env(&format!("LISTEN_PID={value}"));
+        let mut run = start.env("LISTEN_PIDS=1").run();
+        assert_eq!((run.code(), run.out.whole().trim()), (7, said), "{value}");
+    }
+    // A longer id than the one that was there, and not as PID 1.
+    let script = format!("LISTEN_PID=$$ exec {} -- sh -c 'echo $$ is $LISTEN_PID.'", init());
+    let mut run = Start::command(["/bin/sh", "-c", &script].map(String::from).to_vec()).run();
+    assert_eq!(run.code(), 0);
+    let text = run.out.whole();
+    let (pid, value) = text.trim().split_once(" is ").expect("two ids");
+    assert_eq!(format!("{pid}."), value);
+    let mut run = Start::pid1(&["--", "sh", "-c", "echo ${LISTEN_PID-unset}"]).run();
+    assert_eq!((run.code(), run.out.whole().trim()), (0, "unset"));
+}
+
+#[test]
+#[cfg(target_arch = "x86_64")]
+fn the_child_starts_on_an_aligned_stack() {
+    let run = Start::pid1(&["--", "sleep", "1000"]).before(reaper_tests::trace::trace_me).run();
+    let stack = reaper_tests::trace::stack_of_the_childs_function(run.pid);
+    assert_eq!(stack % 16, 8, "as after a call from an aligned stack");
 }
 
 #[test]

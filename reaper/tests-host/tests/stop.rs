@@ -4,7 +4,7 @@ use std::ffi::CString;
 use std::sync::atomic::{AtomicU32, Ordering::Relaxed};
 use std::time::{Duration, Instant};
 
-use reaper_tests::{Running, Start, init, kill, state, until};
+use reaper_tests::{Running, Start, deny, init, install, kill, probe, state, until};
 
 #[derive(Clone, Copy, Debug)]
 enum Place {
@@ -167,4 +167,144 @@ fn codes_that_are_expected_become_0() {
         let args = flags.split(' ').chain(["--", "sh", "-c", "kill -TERM $$"]).collect::<Vec<_>>();
         assert_eq!(Start::pid1(&args).run().code(), code, "{flags}");
     }
+}
+
+#[test]
+fn the_rest_of_another_user_gets_its_time_without_cap_kill() {
+    // Some of them end while they are told: that is no refusal.
+    let left = "trap \"sleep 0.3; echo cleaned; exit\" TERM; (while :; do sleep 0; done) & \
+                echo r; while :; do sleep 0.02; done";
+    let user = "setpriv --reuid 65534 --regid 65534 --clear-groups";
+    let script = format!("{user} setsid sh -c '{left}' & sleep 0.5; exit 7");
+    for start in
+        [Start::pid1(&["--", "sh", "-c", &script]), Start::beside(&["--", "sh", "-c", &script])]
+    {
+        let begin = Instant::now();
+        let mut run = start.before(deny::cap_kill).run();
+        assert_eq!(run.code(), 7);
+        run.says("cleaned");
+        assert!(!run.err.whole().contains("reaper: "), "{}", run.err.text());
+        assert!(begin.elapsed() < Duration::from_secs(3));
+    }
+}
+
+#[test]
+fn what_may_not_be_signalled_is_not_waited_for() {
+    let copy = std::env::temp_dir().join(format!("reaper-left-{}", std::process::id()));
+    install(&copy, &std::fs::read(probe()).unwrap(), "4755");
+    let nobody = || {
+        // SAFETY: no memory is involved.
+        unsafe {
+            libc::setgid(65534);
+            libc::setuid(65534);
+        }
+    };
+    let alone = format!("{} root & sleep 0.3; exit 7", copy.display());
+    let other = "trap \"sleep 0.3; echo cleaned; exit\" TERM; while :; do sleep 0.02; done";
+    let mixed = format!("sh -c '{other}' & {alone}");
+    for (script, cleaned) in [(&alone, false), (&mixed, true)] {
+        let begin = Instant::now();
+        let mut run = Start::pid1(&["--", "sh", "-c", script]).before(nobody).run();
+        assert_eq!(run.code(), 7, "{script}");
+        assert!(begin.elapsed() < Duration::from_secs(3), "{script}: {:?}", begin.elapsed());
+        assert_eq!(run.out.whole().contains("cleaned"), cleaned, "{script}");
+        assert_eq!(run.err.whole().matches("CAP_KILL").count(), 1, "{}", run.err.text());
+    }
+    std::fs::remove_file(copy).unwrap();
+}
+
+/// The system calls that the reaper makes by itself.
+const CALLS: [i64; 24] = [
+    libc::SYS_rt_sigprocmask,
+    libc::SYS_rt_sigaction,
+    libc::SYS_rt_sigtimedwait,
+    libc::SYS_rt_sigqueueinfo,
+    libc::SYS_wait4,
+    libc::SYS_clone,
+    libc::SYS_getpid,
+    libc::SYS_getppid,
+    libc::SYS_getpgid,
+    libc::SYS_setpgid,
+    libc::SYS_prctl,
+    libc::SYS_kill,
+    libc::SYS_setresuid,
+    libc::SYS_clock_gettime,
+    libc::SYS_close_range,
+    libc::SYS_close,
+    libc::SYS_chdir,
+    libc::SYS_openat,
+    libc::SYS_getdents64,
+    libc::SYS_ioctl,
+    libc::SYS_pwritev2,
+    libc::SYS_ppoll,
+    libc::SYS_pidfd_open,
+    libc::SYS_exit_group,
+];
+
+/// Runs an init that is refused these calls; the main process leaves somebody behind, exits with 6.
+fn refused(start: Start, numbers: &'static [i64], errno: i32) {
+    let mut run = start.before(move || deny::calls(numbers, errno)).run();
+    let begin = Instant::now();
+    let code = run.code();
+    let took = begin.elapsed();
+    assert!(took < Duration::from_secs(8), "{numbers:?} {errno}: {took:?}");
+    if code != 6 {
+        until(&format!("{numbers:?} {errno}: {code} and why"), || !run.err.text().is_empty());
+    }
+}
+
+#[test]
+fn a_refused_system_call_neither_hangs_nor_is_silent() {
+    // What is left ignores TERM, so that the stop has all its steps.
+    let probe = probe();
+    let args = ["-t", "0.3", "--", &probe, "leave", "6"];
+    for number in CALLS.chunks(1) {
+        for errno in [libc::EPERM, libc::ENOSYS] {
+            refused(Start::pid1(&args), number, errno);
+            // Without a list of processes every possible id is asked for, which takes long.
+            if number != [libc::SYS_getdents64] {
+                refused(Start::beside(&args), number, errno);
+            }
+        }
+    }
+    refused(Start::pid1(&args), &[libc::SYS_close_range, libc::SYS_close], libc::EPERM);
+    refused(Start::pid1(&args), &[libc::SYS_clock_gettime, libc::SYS_kill], libc::EPERM);
+}
+
+#[test]
+fn a_refused_call_that_the_init_needs_leaves_the_program_as_it_was_without_it() {
+    for (number, name) in [
+        (&[libc::SYS_rt_sigprocmask], "rt_sigprocmask"),
+        (&[libc::SYS_rt_sigtimedwait], "rt_sigtimedwait"),
+        (&[libc::SYS_rt_sigaction], "rt_sigaction"),
+        (&[libc::SYS_wait4], "wait4"),
+    ] {
+        let refuse = || deny::calls(number, libc::EPERM);
+        let ids = Start::pid1(&["--", "cat", "/proc/self/status"]);
+        let mut run = ids.env("LISTEN_PID=1").before(refuse).run();
+        assert_eq!(run.code(), 0);
+        assert!(run.out.whole().contains("\nPid:\t1\n"), "{name}: the program is PID 1");
+        assert!(run.out.text().contains("\nSigBlk:\t0000000000000000\n"), "{name}");
+        assert!(run.err.whole().contains(name), "{}", run.err.text());
+    }
+}
+
+#[test]
+fn a_shortage_of_processes_is_an_error() {
+    let refuse = || deny::calls(&[libc::SYS_clone], libc::EAGAIN);
+    let mut run = Start::pid1(&["--", "echo", "started"]).before(refuse).run();
+    assert_eq!(run.code(), 1);
+    assert_eq!(run.out.whole(), "");
+    assert_eq!(run.err.whole(), "reaper: cannot fork: error 11\n");
+}
+
+#[test]
+fn neither_signals_nor_orphans_change_the_grace() {
+    // Left: who ignores TERM, sends us signals all the time, and makes orphans.
+    let left = "trap \"\" TERM; while :; do kill -WINCH 1; (sleep 0 &); done";
+    let script = format!("setsid sh -c '{left}' & sleep 0.2; exit 7");
+    let begin = Instant::now();
+    assert_eq!(Start::pid1(&["-t", "1", "--", "sh", "-c", &script]).run().code(), 7);
+    let took = begin.elapsed().as_secs_f32();
+    assert!((1.2..3.5).contains(&took), "{took}");
 }

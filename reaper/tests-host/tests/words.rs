@@ -73,7 +73,10 @@ fn the_environment_is_honoured_and_nonsense_in_it_is_survived() {
     assert!(text(&["REAPER_VERBOSITY=2"]).contains("0 orphans"));
     assert!(text(&["TINI_VERBOSITY=2"]).contains("0 orphans"));
     assert_eq!(text(&["TINI_VERBOSITY=2", "REAPER_VERBOSITY=1"]), "");
-    assert!(text(&["REAPER_GRACE=soon"]).contains("soon"));
+    assert!(text(&["REAPER_GRACE=soon"]).contains("REAPER_GRACE=soon"));
+    assert!(text(&["TINI_VERBOSITY="]).contains("TINI_VERBOSITY="));
+    let both = text(&["REAPER_GRACE=soon", "REAPER_VERBOSITY=loud"]);
+    assert!(both.contains("REAPER_GRACE=soon\n") && both.contains("REAPER_VERBOSITY=loud\n"));
     assert_eq!(text(&["REAPER_GRACE=soon", "REAPER_VERBOSITY=0"]), "");
     assert_eq!(text(&["TINI_SUBREAPER=", "REAPER_SUBREAPER=1"]), "");
 }

@@ -108,6 +108,19 @@ fn main() {
             say("done");
             park()
         }
+        // Leaves a process behind that ignores TERM, and exits.
+        Some("leave") => {
+            // SAFETY: no handler is set; the child only sleeps.
+            unsafe {
+                libc::signal(libc::SIGTERM, libc::SIG_IGN);
+                if libc::fork() == 0 {
+                    libc::setsid();
+                    libc::sleep(1000);
+                }
+                libc::usleep(100_000);
+            }
+            std::process::exit(number(1) as i32)
+        }
         // Becomes root for good: nobody else may send it signals then.
         Some("root") => {
             // SAFETY: no memory is involved.

@@ -1,7 +1,8 @@
-//! The three things that no compiler writes, for each architecture: the entry, which passes the
-//! initial stack pointer to `start`; the system call, whose arguments come as C has them; and the
-//! call that returns twice. There the child goes on below the parent's stack pointer, where the
-//! parent, which sleeps meanwhile, has nothing.
+//! The four things that no compiler writes, for each architecture: the entry, which passes the
+//! initial stack pointer to `start`; the system call, whose arguments come as C has them; the
+//! call that returns twice; and the instruction that ends a process. The child of the third goes on
+//! below the parent's stack pointer, where the parent, which sleeps meanwhile, has nothing; the
+//! stack is aligned as the ABI wants it at a function's entry.
 
 #[cfg_attr(target_arch = "x86_64", path = "arch/x86_64.rs")]
 #[cfg_attr(target_arch = "x86", path = "arch/x86.rs")]
@@ -20,6 +21,16 @@ unsafe extern "C" {
     /// # Safety
     /// The kernel reads and writes what the arguments point to.
     pub fn syscall(a: usize, b: usize, c: usize, d: usize, number: usize) -> isize;
+
+    /// [`syscall`] with a sixth argument. The fifth is the upper half of a file offset -1 where an
+    /// offset has two halves, and anything elsewhere.
+    ///
+    /// # Safety
+    /// As for `syscall`.
+    pub fn syscall_sixth(a: usize, b: usize, c: usize, d: usize, number: usize, f: usize) -> isize;
+
+    /// Ends the process with a fault of its own.
+    pub safe fn trap() -> !;
 
     /// Makes clone(2), with its first two arguments, such that the child calls `child(data)`;
     /// returns the child's id or an error number, negated, to the parent.

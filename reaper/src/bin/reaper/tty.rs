@@ -1,6 +1,6 @@
 //! The controlling terminal, if there is one. Every error here is harmless: no terminal.
 
-use crate::sys;
+use crate::sys::{self, Answer};
 
 /// A descriptor of the controlling terminal, opened for one exchange.
 pub struct Tty(i32);
@@ -9,15 +9,14 @@ impl Tty {
     /// The controlling terminal. Where there is no `/dev`, standard input may still be it.
     pub fn open() -> Option<Tty> {
         match sys::open(b"/dev/tty\0", sys::O_RDWR) {
-            Ok(descriptor) => Some(Tty(descriptor)),
-            Err(sys::ENOENT) => Some(Tty(0)),
-            Err(_) => None,
+            Answer::ENOENT => Some(Tty(0)),
+            answer => answer.value().map(Tty),
         }
     }
 
     /// The process group in the foreground; 0 if it cannot be seen from this PID namespace.
     pub fn foreground(&self) -> Option<i32> {
-        sys::foreground(self.0).ok()
+        sys::foreground(self.0)
     }
 
     /// Puts a group into the foreground. Signals are blocked, so a background caller may, too.

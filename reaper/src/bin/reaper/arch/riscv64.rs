@@ -5,7 +5,9 @@ core::arch::global_asm!(
     "andi sp, sp, -16",
     "call start",
     ".globl syscall",
+    ".globl syscall_sixth",
     "syscall:",
+    "syscall_sixth:",
     "mv a7, a4",
     "ecall",
     "ret",
@@ -18,4 +20,7 @@ core::arch::global_asm!(
     "1:",
     "mv a0, a3",
     "jr a2",
+    ".globl trap",
+    "trap:",
+    "ebreak",
 );

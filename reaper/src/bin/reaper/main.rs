@@ -1,27 +1,30 @@
-//! The init: no libc, no allocator, raw system calls, everything it knows on one stack.
+//! The reaper: no libc, no allocator, raw system calls, everything it knows on one stack.
 //!
-//! `start` reads the command line, [`spawn`] starts the main process, [`init`] waits, forwards and
+//! `start` reads the command line, [`spawn`] starts the main process, [`life`] waits, forwards and
 //! reaps, [`rest`] finds who is left at the end. [`sys`] is the kernel, and [`arch`] the processor.
 #![no_std]
 #![no_main]
 #![cfg_attr(target_arch = "mips64", feature(asm_experimental_arch))]
 
 mod arch;
-mod init;
+mod life;
+
 mod panic;
 mod rest;
 mod say;
+mod send;
 mod spawn;
 mod stack;
 mod sys;
 mod tty;
 
-use reaper::options::{Options, Parsed, Request};
+use reaper::options::{Parsed, Request};
 
-use init::Init;
+use life::Life;
 use say::say;
 use spawn::Spawn;
 use stack::Stack;
+use sys::{Action, Mask};
 
 /// Also how the tool recognises its own layers: it must stand in the file once, in one piece.
 const MARKER: &str = concat!(
@@ -33,21 +36,11 @@ const MARKER: &str = concat!(
 );
 const LICENSE: &str = "Apache-2.0 http://www.apache.org/licenses/LICENSE-2.0\n";
 const HELP: &str = "\
-Usage: reaper [OPTIONS] [--] PROGRAM [ARGS]
--g  signal PROGRAM's group; -c, --single-child: not
--t SECS  from TERM to KILL at exit (3)
--r, --rewrite FROM:TO  forward TO for FROM; FROM: drops it
--e CODE  exit 0 for CODE
--p SIG  SIG at the parent's death
--s  subreaper (default)
--w  warn about orphans
--v  say more
--l, -h, --version
-Environment wins: REAPER_SUBREAPER _GROUP _GRACE _VERBOSITY
+Usage: reaper [-gcswvlh] [-t SECONDS] [-r FROM:TO] [-e CODE] [-p SIGNAL] [--] PROGRAM [ARGS]
 ";
 
-/// What a usage error exits with: tini's code.
-const USAGE: u8 = 1;
+/// What we exit with if we fail before the main process has ended: tini's code.
+const FAILED: u8 = 1;
 
 /// Where the processor's entry code lands, with the stack as execve(2) left it.
 ///
@@ -56,14 +49,15 @@ const USAGE: u8 = 1;
 #[unsafe(no_mangle)]
 unsafe extern "C" fn start(stack: *const usize) -> ! {
     // First of all: a signal that arrives from here on waits, and is not lost.
-    let mask = sys::block_signals();
+    let mut mask = Mask::NONE;
+    let blocked = sys::block_signals(&mut mask);
     // SAFETY: the entry code passes the initial stack pointer.
     let stack = unsafe { Stack::new(stack) };
 
-    let mut parsed = Parsed::NOTHING;
+    let mut parsed = Parsed::nothing();
     if let Err(error) = parsed.read(stack.args(1)) {
-        say(error.fault.complaint(), error.argument, &[]);
-        sys::exit(USAGE);
+        say("invalid argument: $", error.argument, &[]);
+        sys::exit(FAILED);
     }
     let text = match parsed.request {
         Request::Run => None,
@@ -76,38 +70,42 @@ unsafe extern "C" fn start(stack: *const usize) -> ! {
         sys::exit(0);
     }
     let options = &mut parsed.options;
-    if let Some(value) = options.environment(stack.environment())
-        && options.verbosity > 0
-    {
-        say("bad in the environment: $", value, &[]);
-    }
+    options.environment(stack.environment(), |entry| {
+        say("invalid variable: $", entry, &[]);
+    });
     let first = 1 + parsed.consumed;
-    if stack.args(first).next().is_none() {
+    let Some(name) = stack.args(first).next() else {
         say("no program; see -h", b"", &[]);
-        sys::exit(USAGE);
-    }
-    run(options, stack, first, mask)
+        sys::exit(FAILED);
+    };
+    let (options, pid, on_child) = (&parsed.options, sys::getpid(), Action::DEFAULT);
+    run(&mut Spawn { options, stack, first, name, pid, mask, on_child }, blocked)
 }
 
-fn run(options: &Options, stack: Stack, first: usize, mask: sys::Mask) -> ! {
-    let pid = sys::getpid();
+fn run(spawn: &mut Spawn<'_>, blocked: bool) -> ! {
+    let Spawn { options, pid, .. } = *spawn;
+    // Inherited as ignored, SIGCHLD would hide every exit from us.
+    let defaulted = sys::default_on_child(&mut spawn.on_child);
+    spawn.needs(blocked, "rt_sigprocmask");
+    spawn.needs(defaulted, "rt_sigaction");
+    spawn.needs(sys::can_wait(), "rt_sigtimedwait");
+    spawn.needs(sys::can_reap(), "wait4");
+    spawn.needs(pid > 0, "getpid");
     if let Some(signal) = options.parent_death {
         let parent = sys::getppid();
         sys::set_parent_death_signal(signal);
         if sys::getppid() != parent {
             // It died before the kernel knew that we wanted to hear of it.
-            let _ = sys::kill(pid, signal);
+            let _ = sys::kill(pid, signal.number());
         }
     }
     if pid != 1 && options.subreaper {
         // Refused by seccomp, old kernels and some sandboxes: orphans then go elsewhere.
         sys::become_subreaper();
     }
-    // Inherited as ignored, it would hide every exit from us.
-    let on_child = sys::default_on_child();
-    let main = spawn::spawn(&Spawn { options, stack, first, mask, on_child });
+    let main = spawn::spawn(spawn);
     // Descriptors 0 to 2 stay: people write to /proc/1/fd/1, and we warn on 2.
     sys::close_from(3);
     sys::leave_directory();
-    Init::new(options, pid, main).run()
+    Life::new(options, pid, main).run()
 }

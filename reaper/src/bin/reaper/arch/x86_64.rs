@@ -6,7 +6,9 @@ core::arch::global_asm!(
     "and $-16, %rsp",
     "call start",
     ".globl syscall",
+    ".globl syscall_sixth",
     "syscall:",
+    "syscall_sixth:",
     "mov %rcx, %r10",
     "mov %r8, %rax",
     "syscall",
@@ -21,6 +23,9 @@ core::arch::global_asm!(
     "ret",
     "1:",
     "mov %r10, %rdi",
-    "call *%rdx",
+    "jmp *%rdx",
+    ".globl trap",
+    "trap:",
+    "ud2",
     options(att_syntax)
 );

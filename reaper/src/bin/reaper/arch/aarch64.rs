@@ -6,7 +6,9 @@ core::arch::global_asm!(
     "mov x0, sp",
     "bl start",
     ".globl syscall",
+    ".globl syscall_sixth",
     "syscall:",
+    "syscall_sixth:",
     "mov x8, x4",
     "svc #0",
     "ret",
@@ -19,4 +21,7 @@ core::arch::global_asm!(
     "1:",
     "mov x0, x3",
     "br x2",
+    ".globl trap",
+    "trap:",
+    "brk #0",
 );

@@ -4,7 +4,9 @@ core::arch::global_asm!(
     "move $a0, $sp",
     "bl start",
     ".globl syscall",
+    ".globl syscall_sixth",
     "syscall:",
+    "syscall_sixth:",
     "move $a7, $a4",
     "syscall 0",
     "jr $ra",
@@ -17,4 +19,7 @@ core::arch::global_asm!(
     "1:",
     "move $a0, $a3",
     "jr $a2",
+    ".globl trap",
+    "trap:",
+    "break 0",
 );

@@ -9,7 +9,7 @@ pub struct Stack(*const usize);
 impl Stack {
     /// # Safety
     /// `pointer` must be the stack pointer that the program was entered with, and what it points
-    /// to must not have been written to.
+    /// to must not have been written to, nor be by others.
     pub unsafe fn new(pointer: *const usize) -> Stack {
         Stack(pointer)
     }
@@ -47,7 +47,7 @@ impl Iterator for Iter {
 
     fn next(&mut self) -> Option<&'static [u8]> {
         // SAFETY: only `Stack` makes an `Iter`, with a list that ends in NULL; it is never moved
-        // past that, and the strings are the kernel's, NUL-terminated and never written to.
+        // past that, and the strings are NUL-terminated and never written to.
         unsafe {
             let entry = *self.0;
             if entry.is_null() {

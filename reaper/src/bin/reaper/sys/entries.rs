@@ -23,12 +23,12 @@ impl Entries {
         // SAFETY: the kernel writes no more than the buffer holds.
         let read =
             unsafe { call(nr::GETDENTS64, directory as usize, buffer, self.buffer.len(), 0) };
-        self.used = read.unwrap_or(0) as usize;
+        self.used = read.value().unwrap_or(0) as usize;
         self.used > 0
     }
 
     /// Calls `visit` with each name.
-    pub fn each(&self, visit: impl Fn(&[u8])) {
+    pub fn each(&self, mut visit: impl FnMut(&[u8])) {
         let mut rest = self.buffer.get(..self.used).unwrap_or_default();
         while let [_, _, _, _, _, _, _, _, _, _, _, _, _, _, _, _, low, high, _, name @ ..] = rest {
             visit(cut(name, 0).0);

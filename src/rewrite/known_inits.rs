@@ -36,7 +36,7 @@ enum Name {
 
 /// Known inits by their file names. Shells, supervisord and language launchers do not belong here: they leave orphans
 /// behind.
-const BY_NAME: [(&str, Name, &str); 24] = [
+const BY_NAME: [(&str, Name, &str); 25] = [
     ("tini", Name::Distinct, "tini"),
     ("docker-init", Name::Distinct, "Docker's init, tini"),
     ("podman-init", Name::Distinct, "podman's init, catatonit"),
@@ -58,6 +58,7 @@ const BY_NAME: [(&str, Name, &str); 24] = [
     ("pid1-exe", Name::Common, "pid1"),
     ("systemd", Name::Common, "systemd"),
     ("systemctl", Name::Common, "systemctl, which stands in for systemd"),
+    ("systemctl3.py", Name::Distinct, "systemctl, which stands in for systemd"),
     ("k3s", Name::Common, "k3s"),
     ("init", Name::Vague, "an init system"),
     ("pause", Name::Program, "the Kubernetes pause program"),

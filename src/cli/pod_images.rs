@@ -121,8 +121,7 @@ impl Looked {
     pub async fn read(&mut self, wants: BTreeMap<String, BTreeSet<String>>) -> Result<()> {
         for (name, paths) in wants {
             if let Some(one) = self.images.get_mut(&name) {
-                one.layers.find(&paths).await?;
-                one.asked.extend(paths);
+                one.asked.extend(one.layers.fetch(paths).await?);
             }
         }
         Ok(())

@@ -36,8 +36,10 @@ pub struct FileFacts {
     pub layer: Option<usize>,
     /// Whether anybody may execute it.
     pub is_executable: bool,
-    /// The size in bytes.
+    /// The size in bytes; 0 if it is not known.
     pub size: u64,
+    /// Whether the content has been read. If not, the file is there, and no more is known of it.
+    pub is_read: bool,
     /// The first [`HEAD`] bytes.
     pub head: Arc<[u8]>,
     /// The markers in the whole file.
@@ -52,7 +54,7 @@ impl FileFacts {
 
     /// Whether the head is the whole file.
     pub fn is_whole(&self) -> bool {
-        usize::try_from(self.size).is_ok_and(|size| size <= self.head.len())
+        self.is_read && usize::try_from(self.size).is_ok_and(|size| size <= self.head.len())
     }
 }
 

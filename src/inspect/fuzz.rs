@@ -22,6 +22,7 @@ impl Files for OneScript<'_> {
             layer: Some(0),
             is_executable: true,
             size: head.len() as u64,
+            is_read: true,
             head: head.into(),
             marks: Marks::default(),
         })

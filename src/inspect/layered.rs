@@ -20,7 +20,8 @@ impl<'a> Layered<'a> {
         Layered { view, count, asked }
     }
 
-    fn facts(&self, place: layers::Place, file: Option<&layers::File>) -> FileFacts {
+    /// The facts of a file that was asked for as `path`.
+    fn facts(&self, path: &str, place: layers::Place, file: Option<&layers::File>) -> FileFacts {
         let head = match file.map(|file| &file.head) {
             // The judge knows a program by its first bytes.
             Some(Head::Program { .. }) => Arc::from(&b"\x7fELF"[..]),
@@ -32,7 +33,8 @@ impl<'a> Layered<'a> {
             layer: self.count.checked_sub(place.depth + 1),
             path: place.path,
             is_executable: file.is_some_and(|file| file.mode & 0o111 != 0),
-            size: file.map_or(u64::MAX, |file| file.size),
+            size: file.map_or(0, |file| file.size),
+            is_read: file.is_some_and(|file| file.head != Head::Unread) || self.asked.contains(path),
             head,
             marks: file.map(|file| file.marks).unwrap_or_default(),
         }
@@ -48,9 +50,8 @@ impl Files for Layered<'_> {
             layers::Found::File(_, file) if file.head == Head::Unread && !self.asked.contains(path) => {
                 Found::Unread
             }
-            layers::Found::File(place, file) => Found::File(self.facts(place, Some(&file))),
-            layers::Found::Plain(_) if !self.asked.contains(path) => Found::Unread,
-            layers::Found::Plain(place) => Found::File(self.facts(place, None)),
+            layers::Found::File(place, file) => Found::File(self.facts(path, place, Some(&file))),
+            layers::Found::Plain(place) => Found::File(self.facts(path, place, None)),
         }
     }
 }

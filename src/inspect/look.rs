@@ -8,7 +8,7 @@ use super::verdict::{Evidence, Verdict};
 use crate::error::{Kind as ErrorKind, Result};
 use crate::image::{Digest, ImageConfig, Platform};
 use crate::layers::marks::{Mark, Marks};
-use crate::layers::{Cache, Layers};
+use crate::layers::{self, Cache, Head, Layers, View};
 use crate::read::machine;
 use crate::reapers::Reapers;
 use crate::rewrite::record::{Found as Recorded, Record};
@@ -84,7 +84,11 @@ pub async fn look(
                     });
                     verdict
                 }
-                verdict => verdict?,
+                verdict => {
+                    let mut verdict = verdict?;
+                    verdict.evidence.extend(program(&verdict, platform.as_ref(), layers.view()));
+                    verdict
+                }
             }
         }
     };
@@ -117,6 +121,26 @@ pub fn start(config: &ImageConfig, platform: Option<&Platform>) -> Start {
     }
 }
 
+/// What the headers of the program say, where they say more than the platform.
+fn program(verdict: &Verdict, platform: Option<&Platform>, view: &View) -> Option<Evidence> {
+    let path = verdict.pid1.path.as_deref()?;
+    let layers::Found::File(_, file) = view.find(path) else { return None };
+    let Head::Program { machine, loader } = &file.head else { return None };
+    let linked = match loader {
+        Some(loader) => format!("dynamically linked, started by {loader}"),
+        None => "statically linked".into(),
+    };
+    let language = if file.marks.has(Mark::Go) { "a Go program, " } else { "" };
+    let machine = match (machine, platform) {
+        (Some(machine), Some(platform)) if *machine != platform.architecture => {
+            format!(", for {machine}, although the image is for {platform}")
+        }
+        _ => String::new(),
+    };
+    let what = format!("{language}{linked}{machine}");
+    Some(Evidence { file: Some(path.to_owned()), line: None, layer: verdict.pid1.layer, what })
+}
+
 /// Judges with the files of the layers.
 pub async fn layered(start: &Start, layers: &mut Layers) -> Result<Verdict> {
     let mut asked = BTreeSet::new();
@@ -125,9 +149,7 @@ pub async fn layered(start: &Start, layers: &mut Layers) -> Result<Verdict> {
         match step {
             Step::Done(verdict) => return Ok(*verdict),
             Step::Wants(paths) => {
-                let paths: BTreeSet<String> = paths.into_iter().collect();
-                layers.find(&paths).await?;
-                asked.extend(paths);
+                asked.extend(layers.fetch(paths.into_iter().collect()).await?);
             }
         }
     }
@@ -157,6 +179,7 @@ impl Files for RecordedReaper<'_> {
                     layer: None,
                     is_executable: true,
                     size: 4,
+                    is_read: true,
                     head: Arc::from(&b"\x7fELF"[..]),
                     marks,
                 })

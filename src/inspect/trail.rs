@@ -44,6 +44,11 @@ impl<'f> Trail<'f> {
         }
     }
 
+    /// Asks for the content of a file.
+    pub fn want(&mut self, path: &str) {
+        self.wants.insert(path.into());
+    }
+
     /// Looks a path up, and asks for it if it has not been read.
     pub fn find(&mut self, path: &str) -> Found {
         let found = self.files.find(path);

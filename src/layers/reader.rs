@@ -76,31 +76,28 @@ impl Layers {
         Ok(true)
     }
 
-    /// Finds out what is at these paths. Files come with their content if it is short.
-    pub async fn find(&mut self, paths: &BTreeSet<String>) -> Result<BTreeMap<String, Found>> {
-        loop {
-            let found: BTreeMap<String, Found> =
-                paths.iter().map(|path| (path.clone(), self.view.find(path))).collect();
-            if found.values().any(|found| *found == Found::Deeper) {
-                self.deeper().await?;
-                continue;
-            }
-            let unread = found.values().filter_map(|found| match found {
-                Found::Plain(place) => Some(place),
-                Found::File(place, file) if file.head == super::Head::Unread => Some(place),
-                _ => None,
-            });
-            let mut again: BTreeMap<usize, BTreeSet<String>> = BTreeMap::new();
-            for place in unread {
-                again.entry(place.depth).or_default().insert(clean(&place.path));
-            }
-            if again.is_empty() {
-                return Ok(found);
-            }
-            for (depth, wanted) in again {
-                self.read_again(depth, wanted).await?;
-            }
+    /// Reads what is missing about these paths: lower layers, as far as it takes to tell where each path leads, or the
+    /// content of those that lead to a file already. Returns the paths of which the content was read.
+    pub async fn fetch(&mut self, paths: BTreeSet<String>) -> Result<BTreeSet<String>> {
+        let is_open = |view: &View, path: &String| view.find(path) == Found::Deeper;
+        let (open, known): (BTreeSet<String>, BTreeSet<String>) =
+            paths.into_iter().partition(|path| is_open(&self.view, path));
+        let mut again: BTreeMap<usize, BTreeSet<String>> = BTreeMap::new();
+        for path in &known {
+            let place = match self.view.find(path) {
+                Found::Plain(place) => place,
+                Found::File(place, file) if file.head == super::Head::Unread => place,
+                _ => continue,
+            };
+            again.entry(place.depth).or_default().insert(clean(&place.path));
         }
+        for (depth, wanted) in again {
+            self.read_again(depth, wanted).await?;
+        }
+        while open.iter().any(|path| is_open(&self.view, path)) {
+            self.deeper().await?;
+        }
+        Ok(known)
     }
 
     /// What stands at a path, links not followed.

@@ -148,6 +148,7 @@ impl Files for Mounted<'_> {
                     layer: None,
                     is_executable: true,
                     size: text.len() as u64,
+                    is_read: true,
                     head: text.as_bytes().into(),
                     marks: Marks::default(),
                 }),

@@ -128,6 +128,7 @@ impl Image {
             layer: Some(0),
             is_executable: true,
             size: head.len() as u64,
+            is_read: true,
             head: head.into(),
             marks,
         };

@@ -69,6 +69,11 @@ pub fn file<'a>(path: &'a str, content: &'a [u8]) -> File<'a> {
     File { path, content, mode: 0o755 }
 }
 
+/// A file at this path that nobody may execute.
+pub fn plain<'a>(path: &'a str, content: &'a [u8]) -> File<'a> {
+    File { mode: 0o644, ..file(path, content) }
+}
+
 /// A blob as it is stored, and the diff_id where it is a layer.
 #[derive(Clone)]
 struct Layer {

@@ -134,9 +134,12 @@ fn file(judge: &mut Trail, operand: &Arg, pid1: &Pid1, process: &Process) -> Res
     if let (Located::Absent, false) = (&located, path.contains('/')) {
         located = judge.locate(&path, process);
     }
-    let Located::File(file, _) = located else {
+    let Located::File(file, found) = located else {
         return Err(format!("the script `{path}` is not known"));
     };
+    if !file.is_read {
+        judge.want(&found);
+    }
     let text = script_text(&file).ok_or_else(|| format!("`{path}` is no script that can be read"))?;
     let shown = if path.starts_with('/') { path } else { file.path.clone() };
     let layer = file.layer;
@@ -219,7 +222,12 @@ impl Shell<'_, '_> {
     /// Reads a script that is sourced.
     pub(super) fn sourced(&mut self, path: &str) -> Option<(Vec<u8>, Option<usize>)> {
         match self.judge.find(path) {
-            Found::File(file) => Some((script_text(&file)?, file.layer)),
+            Found::File(file) => {
+                if !file.is_read {
+                    self.judge.want(path);
+                }
+                Some((script_text(&file)?, file.layer))
+            }
             _ => None,
         }
     }

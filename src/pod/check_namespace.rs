@@ -3,8 +3,8 @@
 use super::finding::Findings;
 use super::judge::{JudgedContainer, JudgedPod, Namespace};
 use super::needed;
-use super::pod::Switch;
 use super::rule::{Rule, Severity};
+use super::spec::Switch;
 
 /// Checks a pod's process namespace.
 pub(crate) fn check(pod: &JudgedPod<'_, '_>, findings: &mut Findings<'_>) {

@@ -1,7 +1,7 @@
 //! What a command line makes of PID 1: the question that this crate asks, and the answer that it needs.
 
 use super::config_map::ScriptFile;
-use super::pod::Variable;
+use super::spec::Variable;
 use serde::Serialize;
 
 /// An answer to a question about a container.

@@ -2,7 +2,7 @@
 
 use super::find;
 use super::parse::Source;
-use super::pod::{Container, Pod};
+use super::spec::{Container, Pod};
 use super::tree::{Place, View};
 use std::collections::HashMap;
 

@@ -1,7 +1,7 @@
 //! Finds pod templates in documents by their shape, whatever kind of object holds them.
 
 use super::parse::Source;
-use super::pod::{ContainerKind, Pod, Switch, read_container};
+use super::spec::{ContainerKind, Pod, Switch, read_container};
 use super::tree::{Document, View};
 
 /// The annotation that turns rules off.

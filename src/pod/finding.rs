@@ -3,8 +3,8 @@
 use super::command::Answer;
 use super::judge::{JudgedContainer, JudgedPod, Way};
 use super::parse::Problem;
-use super::pod::ContainerKind;
 use super::rule::{Rule, Severity};
+use super::spec::ContainerKind;
 use super::tree::Place;
 use serde::Serialize;
 

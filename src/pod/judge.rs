@@ -3,7 +3,7 @@
 use super::command::{Answer, CommandJudgement, Commands, ImageFacts, Images, Question, Start};
 use super::config_map::{ConfigMaps, ScriptFile};
 use super::needed;
-use super::pod::{Container, Pod, Switch, Words};
+use super::spec::{Container, Pod, Switch, Words};
 use serde::Serialize;
 
 /// The way in which a container deals with orphans and signals.

@@ -1,7 +1,7 @@
 //! Why a pod needs the process namespace that it shares: what its commands, images and names show.
 
-use super::pod::{Container, Pod};
 use super::programs::file_name;
+use super::spec::{Container, Pod};
 
 /// Programs that act on other processes of the node.
 const NODE_TOOLS: [&str; 3] = ["nsenter", "kube-bench", "kured"];

@@ -5,10 +5,10 @@ use super::find;
 use super::mapping::{Mapping, Replaced};
 use super::needed;
 use super::parse::{Problem, Source};
-use super::pod::{Container, Pod, Switch, Words, has_placeholder};
 use super::programs;
 use super::prove;
 use super::rule::{Ignore, Rule};
+use super::spec::{Container, Pod, Switch, Words, has_placeholder};
 use super::tree::{Place, View};
 
 /// What the caller knows about reapers in images.

@@ -1,6 +1,6 @@
 //! The rules by their ids, and which of them are turned off.
 
-use super::pod::Pod;
+use super::spec::Pod;
 use super::tree::Place;
 use std::fmt;
 use std::str::FromStr;

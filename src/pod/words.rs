@@ -2,9 +2,9 @@
 //! last; what neither tells stays unknown.
 
 use super::command::{Answer, CommandJudgement, Commands, InitUse, Question, Start};
-use super::pod::has_placeholder;
 use super::programs::{self, Init, Shell};
 use super::shell::{self, Command, Separator, Word};
+use super::spec::has_placeholder;
 
 /// The judge of command lines by their words.
 #[derive(Debug, Clone, Copy, Default)]

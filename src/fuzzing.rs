@@ -33,7 +33,7 @@ use std::time::{Duration, Instant};
 pub type Body = (&'static str, fn(&[u8]));
 
 /// All of them.
-pub const BODIES: [Body; 9] = [
+pub const BODIES: [Body; 11] = [
     ("references", references),
     ("manifests", manifests),
     ("configs", configs),
@@ -43,6 +43,8 @@ pub const BODIES: [Body; 9] = [
     ("challenges", challenges),
     ("credential_files", credential_files),
     ("programs", programs),
+    ("start_scripts", start_scripts),
+    ("pods", pods),
 ];
 
 /// What is read is written so that it is read the same.
@@ -316,6 +318,16 @@ fn secrets(text: &str) -> Vec<String> {
     // Shorter ones are words of the message by chance.
     secrets.retain(|secret| secret.len() > 7 && !keys.iter().any(|key| key.contains(secret.as_str())));
     secrets
+}
+
+/// Start scripts: judged within bounds, whatever is in them.
+pub fn start_scripts(data: &[u8]) {
+    let _ = crate::inspect::fuzz_script(data);
+}
+
+/// Kubernetes documents: a patch changes what it means to, and nothing else.
+pub fn pods(data: &[u8]) {
+    crate::pod::fuzz::fuzz_pod(data);
 }
 
 /// A reaper that a user brings along, or that an image says it has: it is taken where it is static and for the machine,

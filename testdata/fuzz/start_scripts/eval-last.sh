@@ -1,0 +1,3 @@
+#!/bin/sh
+CMD=$(cat /command)
+eval "$CMD"

@@ -1,0 +1,4 @@
+#!/bin/sh
+exec runsvdir -P /etc/service
+#%% /usr/bin/runsvdir
+ELF

@@ -1,0 +1,4 @@
+#!/bin/sh
+. ./run-common.sh
+#%% /run-common.sh
+exec nginx

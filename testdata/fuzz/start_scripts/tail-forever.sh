@@ -1,0 +1,4 @@
+#!/bin/bash
+service ssh start
+service nginx start
+exec tail -f /dev/null

@@ -35,7 +35,7 @@ Exit codes:
   5    image not supported: malformed, ambiguous, an artifact, no reaper for it
   6    verification failed: a digest or a size does not match
   7    the registry or the network failed, after retries
-  8    `inspect --check` found an image without a reaper
+  8    `inspect --check` or `pod --check` found a problem
   130  interrupted by Ctrl-C (SIGINT)
   143  ended by SIGTERM
 
@@ -62,7 +62,7 @@ enum Command {
     Wrap(Box<wrap::Args>),
     /// Take the reaper away again: the image comes back digest for digest
     Unwrap(unwrap::Args),
-    /// Tell how an image starts, and whether and by what it is wrapped
+    /// Tell who becomes PID 1 of an image, whether orphans are reaped, and whether it can be stopped
     Inspect(inspect::Args),
     /// Check that a wrapped image is what its record says, and what wrapping its source gives
     Verify(verify::Args),
@@ -153,7 +153,7 @@ mod tests {
     fn help_has_each_heading_once_and_in_one_order() {
         let mut cli = Cli::command();
         cli.build();
-        for name in ["wrap", "unwrap", "inspect", "verify", "reaper", "completions", "man"] {
+        for name in ["wrap", "unwrap", "inspect", "verify", "pod", "reaper", "completions", "man"] {
             let command = cli.find_subcommand_mut(name).expect("a command");
             let help = command.render_long_help().to_string();
             let known = ["Arguments:", "Options:", "Registry options:", "Global options:"];

@@ -73,7 +73,7 @@ enum Dropped {
 
 pub async fn run(global: &Global, args: Args, console: &Console) -> Result<()> {
     let ignore: Ignore = args.ignore.join(",").parse().map_err(|e: String| {
-        Error::usage(format!("--ignore: {e}")).hint("`reapify help pod` and docs/pod-rules.md list the rules")
+        Error::usage(format!("--ignore: {e}")).hint("docs/pod-rules.md lists the rules")
     })?;
     let mapping = args.patch.mapping()?;
     let inputs = pod_files::read(&args.files)?;

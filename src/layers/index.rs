@@ -56,7 +56,7 @@ pub enum Head {
         /// The loader of a dynamic program.
         loader: Option<String>,
     },
-    /// The first [`HEAD`] bytes of anything else.
+    /// The first 256 KiB of anything else.
     Bytes(#[serde(with = "text")] Arc<[u8]>),
     /// Nothing: there was too much to keep.
     Unread,

@@ -19,7 +19,7 @@ use support::run::reapify;
 const LAYERS: u64 = 4;
 /// What differs between two runs of the same image: each thread has an arena of its own, which it fills as it happens to
 /// meet the streams.
-const NOISE_KB: u64 = 2048;
+const NOISE_KB: u64 = 4096;
 
 #[test]
 fn a_large_image_takes_no_more_memory_than_a_small_one() {

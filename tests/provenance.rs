@@ -78,7 +78,11 @@ fn a_layout_holds_the_statement_as_an_image_without_a_name() {
         serde_json::from_slice(&layout_blob(dir.path(), entries[1]["digest"].as_str().unwrap())).unwrap();
     statement(&manifest, report["digest"].as_str().unwrap(), |d| layout_blob(dir.path(), d));
     // It is not in the way of the only image there is.
-    reapify(["inspect", &format!("oci:{}", dir.path().display())]).run().succeeds();
+    let inspected = reapify(["inspect", "--output", "json", &format!("oci:{}", dir.path().display())]).run();
+    let referrers = inspected.succeeds().json()["referrers"].clone();
+    let statement = entries[1]["digest"].as_str().unwrap();
+    assert!(referrers[0].as_str().is_some_and(|line| line.contains(statement)), "{referrers}");
+    assert_eq!(referrers.as_array().map(Vec::len), Some(1));
     let archive = format!("docker-archive:{}", dir.path().join("x.tar").display());
     reapify(["wrap", "--provenance", &zombies(), &archive])
         .run()

@@ -199,3 +199,27 @@ pub(crate) fn is_leaf(name: &str) -> bool {
     ];
     LEAVES.contains(&name)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::inspect::{Answer as Verdict, Marks, programs};
+
+    #[test]
+    fn programs_are_judged_as_inspect_judges_them() {
+        for (name, reaps, term) in KNOWN {
+            let Some(facts) = programs::known(&[name], &[], Marks::default()) else { continue };
+            for (ours, theirs) in [(reaps, facts.reaps), (term, facts.term)] {
+                let differ = matches!((ours, theirs), (Yes, Verdict::No) | (No, Verdict::Yes));
+                assert!(!differ, "{name}: {ours:?} here, {theirs:?} there");
+            }
+        }
+    }
+
+    #[test]
+    fn inits_are_those_that_inspect_knows() {
+        for (name, ..) in INITS {
+            assert!(programs::known_init(&[name], None, Marks::default(), false).is_some(), "{name}");
+        }
+    }
+}

@@ -403,4 +403,15 @@ mod tests {
         let shells = vec!["sh"; 2_000];
         assert_eq!(found(&shells, &["-c", "exec tini"]).map(|init| init.word).as_deref(), Some("tini"));
     }
+
+    #[test]
+    fn inspect_calls_the_same_programs_inits() {
+        use crate::inspect::{Marks, programs};
+        for (name, ..) in BY_NAME {
+            // These start an init, or are one by their path only.
+            let is_other = matches!(name, "k3s" | "systemctl" | "systemctl3.py" | "init");
+            let known = programs::known_init(&[name], None, Marks::default(), false);
+            assert!(is_other || known.is_some(), "{name}");
+        }
+    }
 }

@@ -2,10 +2,11 @@
 
 use super::checked::checked_manifest;
 use super::files::{self, blocking, file_stream, persist, persist_new, temporary_in, unwritable};
-use super::{BlobStream, ImageName, Offer, Origin, Payload, Sink, Slot, Source, index_json};
+use super::{BlobStream, ImageName, Offer, Origin, Payload, Referrer, Sink, Slot, Source, index_json};
 use crate::error::{Context, Error, Result};
 use crate::image::{Choice, Descriptor, Digest, MAX_MANIFEST, Manifest, authored};
 use async_trait::async_trait;
+use serde::Deserialize;
 use std::fs::{self, File};
 use std::io::{ErrorKind, Read, Write};
 use std::path::{Path, PathBuf};
@@ -153,6 +154,23 @@ impl Layout {
     }
 }
 
+/// How many entries of a layout are looked at for referrers.
+const MAX_REFERRERS: usize = 1024;
+
+/// The digest of the manifest that a manifest refers to.
+fn subject(manifest: &Manifest) -> Option<Digest> {
+    #[derive(Deserialize)]
+    struct View {
+        subject: Option<Subject>,
+    }
+    #[derive(Deserialize)]
+    struct Subject {
+        digest: String,
+    }
+    let view: View = serde_json::from_slice(&manifest.bytes).ok()?;
+    view.subject?.digest.parse().ok()
+}
+
 #[async_trait]
 impl Source for Layout {
     async fn manifest(&self) -> Result<Manifest> {
@@ -184,6 +202,21 @@ impl Source for Layout {
         self.off_thread(|layout| {
             let index = layout.index()?;
             Ok(index.map(|index| index_json::names(&index, &layout.image)).unwrap_or_default())
+        })
+        .await
+    }
+
+    /// In a layout a referrer is an entry of `index.json` like any other: its manifest names its subject.
+    async fn referrers(&self, digest: &Digest) -> Result<Vec<Referrer>> {
+        let digest = digest.clone();
+        self.off_thread(move |layout| {
+            let Some(index) = layout.index()? else { return Ok(Vec::new()) };
+            let entries = index.children().iter().filter(|entry| entry.is_manifest()).take(MAX_REFERRERS);
+            // An entry that cannot be read refers to nothing that is known.
+            let refers = |entry: &&Descriptor| {
+                layout.read_manifest(entry).is_ok_and(|manifest| subject(&manifest).as_ref() == Some(&digest))
+            };
+            Ok(entries.filter(refers).cloned().map(Referrer::from).collect())
         })
         .await
     }

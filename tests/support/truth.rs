@@ -57,23 +57,11 @@ const BASE: &[&str] = &[
     "bash",
     "busybox",
     "coreutils",
-    "util-linux",
     "sed",
     "grep",
-    "gawk",
-    "mawk",
-    "findutils",
     "tini",
     "dumb-init",
     "gosu",
-    "procps",
-    "debianutils",
-    "hostname",
-    "login",
-    "libpam-modules",
-    "libpam-runtime",
-    "libtinfo6",
-    "init-system-helpers",
 ];
 const BASE_MADE: &[&str] = &[
     "/etc/alternatives",
@@ -85,7 +73,7 @@ const BASE_MADE: &[&str] = &[
 ];
 
 /// How long a service may take to end.
-const STOP: Duration = Duration::from_secs(10);
+const STOP: Duration = Duration::from_secs(6);
 
 /// The files of packages, the libraries that their programs load, and what is below `made`.
 fn paths_of(packages: &[&str], made: &[&str]) -> BTreeSet<PathBuf> {
@@ -95,6 +83,7 @@ fn paths_of(packages: &[&str], made: &[&str]) -> BTreeSet<PathBuf> {
             .iter()
             .any(|dir| path.starts_with(dir))
             || path.contains("/man/")
+            || path.contains("/gconv/")
     };
     let mut paths: BTreeSet<PathBuf> = listed
         .lines()

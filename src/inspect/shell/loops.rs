@@ -116,7 +116,10 @@ impl Shell<'_, '_> {
 /// A loop that runs beside background jobs is what the shell waits in.
 fn watching(mut state: State, line: u32) -> State {
     if state.waiting == Waiting::Nothing && !state.jobs.is_empty() {
-        state.waiting = Waiting::Jobs { jobs: state.jobs.clone(), line, trap: state.trap.clone() };
+        state.waiting =
+            Waiting::Jobs { jobs: state.jobs.clone(), line, trap: state.trap.clone(), again: true };
+    } else if let Waiting::Jobs { again, .. } = &mut state.waiting {
+        *again = true;
     }
     state
 }

@@ -90,10 +90,13 @@ impl Shell<'_, '_> {
             state.jobs.iter().copied().filter(|job| is_all || named.contains(job)).collect();
         state.status = Truth::Maybe("the status of a job".into());
         if waited.is_empty() {
+            if let Waiting::Jobs { again, .. } = &mut state.waiting {
+                *again = true;
+            }
             return;
         }
         state.jobs.retain(|job| !waited.contains(job));
-        state.waiting = Waiting::Jobs { jobs: waited, line, trap: state.trap.clone() };
+        state.waiting = Waiting::Jobs { jobs: waited, line, trap: state.trap.clone(), again: false };
     }
 
     /// `kill`
@@ -105,7 +108,7 @@ impl Shell<'_, '_> {
             let jobs: Vec<usize> =
                 state.jobs.iter().copied().filter(|job| named.is_empty() || named.contains(job)).collect();
             if !jobs.is_empty() {
-                state.waiting = Waiting::Jobs { jobs, line, trap: state.trap.clone() };
+                state.waiting = Waiting::Jobs { jobs, line, trap: state.trap.clone(), again: true };
             }
             return;
         }
@@ -125,7 +128,8 @@ impl Shell<'_, '_> {
     pub(super) fn stay_in_loop(&mut self, mut state: State, line: u32) {
         let has_service = matches!(&state.waiting, Waiting::Foreground { .. });
         if !has_service && !state.jobs.is_empty() {
-            state.waiting = Waiting::Jobs { jobs: state.jobs.clone(), line, trap: state.trap.clone() };
+            state.waiting =
+                Waiting::Jobs { jobs: state.jobs.clone(), line, trap: state.trap.clone(), again: true };
         } else if !has_service && !matches!(state.waiting, Waiting::Jobs { .. }) {
             state.waiting = Waiting::Foreground { command: "a loop".into(), line };
         }
@@ -154,14 +158,18 @@ impl Shell<'_, '_> {
             Waiting::Foreground { command, line } => {
                 (End::Shell(self.stay_for(&state, command.clone(), *line)), *line)
             }
-            Waiting::Jobs { jobs, line, trap } => {
+            Waiting::Jobs { jobs, line, trap, again } => {
                 let names: Vec<String> = jobs
                     .iter()
                     .filter_map(|job| self.judge.jobs.get(*job))
                     .map(|job| job.name.clone())
                     .collect();
                 let mut stay = self.stay_for(&state, names.join(", "), *line);
-                stay.forwards = self.forwards(&state, trap, 0);
+                stay.forwards = match self.forwards(&state, trap, 0) {
+                    // The shell ends right after its trap, and the service with it, most often before it has acted.
+                    Answer::Yes if !again && !trap_waits(&state, trap) => Answer::Unknown,
+                    answer => answer,
+                };
                 stay.has_trap = !matches!(trap, Trap::Unset | Trap::Ignored);
                 (End::Shell(stay), *line)
             }
@@ -252,6 +260,46 @@ impl Shell<'_, '_> {
             Kind::Test(_) | Kind::Arithmetic(_) => Answer::No,
             _ => Answer::Unknown,
         }
+    }
+}
+
+/// Whether a trap waits for what it has told to stop.
+fn trap_waits(state: &State, trap: &Trap) -> bool {
+    let Trap::Action(action) = trap else { return false };
+    let text = action.known().or_else(|| with_placeholders(action)).unwrap_or_default();
+    parse::parse(text.as_bytes(), 1).is_ok_and(|list| list_waits(state, &list, 0))
+}
+
+fn list_waits(state: &State, list: &List, depth: u32) -> bool {
+    let pipelines = list
+        .iter()
+        .flat_map(|item| std::iter::once(&item.first).chain(item.rest.iter().map(|(_, pipeline)| pipeline)));
+    depth <= 16
+        && pipelines
+            .flat_map(|pipeline| &pipeline.commands)
+            .any(|command| command_waits(state, command, depth + 1))
+}
+
+fn command_waits(state: &State, command: &Command, depth: u32) -> bool {
+    if depth > 16 {
+        return false;
+    }
+    match &command.kind {
+        Kind::Simple(simple) => match simple.words.first().and_then(|word| word.literal()).as_deref() {
+            Some("wait" | "sleep" | "tail") => true,
+            Some(name) => state
+                .functions
+                .get(name)
+                .is_some_and(|function| command_waits(state, &function.body, depth + 1)),
+            None => false,
+        },
+        Kind::Group(list) | Kind::Subshell(list) | Kind::For(_, _, list) => list_waits(state, list, depth),
+        Kind::Loop { .. } => true,
+        Kind::If(arms, otherwise) => {
+            let mut lists = arms.iter().flat_map(|(condition, body)| [condition, body]).chain(otherwise);
+            lists.any(|list| list_waits(state, list, depth))
+        }
+        _ => false,
     }
 }
 

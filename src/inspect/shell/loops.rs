@@ -32,7 +32,8 @@ impl Shell<'_, '_> {
             let (go, stop) = if is_until { (no, yes) } else { (yes, no) };
             after.extend(stop.into_iter().map(succeeded));
             let entered = go.clone();
-            let (again, broken) = self.round(body, go, context);
+            let (mut again, broken) = self.round(body, go, context);
+            again.iter_mut().for_each(waits_again);
             after.extend(broken);
             unclear_rounds += usize::from(is_unclear);
             let fresh: Vec<State> = again.iter().filter(|state| !seen.contains(state)).cloned().collect();
@@ -116,9 +117,18 @@ impl Shell<'_, '_> {
 /// A loop that runs beside background jobs is what the shell waits in.
 fn watching(mut state: State, line: u32) -> State {
     if state.waiting == Waiting::Nothing && !state.jobs.is_empty() {
-        state.waiting = Waiting::Jobs { jobs: state.jobs.clone(), line, trap: state.trap.clone() };
+        state.waiting =
+            Waiting::Jobs { jobs: state.jobs.clone(), line, trap: state.trap.clone(), again: true };
     }
+    waits_again(&mut state);
     state
+}
+
+/// Notes that a `wait` in a loop that goes on is reached again.
+fn waits_again(state: &mut State) {
+    if let Waiting::Jobs { again, .. } = &mut state.waiting {
+        *again = true;
+    }
 }
 
 /// A state in which the variables that a loop changes are not known.

@@ -74,6 +74,8 @@ pub enum Waiting {
         line: u32,
         /// The trap that is set meanwhile.
         trap: Trap,
+        /// Whether the shell waits again when a trap has interrupted it.
+        again: bool,
     },
     /// A command whose name is computed, and may be `exec`.
     Computed {

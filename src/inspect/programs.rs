@@ -109,7 +109,7 @@ pub fn known(names: &[&str], args: &[Option<String>], marks: Marks) -> Option<Fa
     for name in named {
         match name {
             "haproxy" if has("-W") || has("-Ws") => return Some(facts(Yes, Yes, &["USR1", "INT"])),
-            "haproxy" => return Some(facts(Unknown, Yes, &["USR1", "INT"])),
+            "haproxy" => return Some(facts(No, Unknown, &[])),
             "uwsgi" => {
                 return Some(facts(Unknown, if has("--die-on-term") { Yes } else { Unknown }, GRACEFUL));
             }
@@ -288,7 +288,7 @@ mod tests {
         let reaps =
             |words: &[&str]| known(&["haproxy"], &args(words), Marks::default()).map(|facts| facts.reaps);
         assert_eq!(reaps(&["-W", "-db"]), Some(Yes));
-        assert_eq!(reaps(&["-f", "x"]), Some(Unknown));
+        assert_eq!(reaps(&["-f", "x"]), Some(No));
     }
 
     #[test]

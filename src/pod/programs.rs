@@ -34,7 +34,7 @@ const KNOWN: [(&str, Answer, Answer); 44] = [
     ("ruby", Unknown, Depends),
     ("sleep", No, No),
     ("tail", No, No),
-    ("haproxy", Unknown, Yes),
+    ("haproxy", Unknown, Unknown),
     ("envoy", Unknown, Yes),
     ("etcd", Unknown, Yes),
     ("kube-apiserver", Unknown, Yes),

@@ -162,17 +162,9 @@ fn base() -> &'static Vec<u8> {
 /// The scripts of a case, and the directories that a running system has.
 fn own_files(case: &Case) -> Vec<u8> {
     let mut tar = tar::Builder::new(Vec::new());
-    for dir in [
-        "proc",
-        "dev",
-        "run/mysqld",
-        "run/php",
-        "run/apache2",
-        "run/haproxy",
-        "run/postgresql",
-        "run/rabbitmq",
-        "var/lock",
-    ] {
+    for dir in
+        ["proc", "dev", "run/mysqld", "run/php", "run/apache2", "run/haproxy", "run/postgresql", "var/lock"]
+    {
         let mut header = tar::Header::new_gnu();
         header.set_entry_type(tar::EntryType::Directory);
         header.set_size(0);

@@ -22,7 +22,7 @@ use std::collections::BTreeSet;
 use std::sync::Arc;
 
 /// How many images are looked at together: each keeps a part of its layers in memory.
-const TOGETHER: usize = 4;
+const TOGETHER: usize = 2;
 
 #[derive(clap::Args)]
 pub struct Args {

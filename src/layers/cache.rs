@@ -6,7 +6,7 @@ use flate2::Compression;
 use flate2::read::GzDecoder;
 use flate2::write::GzEncoder;
 use std::fs;
-use std::io::{BufReader, BufWriter, Read, Write};
+use std::io::{BufReader, BufWriter, Read};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::SystemTime;
@@ -51,12 +51,10 @@ impl Cache {
     }
 
     /// Keeps the index of a layer.
-    pub async fn put(&self, diff_id: &Digest, index: &LayerIndex) {
+    pub async fn put(&self, diff_id: &Digest, index: Arc<LayerIndex>) {
         let (cache, file) = (self.clone(), self.file(diff_id));
-        // The text is made here, so that the index need not be copied for another thread.
-        let Ok(text) = serde_json::to_vec(index) else { return };
         let writing = move || {
-            let kept = cache.write(&file, &text).and_then(|()| cache.shrink());
+            let kept = cache.write(&file, &index).and_then(|()| cache.shrink());
             if let Err(error) = kept {
                 tracing::debug!("cannot keep {}: {error}", file.display());
             }
@@ -65,11 +63,11 @@ impl Cache {
         let _ = tokio::task::spawn_blocking(writing).await;
     }
 
-    fn write(&self, file: &Path, text: &[u8]) -> std::io::Result<()> {
+    fn write(&self, file: &Path, index: &LayerIndex) -> std::io::Result<()> {
         fs::create_dir_all(&*self.dir)?;
         let temporary = tempfile::Builder::new().prefix(".part-").tempfile_in(&*self.dir)?;
         let mut gzip = GzEncoder::new(BufWriter::new(temporary), Compression::fast());
-        gzip.write_all(text)?;
+        serde_json::to_writer(&mut gzip, index)?;
         let temporary = gzip.finish()?.into_inner().map_err(std::io::IntoInnerError::into_error)?;
         temporary.persist(file)?;
         Ok(())
@@ -104,9 +102,8 @@ fn read(path: &Path) -> Option<LayerIndex> {
     let file = fs::File::open(path).ok()?;
     // Recently used; a cache that cannot be written to is as good.
     let _ = file.set_modified(SystemTime::now());
-    let mut text = Vec::new();
-    GzDecoder::new(BufReader::new(file)).take(MAX_INDEX).read_to_end(&mut text).ok()?;
-    serde_json::from_slice(&text).ok()
+    let text = GzDecoder::new(BufReader::new(file)).take(MAX_INDEX);
+    serde_json::from_reader(BufReader::new(text)).ok()
 }
 
 #[cfg(test)]
@@ -121,22 +118,22 @@ mod tests {
     async fn keeps_what_was_used_last_within_its_size() {
         let dir = tempfile::tempdir().unwrap();
         let cache = Cache::new(dir.path(), 200);
-        let index = LayerIndex::default();
+        let index = Arc::new(LayerIndex::default());
         for name in ["a", "b", "c", "d", "e", "f"] {
-            cache.put(&digest(name), &index).await;
+            cache.put(&digest(name), index.clone()).await;
             // Read again and again, the first one stays.
-            assert_eq!(cache.get(&digest("a")).await, Some(index.clone()), "after {name}");
+            assert_eq!(cache.get(&digest("a")).await, Some(LayerIndex::clone(&index)), "after {name}");
             tokio::time::sleep(std::time::Duration::from_millis(20)).await;
         }
         assert_eq!(cache.get(&digest("b")).await, None);
-        assert_eq!(cache.get(&digest("f")).await, Some(index));
+        assert_eq!(cache.get(&digest("f")).await.as_ref(), Some(&*index));
     }
 
     #[tokio::test]
     async fn what_is_damaged_is_not_there() {
         let dir = tempfile::tempdir().unwrap();
         let cache = Cache::new(dir.path(), 1 << 20);
-        cache.put(&digest("a"), &LayerIndex::default()).await;
+        cache.put(&digest("a"), Arc::default()).await;
         let file = cache.file(&digest("a"));
         let whole = fs::read(&file).unwrap();
         for damaged in [&whole[..whole.len() / 2], b"", b"{}"] {

@@ -66,10 +66,10 @@ impl Layers {
             _ => None,
         };
         let index = match known {
-            Some(index) => index,
+            Some(index) => Arc::new(index),
             None => self.read(layer, diff_id.as_ref(), BTreeSet::new()).await?,
         };
-        self.view.push(Arc::new(index));
+        self.view.push(index);
         if self.view.layers().len() == self.layers.len() {
             self.view.complete();
         }
@@ -126,7 +126,7 @@ impl Layers {
         let (layer, diff_id) = &self.layers[depth];
         let more = self.read(layer, diff_id.as_ref(), wanted).await?;
         let mut index = LayerIndex::clone(&self.view.layers()[depth]);
-        index.add_files(more);
+        index.add_files(LayerIndex::clone(&more));
         self.view.replace(depth, Arc::new(index));
         Ok(())
     }
@@ -136,7 +136,7 @@ impl Layers {
         layer: &Descriptor,
         diff_id: Option<&Digest>,
         wanted: BTreeSet<String>,
-    ) -> Result<LayerIndex> {
+    ) -> Result<Arc<LayerIndex>> {
         if layer.is_foreign() {
             return Err(Error::unsupported(format!(
                 "the layer {} is foreign and cannot be read",
@@ -145,10 +145,10 @@ impl Layers {
         }
         let reading = walk::read(&*self.source, layer, Builder::new(wanted));
         let (builder, found) = reading.await.context(|| format!("the layer {}", layer.digest))?;
-        let index = builder.finish();
+        let index = Arc::new(builder.finish());
         // Only what the layer is known to hold goes where other images find it.
         if let Some(cache) = self.cache.as_ref().filter(|_| diff_id == Some(&found)) {
-            cache.put(&found, &index).await;
+            cache.put(&found, index.clone()).await;
         }
         Ok(index)
     }

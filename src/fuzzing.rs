@@ -225,7 +225,7 @@ pub fn layers(data: &[u8]) {
             view.layers()[0].files().map(|(path, _)| path.to_owned()).take(100).collect();
         for path in paths {
             let is_there = !matches!(view.find(&path), Found::Absent | Found::Deeper);
-            // What stands there has to be what is found, unless a file came in the way of a directory.
+            // Both look-ups agree on whether the path exists.
             assert!(!is_there || view.standing(&path).is_some_and(|standing| standing != Standing::Absent));
         }
     }

@@ -5,12 +5,11 @@ use super::interrupt::interruptible;
 use super::options::{Format, Global, PlatformOptions, SourceOptions};
 use super::output::{Console, result};
 use super::places::{self, Places};
-use crate::credentials::Login;
 use crate::error::{Error, Kind, Result};
 use crate::image::{Descriptor, Location, Platform};
 use crate::inspect::report::{self, PlatformReport, Report};
-use crate::inspect::{Action, Answer, Depth, look};
-use crate::layers::Cache;
+use crate::inspect::{Action, Answer, look};
+use crate::layers::{Cache, Layers};
 use crate::read::select::{self, Selection};
 use crate::read::{Reader, Tree};
 use crate::reapers::Reapers;
@@ -18,11 +17,7 @@ use crate::stats::Stats;
 use crate::transport::Source;
 use futures_util::StreamExt;
 use futures_util::stream;
-use std::collections::BTreeSet;
 use std::sync::Arc;
-
-/// How many images are looked at together: each keeps a part of its layers in memory.
-const TOGETHER: usize = 2;
 
 #[derive(clap::Args)]
 pub struct Args {
@@ -66,41 +61,21 @@ impl Args {
 pub async fn run(global: &Global, args: Args, console: &Console) -> Result<()> {
     let locations = args.images.iter().map(|text| text.parse()).collect::<Result<Vec<Location>>>()?;
     let wanted = args.only.platforms()?;
-    let depth = match args.shallow {
-        true => Depth::Shallow,
-        false => Depth::Layers(Cache::of_user().filter(|_| !args.no_cache)),
-    };
-    let login = login(&args.from, &locations)?;
+    let cache = Cache::of_user().filter(|_| !args.no_cache);
+    let login = places::login_of_all(&args.from, &locations)?;
     let mut places = Places::new(&args.from.network, Arc::new(Stats::default()));
     let mut sources = Vec::new();
     for location in &locations {
         sources.push((location, places.source_as(location, login.clone()).await));
     }
-    let (wanted, depth) = (&wanted, &depth);
+    let (wanted, cache) = (&wanted, (!args.shallow).then_some(&cache));
     let looking = sources.into_iter().map(async |(location, source)| {
-        let looked = async { inspect(location, source?, wanted, depth).await };
+        let looked = async { inspect(location, source?, wanted, cache).await };
         looked.await.map_err(|error| places::located(error, location, &[]))
     });
-    let all = async { Ok(stream::iter(looking).buffered(TOGETHER).collect::<Vec<_>>().await) };
+    let all = async { Ok(stream::iter(looking).buffered(places::TOGETHER).collect::<Vec<_>>().await) };
     let looked = interruptible(all, async || {}).await?;
     tell(global, args.check, looked, console)
-}
-
-/// The credentials that were given. They are for one host.
-fn login(from: &SourceOptions, locations: &[Location]) -> Result<Option<Login>> {
-    if from.given().takes_stdin() && locations.iter().any(Location::is_pipe) {
-        return Err(places::stdin_twice());
-    }
-    let login = from.given().login()?;
-    let hosts = locations.iter().filter_map(|location| match location {
-        Location::Registry(name) => Some(name.host()),
-        _ => None,
-    });
-    if login.is_some() && hosts.collect::<BTreeSet<_>>().len() > 1 {
-        return Err(Error::usage("--src-creds is for one host, and the images are on several")
-            .hint("log in to each host, as with `docker login`, or inspect the images one by one"));
-    }
-    Ok(login)
 }
 
 /// Prints what was found, and fails with the first error or the outcome of `--check`.
@@ -152,11 +127,12 @@ fn checked(reports: &[Report], check: Check) -> Result<()> {
     }
 }
 
+/// Looks at one image. Without `cache` its layers are not read; the inner `None` means that nothing is kept.
 async fn inspect(
     location: &Location,
     source: Arc<dyn Source>,
     wanted: &[Platform],
-    depth: &Depth,
+    cache: Option<&Option<Cache>>,
 ) -> Result<Report> {
     let manifest = source.manifest().await?;
     let reader = Reader::new(source.clone());
@@ -176,7 +152,9 @@ async fn inspect(
     let reapers = Reapers::default();
     let mut findings = Vec::new();
     for (image, listed) in tree.images() {
-        findings.push(look(&source, &image, listed.as_ref(), &reapers, depth).await?);
+        let mut layers =
+            cache.map(|cache| Layers::new(source.clone(), &image.manifest, &image.config, cache.clone()));
+        findings.push(look(&image, listed.as_ref(), &reapers, layers.as_mut()).await?);
     }
     if findings.is_empty() {
         return Err(Error::unsupported("the index holds no container image"));

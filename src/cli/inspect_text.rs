@@ -75,6 +75,9 @@ fn pid1(image: &PlatformReport) -> String {
     if image.starts.is_empty() {
         return "whatever command is given".into();
     }
+    if pid1.program.is_empty() {
+        return "cannot tell".into();
+    }
     let kind = match pid1.kind {
         Kind::Elf => "program",
         Kind::Script => "script",

@@ -119,7 +119,7 @@ pub fn result(text: &str, stdout_is_taken: bool) -> Result<()> {
     }
 }
 
-/// Prints a text as it is: without a line end of ours. A reader that went away is no error.
+/// Prints a text as it is, without adding a line end. A closed pipe is not an error.
 pub fn raw(text: &str) -> Result<()> {
     let mut output = std::io::stdout().lock();
     match output.write_all(text.as_bytes()).and_then(|()| output.flush()) {

@@ -12,8 +12,12 @@ use crate::transport::docker_archive::{DockerArchive, DockerArchiveSink};
 use crate::transport::layout::Layout;
 use crate::transport::oci_archive::{OciArchive, OciArchiveSink};
 use crate::transport::{DiscardSink, Sink, Source};
+use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::time::Duration;
+
+/// How many images are looked at together: each keeps a part of its layers in memory.
+pub const TOGETHER: usize = 2;
 
 /// Opens places, and shares clients among them.
 pub struct Places<'a> {
@@ -149,6 +153,23 @@ pub fn located(error: Error, image: &Location, others: &[&Location]) -> Error {
     let message = error.to_string();
     let is_named = |place: &&Location| message.contains(&place.without_target());
     if std::iter::once(&image).chain(others).any(is_named) { error } else { error.context(image) }
+}
+
+/// The credentials that were given for several images. Fails unless these are on one host.
+pub fn login_of_all(from: &SourceOptions, locations: &[Location]) -> Result<Option<Login>> {
+    if from.given().takes_stdin() && locations.iter().any(Location::is_pipe) {
+        return Err(stdin_twice());
+    }
+    let login = from.given().login()?;
+    let hosts = locations.iter().filter_map(|location| match location {
+        Location::Registry(name) => Some(name.host()),
+        _ => None,
+    });
+    if login.is_some() && hosts.collect::<BTreeSet<_>>().len() > 1 {
+        return Err(Error::usage("--src-creds is for one host, and the images are on several")
+            .hint("log in to each host, as with `docker login`, or look at the images one by one"));
+    }
+    Ok(login)
 }
 
 /// Standard input serves one purpose.

@@ -45,7 +45,7 @@ struct PatchOptions {
     /// Replace this image by that one; names without a tag keep the tag they have; may be repeated
     #[arg(long, value_name = "FROM=TO", requires = "patch")]
     map: Vec<String>,
-    /// Replace images as this file says: FROM=TO a line, or the JSON report of a mirror
+    /// Replace images as this file says: FROM=TO a line, or JSON as `wrap` prints it
     #[arg(long, value_name = "FILE", requires = "patch")]
     map_file: Vec<PathBuf>,
     /// Replace this registry, or the beginning of a repository's name, by that one; may be repeated
@@ -191,7 +191,7 @@ async fn patch(
 ) -> Result<()> {
     let options = &args.patch;
     if options.in_place && inputs.iter().any(|input| input.path.is_none()) {
-        return Err(Error::usage("--in-place: standard input is no file that could be changed")
+        return Err(Error::usage("--in-place: standard input cannot be changed")
             .hint("leave --in-place out, and the result goes to standard output"));
     }
     let prefixes = match args.images {

@@ -4,7 +4,7 @@ use super::options::SourceOptions;
 use super::places::{self, Places};
 use crate::error::{Error, Result};
 use crate::image::{Descriptor, ImageConfig, Location, Platform};
-use crate::inspect::{Depth, Findings, Layered, Start, Way, look as inspect, start};
+use crate::inspect::{Findings, Layered, Start, Way, look as inspect, start};
 use crate::layers::{Cache, Layers};
 use crate::pod::{CommandJudgement, Deep, ImageFacts, Opened, both};
 use crate::read::Reader;
@@ -18,8 +18,6 @@ use std::sync::Arc;
 
 /// How often commands may lead to further files.
 pub const MAX_ROUNDS: usize = 64;
-/// How many images are looked at together.
-const TOGETHER: usize = 4;
 
 /// An image that was looked at.
 struct One {
@@ -38,22 +36,15 @@ pub struct Looked {
 pub async fn look(from: &SourceOptions, names: Vec<String>, no_cache: bool) -> Result<(Looked, Vec<String>)> {
     let cache = Cache::of_user().filter(|_| !no_cache);
     let mut places = Places::new(&from.network, Arc::new(Stats::default()));
-    let login = from.given().login()?;
+    // Placeholders and other words that name no image are reported with the documents.
+    let named = names.into_iter().filter_map(|name| match name.parse() {
+        Ok(location @ Location::Registry(_)) => Some((name, location)),
+        _ => None,
+    });
+    let (names, locations): (Vec<String>, Vec<Location>) = named.unzip();
+    let login = places::login_of_all(from, &locations)?;
     let (mut opened, mut failures) = (Vec::new(), Vec::new());
-    let hosts: BTreeSet<String> = names
-        .iter()
-        .filter_map(|name| match name.parse() {
-            Ok(Location::Registry(name)) => Some(name.host().to_owned()),
-            _ => None,
-        })
-        .collect();
-    if login.is_some() && hosts.len() > 1 {
-        return Err(Error::usage("--src-creds is for one host, and the images are on several")
-            .hint("log in to each host, as with `docker login`"));
-    }
-    for name in names {
-        // What is no name of an image, such as a placeholder, is told by the judge of documents.
-        let Ok(location @ Location::Registry(_)) = name.parse::<Location>() else { continue };
+    for (name, location) in names.into_iter().zip(locations) {
         match places.source_as(&location, login.clone()).await {
             Ok(source) => opened.push((name, location, source)),
             Err(error) => failures.push(error.to_string()),
@@ -65,7 +56,7 @@ pub async fn look(from: &SourceOptions, names: Vec<String>, no_cache: bool) -> R
         (name, one.map_err(|error| places::located(error, &location, &[])))
     });
     let mut images = BTreeMap::new();
-    let mut looking = stream::iter(looking).buffered(TOGETHER);
+    let mut looking = stream::iter(looking).buffered(places::TOGETHER);
     while let Some((name, one)) = looking.next().await {
         match one {
             Ok(one) => drop(images.insert(name, one)),
@@ -91,15 +82,10 @@ async fn one(source: Arc<dyn Source>, cache: Option<Cache>) -> Result<One> {
         return Err(Error::unsupported("no container image for Linux"));
     };
     let config: &ImageConfig = &image.config;
-    let depth = Depth::Layers(cache.clone());
-    let findings = inspect(&source, image, listed.as_ref(), &Reapers::default(), &depth).await?;
+    let mut layers = Layers::new(source.clone(), &image.manifest, config, cache);
+    let findings = inspect(image, listed.as_ref(), &Reapers::default(), Some(&mut layers)).await?;
     let platform: Option<&Platform> = Some(&findings.platform);
-    Ok(One {
-        start: start(config, platform),
-        layers: Layers::new(source.clone(), &image.manifest, config, cache),
-        findings,
-        asked: BTreeSet::new(),
-    })
+    Ok(One { start: start(config, platform), layers, findings, asked: BTreeSet::new() })
 }
 
 impl Looked {

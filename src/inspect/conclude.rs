@@ -19,6 +19,21 @@ struct Single {
     must_be_pid1: bool,
 }
 
+impl Single {
+    /// A way of which only the name of the program is known.
+    fn unknown(program: String) -> Self {
+        Single {
+            pid1: Pid1 { program, path: None, kind: Kind::Unknown, layer: None },
+            way: Way::Unknown,
+            holds: Answer::Unknown,
+            reaps: Answer::Unknown,
+            term: Answer::Unknown,
+            init: None,
+            must_be_pid1: false,
+        }
+    }
+}
+
 /// Draws the verdict from a walk that needs no more files.
 pub fn verdict(starts: Vec<String>, judge: Trail) -> Verdict {
     let stop = judge.stop.clone();
@@ -66,15 +81,7 @@ fn nothing(starts: &[String], finishing: Option<&Outcome>) -> Single {
     if let Some(under) = under {
         return Single { term: Answer::Unknown, ..of_init(&under.pid1, &under.init, &under.found) };
     }
-    Single {
-        pid1: Pid1 { program, path: None, kind: Kind::Unknown, layer: None },
-        way: Way::Unknown,
-        holds: Answer::Unknown,
-        reaps: Answer::Unknown,
-        term: Answer::Unknown,
-        init: None,
-        must_be_pid1: false,
-    }
+    Single::unknown(program)
 }
 
 fn single(outcome: &Outcome, stop: &str) -> Single {
@@ -102,15 +109,9 @@ fn single(outcome: &Outcome, stop: &str) -> Single {
             must_be_pid1: false,
         },
         (None, End::Shell(stay)) => of_shell(stay),
-        (None, End::Given(_) | End::Unclear(_) | End::Fails | End::Finishes) => Single {
-            pid1: Pid1 { program: String::new(), path: None, kind: Kind::Unknown, layer: None },
-            way: Way::Unknown,
-            holds: Answer::Unknown,
-            reaps: Answer::Unknown,
-            term: Answer::Unknown,
-            init: None,
-            must_be_pid1: false,
-        },
+        (None, End::Given(_) | End::Unclear(_) | End::Fails | End::Finishes) => {
+            Single::unknown(String::new())
+        }
     };
     if process.doubt.is_some() && single.init.is_none() {
         single.holds = Answer::Unknown;

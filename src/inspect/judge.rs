@@ -7,7 +7,7 @@
 //! |---|---|---|---|---|
 //! | a program | `service` | `yes` | as known of it | as known of it |
 //! | a program that a shell became with `exec` | `script` | `yes` | as known of it | as known of it |
-//! | an init | `init` | `yes` | `yes` | `yes` if it forwards, and its child is no shell that stays |
+//! | an init | `init` | `yes` | `yes` | `yes` if it forwards and its child is not a shell that stays |
 //! | a shell that stays | `none` | `no` | `yes` (bash, dash, BusyBox) | `yes` if a trap kills the jobs it waits for |
 //! | a shell that stays, with an init as its child | `init` | `no` | `yes` | as above |
 //! | something that cannot be followed | `unknown` | `unknown` | `unknown` | `unknown` |
@@ -19,7 +19,7 @@
 //!
 //! Variables are known if the image's Env or the script sets them. One that neither sets is not known in conditions, and
 //! so both branches are followed; `${NAME:-default}` counts as its default where it names a program. Where a variable that
-//! neither sets is the program itself, that way counts only if there is no other.
+//! neither sets names the program, that way counts only if no other way exists.
 //!
 //! A background job stays if the shell becomes another program while the job is its child. `( job & )` leaves an orphan
 //! instead, which an init reaps.

@@ -8,27 +8,17 @@ use super::verdict::{Evidence, Verdict};
 use crate::error::{Kind as ErrorKind, Result};
 use crate::image::{Digest, ImageConfig, Platform};
 use crate::layers::marks::{Mark, Marks};
-use crate::layers::{self, Cache, Head, Layers, View};
+use crate::layers::{self, Head, Layers, View};
 use crate::read::machine;
 use crate::reapers::Reapers;
 use crate::rewrite::record::{Found as Recorded, Record};
 use crate::rewrite::{self, Decision, Image, Policy};
-use crate::transport::Source;
 use std::collections::BTreeSet;
 use std::sync::Arc;
 
 /// How often layers are asked for more files. Each time answers a question of a program or script; real images need
 /// fewer than ten.
 const MAX_ROUNDS: usize = 64;
-
-/// How far to look.
-#[derive(Debug, Clone)]
-pub enum Depth {
-    /// At the config alone.
-    Shallow,
-    /// At the layers, as far as the answer needs them; what they hold is kept in the cache.
-    Layers(Option<Cache>),
-}
 
 /// What is known about one image.
 #[derive(Debug, Clone)]
@@ -53,13 +43,13 @@ pub struct Findings {
     pub stop_signal: Option<String>,
 }
 
-/// Looks at an image. `listed` is the platform for which an index lists it.
+/// Looks at an image: at its layers as far as the answer needs them, or without `layers` at the config alone. `listed` is
+/// the platform for which an index lists the image.
 pub async fn look(
-    source: &Arc<dyn Source>,
     image: &Image,
     listed: Option<&Platform>,
     reapers: &Reapers,
-    depth: &Depth,
+    layers: Option<&mut Layers>,
 ) -> Result<Findings> {
     let config = &image.config;
     let record = match image.record() {
@@ -68,29 +58,22 @@ pub async fn look(
     };
     let platform = machine::stated(image, listed);
     let start = start(config, platform.as_ref());
-    let verdict = match depth {
-        Depth::Shallow => shallow(&start, record.as_ref()),
-        Depth::Layers(cache) => {
-            let mut layers = Layers::new(source.clone(), &image.manifest, config, cache.clone());
-            match layered(&start, &mut layers).await {
-                // Layers that engines could not unpack either, or have to fetch from elsewhere.
-                Err(error) if error.kind() == ErrorKind::Unsupported => {
-                    let mut verdict = shallow(&start, record.as_ref());
-                    verdict.evidence.push(Evidence {
-                        file: None,
-                        line: None,
-                        layer: None,
-                        what: format!("the layers cannot be read: {error}"),
-                    });
-                    verdict
-                }
-                verdict => {
-                    let mut verdict = verdict?;
-                    verdict.evidence.extend(program(&verdict, platform.as_ref(), layers.view()));
-                    verdict
-                }
+    let verdict = match layers {
+        None => shallow(&start, record.as_ref()),
+        Some(layers) => match layered(&start, layers).await {
+            // Layers that engines could not unpack either, or have to fetch from elsewhere.
+            Err(error) if error.kind() == ErrorKind::Unsupported => {
+                let mut verdict = shallow(&start, record.as_ref());
+                let what = format!("the layers cannot be read: {error}");
+                verdict.evidence.push(Evidence { file: None, line: None, layer: None, what });
+                verdict
             }
-        }
+            verdict => {
+                let mut verdict = verdict?;
+                verdict.evidence.extend(program(&verdict, platform.as_ref(), layers.view()));
+                verdict
+            }
+        },
     };
     let decided = platform.as_ref().map(|p| rewrite::decide(image, p, reapers, &Policy::default()));
     let reaper_version =

@@ -25,7 +25,7 @@ pub use files::{FileFacts, Files, Found, Mark, Marks, NoFiles};
 pub use fuzz::fuzz_script;
 pub use judge::{Step, judge, judge_command};
 pub use layered::Layered;
-pub use look::{Depth, Findings, look, start};
+pub use look::{Findings, look, start};
 pub use report::Report;
 pub use start::{Start, User};
 pub use verdict::*;

@@ -1,33 +1,9 @@
-//! What a command line makes of PID 1: the question that this crate asks, and the answer that it needs.
+//! What a command line makes of PID 1: the question about a container, and the answer to it.
 
 use super::config_map::ScriptFile;
 use super::spec::Variable;
+pub use crate::inspect::Answer;
 use serde::Serialize;
-
-/// An answer to a question about a container.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
-#[serde(rename_all = "lowercase")]
-pub enum Answer {
-    /// Certainly so.
-    Yes,
-    /// Certainly not so.
-    No,
-    /// So under some condition that the input does not settle.
-    Depends,
-    /// Cannot be told.
-    Unknown,
-}
-
-impl Answer {
-    /// The answer where both of two ways are possible.
-    pub fn or_else(self, other: Answer) -> Answer {
-        match (self, other) {
-            (Answer::Unknown, _) | (_, Answer::Unknown) => Answer::Unknown,
-            _ if self == other => self,
-            _ => Answer::Depends,
-        }
-    }
-}
 
 /// How a command line starts its service.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]

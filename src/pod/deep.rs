@@ -77,8 +77,8 @@ impl Commands for Deep<'_> {
 /// What the words tell, and beyond that what the files tell.
 pub fn both(words: CommandJudgement, verdict: &Verdict) -> CommandJudgement {
     let first = |one: Answer, other: Answer| if one == Answer::Unknown { other } else { one };
-    let term = answer(verdict.term_reaches_service);
-    let holds = verdict.holds == inspect::Answer::Yes;
+    let term = verdict.term_reaches_service;
+    let holds = verdict.holds == Answer::Yes;
     let start = match verdict.way {
         Way::None => Start::None,
         Way::Service if holds => Start::Service,
@@ -96,7 +96,7 @@ pub fn both(words: CommandJudgement, verdict: &Verdict) -> CommandJudgement {
         verdict.evidence.iter().find_map(|e| Some((e.file.clone()?, usize::try_from(e.line?).ok()?)));
     CommandJudgement {
         start,
-        orphans_reaped: first(answer(verdict.orphans_reaped), words.orphans_reaped),
+        orphans_reaped: first(verdict.orphans_reaped, words.orphans_reaped),
         term_as_pid1: first(term, words.term_as_pid1),
         // Without a handler a signal ends any process but PID 1.
         term_elsewhere: first(words.term_elsewhere, if is_service { Answer::Yes } else { Answer::Unknown }),
@@ -112,8 +112,8 @@ fn init(verdict: &Verdict) -> Option<InitUse> {
     Some(InitUse {
         name: init.name.clone(),
         is_first: match (verdict.way, verdict.holds) {
-            (Way::Init, inspect::Answer::Yes) => Answer::Yes,
-            (Way::Init, holds) => answer(holds),
+            (Way::Init, Answer::Yes) => Answer::Yes,
+            (Way::Init, holds) => holds,
             _ => Answer::No,
         },
         is_subreaper: is_reaper,
@@ -121,15 +121,6 @@ fn init(verdict: &Verdict) -> Option<InitUse> {
         grace_ms: None,
         is_reaper,
     })
-}
-
-fn answer(answer: inspect::Answer) -> Answer {
-    match answer {
-        inspect::Answer::Yes => Answer::Yes,
-        inspect::Answer::No => Answer::No,
-        inspect::Answer::Depends => Answer::Depends,
-        inspect::Answer::Unknown => Answer::Unknown,
-    }
 }
 
 /// Files of ConfigMaps over those of an image.

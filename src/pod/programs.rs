@@ -203,14 +203,14 @@ pub(crate) fn is_leaf(name: &str) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::inspect::{Answer as Verdict, Marks, programs};
+    use crate::inspect::{Marks, programs};
 
     #[test]
     fn programs_are_judged_as_inspect_judges_them() {
         for (name, reaps, term) in KNOWN {
             let Some(facts) = programs::known(&[name], &[], Marks::default()) else { continue };
             for (ours, theirs) in [(reaps, facts.reaps), (term, facts.term)] {
-                let differ = matches!((ours, theirs), (Yes, Verdict::No) | (No, Verdict::Yes));
+                let differ = matches!((ours, theirs), (Yes, No) | (No, Yes));
                 assert!(!differ, "{name}: {ours:?} here, {theirs:?} there");
             }
         }

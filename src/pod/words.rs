@@ -218,7 +218,7 @@ impl Judge<'_> {
                 let target = self.target(&last.words, how);
                 let mut both = doubtful(target.clone());
                 both.start = if target.start == Start::None { Start::None } else { Start::Unknown };
-                both.orphans_reaped = target.orphans_reaped.or_else(Answer::Yes);
+                both.orphans_reaped = target.orphans_reaped.or(Answer::Yes);
                 both.init = both.init.or(shell.init);
                 both
             }
@@ -286,10 +286,10 @@ fn either(one: CommandJudgement, other: CommandJudgement) -> CommandJudgement {
     let init = one.init.or(other.init);
     CommandJudgement {
         start: if one.start == other.start { one.start } else { Start::Unknown },
-        orphans_reaped: one.orphans_reaped.or_else(other.orphans_reaped),
-        term_as_pid1: one.term_as_pid1.or_else(other.term_as_pid1),
-        term_elsewhere: one.term_elsewhere.or_else(other.term_elsewhere),
-        shell_stays: one.shell_stays.or_else(other.shell_stays),
+        orphans_reaped: one.orphans_reaped.or(other.orphans_reaped),
+        term_as_pid1: one.term_as_pid1.or(other.term_as_pid1),
+        term_elsewhere: one.term_elsewhere.or(other.term_elsewhere),
+        shell_stays: one.shell_stays.or(other.shell_stays),
         init: init.map(|init| if is_certain { init } else { InitUse { is_first: Answer::Depends, ..init } }),
         script: None,
     }
@@ -298,9 +298,9 @@ fn either(one: CommandJudgement, other: CommandJudgement) -> CommandJudgement {
 /// A judgement where the shell may stay as well.
 fn doubtful(target: CommandJudgement) -> CommandJudgement {
     CommandJudgement {
-        orphans_reaped: target.orphans_reaped.or_else(Answer::Yes),
-        term_as_pid1: target.term_as_pid1.or_else(Answer::No),
-        term_elsewhere: target.term_elsewhere.or_else(Answer::No),
+        orphans_reaped: target.orphans_reaped.or(Answer::Yes),
+        term_as_pid1: target.term_as_pid1.or(Answer::No),
+        term_elsewhere: target.term_elsewhere.or(Answer::No),
         shell_stays: if target.shell_stays == Answer::Yes { Answer::Yes } else { Answer::Depends },
         init: target.init.map(|init| InitUse { is_first: Answer::Depends, ..init }),
         ..target

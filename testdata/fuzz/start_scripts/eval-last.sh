@@ -1,3 +1,1 @@
-#!/bin/sh
-CMD=$(cat /command)
-eval "$CMD"
+../../scripts/eval-last.sh

@@ -1,3 +1,1 @@
-#!/bin/sh
-set -e
-exec "$@"
+../../scripts/go-service.sh

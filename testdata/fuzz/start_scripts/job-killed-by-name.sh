@@ -1,5 +1,1 @@
-#!/bin/bash
-mysqld --skip-networking &
-sleep 5
-killall mysqld
-exec mysqld
+../../scripts/job-killed-by-name.sh

@@ -1,2 +1,1 @@
-#!/bin/sh
-exec "$@"
+../../scripts/no-command.sh

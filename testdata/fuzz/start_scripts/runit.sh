@@ -1,4 +1,1 @@
-#!/bin/sh
-exec runsvdir -P /etc/service
-#%% /usr/bin/runsvdir
-ELF
+../../scripts/runit.sh

@@ -1,4 +1,1 @@
-#!/bin/sh
-. ./run-common.sh
-#%% /run-common.sh
-exec nginx
+../../scripts/source-run.sh

@@ -1,4 +1,1 @@
-#!/bin/bash
-service ssh start
-service nginx start
-exec tail -f /dev/null
+../../scripts/tail-forever.sh

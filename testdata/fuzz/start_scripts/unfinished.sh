@@ -1,3 +1,1 @@
-#!/bin/sh
-if [ -f x ]; then
-exec nginx
+../../scripts/unfinished.sh

@@ -193,7 +193,7 @@ fn a_put_that_is_refused_with_its_body_becomes_a_patch_for_good() {
             }
             false => Act::Serve,
         };
-        // Some are sent before the first refusal arrives; the others know.
+        // With one request at a time, the second blob knows of the refusal of the first; one more may overtake it.
         let registry = Registry::start();
         let files: Vec<String> = (0..16).map(|n| format!("file {n}")).collect();
         let image = files.iter().fold(Image::new(), |image, text| image.layer(&[file("f", text.as_bytes())]));
@@ -204,7 +204,7 @@ fn a_put_that_is_refused_with_its_body_becomes_a_patch_for_good() {
         other.complete("copy", "v1");
         assert_eq!(other.open_uploads(), 0);
         let refused = refused.load(Ordering::SeqCst);
-        assert!(refused <= 12, "{status} {code}: {refused} PUTs with a body for 18 blobs");
+        assert!(refused <= 3, "{status} {code}: {refused} PUTs with a body for 18 blobs");
     });
 }
 

@@ -49,6 +49,8 @@ pub struct Request<'a> {
     pub body: Body<'a>,
     /// What is being done, for messages.
     pub operation: String,
+    /// Asked when the request has its turn: whether it is still worth sending.
+    pub is_wanted: Option<&'a (dyn Fn() -> bool + Sync)>,
 }
 
 /// Whether an exchange waits for a turn of its own.
@@ -63,7 +65,8 @@ pub enum Lane {
 impl<'a> Request<'a> {
     /// A request without headers and body.
     pub fn new(method: Method, url: Url, operation: impl Into<String>) -> Self {
-        Request { method, url, headers: HeaderMap::new(), body: Body::Empty, operation: operation.into() }
+        let (headers, body, operation) = (HeaderMap::new(), Body::Empty, operation.into());
+        Request { method, url, headers, body, operation, is_wanted: None }
     }
 
     /// Adds a header.
@@ -130,6 +133,9 @@ impl Http {
             }
             if turn.is_none() && matches!(lane, Lane::Request) {
                 turn = Some(self.governor.request().await);
+            }
+            if request.is_wanted.is_some_and(|is_wanted| !is_wanted()) {
+                return Err(Error::network(format!("{}: given up before it was sent", request.operation)));
             }
             let response = self.send(request, stream, &url, authorize(&url)).await;
             self.count(&request.method, &url, &response);

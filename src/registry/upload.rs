@@ -34,6 +34,8 @@ pub struct Uploads {
 enum Failure {
     /// The registry does not take it this way.
     Way(Refusal),
+    /// Meanwhile the registry was found to take another way.
+    Superseded,
     Other(Error),
 }
 
@@ -95,6 +97,7 @@ impl Uploads {
                     }
                     None => refusal.into_error(),
                 },
+                Failure::Superseded => continue,
                 Failure::Other(error) => error,
             };
             self.client.pause(&mut attempts, error).await?;
@@ -117,14 +120,20 @@ impl Uploads {
             Some(session) => session,
             None => self.sessions.open(attempts).await?,
         };
-        let sending = Sending { uploads: self, descriptor, payload };
+        // With few turns, many uploads wait while the first is refused. They are sent the other way at once.
+        let is_current = || self.way(descriptor) == way;
+        let sending = Sending { uploads: self, descriptor, payload, is_current: &is_current };
+        let outcome = match way {
+            Upload::Put => sending.finish(&session.url, true).await,
+            Upload::Patch => sending.patch(session.url.clone()).await,
+            Upload::Chunks(size) => sending.chunks(&session, size, attempts).await,
+        };
         // A session that failed stays among those that are cancelled at the end.
-        match way {
-            Upload::Put => sending.finish(&session.url, true).await?,
-            Upload::Patch => sending.patch(session.url.clone()).await?,
-            Upload::Chunks(size) => sending.chunks(&session, size, attempts).await?,
+        match outcome {
+            Ok(()) => self.sessions.ended(&session),
+            Err(Failure::Other(_)) if !is_current() => return Err(Failure::Superseded),
+            Err(failure) => return Err(failure),
         }
-        self.sessions.ended(&session);
         Ok(())
     }
 
@@ -166,6 +175,8 @@ struct Sending<'a> {
     uploads: &'a Uploads,
     descriptor: &'a Descriptor,
     payload: &'a Payload<'a>,
+    /// Whether blobs are still sent this way.
+    is_current: &'a (dyn Fn() -> bool + Sync),
 }
 
 impl<'a> Sending<'a> {
@@ -175,9 +186,10 @@ impl<'a> Sending<'a> {
     }
 
     fn request(&self, method: Method, url: Url, body: Body<'a>) -> Result<Request<'a>> {
-        Request::new(method, url, self.operation())
-            .header(header::CONTENT_TYPE, "application/octet-stream")
-            .map(|request| request.body(body))
+        let is_wanted = matches!(body, Body::Part { .. }).then_some(self.is_current);
+        let request = Request::new(method, url, self.operation())
+            .header(header::CONTENT_TYPE, "application/octet-stream")?;
+        Ok(Request { is_wanted, ..request.body(body) })
     }
 
     async fn send(&self, request: &Request<'_>) -> Result<Answer> {

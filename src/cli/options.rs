@@ -157,6 +157,7 @@ impl NetworkOptions {
             plain_http: self.plain_http.clone(),
             insecure: self.insecure.clone(),
             authorities: self.ca_file.clone(),
+            identities: Vec::new(),
         }
     }
 }

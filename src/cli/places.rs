@@ -43,6 +43,7 @@ impl<'a> Places<'a> {
                 commit: seconds(network.commit_timeout),
             },
             jobs: network.jobs.into(),
+            per_second: None,
             upload: None,
             governors: Arc::default(),
             stats,

@@ -5,7 +5,7 @@ use super::options::{DestinationOptions, Global, PlatformOptions, SourceOptions}
 use super::output::{Console, DigestFile, Outcome};
 use super::places::{self, Places};
 use crate::engine::report::Report;
-use crate::engine::{self, Attestations, Job, Task};
+use crate::engine::{self, Attestations, Commons, Job, Task, Unsupported};
 use crate::error::{Context, Error, Result};
 use crate::image::media_type::Family;
 use crate::image::{ImagePath, Location, Platform};
@@ -156,6 +156,7 @@ impl Args {
             platforms: self.only.platforms()?,
             replace: self.replace,
             strict: self.strict,
+            unsupported: Unsupported::Fail,
         })
     }
 }
@@ -246,7 +247,10 @@ pub async fn transform(
         provenance: mode.provenance,
         recheck: mode.recheck,
         referrers: mode.provenance || global.verbose > 0,
-        streams: STREAMS,
+        frugal: false,
+        only: None,
+        permit: None,
+        commons: Arc::new(Commons::new(STREAMS)),
         stats: stats.clone(),
     };
     sink.inherit(job.source.names().await?);

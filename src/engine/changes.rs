@@ -76,6 +76,7 @@ pub(super) async fn changes(
     match root {
         Root::Image(image) => values(image, &mut changes),
         Root::Index(index) => index.children.iter().for_each(|child| child_values(child, &mut changes)),
+        Root::Copied(_) => {}
     }
     let blobs = blobs(overlay, copier, destination).await?;
     let sent = blobs.iter().filter_map(|blob| match blob {

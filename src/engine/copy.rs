@@ -4,6 +4,7 @@
 //! That the destination has something is [`Claimed`] when only its present image says so, and [`Checked`] when it
 //! answered for it in this run: it was asked, or took the blob. Both are made here and nowhere else.
 
+use super::commons::{Commons, Spot};
 use super::destination::Destination;
 use super::relation::Relation;
 use crate::error::{Error, Result};
@@ -21,6 +22,9 @@ use tokio::task::{JoinHandle, JoinSet};
 const STREAM: u64 = 2 << 20;
 /// A share of that; a small blob takes fewer, so that many of them go at once.
 const SHARE: u64 = 128 << 10;
+
+/// The shares of a large blob.
+pub(super) const STREAM_SHARES: u32 = (STREAM / SHARE) as u32;
 
 /// How many moves are begun at once: more than there are requests, but an index may need thousands.
 const BEGUN: usize = 128;
@@ -54,8 +58,8 @@ pub struct Copier {
     destination: Arc<Destination>,
     relation: Relation,
     state: Mutex<State>,
-    /// Shares of the memory for streams.
-    shares: Arc<Semaphore>,
+    /// What all jobs share.
+    commons: Arc<Commons>,
     /// Moves that may be begun.
     gate: Arc<Semaphore>,
     stats: Arc<Stats>,
@@ -75,20 +79,28 @@ struct State {
 }
 
 impl Copier {
-    /// A copier that streams up to `streams` large blobs at once, or more small ones. With `believes` what the
-    /// destination's image names is claimed; else everything is asked for.
+    /// A copier. With `believes` what the destination's image names is claimed; else everything is asked for.
     pub fn new(
         source: Arc<dyn Source>,
         sink: Arc<dyn Sink>,
         destination: Arc<Destination>,
-        streams: usize,
+        commons: Arc<Commons>,
         believes: bool,
         stats: Arc<Stats>,
     ) -> Self {
         let relation = Relation::between(&*source, &*sink);
-        let shares = Arc::new(Semaphore::new(streams.max(1) * shares(u64::MAX) as usize));
         let gate = Arc::new(Semaphore::new(BEGUN));
-        Copier { source, sink, destination, relation, state: Mutex::default(), shares, gate, stats, believes }
+        Copier {
+            source,
+            sink,
+            destination,
+            relation,
+            state: Mutex::default(),
+            commons,
+            gate,
+            stats,
+            believes,
+        }
     }
 
     /// The destination's tag, to be followed when it moves.
@@ -167,7 +179,7 @@ impl Copier {
         if descriptor.is_foreign() {
             return Ok(Part::Foreign);
         }
-        self.one_move(descriptor).run().await.map(Part::Checked)
+        self.one_move(descriptor).again(Cargo::Blob).await.map(Part::Checked)
     }
 
     fn one_move(&self, descriptor: &Descriptor) -> OneMove {
@@ -180,7 +192,7 @@ impl Copier {
             sink: self.sink.clone(),
             from,
             descriptor: descriptor.clone(),
-            shares: self.shares.clone(),
+            commons: self.commons.clone(),
             stats: self.stats.clone(),
         }
     }
@@ -194,11 +206,16 @@ impl Copier {
         // Queued moves hold only the descriptor; the large future is boxed on start.
         let moving = async move {
             let _begun = gate.acquire().await;
-            one.run().boxed().await
+            one.run(Cargo::Blob).boxed().await
         };
         let moving: Move = moving.boxed().shared();
         state.moves.insert(descriptor.digest.clone(), moving.clone());
         (moving, true)
+    }
+
+    /// Whether this job is the first to announce a new blob, so that it has to be sent and not mounted.
+    pub fn announces(&self, digest: &Digest) -> bool {
+        self.sink.origin().is_none_or(|place| self.commons.announce(&place.store, digest))
     }
 
     /// Opens an upload in the background: for the next bytes that are sent. Unused uploads are cancelled by
@@ -222,7 +239,7 @@ impl Copier {
                 Some(moving) => moving.clone(),
                 None => {
                     let opened = state.opened.pop_front();
-                    let sending = self.sending(opened, descriptor.clone(), bytes).boxed().shared();
+                    let sending = self.sending(opened, descriptor, bytes).boxed().shared();
                     state.moves.insert(descriptor.digest.clone(), sending.clone());
                     sending
                 }
@@ -233,32 +250,27 @@ impl Copier {
 
     /// Sends bytes at hand, whatever was known of them.
     pub async fn bytes_again(&self, descriptor: &Descriptor, bytes: Bytes) -> Result<Part> {
-        match self.sink.offer(descriptor, None).await? {
-            Offer::Wanted(slot) => self.sink.put(slot, descriptor, Payload::Bytes(bytes)).await?,
-            Offer::Mounted | Offer::Existing => {}
-        }
-        Ok(Part::Checked(Checked(descriptor.digest.clone())))
+        self.one_move(descriptor).again(Cargo::Bytes(bytes, None)).await.map(Part::Checked)
     }
 
     fn sending(
         &self,
         opened: Option<JoinHandle<Result<Option<Slot>>>>,
-        target: Descriptor,
+        descriptor: &Descriptor,
         bytes: Bytes,
     ) -> impl Future<Output = Result<Checked>> + Send + use<> {
-        let (sink, stats) = (self.sink.clone(), self.stats.clone());
-        async move {
-            let slot = match opened {
-                Some(task) => task.await.unwrap_or_else(|e| {
-                    Err(Error::other(format!("internal error: a background task failed: {e}")))
-                })?,
-                None => None,
-            };
-            sink.put(slot, &target, Payload::Bytes(bytes)).await?;
-            Stats::add(&stats.blobs_copied, 1);
-            Ok(Checked(target.digest))
-        }
+        let one = OneMove { from: None, ..self.one_move(descriptor) };
+        let cargo = Cargo::Bytes(bytes, opened);
+        async move { one.run(cargo).await }
     }
+}
+
+/// What a move carries.
+enum Cargo {
+    /// A blob of the source.
+    Blob,
+    /// Bytes at hand, and an upload that was opened for them.
+    Bytes(Bytes, Option<JoinHandle<Result<Option<Slot>>>>),
 }
 
 struct OneMove {
@@ -266,41 +278,121 @@ struct OneMove {
     sink: Arc<dyn Sink>,
     from: Option<String>,
     descriptor: Descriptor,
-    shares: Arc<Semaphore>,
+    commons: Arc<Commons>,
     stats: Arc<Stats>,
 }
 
 /// The shares that a blob of this size takes.
-fn shares(size: u64) -> u32 {
+pub(super) fn shares(size: u64) -> u32 {
     let pieces = size.min(STREAM - SHARE).div_ceil(SHARE) + 1;
-    u32::try_from(pieces).expect("at most STREAM / SHARE")
+    u32::try_from(pieces).unwrap_or(STREAM_SHARES)
 }
 
 impl OneMove {
-    async fn run(self) -> Result<Checked> {
-        let checked = Checked(self.descriptor.digest.clone());
-        let slot = match self.sink.offer(&self.descriptor, self.from.as_deref()).await? {
-            Offer::Mounted => {
-                Stats::add(&self.stats.blobs_mounted, 1);
-                return Ok(checked);
-            }
-            Offer::Existing => {
-                Stats::add(&self.stats.blobs_existing, 1);
-                return Ok(checked);
-            }
-            Offer::Wanted(slot) => slot,
-        };
-        // The upload is open by the time it is this blob's turn.
-        let opening = async {
-            match slot {
-                Some(slot) => Ok(Some(slot)),
-                None => self.sink.open().await,
-            }
-        };
-        let (_turn, slot) = tokio::join!(self.shares.acquire_many(shares(self.descriptor.size)), opening);
-        let slot = slot?;
-        self.sink.put(slot, &self.descriptor, Payload::Blob(&*self.source, &self.descriptor)).await?;
-        Stats::add(&self.stats.blobs_copied, 1);
-        Ok(checked)
+    /// Moves the blob, unless a job of this process knows that the destination has it.
+    async fn run(self, cargo: Cargo) -> Result<Checked> {
+        let Some(place) = self.sink.origin() else { return self.offer(cargo, None).await };
+        let spot = self.commons.spot(&place.store, &self.descriptor.digest);
+        let known = Known { spot: &spot, repository: &place.repository };
+        if spot.is_in(&place.repository) {
+            return Ok(self.existing());
+        }
+        let from = self.from.clone().or_else(|| spot.anywhere());
+        if let Some(from) = from {
+            return self.offer_from(cargo, Some(&from), known).await;
+        }
+        let lead = spot.lead().await;
+        if spot.is_in(&place.repository) {
+            return Ok(self.existing());
+        }
+        let from = spot.anywhere();
+        // Whoever sends it first goes alone; the others mount it together.
+        let _lead = from.is_none().then_some(lead);
+        self.offer_from(cargo, from.as_deref(), known).await
     }
+
+    /// Moves the blob, whatever was known of it.
+    async fn again(self, cargo: Cargo) -> Result<Checked> {
+        if let Some(place) = self.sink.origin() {
+            self.commons.spot(&place.store, &self.descriptor.digest).remove(&place.repository);
+        }
+        self.offer(cargo, None).await
+    }
+
+    fn checked(&self) -> Checked {
+        Checked(self.descriptor.digest.clone())
+    }
+
+    fn existing(&self) -> Checked {
+        Stats::add(&self.stats.blobs_existing, 1);
+        self.checked()
+    }
+
+    async fn offer_from(&self, cargo: Cargo, from: Option<&str>, known: Known<'_>) -> Result<Checked> {
+        let is_new = matches!(cargo, Cargo::Bytes(..)) && from.is_none();
+        let slot = match is_new {
+            // Made in this run: nobody needs to be asked for it.
+            true => None,
+            false => match self.sink.offer(&self.descriptor, from.or(self.from.as_deref())).await? {
+                Offer::Mounted => {
+                    known.spot.add(known.repository);
+                    Stats::add(&self.stats.blobs_mounted, 1);
+                    return Ok(self.checked());
+                }
+                Offer::Existing => {
+                    known.spot.add(known.repository);
+                    return Ok(self.existing());
+                }
+                Offer::Wanted(slot) => slot,
+            },
+        };
+        let _one = known.spot.upload(known.repository).await;
+        if known.spot.is_in(known.repository) {
+            return Ok(self.existing());
+        }
+        let sent = self.send(cargo, slot).await?;
+        known.spot.add(known.repository);
+        Ok(sent)
+    }
+
+    /// Offers the blob to a place whose blobs no other job knows.
+    async fn offer(&self, cargo: Cargo, from: Option<&str>) -> Result<Checked> {
+        let spot = Spot::default();
+        self.offer_from(cargo, from, Known { spot: &spot, repository: "" }).await
+    }
+
+    async fn send(&self, cargo: Cargo, slot: Option<Slot>) -> Result<Checked> {
+        match cargo {
+            Cargo::Bytes(bytes, opened) => {
+                let slot = match (slot, opened) {
+                    (None, Some(task)) => task.await.unwrap_or_else(|e| {
+                        Err(Error::other(format!("internal error: a background task failed: {e}")))
+                    })?,
+                    (slot, _) => slot,
+                };
+                self.sink.put(slot, &self.descriptor, Payload::Bytes(bytes)).await?;
+            }
+            Cargo::Blob => {
+                // The upload is open by the time it is this blob's turn.
+                let opening = async {
+                    match slot {
+                        Some(slot) => Ok(Some(slot)),
+                        None => self.sink.open().await,
+                    }
+                };
+                let (_memory, slot) = tokio::join!(self.commons.memory(self.descriptor.size), opening);
+                let payload = Payload::Blob(&*self.source, &self.descriptor);
+                self.sink.put(slot?, &self.descriptor, payload).await?;
+            }
+        }
+        Stats::add(&self.stats.blobs_copied, 1);
+        Ok(self.checked())
+    }
+}
+
+/// What the jobs of this process know of a blob, and the repository that it goes to.
+#[derive(Clone, Copy)]
+struct Known<'a> {
+    spot: &'a Spot,
+    repository: &'a str,
 }

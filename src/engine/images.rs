@@ -50,7 +50,7 @@ impl<'a> Images<'a> {
         };
         let mut notes = Vec::new();
         let (platform, outcome) = match self.task {
-            Task::Unwrap => {
+            Task::Unwrap | Task::Copy(_) => {
                 let platform = machine::stated(&image, listed);
                 let outcome = match rewrite::unwrap(&image) {
                     Ok(original) => Outcome::Unwrapped(original),

@@ -3,6 +3,7 @@
 mod attestations;
 mod carry;
 mod changes;
+mod commons;
 pub mod copy;
 mod destination;
 mod images;
@@ -19,6 +20,7 @@ mod task;
 mod tree;
 
 pub use changes::{Change, Changes, WouldWrite};
+pub use commons::Commons;
 pub use overlay::Overlay;
-pub use run::Job;
-pub use task::{Attestations, Task, Wrap};
+pub use run::{Job, Pending, Permit};
+pub use task::{Attestations, Copy, Task, Unsupported, Wrap};

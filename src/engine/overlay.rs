@@ -36,6 +36,7 @@ impl Overlay {
         match root {
             Root::Image(image) => overlay.add_image(image),
             Root::Index(index) => index.children.iter().for_each(|child| overlay.add_child(child)),
+            Root::Copied(copied) => copied.below.iter().for_each(|carried| overlay.add_carried(carried)),
         }
         overlay
     }

@@ -5,8 +5,8 @@ use super::attestations;
 use super::carry::Carrier;
 use super::copy::Copier;
 use super::images::{Images, Looked};
-use super::task::Task;
-use super::tree::{Carried, Child, ImageNode, IndexNode, Node, Root};
+use super::task::{Task, Unsupported};
+use super::tree::{Carried, Child, CopiedNode, ImageNode, IndexNode, Node, Root};
 use crate::error::{Context, Error, Result};
 use crate::image::{Content, Descriptor, Digest, Manifest, Platform};
 use crate::read::select::{self, Selection};
@@ -49,11 +49,20 @@ impl<'a> Planner<'a> {
 
     /// The tree of an image. `listed` is the platform for which an index lists it, if it was chosen from one.
     pub async fn root(&self, manifest: Manifest, listed: Option<&Platform>) -> Result<Root> {
+        if matches!(self.task, Task::Copy(_)) {
+            return self.copied(manifest, None).await;
+        }
         if !matches!(manifest.content, Content::Index { .. }) {
-            return match self.image(manifest, listed, false).await? {
-                Found::Image(image) => Ok(Root::Image(image)),
-                Found::Artifact(kind) => Err(rewrite::artifact(&kind)),
-                Found::Bad(error) => Err(error),
+            let error = match self.image(manifest.clone(), listed, false).await? {
+                Found::Image(image) => return Ok(Root::Image(image)),
+                Found::Artifact(kind) => rewrite::artifact(&kind),
+                Found::Bad(error) => error,
+            };
+            return match self.task {
+                Task::Wrap(wrap) if wrap.unsupported == Unsupported::Carry => {
+                    self.copied(manifest, Some(error.to_string())).await
+                }
+                _ => Err(error),
             };
         }
         let selection = Selection::new(self.reader, &manifest, self.task.platforms()).await?;
@@ -63,6 +72,32 @@ impl<'a> Planner<'a> {
             return Err(Error::unsupported("no image of this index is wrapped"));
         }
         Ok(Root::Index(Box::new(index)))
+    }
+
+    /// The image as it is, but for children that are not kept.
+    async fn copied(&self, input: Manifest, reason: Option<String>) -> Result<Root> {
+        if let Content::Opaque { why, .. } = &input.content {
+            return Err(why.clone());
+        }
+        let mut output = input.clone();
+        let mut notes = Vec::new();
+        if matches!(input.content, Content::Index { .. }) {
+            self.limits.enter(&input, 0)?;
+            let kept = Selection::new(self.reader, &input, self.task.platforms()).await?.of(&input);
+            let dropped: Vec<usize> =
+                (0..input.children().len()).filter(|position| !kept.contains(position)).collect();
+            if !dropped.is_empty() {
+                output = index::without(&input, &dropped)?;
+                notes.push(format!("{} of {} children are left out", dropped.len(), input.children().len()));
+            }
+        }
+        let carrier = Carrier::new(self.reader, self.copier, &self.limits, self.hold);
+        if !self.hold {
+            output.blobs().into_iter().for_each(|blob| self.copier.start(blob));
+        }
+        let below = output.children().iter().map(|child| carrier.unread(child.clone(), String::new(), 0));
+        let below = try_join_all(below).await?;
+        Ok(Root::Copied(Box::new(CopiedNode { input, output, below, reason, notes })))
     }
 
     async fn image(&self, manifest: Manifest, listed: Option<&Platform>, is_child: bool) -> Result<Found> {
@@ -115,7 +150,10 @@ impl<'a> Planner<'a> {
         let Task::Wrap(wrap) = self.task else { return for_config };
         match platform.map(|platform| wrap.reapers.select(platform)) {
             None => 2 * for_config,
-            Some(Ok(reaper)) => for_config + usize::from(expected.insert(reaper.digest.clone())),
+            Some(Ok(reaper)) => {
+                let is_new = expected.insert(reaper.digest.clone()) && self.copier.announces(&reaper.digest);
+                for_config + usize::from(is_new)
+            }
             Some(Err(_)) => 0,
         }
     }
@@ -138,7 +176,7 @@ impl<'a> Planner<'a> {
             notes.push("the index has a record that does not describe it; it stays as it is".into());
         }
         let (replaced, attestations) = match self.task {
-            Task::Unwrap => (Vec::new(), attestations),
+            Task::Unwrap | Task::Copy(_) => (Vec::new(), attestations),
             Task::Wrap(wrap) => {
                 let original = &history.original;
                 let replaced: Vec<_> = children.iter().filter_map(|child| child.replaced(original)).collect();
@@ -162,7 +200,7 @@ impl<'a> Planner<'a> {
                 let (recipe, family) = (wrap.index_recipe(own), wrap.policy.format.family(own));
                 index::wrap(&history, &replaced, &dropped, dropped_below, &recipe, family)?
             }
-            Task::Unwrap => history.original.clone(),
+            Task::Unwrap | Task::Copy(_) => history.original.clone(),
         };
         // Once for all that is in it: at the root.
         if matches!(self.task, Task::Unwrap) && depth == 0 {

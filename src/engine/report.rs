@@ -1,6 +1,6 @@
 //! What was done, or would be: for people and for programs.
 
-use super::tree::{ImageNode, Node, Root};
+use super::tree::{CopiedNode, ImageNode, Node, Root};
 use crate::error::Error;
 use crate::image::media_type::Family;
 use crate::image::{Digest, Manifest, Platform};
@@ -24,6 +24,8 @@ pub enum Action {
     Unchanged,
     /// It was left as it is, with a reason.
     Skipped,
+    /// It was copied as it is, as it was asked for.
+    Copied,
 }
 
 impl Action {
@@ -36,6 +38,7 @@ impl Action {
             Action::Repaired => "repaired",
             Action::Unchanged => "unchanged",
             Action::Skipped => "skipped",
+            Action::Copied => "copied",
         }
     }
 }
@@ -124,6 +127,7 @@ impl Report {
         let mut platforms = match root {
             Root::Image(image) => vec![image_report(image)],
             Root::Index(index) => index.children.iter().flat_map(|c| node_reports(&c.node)).collect(),
+            Root::Copied(copied) => vec![copied.report()],
         };
         if matches!(delivery, Delivery::Held | Delivery::Repaired(_)) {
             platforms.iter_mut().for_each(PlatformReport::was_held);
@@ -142,6 +146,9 @@ impl Report {
         let mut report = Self::of(source, digest, notes, platforms);
         report.written = written;
         report.family = root.output().family();
+        if matches!(root, Root::Copied(_)) {
+            report.platforms.clear();
+        }
         if matches!(delivery, Delivery::Repaired(_)) {
             report.repaired();
         }
@@ -153,6 +160,21 @@ impl Report {
         let mut report = Self::of(source.digest.clone(), current.digest.clone(), Vec::new(), platforms);
         report.action = Action::Unchanged;
         report.reason = Some(HELD.into());
+        report.family = current.family();
+        report
+    }
+
+    /// The report of a run that found everything done, from what a registry says of the source without sending it.
+    pub(super) fn held(source: &Digest, current: &Manifest) -> Self {
+        let image = PlatformReport {
+            platform: None,
+            action: Action::Unchanged,
+            reason: Some(HELD.into()),
+            source_digest: source.clone(),
+            digest: current.digest.clone(),
+        };
+        let mut report = Self::of(source.clone(), current.digest.clone(), Vec::new(), vec![image]);
+        report.platforms.clear();
         report.family = current.family();
         report
     }
@@ -184,7 +206,7 @@ impl Report {
 impl PlatformReport {
     /// What was made now is what was there.
     fn was_held(&mut self) {
-        if matches!(self.action, Action::Wrapped | Action::Upgraded | Action::Unwrapped) {
+        if matches!(self.action, Action::Wrapped | Action::Upgraded | Action::Unwrapped | Action::Copied) {
             self.action = Action::Unchanged;
             self.reason = Some(HELD.into());
         }
@@ -215,6 +237,7 @@ fn root_notes(root: &Root, notes: &mut Vec<String>) {
             add_notes(&index.notes, notes);
             index.children.iter().for_each(|child| node_notes(&child.node, notes));
         }
+        Root::Copied(copied) => add_notes(&copied.notes, notes),
     }
 }
 
@@ -240,9 +263,21 @@ fn add_notes(own: &[String], notes: &mut Vec<String>) {
 
 /// The word for all from the words for each: the first of these that any child has.
 fn summary(actions: impl IntoIterator<Item = Action>) -> Action {
-    let order = [Action::Unwrapped, Action::Wrapped, Action::Upgraded, Action::Unchanged];
+    let order = [Action::Unwrapped, Action::Wrapped, Action::Upgraded, Action::Copied, Action::Unchanged];
     let actions: Vec<Action> = actions.into_iter().collect();
     order.into_iter().find(|a| actions.contains(a)).unwrap_or(Action::Skipped)
+}
+
+impl CopiedNode {
+    fn report(&self) -> PlatformReport {
+        PlatformReport {
+            platform: None,
+            action: if self.reason.is_some() { Action::Skipped } else { Action::Copied },
+            reason: self.reason.clone(),
+            source_digest: self.input.digest.clone(),
+            digest: self.output.digest.clone(),
+        }
+    }
 }
 
 fn image_report(image: &ImageNode) -> PlatformReport {

@@ -2,6 +2,7 @@
 //! last (contract C6).
 
 use super::changes::{self, Changes};
+use super::commons::Commons;
 use super::copy::Copier;
 use super::destination::{Depth, Destination};
 use super::overlay::Overlay;
@@ -16,7 +17,8 @@ use crate::error::{Context, Error, Kind, Result};
 use crate::image::{Content, Manifest, Platform};
 use crate::read::{Reader, select};
 use crate::stats::Stats;
-use crate::transport::{Sink, Source};
+use crate::transport::{Head, Sink, Source};
+use async_trait::async_trait;
 use std::sync::Arc;
 
 /// How often a run starts over because somebody else moved the tag meanwhile.
@@ -38,10 +40,33 @@ pub struct Job {
     pub referrers: bool,
     /// Ask the destination for every blob of what it holds, and send those that it lacks.
     pub recheck: bool,
-    /// How many blobs stream at once.
-    pub streams: usize,
+    /// Tell by the source's digest whether there is anything to do, and ask the destination for no more than its
+    /// manifest: an image that is unchanged is not pulled.
+    pub frugal: bool,
+    /// The only image of an index that is meant: the result is that image alone.
+    pub only: Option<Platform>,
+    /// Asked before a frugal job reads the source.
+    pub permit: Option<Arc<dyn Permit>>,
+    /// What is shared with other jobs.
+    pub commons: Arc<Commons>,
     /// Counters.
     pub stats: Arc<Stats>,
+}
+
+/// Decides whether a job that has something to do may go on. It may also wait, or do something first.
+#[async_trait]
+pub trait Permit: Send + Sync {
+    /// Asked before the source is read.
+    async fn permit(&self, pending: Pending<'_>) -> Result<()>;
+}
+
+/// What is known before the source is read.
+#[derive(Clone, Copy)]
+pub struct Pending<'a> {
+    /// What the source's name stands for, if its place tells.
+    pub source: Option<&'a Head>,
+    /// What the destination's name stands for.
+    pub current: Option<&'a Manifest>,
 }
 
 /// What was read at the start.
@@ -88,7 +113,13 @@ impl Job {
 
     /// `None` if the tag was moved by somebody else meanwhile.
     async fn attempt(&self) -> Result<Option<Report>> {
-        let start = self.start().await?;
+        let start = match self.frugal {
+            true => match self.frugal_start().await? {
+                Ok(report) => return Ok(Some(report)),
+                Err(start) => *start,
+            },
+            false => self.start().await?,
+        };
         if let Some(report) = self.nothing_to_do(&start).await?.filter(|_| !self.provenance) {
             return Ok(Some(report));
         }
@@ -126,12 +157,65 @@ impl Job {
         Ok(Start { source, listed, current: current?, reader, destination })
     }
 
-    /// The image itself, where the destination takes no index.
+    /// The report, if the source's digest tells that there is nothing to do; else what was read.
+    async fn frugal_start(&self) -> Result<std::result::Result<Report, Box<Start>>> {
+        let reader = Arc::new(Reader::new(self.source.clone()));
+        let destination = Arc::new(Destination::new(self.sink.clone(), &reader));
+        let (head, current) = tokio::join!(self.source.head(), self.sink.current());
+        let (head, current) = (head?, current?);
+        if let (Some(head), Some(current)) = (&head, &current)
+            && let Some(report) = self.held(head, current, &reader, &destination).await?
+        {
+            return Ok(Ok(report));
+        }
+        if let Some(permit) = &self.permit {
+            permit.permit(Pending { source: head.as_ref(), current: current.as_ref() }).await?;
+        }
+        let (source, listed) = self.fitting(self.source.manifest().await?, &reader).await?;
+        Ok(Err(Box::new(Start { source, listed, current, reader, destination })))
+    }
+
+    /// The report, if the destination is what the task makes of the source, by the source's digest.
+    async fn held(
+        &self,
+        head: &Head,
+        current: &Manifest,
+        reader: &Arc<Reader>,
+        destination: &Arc<Destination>,
+    ) -> Result<Option<Report>> {
+        let report = match &self.task {
+            Task::Wrap(wrap) => {
+                let (source, sink, stats) = (self.source.clone(), self.sink.clone(), self.stats.clone());
+                let commons = self.commons.clone();
+                let copier = Copier::new(source, sink, destination.clone(), commons, true, stats);
+                let standing = Standing { task: &self.task, wrap, reader, copier: &copier, destination };
+                standing.by_digest(head, current).await?
+            }
+            _ => (head.digest == current.digest).then(|| Report::held(&head.digest, current)),
+        };
+        let is_whole = !self.recheck || destination.is_whole(current, Depth::Blobs).await?;
+        Ok(report.filter(|_| is_whole))
+    }
+
+    /// Whether the source's digest tells that there is nothing to do. Reads nothing of the source.
+    pub async fn check(&self) -> Result<Option<Report>> {
+        let reader = Arc::new(Reader::new(self.source.clone()));
+        let destination = Arc::new(Destination::new(self.sink.clone(), &reader));
+        let (head, current) = tokio::join!(self.source.head(), self.sink.current());
+        match (head?, current?) {
+            (Some(head), Some(current)) => self.held(&head, &current, &reader, &destination).await,
+            _ => Ok(None),
+        }
+    }
+
+    /// The image itself, where no index is wanted or none fits.
     async fn fitting(&self, source: Manifest, reader: &Reader) -> Result<(Manifest, Option<Platform>)> {
-        if self.sink.takes_indexes() || !matches!(source.content, Content::Index { .. }) {
+        let takes_it = self.only.is_none() && self.sink.takes_indexes();
+        if takes_it || !matches!(source.content, Content::Index { .. }) {
             return Ok((source, None));
         }
-        let image = select::one(reader, &source, self.task.platforms()).await?;
+        let platforms = self.only.as_ref().map_or(self.task.platforms(), std::slice::from_ref);
+        let image = select::one(reader, &source, platforms).await?;
         let manifest = reader.child(&image).await?.as_ref().clone();
         Ok((manifest, image.platform))
     }
@@ -167,7 +251,7 @@ impl Job {
     fn copier(&self, start: &Start, believes: bool) -> Copier {
         let (source, sink, stats) = (self.source.clone(), self.sink.clone(), self.stats.clone());
         let (destination, believes) = (start.destination.clone(), believes && !self.recheck);
-        let copier = Copier::new(source, sink, destination, self.streams, believes, stats);
+        let copier = Copier::new(source, sink, destination, self.commons.clone(), believes, stats);
         if let Some(current) = &start.current {
             copier.claim(current.blobs().into_iter().chain(current.children()).map(|d| d.digest.clone()));
         }
@@ -181,7 +265,7 @@ impl Job {
     }
 
     async fn plan_with(&self, start: &Start, copier: Copier, hold: bool) -> Result<Plan> {
-        let planner = Planner::new(&self.task, &start.reader, &copier, self.streams, hold);
+        let planner = Planner::new(&self.task, &start.reader, &copier, self.commons.streams(), hold);
         let root = planner.root(start.source.clone(), start.listed.as_ref()).await?;
         let overlay = Arc::new(Overlay::new(&root, self.source.clone()));
         let is_current = start.current.as_ref().is_some_and(|c| c.digest == root.output().digest);
@@ -198,7 +282,7 @@ impl Job {
                 }
                 _ => false,
             },
-            Task::Wrap(_) => current.digest == source.digest,
+            Task::Wrap(_) | Task::Copy(_) => current.digest == source.digest,
             Task::Unwrap => true,
         }
     }

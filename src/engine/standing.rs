@@ -8,10 +8,11 @@ use super::task::{Task, Wrap};
 use super::tree::{Node, Root};
 use crate::error::{Context, Result};
 use crate::image::media_type::Family;
-use crate::image::{Content, Descriptor, Manifest};
+use crate::image::{Content, Descriptor, Manifest, MediaType};
 use crate::read::{Reader, select};
 use crate::rewrite::record::Annotations;
 use crate::rewrite::{DEFAULT_PATH, Image, Read, index, repeat};
+use crate::transport::Head;
 use futures_util::future::{BoxFuture, FutureExt, try_join_all};
 
 /// Compares a source with what the destination holds now.
@@ -45,14 +46,45 @@ impl Standing<'_> {
         self.docker_types(source, current).await
     }
 
+    /// The report, if there is nothing to do as far as the destination can be believed and the source can be told by its
+    /// digest: the source is not read.
+    pub async fn by_digest(&self, source: &Head, current: &Manifest) -> Result<Option<Report>> {
+        let Some(family) = source.media_type.as_deref().map(|text| MediaType::from(text).family()) else {
+            return Ok(None);
+        };
+        let is_one = current.digest == source.digest;
+        if let Some(annotations) = Annotations::read(current)
+            && self.has_recipe(family, current, &annotations)
+            && (is_one || annotations.source == source.digest)
+            && annotations.describe(current)
+            && self.has_our_layer(current)
+        {
+            return Ok(Some(Report::held(&source.digest, current)));
+        }
+        // What wrap leaves as it is has no annotations, and Docker's types never have.
+        let is_docker = family == Family::Docker && current.family() == Family::Docker;
+        let Some(reader) = self.destination.reader().filter(|_| is_one || is_docker) else {
+            return Ok(None);
+        };
+        if !is_one && !self.has_our_layer(current) {
+            return Ok(None);
+        }
+        let planner = Planner::new(self.task, reader, self.copier, 1, true);
+        let Ok(root) = planner.root(current.clone(), None).await else { return Ok(None) };
+        let is_done = root.output().digest == current.digest && (is_one || *root.origin() == source.digest);
+        Ok(is_done.then(|| Report::held(&source.digest, current)))
+    }
+
+    fn has_recipe(&self, family: Family, current: &Manifest, annotations: &Annotations) -> bool {
+        match current.content {
+            Content::Index { .. } => self.wrap.index_recipe(family) == annotations.recipe,
+            _ => self.wrap.recipes(family).any(|recipe| recipe == annotations.recipe),
+        }
+    }
+
     /// Whether the annotations say so, and the manifests do not contradict.
     fn is_described(&self, source: &Manifest, current: &Manifest, annotations: &Annotations) -> bool {
-        let is_index = matches!(current.content, Content::Index { .. });
-        let same_recipe = if is_index {
-            self.wrap.index_recipe(source.family()) == annotations.recipe
-        } else {
-            self.wrap.recipes(source.family()).any(|recipe| recipe == annotations.recipe)
-        };
+        let same_recipe = self.has_recipe(source.family(), current, annotations);
         let is_source = current.digest == source.digest
             || (annotations.source == source.digest && repeat::may_be(source, current));
         same_recipe && is_source && annotations.describe(current) && self.has_our_layer(current)

@@ -7,7 +7,7 @@ use crate::rewrite::layer::Layer;
 use crate::rewrite::{Policy, index, record};
 
 /// What becomes of attestations whose subject is rewritten: they describe bytes that are no more.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+#[derive(Debug, Clone, std::marker::Copy, PartialEq, Eq, Default)]
 pub enum Attestations {
     /// They are left out.
     #[default]
@@ -23,6 +23,25 @@ pub enum Task {
     Wrap(Wrap),
     /// Take it away again.
     Unwrap,
+    /// Leave it as it is.
+    Copy(Copy),
+}
+
+/// The choices of a copy.
+#[derive(Debug, Clone, Default)]
+pub struct Copy {
+    /// The platforms to keep of an index; all if empty.
+    pub platforms: Vec<Platform>,
+}
+
+/// What becomes of something that cannot be wrapped, where it is all that was asked for.
+#[derive(Debug, Clone, std::marker::Copy, PartialEq, Eq, Default)]
+pub enum Unsupported {
+    /// It is an error.
+    #[default]
+    Fail,
+    /// It is copied as it is, with the reason.
+    Carry,
 }
 
 impl Task {
@@ -30,6 +49,7 @@ impl Task {
     pub(super) fn platforms(&self) -> &[Platform] {
         match self {
             Task::Wrap(wrap) => &wrap.platforms,
+            Task::Copy(copy) => &copy.platforms,
             Task::Unwrap => &[],
         }
     }
@@ -38,7 +58,7 @@ impl Task {
     pub(super) fn is_strict(&self) -> bool {
         match self {
             Task::Wrap(wrap) => wrap.strict || !wrap.platforms.is_empty(),
-            Task::Unwrap => false,
+            Task::Unwrap | Task::Copy(_) => false,
         }
     }
 }
@@ -58,6 +78,8 @@ pub struct Wrap {
     pub replace: bool,
     /// An image of an index that cannot be wrapped is an error, and not carried over.
     pub strict: bool,
+    /// What becomes of an image that cannot be wrapped, and of what is no image.
+    pub unsupported: Unsupported,
 }
 
 impl Wrap {

@@ -11,6 +11,8 @@ pub enum Root {
     Image(Box<ImageNode>),
     /// An index.
     Index(Box<IndexNode>),
+    /// Something that is not looked into.
+    Copied(Box<CopiedNode>),
 }
 
 /// A manifest below the root.
@@ -65,6 +67,20 @@ pub struct Child {
     pub node: Node,
 }
 
+/// What is copied as it is, or with fewer children.
+pub struct CopiedNode {
+    /// The manifest that was read.
+    pub input: Manifest,
+    /// What it will be.
+    pub output: Manifest,
+    /// The children that are kept, if it is an index.
+    pub below: Vec<Carried>,
+    /// Why it is not wrapped, if it was meant to be.
+    pub reason: Option<String>,
+    /// What the user should know.
+    pub notes: Vec<String>,
+}
+
 /// Something that is not rewritten.
 pub struct Carried {
     /// As the index above lists it.
@@ -98,6 +114,7 @@ impl Root {
         match self {
             Root::Image(image) => &image.input,
             Root::Index(index) => &index.history.input,
+            Root::Copied(copied) => &copied.input,
         }
     }
 
@@ -106,6 +123,7 @@ impl Root {
         match self {
             Root::Image(image) => image.output(),
             Root::Index(index) => &index.output,
+            Root::Copied(copied) => &copied.output,
         }
     }
 
@@ -116,6 +134,7 @@ impl Root {
                 image.outcome.original().map_or(&image.input.digest, |original| &original.manifest.digest)
             }
             Root::Index(index) => &index.history.source,
+            Root::Copied(copied) => &copied.input.digest,
         }
     }
 }

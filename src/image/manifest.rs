@@ -279,10 +279,7 @@ impl Manifest {
 
     /// The family of media types it belongs to.
     pub fn family(&self) -> Family {
-        match self.media_type {
-            MediaType::DockerList | MediaType::DockerManifest => Family::Docker,
-            _ => Family::Oci,
-        }
+        self.media_type.family()
     }
 
     /// The children of an index; none for an image.

@@ -101,6 +101,14 @@ impl MediaType {
         }
     }
 
+    /// The family that manifests of this type belong to.
+    pub fn family(&self) -> Family {
+        match self {
+            MediaType::DockerList | MediaType::DockerManifest => Family::Docker,
+            _ => Family::Oci,
+        }
+    }
+
     /// Whether this is the type of an index.
     pub fn is_index(&self) -> bool {
         matches!(self, MediaType::OciIndex | MediaType::DockerList)

@@ -30,6 +30,8 @@ pub struct Options {
     pub timeouts: Timeouts,
     /// How many requests may be under way at once to one host.
     pub jobs: usize,
+    /// How many requests may be sent in a second to one host; any number if `None`.
+    pub per_second: Option<f64>,
     /// How blobs are sent, if the user says so.
     pub upload: Option<Upload>,
     /// Shared by all clients of a run.
@@ -42,23 +44,40 @@ pub struct Options {
 pub struct Client {
     host: String,
     http: Http,
-    tokens: Tokens,
+    tokens: Arc<Tokens>,
     options: Options,
     /// Whether the root of the API was asked for its challenge; held while it is asked.
-    root: tokio::sync::Mutex<bool>,
+    root: Arc<tokio::sync::Mutex<bool>>,
 }
 
 impl Client {
     /// A client for a host. Nothing is sent yet.
     pub fn new(host: &str, login: Login, hosts: &HostOptions, options: Options) -> Result<Self> {
-        let governor = options.governors.of(host, options.jobs);
+        let governor = options.governors.of(host, options.jobs, options.per_second);
         Ok(Client {
             host: host.into(),
             http: Http::new(host, hosts, options.timeouts, governor, options.stats.clone())?,
-            tokens: Tokens::new(host, login, options.retry),
+            tokens: Arc::new(Tokens::new(host, login, options.retry)),
             options,
             root: Default::default(),
         })
+    }
+
+    /// The same client, with its requests counted elsewhere.
+    pub fn counting(&self, stats: Arc<Stats>) -> Self {
+        Client {
+            host: self.host.clone(),
+            http: self.http.counting(stats.clone()),
+            tokens: self.tokens.clone(),
+            options: Options { stats, ..self.options.clone() },
+            root: self.root.clone(),
+        }
+    }
+
+    /// The same user on the same connections, for other repositories: a token that named thousands of them would be
+    /// refused.
+    pub fn fork(&self) -> Self {
+        Client { tokens: Arc::new(self.tokens.fork()), ..self.counting(self.options.stats.clone()) }
     }
 
     /// The host, as it was named.
@@ -87,6 +106,12 @@ impl Client {
             .base()
             .join(&format!("/v2/{repository}/{path}"))
             .map_err(|e| Error::usage(format!("invalid URL for {repository}/{path}: {e}")))
+    }
+
+    /// A URL below `/v2/`.
+    pub(super) fn root_url(&self, path: &str) -> Result<Url> {
+        let url = self.http.base().join(&format!("/v2/{path}"));
+        url.map_err(|e| Error::usage(format!("invalid URL for {path}: {e}")))
     }
 
     /// Resolves the `Location` of an answer.
@@ -207,7 +232,7 @@ impl Client {
         if std::mem::replace(&mut *is_asked, true) {
             return Ok(());
         }
-        let url = self.http.base().join("/v2/").map_err(|e| Error::usage(format!("invalid URL: {e}")))?;
+        let url = self.root_url("")?;
         let request = Request::new(Method::GET, url, format!("asking {} for its challenge", self.host));
         let answer = self.http.exchange(&request, Lane::Guest, &|_| None).await?;
         if self.http.is_own(&answer.url) {

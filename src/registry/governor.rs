@@ -1,7 +1,9 @@
 //! What all clients of one host share, whoever they log in as: turns, pauses, and what was learned about it.
 
 use super::quirks::Upload;
+use reqwest::header::HeaderMap;
 use std::collections::{HashMap, HashSet};
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
@@ -18,12 +20,39 @@ pub struct Governor {
     downloads: Arc<Semaphore>,
     /// Whether a download also counts as a request; it cannot where there is only one turn.
     is_shared: bool,
+    /// The least time from one request to the next.
+    spacing: Option<Duration>,
+    sent: AtomicU64,
+    failed: AtomicU64,
     state: Mutex<State>,
+}
+
+/// How many more pulls a registry allows (Docker Hub's `RateLimit-Limit` and `RateLimit-Remaining`).
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Rate {
+    /// How many it allows in all, if it says so.
+    pub limit: Option<u64>,
+    /// How many are left.
+    pub remaining: u64,
+}
+
+impl Rate {
+    /// Reads the headers of an answer: a number, with the window after a semicolon.
+    pub fn read(headers: &HeaderMap) -> Option<Self> {
+        let number = |name: &str| {
+            let text = headers.get(name)?.to_str().ok()?;
+            text.split([';', ',']).next()?.trim().parse().ok()
+        };
+        Some(Rate { limit: number("ratelimit-limit"), remaining: number("ratelimit-remaining")? })
+    }
 }
 
 #[derive(Debug, Default)]
 struct State {
     paused_until: Option<Instant>,
+    /// When the next request may be sent.
+    next: Option<Instant>,
+    rate: Option<Rate>,
     reported: HashSet<String>,
     upload: Option<Upload>,
 }
@@ -33,13 +62,16 @@ struct State {
 pub struct Turn(#[expect(dead_code, reason = "held for its drop")] Vec<OwnedSemaphorePermit>);
 
 impl Governor {
-    /// Allows `jobs` requests at once.
-    pub fn new(jobs: usize) -> Self {
+    /// Allows `jobs` requests at once, and `per_second` new ones in a second.
+    pub fn new(jobs: usize, per_second: Option<f64>) -> Self {
         let jobs = jobs.max(1);
         Governor {
             requests: Arc::new(Semaphore::new(jobs)),
             downloads: Arc::new(Semaphore::new((jobs - 1).max(1))),
             is_shared: jobs > 1,
+            spacing: per_second.and_then(|n| Duration::try_from_secs_f64(1.0 / n).ok()),
+            sent: AtomicU64::new(0),
+            failed: AtomicU64::new(0),
             state: Mutex::default(),
         }
     }
@@ -48,6 +80,7 @@ impl Governor {
     pub async fn request(&self) -> Turn {
         let turn = acquire(&self.requests).await;
         self.ready().await;
+        self.space().await;
         Turn(turn.into_iter().collect())
     }
 
@@ -69,6 +102,39 @@ impl Governor {
                 None => return,
             }
         }
+    }
+
+    /// Waits until another request may be sent, where their number in a second is bounded.
+    async fn space(&self) {
+        let Some(spacing) = self.spacing else { return };
+        let at = {
+            let mut state = self.lock();
+            let at = state.next.unwrap_or_else(Instant::now).max(Instant::now());
+            state.next = Some(at + spacing);
+            at
+        };
+        tokio::time::sleep_until(at).await;
+    }
+
+    /// Counts a request; `is_answered` unless the host failed.
+    pub fn count(&self, is_answered: bool) {
+        self.sent.fetch_add(1, Ordering::Relaxed);
+        self.failed.fetch_add(u64::from(!is_answered), Ordering::Relaxed);
+    }
+
+    /// How many requests were sent, and how many of them the host failed to answer.
+    pub fn counts(&self) -> (u64, u64) {
+        (self.sent.load(Ordering::Relaxed), self.failed.load(Ordering::Relaxed))
+    }
+
+    /// How many more pulls the host allows, by its last word.
+    pub fn rate(&self) -> Option<Rate> {
+        self.lock().rate
+    }
+
+    /// Remembers how many more pulls the host allows.
+    pub fn set_rate(&self, rate: Rate) {
+        self.lock().rate = Some(rate);
     }
 
     /// Holds all requests back for a while: the host is overloaded, or limits how often it is asked.
@@ -109,10 +175,16 @@ async fn acquire(semaphore: &Arc<Semaphore>) -> Option<OwnedSemaphorePermit> {
 pub struct Governors(Mutex<HashMap<String, Arc<Governor>>>);
 
 impl Governors {
-    /// The governor of a host; the first client says how many jobs it allows.
-    pub fn of(&self, host: &str, jobs: usize) -> Arc<Governor> {
+    /// The governor of a host; the first client says how many requests it allows.
+    pub fn of(&self, host: &str, jobs: usize, per_second: Option<f64>) -> Arc<Governor> {
         let mut hosts = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        hosts.entry(host.to_owned()).or_insert_with(|| Arc::new(Governor::new(jobs))).clone()
+        hosts.entry(host.to_owned()).or_insert_with(|| Arc::new(Governor::new(jobs, per_second))).clone()
+    }
+
+    /// Every host so far, with its governor.
+    pub fn all(&self) -> Vec<(String, Arc<Governor>)> {
+        let hosts = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        hosts.iter().map(|(host, governor)| (host.clone(), governor.clone())).collect()
     }
 }
 
@@ -124,7 +196,7 @@ mod tests {
     #[tokio::test(start_paused = true)]
     async fn an_upload_finds_a_turn_beside_any_number_of_downloads() {
         for jobs in [1, 2, 5] {
-            let governor = Governor::new(jobs);
+            let governor = Governor::new(jobs, None);
             let mut downloads = Vec::new();
             while let Some(turn) = governor.download().now_or_never() {
                 downloads.push(turn);
@@ -137,11 +209,34 @@ mod tests {
 
     #[tokio::test(start_paused = true)]
     async fn a_pause_holds_every_request_back() {
-        let governor = Governor::new(5);
+        let governor = Governor::new(5, None);
         governor.pause(Duration::from_secs(10));
         governor.pause(Duration::from_secs(3));
         let begun = Instant::now();
         drop(governor.request().await);
         assert_eq!(begun.elapsed().as_secs(), 10);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn requests_are_spaced() {
+        let governor = Governor::new(5, Some(4.0));
+        let begun = Instant::now();
+        for _ in 0..9 {
+            drop(governor.request().await);
+        }
+        assert_eq!(begun.elapsed().as_secs(), 2);
+    }
+
+    #[test]
+    fn reads_rate_limits_with_and_without_a_window() {
+        let rate = |pairs: &[(&'static str, &'static str)]| {
+            let headers = pairs.iter().map(|(name, value)| (name.parse().unwrap(), value.parse().unwrap()));
+            Rate::read(&headers.collect())
+        };
+        let both = [("ratelimit-limit", "100;w=21600"), ("ratelimit-remaining", "76;w=21600")];
+        assert_eq!(rate(&both), Some(Rate { limit: Some(100), remaining: 76 }));
+        assert_eq!(rate(&[("ratelimit-remaining", " 5 ")]), Some(Rate { limit: None, remaining: 5 }));
+        assert_eq!(rate(&[("ratelimit-remaining", "many")]), None);
+        assert_eq!(rate(&[]), None);
     }
 }

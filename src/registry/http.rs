@@ -3,7 +3,7 @@
 
 use super::answer::{Answer, connection_error, place};
 use super::body::{Body, Progress, counted, part};
-use super::governor::Governor;
+use super::governor::{Governor, Rate};
 use super::retry::Attempts;
 use super::tls::{self, HostOptions};
 use crate::error::{Error, Kind, Result};
@@ -29,7 +29,8 @@ pub struct Timeouts {
     pub commit: Duration,
 }
 
-/// Sends requests: to a registry, and wherever it points.
+/// Sends requests: to a registry, and wherever it points. Clones share connections.
+#[derive(Clone)]
 pub struct Http {
     host: String,
     base: Url,
@@ -38,7 +39,7 @@ pub struct Http {
     governor: Arc<Governor>,
     stats: Arc<Stats>,
     /// Connection pools by origin, made when an origin is met.
-    pools: Mutex<HashMap<String, reqwest::Client>>,
+    pools: Arc<Mutex<HashMap<String, reqwest::Client>>>,
 }
 
 /// A request that can be sent again.
@@ -95,7 +96,12 @@ impl Http {
     ) -> Result<Self> {
         let base = tls::base(host, hosts)?;
         let (host, hosts) = (host.to_owned(), hosts.clone());
-        Ok(Http { host, base, hosts, timeouts, governor, stats, pools: Mutex::default() })
+        Ok(Http { host, base, hosts, timeouts, governor, stats, pools: Arc::default() })
+    }
+
+    /// The same connections, with requests counted elsewhere.
+    pub fn counting(&self, stats: Arc<Stats>) -> Self {
+        Http { stats, ..self.clone() }
     }
 
     /// The registry's address.
@@ -215,6 +221,13 @@ impl Http {
     /// Counts a request and logs it: without its query, which may be signed.
     fn count(&self, method: &Method, url: &Url, outcome: &Result<Response>) {
         Stats::add(&self.stats.requests, 1);
+        self.governor.count(outcome.as_ref().is_ok_and(|r| !r.status().is_server_error()));
+        if let Ok(response) = outcome
+            && self.is_own(url)
+            && let Some(rate) = Rate::read(response.headers())
+        {
+            self.governor.set_rate(rate);
+        }
         let outcome = match outcome {
             Ok(response) => response.status().as_u16().to_string(),
             Err(error) => error.to_string(),
@@ -305,7 +318,7 @@ mod tests {
             "r.example",
             &HostOptions::default(),
             timeouts,
-            Arc::new(Governor::new(1)),
+            Arc::new(Governor::new(1, None)),
             Arc::default(),
         )
         .unwrap();

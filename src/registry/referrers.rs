@@ -111,7 +111,7 @@ impl Repository {
 }
 
 /// The target of `Link: <URL>; rel="next"` (RFC 8288).
-fn next_link(header: &str) -> Option<&str> {
+pub(super) fn next_link(header: &str) -> Option<&str> {
     header.split(',').find_map(|link| {
         let (target, parameters) = link.trim().strip_prefix('<')?.split_once('>')?;
         let is_next = |parameter: &str| {
@@ -123,7 +123,7 @@ fn next_link(header: &str) -> Option<&str> {
 }
 
 /// The next page of a list is on the same host.
-fn next_page(url: &Url, link: &str, operation: &str) -> Result<Url> {
+pub(super) fn next_page(url: &Url, link: &str, operation: &str) -> Result<Url> {
     let bad = |why: String| Error::network(format!("{operation}: invalid Link {link:?}: {why}"));
     let next = url.join(link).map_err(|e| bad(e.to_string()))?;
     match next.origin() == url.origin() {

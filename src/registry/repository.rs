@@ -14,7 +14,7 @@ use crate::image::Reference;
 use crate::image::{Descriptor, Digest, MAX_MANIFEST, Manifest, media_type};
 use crate::stats::Stats;
 use crate::transport::checked::checked_manifest;
-use crate::transport::{BlobStream, Offer, Origin, Payload, Referrer, Sink, Slot, Source};
+use crate::transport::{BlobStream, Head, Offer, Origin, Payload, Referrer, Sink, Slot, Source};
 use async_trait::async_trait;
 use reqwest::header;
 use reqwest::{Method, StatusCode, Url};
@@ -178,6 +178,23 @@ impl Repository {
         Ok((answer.status == StatusCode::OK).then(|| Digest::sha256(&answer.body)))
     }
 
+    /// Deletes a manifest, and with it every tag that points to it.
+    pub async fn delete(&self, digest: &Digest) -> Result<()> {
+        let target = digest.to_string();
+        let operation = format!("deleting {}", self.described(&target));
+        let request = self.manifest_request(Method::DELETE, &target, operation)?;
+        let answer = self.client.fetch(&request, &self.scopes, 64 << 10).await?;
+        match answer.status {
+            StatusCode::NOT_FOUND => Ok(()),
+            status if status.is_success() => Ok(()),
+            StatusCode::METHOD_NOT_ALLOWED => Err(answer
+                .refusal(&request.operation)
+                .into_error()
+                .hint("the registry does not allow deletions; enable them there")),
+            _ => Err(answer.refusal(&request.operation).into_error()),
+        }
+    }
+
     async fn fetch(&self) -> Result<Manifest> {
         let target = self.name.target();
         let answer = self.expect(&target).await?;
@@ -205,6 +222,25 @@ impl Repository {
 impl Source for Repository {
     async fn manifest(&self) -> Result<Manifest> {
         self.fetch().await
+    }
+
+    async fn head(&self) -> Result<Option<Head>> {
+        let target = self.name.target();
+        let operation = format!("looking for {}", self.described(&target));
+        let request = self
+            .manifest_request(Method::HEAD, &target, operation)?
+            .header(header::ACCEPT, media_type::ACCEPT)?;
+        let answer = self.client.fetch(&request, &self.scopes, 1).await?;
+        match answer.status {
+            StatusCode::OK => {
+                let digest = answer.header("docker-content-digest").and_then(|d| d.parse().ok());
+                let media_type = answer.header("content-type").map(str::to_owned);
+                Ok(digest.map(|digest| Head { digest, media_type }))
+            }
+            // Some registries do not allow HEAD.
+            StatusCode::METHOD_NOT_ALLOWED => Ok(None),
+            _ => Err(answer.refusal(&self.reading(&target)).into_error()),
+        }
     }
 
     async fn child(&self, descriptor: &Descriptor) -> Result<Manifest> {

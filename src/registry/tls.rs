@@ -1,6 +1,7 @@
 //! How a host is reached: TLS by default, plain HTTP on loopback or where the user says so.
 
-use super::trust::{self, Identity, Trust};
+use super::trust::{self, Trust};
+pub use super::trust::{Identity, Pem};
 use crate::error::{Error, Result};
 use reqwest::Url;
 use rustls::{AlertDescription, CertificateError};
@@ -20,15 +21,17 @@ pub struct HostOptions {
     pub insecure: Vec<String>,
     /// Further certificates to trust.
     pub authorities: Vec<Authority>,
+    /// What is shown to hosts that ask for a certificate, by host.
+    pub identities: Vec<(String, Identity)>,
 }
 
-/// Certificates to trust, in a PEM file: those of authorities, or a server's own.
+/// Certificates to trust: those of authorities, or a server's own.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Authority {
     /// The host that they are for; all hosts if `None`.
     pub host: Option<String>,
-    /// The file.
-    pub file: PathBuf,
+    /// The certificates.
+    pub pem: Pem,
 }
 
 impl Authority {
@@ -44,9 +47,9 @@ impl FromStr for Authority {
     fn from_str(text: &str) -> Result<Self, Infallible> {
         Ok(match text.split_once('=') {
             Some((host, file)) if !host.is_empty() && !host.contains('/') => {
-                Authority { host: Some(host.into()), file: file.into() }
+                Authority { host: Some(host.into()), pem: Pem::File(file.into()) }
             }
-            _ => Authority { host: None, file: text.into() },
+            _ => Authority { host: None, pem: Pem::File(text.into()) },
         })
     }
 }
@@ -220,13 +223,17 @@ fn trust_in(host: &str, options: &HostOptions) -> Result<rustls::ClientConfig> {
         true => Trust::Anything,
         false => {
             let given = options.authorities.iter().filter(|given| given.is_for(host));
-            Trust::System(given.map(|given| given.file.clone()).chain(with("crt")).collect())
+            Trust::System(given.map(|given| given.pem.clone()).chain(with("crt").map(Pem::File)).collect())
         }
     };
-    let identity = with("cert").next_back().map(|certificate| {
-        let key = certificate.with_extension("key");
-        Identity { certificate, key }
-    });
+    let given = options.identities.iter().find(|(of, _)| of == host).map(|(_, identity)| identity.clone());
+    let found = || {
+        with("cert").next_back().map(|certificate| {
+            let key = Pem::File(certificate.with_extension("key"));
+            Identity { certificate: Pem::File(certificate), key }
+        })
+    };
+    let identity = given.or_else(found);
     trust::config(host, trust, identity)
 }
 

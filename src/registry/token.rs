@@ -70,6 +70,20 @@ impl Tokens {
         Tokens { host: host.into(), login, retry, state: Mutex::default(), fetching: Default::default() }
     }
 
+    /// The same credentials for other repositories: what was heard is known, the scopes are not.
+    pub fn fork(&self) -> Self {
+        let known = self.lock();
+        let state =
+            State { challenge: known.challenge.clone(), is_split: known.is_split, ..State::default() };
+        Tokens {
+            host: self.host.clone(),
+            login: self.login.clone(),
+            retry: self.retry,
+            state: Mutex::new(state),
+            fetching: Default::default(),
+        }
+    }
+
     /// Whose credentials these are, for the error when they are refused.
     pub fn describe_login(&self) -> String {
         self.login.describe()
@@ -318,7 +332,12 @@ pub enum Hearing {
 
 impl State {
     fn wanted(&self, own: &[Scope], narrow: bool) -> Vec<String> {
-        if narrow || self.is_split { self.own(own) } else { self.scopes.iter().map(Scope::text).collect() }
+        let is_announced =
+            |own: &Scope| self.scopes.iter().any(|s| s.repository == own.repository && (s.push || !own.push));
+        match narrow || self.is_split || !own.iter().all(is_announced) {
+            true => self.own(own),
+            false => self.scopes.iter().map(Scope::text).collect(),
+        }
     }
 
     fn own(&self, own: &[Scope]) -> Vec<String> {

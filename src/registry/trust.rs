@@ -8,23 +8,62 @@ use rustls::pki_types::pem::PemObject;
 use rustls::pki_types::{CertificateDer, PrivateKeyDer, ServerName, UnixTime};
 use rustls::server::ParsedCertificate;
 use rustls::{CertificateError, ClientConfig, DigitallySignedStruct, RootCertStore, SignatureScheme};
-use std::path::{Path, PathBuf};
+use std::borrow::Cow;
+use std::fmt;
+use std::path::PathBuf;
 use std::sync::{Arc, OnceLock};
 
 /// How the certificate of a server is judged.
 pub enum Trust {
     /// It is not.
     Anything,
-    /// By the system's authorities and the certificates in these files.
-    System(Vec<PathBuf>),
+    /// By the system's authorities and these certificates.
+    System(Vec<Pem>),
+}
+
+/// Certificates or a key in PEM.
+#[derive(Clone, PartialEq, Eq)]
+pub enum Pem {
+    /// In a file.
+    File(PathBuf),
+    /// As they stand in a configuration.
+    Text(String),
+}
+
+impl Pem {
+    fn read(&self) -> Result<Cow<'_, [u8]>> {
+        match self {
+            Pem::File(file) => std::fs::read(file)
+                .map(Cow::Owned)
+                .map_err(|e| Error::other(format!("cannot read {}: {e}", file.display()))),
+            Pem::Text(text) => Ok(Cow::Borrowed(text.as_bytes())),
+        }
+    }
+}
+
+/// Names the place, and never shows a key.
+impl fmt::Display for Pem {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Pem::File(file) => file.display().fmt(f),
+            Pem::Text(_) => f.write_str("the configuration"),
+        }
+    }
+}
+
+impl fmt::Debug for Pem {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        fmt::Display::fmt(self, f)
+    }
 }
 
 /// A certificate of a client, and its key.
+#[derive(Debug, Clone)]
 pub struct Identity {
     /// The certificate, with those that lead to its authority.
-    pub certificate: PathBuf,
+    pub certificate: Pem,
     /// The private key.
-    pub key: PathBuf,
+    pub key: Pem,
 }
 
 /// Builds the TLS configuration for a host.
@@ -32,7 +71,7 @@ pub fn config(host: &str, trust: Trust, identity: Option<Identity>) -> Result<Cl
     let provider = Arc::new(ring::default_provider());
     let verifier: Arc<dyn ServerCertVerifier> = match trust {
         Trust::Anything => Arc::new(AnyCertificate(provider.signature_verification_algorithms)),
-        Trust::System(files) => Arc::new(Verifier::new(host, &files, &provider)?),
+        Trust::System(pems) => Arc::new(Verifier::new(host, &pems, &provider)?),
     };
     let failed = |e: rustls::Error| Error::other(format!("cannot set up TLS: {e}"));
     let builder = ClientConfig::builder_with_provider(provider)
@@ -44,8 +83,8 @@ pub fn config(host: &str, trust: Trust, identity: Option<Identity>) -> Result<Cl
         None => builder.with_no_client_auth(),
         Some(Identity { certificate, key }) => {
             let chain = certificates(&certificate)?;
-            let bad = |why: String| Error::other(format!("invalid private key in {}: {why}", key.display()));
-            let secret = PrivateKeyDer::from_pem_slice(&read(&key)?).map_err(|e| bad(e.to_string()))?;
+            let bad = |why: String| Error::other(format!("invalid private key in {key}: {why}"));
+            let secret = PrivateKeyDer::from_pem_slice(&key.read()?).map_err(|e| bad(e.to_string()))?;
             builder.with_client_auth_cert(chain, secret).map_err(|e| bad(e.to_string()))?
         }
     };
@@ -53,17 +92,13 @@ pub fn config(host: &str, trust: Trust, identity: Option<Identity>) -> Result<Cl
     Ok(config)
 }
 
-/// The certificates of a file, of which there is at least one.
-fn certificates(file: &Path) -> Result<Vec<CertificateDer<'static>>> {
-    let bad = |why: String| Error::other(format!("invalid certificates in {}: {why}", file.display()));
-    let found = CertificateDer::pem_slice_iter(&read(file)?)
+/// The certificates of a PEM text, of which there is at least one.
+fn certificates(pem: &Pem) -> Result<Vec<CertificateDer<'static>>> {
+    let bad = |why: String| Error::other(format!("invalid certificates in {pem}: {why}"));
+    let found = CertificateDer::pem_slice_iter(&pem.read()?)
         .collect::<Result<Vec<_>, _>>()
         .map_err(|e| bad(e.to_string()))?;
     if found.is_empty() { Err(bad("no PEM certificate".into())) } else { Ok(found) }
-}
-
-fn read(file: &Path) -> Result<Vec<u8>> {
-    std::fs::read(file).map_err(|e| Error::other(format!("cannot read {}: {e}", file.display())))
 }
 
 /// The certificates that this machine trusts. Reading them takes longer than a request: once a process.
@@ -93,14 +128,14 @@ struct Verifier {
 }
 
 impl Verifier {
-    fn new(host: &str, files: &[PathBuf], provider: &Arc<CryptoProvider>) -> Result<Self> {
+    fn new(host: &str, pems: &[Pem], provider: &Arc<CryptoProvider>) -> Result<Self> {
         let mut roots = RootCertStore::empty();
         let mut trusted = Vec::new();
-        for file in files {
-            for certificate in certificates(file)? {
+        for pem in pems {
+            for certificate in certificates(pem)? {
                 roots
                     .add(certificate.clone())
-                    .map_err(|e| Error::other(format!("invalid certificate in {}: {e}", file.display())))?;
+                    .map_err(|e| Error::other(format!("invalid certificate in {pem}: {e}")))?;
                 trusted.push(certificate);
             }
         }

@@ -46,6 +46,11 @@ pub trait Source: Send + Sync {
     /// The manifest of the image that was named.
     async fn manifest(&self) -> Result<Manifest>;
 
+    /// What the image's name stands for, without reading it; `None` where that cannot be told.
+    async fn head(&self) -> Result<Option<Head>> {
+        Ok(None)
+    }
+
     /// The manifest of a child; verified.
     async fn child(&self, descriptor: &Descriptor) -> Result<Manifest>;
 
@@ -74,6 +79,15 @@ pub trait Source: Send + Sync {
     fn is_local(&self) -> bool {
         true
     }
+}
+
+/// What a registry says of a manifest without sending it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Head {
+    /// Its digest.
+    pub digest: Digest,
+    /// Its media type, if it is stated.
+    pub media_type: Option<String>,
 }
 
 /// A manifest that refers to another one.

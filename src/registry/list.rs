@@ -1,0 +1,82 @@
+//! What a registry has: the tags of a repository, and the repositories (OCI distribution specification, "Listing Tags";
+//! distribution's catalog API).
+
+use super::auth::Scope;
+use super::client::Client;
+use super::http::Request;
+use super::referrers::{next_link, next_page};
+use crate::error::{Context, Error, Result};
+use reqwest::{Method, StatusCode, Url};
+use serde::Deserialize;
+use std::collections::BTreeSet;
+
+/// The longest page of a list that is read.
+const MAX_PAGE: usize = 8 << 20;
+/// How many names a list may have: more are a registry that has no end.
+const MAX_NAMES: usize = 2_000_000;
+/// How many names are asked for at once. Registries may give fewer.
+const PAGE: &str = "n=1000";
+
+#[derive(Deserialize)]
+struct Tags {
+    tags: Option<Vec<String>>,
+}
+
+#[derive(Deserialize)]
+struct Catalog {
+    repositories: Option<Vec<String>>,
+}
+
+impl Client {
+    /// The tags of a repository, sorted. Fails with [`Kind::NotFound`](crate::error::Kind::NotFound) if there is none of
+    /// that name.
+    pub async fn tags(&self, repository: &str) -> Result<BTreeSet<String>> {
+        let url = self.url(repository, &format!("tags/list?{PAGE}"))?;
+        let scopes = [Scope { repository: repository.into(), push: false }];
+        let operation = format!("listing the tags of {}/{repository}", self.host());
+        let read = |body: &[u8]| Ok(serde_json::from_slice::<Tags>(body)?.tags.unwrap_or_default());
+        self.names(url, &scopes, &operation, &read).await
+    }
+
+    /// The repositories of the registry, sorted, as far as it lists them to this user.
+    pub async fn catalog(&self) -> Result<BTreeSet<String>> {
+        let url = self.root_url(&format!("_catalog?{PAGE}"))?;
+        let operation = format!("listing the repositories of {}", self.host());
+        let read =
+            |body: &[u8]| Ok(serde_json::from_slice::<Catalog>(body)?.repositories.unwrap_or_default());
+        self.names(url, &[], &operation, &read).await.map_err(|error| {
+            let hint = "not every registry lists its repositories; name each in an entry of its own";
+            if error.hint_text().is_some() { error } else { error.hint(hint) }
+        })
+    }
+
+    async fn names(
+        &self,
+        mut url: Url,
+        scopes: &[Scope],
+        operation: &str,
+        read: &(dyn Fn(&[u8]) -> serde_json::Result<Vec<String>> + Sync),
+    ) -> Result<BTreeSet<String>> {
+        let mut names = BTreeSet::new();
+        loop {
+            let request = Request::new(Method::GET, url.clone(), operation);
+            let answer = self.fetch(&request, scopes, MAX_PAGE).await?;
+            if answer.status != StatusCode::OK {
+                return Err(answer.refusal(operation).into_error());
+            }
+            let known = names.len();
+            let page = read(&answer.body)
+                .map_err(|e| Error::network(format!("invalid list: {e}")))
+                .context(|| operation)?;
+            names.extend(page);
+            if names.len() > MAX_NAMES {
+                return Err(Error::network(format!("{operation}: more than {MAX_NAMES} names")));
+            }
+            match answer.header("link").and_then(next_link) {
+                // A page without a new name would be followed by others for ever.
+                Some(next) if names.len() > known => url = next_page(&url, next, operation)?,
+                _ => return Ok(names),
+            }
+        }
+    }
+}

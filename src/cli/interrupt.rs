@@ -6,7 +6,7 @@ use super::output::Console;
 use crate::error::{Error, Kind, Result};
 use crate::stats::{Stats, TagState};
 use crate::temporary;
-use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use std::sync::mpsc;
 use std::sync::{Arc, LazyLock, Mutex, OnceLock, PoisonError};
 use std::time::Duration;
@@ -35,12 +35,15 @@ struct Shared {
     run: Mutex<Option<Arc<Stats>>>,
     /// How many parts of the run clean up when a signal comes.
     cleaning: AtomicUsize,
+    /// How long a run that ends by itself may take, in milliseconds; 0 if it is ended.
+    allowed: AtomicU64,
 }
 
 static SHARED: LazyLock<Shared> = LazyLock::new(|| Shared {
     received: watch::Sender::new(None),
     run: Mutex::default(),
     cleaning: AtomicUsize::new(0),
+    allowed: AtomicU64::new(0),
 });
 
 /// The form of the last message, once it is known.
@@ -81,7 +84,8 @@ fn watch(ready: &mpsc::Sender<()>) -> std::io::Result<()> {
         };
         let first = next().await;
         SHARED.received.send_replace(Some(first));
-        end(timeout(GRACE, next()).await.unwrap_or(first))
+        let allowed = Duration::from_millis(SHARED.allowed.load(Ordering::SeqCst));
+        end(timeout(GRACE.max(allowed), next()).await.unwrap_or(first))
     })
 }
 
@@ -108,6 +112,16 @@ async fn received() -> Signal {
     }
 }
 
+/// Lets a run end by itself when a signal comes, within a time. A second signal ends it at once.
+pub fn allow(time: Duration) {
+    SHARED.allowed.store(u64::try_from(time.as_millis()).unwrap_or(u64::MAX), Ordering::SeqCst);
+}
+
+/// Waits for a signal.
+pub async fn signalled() {
+    received().await;
+}
+
 /// The error for a run that was ended.
 fn error(signal: Signal) -> Error {
     let kind = match signal {
@@ -131,6 +145,9 @@ fn error(signal: Signal) -> Error {
 pub async fn until_signal<T>(work: impl Future<Output = Result<T>>) -> Result<T> {
     let signal = async {
         let signal = received().await;
+        if SHARED.allowed.load(Ordering::SeqCst) > 0 {
+            return std::future::pending().await;
+        }
         if SHARED.cleaning.load(Ordering::SeqCst) > 0 {
             // The part that cleans up ends by itself; this is for one that does not.
             sleep(CLEANUP + Duration::from_millis(100)).await;

@@ -4,6 +4,9 @@ mod inspect;
 mod inspect_text;
 mod interrupt;
 mod log;
+mod mirror;
+mod mirror_lines;
+mod mirror_server;
 mod options;
 mod output;
 mod places;
@@ -35,7 +38,8 @@ Exit codes:
   5    image not supported: malformed, ambiguous, an artifact, no reaper for it
   6    verification failed: a digest or a size does not match
   7    the registry or the network failed, after retries
-  8    `inspect --check` or `pod --check` found a problem
+  8    `inspect --check` or `pod --check` found a problem; `mirror check` found work
+  9    some images of a mirror failed; the others are done
   130  interrupted by Ctrl-C (SIGINT)
   143  ended by SIGTERM
 
@@ -68,6 +72,8 @@ enum Command {
     Verify(verify::Args),
     /// Tell how the containers of Kubernetes documents deal with zombies and signals, and patch the documents
     Pod(pod::Args),
+    /// Keep the images of registries wrapped in another place: many, unattended, by regsync's configuration
+    Mirror(mirror::Args),
     /// List the built-in reapers, or write one out
     Reaper(reaper::Args),
     /// Print a completion script for a shell
@@ -84,7 +90,7 @@ impl Command {
             Command::Unwrap(args) => Some(args.image()),
             Command::Inspect(args) => args.image(),
             Command::Verify(args) => Some(args.image()),
-            Command::Pod(_) | Command::Reaper(_) | Command::Completions(_) | Command::Man => None,
+            Command::Pod(_) | Command::Mirror(_) | Command::Reaper(_) | Command::Completions(_) | Command::Man => None,
         }
     }
 }
@@ -117,6 +123,7 @@ fn run(cli: Cli, console: &Console) -> Result<()> {
         Command::Inspect(args) => wait(inspect::run(&cli.global, args, console)),
         Command::Verify(args) => wait(verify::run(&cli.global, args, console)),
         Command::Pod(args) => wait(pod::run(&cli.global, args, console)),
+        Command::Mirror(args) => wait(mirror::run(&cli.global, args, console)),
         Command::Reaper(args) => reaper::run(&cli.global, args),
         Command::Completions(_) | Command::Man if cli.global.output == Format::Json => {
             Err(Error::usage("--output json: this command prints a text that has no other form"))

@@ -19,6 +19,28 @@ use std::time::Duration;
 /// How many images are looked at together: each keeps a part of its layers in memory.
 pub const TOGETHER: usize = 2;
 
+/// How clients behave by the options of the command line.
+pub fn client_options(network: &NetworkOptions, stats: Arc<Stats>) -> Options {
+        let seconds = Duration::from_secs;
+    Options {
+        retry: Policy {
+            retries: network.retries,
+            backoff: Duration::from_millis(250),
+            total: seconds(300),
+        },
+        timeouts: Timeouts {
+            connect: seconds(15),
+            stall: seconds(network.timeout),
+            commit: seconds(network.commit_timeout),
+        },
+        jobs: network.jobs.into(),
+        per_second: None,
+        upload: None,
+        governors: Arc::default(),
+        stats,
+    }
+}
+
 /// Opens places, and shares clients among them.
 pub struct Places<'a> {
     network: &'a NetworkOptions,
@@ -30,25 +52,7 @@ impl<'a> Places<'a> {
     /// Nothing is opened yet.
     pub fn new(network: &'a NetworkOptions, stats: Arc<Stats>) -> Self {
         interrupt::watches(stats.clone());
-        let seconds = Duration::from_secs;
-        let options = Options {
-            retry: Policy {
-                retries: network.retries,
-                backoff: Duration::from_millis(250),
-                total: seconds(300),
-            },
-            timeouts: Timeouts {
-                connect: seconds(15),
-                stall: seconds(network.timeout),
-                commit: seconds(network.commit_timeout),
-            },
-            jobs: network.jobs.into(),
-            per_second: None,
-            upload: None,
-            governors: Arc::default(),
-            stats,
-        };
-        Places { network, options, clients: Vec::new() }
+        Places { network, options: client_options(network, stats), clients: Vec::new() }
     }
 
     /// Opens the place of an image.

@@ -3,7 +3,7 @@
 //! Sources: docker's `config.json` (docker login), containers-auth.json(5), docker-credential-helpers.
 
 pub(crate) mod file;
-mod helper;
+pub(crate) mod helper;
 mod identity;
 mod login;
 mod paths;

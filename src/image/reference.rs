@@ -52,6 +52,22 @@ impl Reference {
         }
     }
 
+    /// The image with another tag, and no digest, in the same repository.
+    pub fn with_tag(&self, tag: &str) -> Result<Self, Error> {
+        format!("{}:{tag}", self.repository_name()).parse()
+    }
+
+    /// The image with a digest, and no tag, in the same repository.
+    pub fn with_digest(&self, digest: &Digest) -> Self {
+        Reference { tag: None, digest: Some(digest.clone()), ..self.clone() }
+    }
+
+    /// The image in another place.
+    pub fn moved(&self, host: &str, repository: &str) -> Result<Self, Error> {
+        let name: Reference = format!("{host}/{repository}").parse()?;
+        Ok(Reference { tag: self.tag.clone(), digest: self.digest.clone(), ..name })
+    }
+
     /// The name as far as the repository: `docker.io/library/busybox`.
     pub fn repository_name(&self) -> String {
         format!("{}/{}", self.host, self.repository)
@@ -119,7 +135,7 @@ fn is_host_like(first: &str) -> bool {
         || first.contains(|c: char| c.is_ascii_uppercase())
 }
 
-fn check_host(text: &str) -> Result<(), String> {
+pub(crate) fn check_host(text: &str) -> Result<(), String> {
     let (name, port) = match text.strip_prefix('[').map(|rest| rest.split_once(']')) {
         Some(None) => return Err("no `]`".into()),
         Some(Some((address, rest))) => {
@@ -148,7 +164,7 @@ fn check_host(text: &str) -> Result<(), String> {
     }
 }
 
-fn check_repository(text: &str) -> Result<(), String> {
+pub(crate) fn check_repository(text: &str) -> Result<(), String> {
     if text.is_empty() {
         return Err("no repository".into());
     }
@@ -172,7 +188,7 @@ fn is_component(text: &str) -> bool {
     ends_well && separators.all(is_separator)
 }
 
-fn check_tag(text: &str) -> Result<(), String> {
+pub(crate) fn check_tag(text: &str) -> Result<(), String> {
     let good = |b: u8| b.is_ascii_alphanumeric() || matches!(b, b'_' | b'.' | b'-');
     match !text.is_empty() && text.len() <= MAX_TAG && text.bytes().all(good) && !text.starts_with(['.', '-'])
     {

@@ -28,4 +28,4 @@ pub use http::Timeouts;
 pub use quirks::Upload;
 pub use repository::Repository;
 pub use retry::Policy;
-pub use tls::{Authority, HostOptions, Identity, Pem, is_loopback};
+pub use tls::{Authority, HostOptions, Identity, Pem, is_loopback, plain_client};

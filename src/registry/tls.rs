@@ -215,6 +215,16 @@ pub fn pool(host: &str, url: &Url, options: &HostOptions, timeout: Duration) -> 
     })
 }
 
+/// A client for what is no registry, such as a webhook: it follows no redirects.
+pub fn plain_client() -> Result<reqwest::Client> {
+    let trust = trust::config("", Trust::System(Vec::new()), None)?;
+    let builder = reqwest::Client::builder()
+        .user_agent(concat!("reapify/", env!("CARGO_PKG_VERSION")))
+        .redirect(reqwest::redirect::Policy::none())
+        .tls_backend_preconfigured(trust);
+    builder.build().map_err(|e| Error::other(format!("cannot set up HTTP: {e}")))
+}
+
 /// What a host's certificate has to show, and what is shown to the host.
 fn trust_in(host: &str, options: &HostOptions) -> Result<rustls::ClientConfig> {
     let files = certs_dir(host).map(|dir| files_in(&dir)).unwrap_or_default();

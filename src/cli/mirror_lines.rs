@@ -1,0 +1,97 @@
+//! Where the lines of a mirror go: standard output, a report, a map.
+
+use super::options::{Format, Global};
+use super::output::{self, printable};
+use crate::error::{Error, Result};
+use crate::image::json::to_json;
+use crate::mirror::{Action, Line, Summary};
+use serde::Serialize;
+use std::fs::File;
+use std::io::{LineWriter, Write};
+use std::path::{Path, PathBuf};
+
+/// Files that a run writes.
+#[derive(clap::Args, Clone)]
+pub struct Files {
+    /// Write a JSON line about each image to this file
+    #[arg(long, value_name = "FILE")]
+    report: Option<PathBuf>,
+    /// Write which image takes the place of which to this file, for `reapify pod --map-file`
+    #[arg(long, value_name = "FILE")]
+    map_file: Option<PathBuf>,
+}
+
+/// The lines of a run.
+pub struct Lines {
+    format: Format,
+    is_verbose: bool,
+    report: Option<Output>,
+    map: Option<Output>,
+    /// The run in numbers.
+    pub summary: Summary,
+    /// Why a line could not be written, if so.
+    failure: Option<Error>,
+}
+
+struct Output {
+    file: LineWriter<File>,
+    name: String,
+}
+
+impl Lines {
+    /// Opens the files, so that nothing is done in vain.
+    pub fn open(files: &Files, global: &Global) -> Result<Self> {
+        Ok(Lines {
+            format: global.output,
+            is_verbose: global.verbose > 0,
+            report: files.report.as_deref().map(Output::open).transpose()?,
+            map: files.map_file.as_deref().map(Output::open).transpose()?,
+            summary: Summary::default(),
+            failure: None,
+        })
+    }
+
+    /// Tells a line. A failure to write is kept for the end: the images matter more.
+    pub fn tell(&mut self, line: &Line) {
+        self.summary.add(line);
+        if let Err(error) = self.write(line) {
+            self.failure.get_or_insert(error);
+        }
+    }
+
+    fn write(&mut self, line: &Line) -> Result<()> {
+        if let Some(report) = &mut self.report {
+            report.write(line)?;
+        }
+        if let (Some(map), Some(entry)) = (&mut self.map, line.map()) {
+            map.write(&entry)?;
+        }
+        match self.format {
+            Format::Json => output::result(&to_json(line)?, false),
+            _ if line.action == Action::Unchanged && !self.is_verbose => Ok(()),
+            _ => {
+                output::result(&printable(&line.to_string()), false)?;
+                line.notes.iter().try_for_each(|note| output::result(&printable(&format!("  {note}")), false))
+            }
+        }
+    }
+
+    /// Fails if any line was lost.
+    pub fn close(&mut self) -> Result<()> {
+        self.failure.take().map_or(Ok(()), Err)
+    }
+}
+
+impl Output {
+    fn open(path: &Path) -> Result<Self> {
+        let name = path.display().to_string();
+        let file = File::create(path).map_err(|e| Error::other(format!("cannot write {name}: {e}")))?;
+        Ok(Output { file: LineWriter::new(file), name })
+    }
+
+    fn write(&mut self, line: &impl Serialize) -> Result<()> {
+        let text = to_json(line)?;
+        let written = writeln!(self.file, "{text}");
+        written.map_err(|e| Error::other(format!("cannot write {}: {e}", self.name)))
+    }
+}

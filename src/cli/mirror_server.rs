@@ -1,0 +1,145 @@
+//! `reapify mirror server`: passes by schedule, images by webhook.
+
+use super::interrupt;
+use super::mirror::{ConfigArgs, Loaded, PartArgs, Setup};
+use super::mirror_lines::{Files, Lines};
+use super::options::{Global, NetworkOptions};
+use super::output::Console;
+use crate::error::{Error, Result};
+use crate::mirror::Effort;
+use crate::mirror::config::{EventKind, Events, Proof as Stated};
+use crate::serve::{Current, Kind, Limits, Metrics, Proof, Queue, Receiver, Server, Service, serve};
+use crate::stats::Stats;
+use std::net::SocketAddr;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+use tokio::net::TcpListener;
+use tokio::signal::unix::{SignalKind, signal};
+use tokio::time::timeout;
+use tokio_util::sync::CancellationToken;
+
+/// Images that can wait. A delivery of a thousand events fits for every one of ten entries.
+const QUEUE: usize = 10_000;
+
+#[derive(clap::Args)]
+pub struct Args {
+    #[command(flatten)]
+    config: ConfigArgs,
+    /// Listen here for webhooks, and for who asks for metrics and health: /events, /metrics, /healthz, /readyz
+    #[arg(long, value_name = "ADDRESS:PORT")]
+    listen: Option<SocketAddr>,
+    /// How long SIGTERM waits for the images that events asked for
+    #[arg(long, value_name = "SECONDS", default_value_t = 25)]
+    drain: u64,
+    #[command(flatten)]
+    files: Files,
+    #[command(flatten)]
+    part: PartArgs,
+    #[command(flatten)]
+    network: NetworkOptions,
+}
+
+/// Runs until a signal ends it.
+pub async fn run(global: &Global, args: Args, console: &Console) -> Result<()> {
+    let mut hangup = signal(SignalKind::hangup())?;
+    let drain = Duration::from_secs(args.drain);
+    interrupt::allow(drain + Duration::from_secs(2));
+    let setup =
+        Setup { network: &args.network, part: &args.part, effort: Effort::Changed, recheck: false };
+    let loaded = Loaded::read(args.config.path(), console)?;
+    let receivers = receivers(&loaded.config.events)?;
+    let lines = Arc::new(Mutex::new(Lines::open(&args.files, global)?));
+    let first = current(loaded, &setup);
+    let workers = first.parallel.min(16);
+    let (queue, metrics) = (Queue::new(QUEUE), Arc::new(Metrics::default()));
+    let told = lines.clone();
+    let tell = move |line| told.lock().unwrap_or_else(PoisonError::into_inner).tell(&line);
+    let server = Arc::new(Server::new(first, setup.work()?, queue.clone(), metrics.clone(), tell));
+    let stop = CancellationToken::new();
+    let listening = match args.listen {
+        Some(address) => {
+            let service =
+                Service::new(receivers, Limits::default(), server.clone(), queue.clone(), metrics)
+                    .map_err(Error::usage)?;
+            let listener = TcpListener::bind(address).await.map_err(|e| {
+                Error::other(format!("cannot listen on {address}: {e}"))
+                    .hint("choose another address with --listen")
+            })?;
+            let at = listener.local_addr().unwrap_or(address);
+            console.note(&format!("listening on http://{at}"));
+            Some(tokio::spawn(serve(listener, Arc::new(service), stop.clone())))
+        }
+        None => None,
+    };
+    let running = tokio::spawn({
+        let server = server.clone();
+        async move { server.run(workers).await }
+    });
+    loop {
+        tokio::select! {
+            () = interrupt::signalled() => break,
+            _ = hangup.recv() => match Loaded::read(args.config.path(), console) {
+                Ok(loaded) => {
+                    server.reload(current(loaded, &setup)).await;
+                    console.note("the configuration was reloaded");
+                }
+                Err(error) => {
+                    console.error(&error.context("the configuration stays as it was"), None);
+                }
+            },
+        }
+    }
+    console.note("stopping: finishing what events asked for");
+    if timeout(drain, queue.drain()).await.is_err() {
+        console.note("some images are left for the pass of the next start");
+    }
+    stop.cancel();
+    server.stop().await;
+    running.abort();
+    if let Some(listening) = listening {
+        let _ = timeout(Duration::from_secs(1), listening).await;
+    }
+    let mut lines = lines.lock().unwrap_or_else(PoisonError::into_inner);
+    console.note(&lines.summary.to_string());
+    lines.close()
+}
+
+fn current(loaded: Loaded, setup: &Setup<'_>) -> Current {
+    let stats = Arc::new(Stats::default());
+    Current {
+        shared: Arc::new(setup.shared(&loaded.config, &stats)),
+        parallel: setup.parallel(&loaded.config),
+        config: loaded.config,
+        rules: loaded.rules,
+        stats,
+    }
+}
+
+/// The senders of webhooks that the configuration names; without any, the forms that need no secret are not taken.
+fn receivers(events: &Events) -> Result<Vec<Receiver>> {
+    let receiver = |stated: &crate::mirror::config::Receiver| {
+        let proof = match &stated.proof {
+            Stated::None => Ok(Proof::nothing()),
+            Stated::Bearer(secret) => Proof::bearer(secret.expose()),
+            Stated::Header { name, value } => Proof::header(name, value.expose()),
+            Stated::Hmac { header, key } => Proof::signature(header, key.expose()),
+            Stated::Path(secret) => Proof::path(secret.expose()),
+        };
+        let proof = proof.map_err(|e| {
+            Error::usage(format!("invalid receiver {:?} on line {}: {e}", stated.path, stated.place.line))
+        })?;
+        Ok(Receiver { name: stated.path.clone(), kind: kind(stated.kind), proof })
+    };
+    events.receivers.iter().map(receiver).collect()
+}
+
+fn kind(kind: EventKind) -> Kind {
+    match kind {
+        EventKind::Distribution => Kind::Distribution,
+        EventKind::Harbor => Kind::Harbor,
+        EventKind::Gitlab => Kind::Gitlab,
+        EventKind::DockerHub => Kind::DockerHub,
+        EventKind::Quay => Kind::Quay,
+        EventKind::Plain => Kind::Plain,
+    }
+}

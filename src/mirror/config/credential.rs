@@ -1,0 +1,163 @@
+//! Reads `creds`.
+
+use super::fields::{Fields, Item, Reader, Result};
+use super::keys::{CREDENTIAL, TLS};
+use super::model::{Credential, Tls};
+use super::secret::Secret;
+use super::template::{Context, Scope};
+
+/// The name of Docker Hub in references.
+const DOCKER_HUB: &str = "docker.io";
+/// Its other names.
+const DOCKER_HUB_NAMES: [&str; 4] =
+    ["docker.io", "index.docker.io", "registry-1.docker.io", "https://index.docker.io/v1/"];
+
+/// Reads all credentials; later ones for the same registry add to and replace what earlier ones say.
+pub(super) fn read(reader: &Reader<'_>, items: Vec<Item<'_, '_>>) -> Result<Vec<Credential>> {
+    let mut credentials: Vec<Credential> = Vec::new();
+    let mut by_host = std::collections::HashMap::new();
+    for item in items {
+        if item.is_null() {
+            return Err(item.invalid("an item is empty"));
+        }
+        let Some((credential, has_tls)) = credential(&item.fields(&CREDENTIAL)?)? else { continue };
+        match by_host.get(&credential.host).and_then(|index: &usize| credentials.get_mut(*index)) {
+            Some(earlier) => {
+                let text =
+                    format!("{} stands twice in creds; the later one adds to the earlier", credential.host);
+                reader.note(credential.place, text);
+                earlier.add(credential, has_tls);
+            }
+            None => {
+                by_host.insert(credential.host.clone(), credentials.len());
+                credentials.push(credential);
+            }
+        }
+    }
+    Ok(credentials)
+}
+
+/// Reads one credential, and whether it says something about TLS; none if its registry expands to nothing, which
+/// regsync passes over.
+fn credential(fields: &Fields<'_, '_>) -> Result<Option<(Credential, bool)>> {
+    let expanded = |key: &str| fields.expanded(key, Scope::Plain, &Context::default());
+    let secret = |text: Option<String>| text.map(Secret::new);
+    let Some(name) = expanded("registry")? else {
+        let place = fields.place_of("registry");
+        fields.reader.note(place, "a registry in creds has no name; its settings have no effect");
+        return Ok(None);
+    };
+    let (host, is_http) = host(fields, &name)?;
+    let hostname = fields.text("hostname")?.filter(|hostname| match host.as_str() {
+        DOCKER_HUB => !is_hub(hostname),
+        host => hostname != host,
+    });
+    let tls = match fields.get("tls") {
+        Some(item) => match item.text()?.to_ascii_lowercase().as_str() {
+            "" => None,
+            "enabled" => Some(Tls::Enabled),
+            "insecure" => Some(Tls::Insecure),
+            "disabled" => Some(Tls::Disabled),
+            // Says what there is, and what was meant.
+            _ => item.choice(TLS, &[None, None, None])?,
+        },
+        None => None,
+    };
+    let has_tls = tls.is_some() || is_http;
+    let credential = Credential {
+        host,
+        hostname,
+        user: expanded("user")?,
+        pass: secret(expanded("pass")?),
+        token: secret(fields.text("token")?),
+        cred_helper: fields.text("credHelper")?,
+        cred_expire: fields.duration("credExpire")?.filter(|time| !time.is_zero()),
+        cred_host: fields.text("credHost")?,
+        tls: tls.unwrap_or(if is_http { Tls::Disabled } else { Tls::Enabled }),
+        regcert: expanded("regcert")?,
+        client_cert: expanded("clientCert")?,
+        client_key: secret(expanded("clientKey")?),
+        path_prefix: fields.text("pathPrefix")?.map(|prefix| prefix.trim_matches('/').into()),
+        mirrors: fields.texts("mirrors")?,
+        req_per_sec: fields
+            .get("reqPerSec")
+            .map(|item| item.number())
+            .transpose()?
+            .filter(|number| *number > 0.0),
+        req_concurrent: fields
+            .count("reqConcurrent")?
+            .filter(|number| *number > 0)
+            .map(|number| number as usize),
+        place: fields.place,
+    };
+    Ok(Some((credential, has_tls)))
+}
+
+fn is_hub(name: &str) -> bool {
+    DOCKER_HUB_NAMES.contains(&name)
+}
+
+/// Returns the registry's name in references, and whether it was written with `http://`.
+fn host(fields: &Fields<'_, '_>, name: &str) -> Result<(String, bool)> {
+    if is_hub(name) {
+        return Ok((DOCKER_HUB.into(), false));
+    }
+    let (scheme, rest) = name.split_once("://").unwrap_or(("https", name));
+    let invalid =
+        |why: &str| fields.reader.error(fields.place_of("registry"), format!("invalid registry: {why}"));
+    if !matches!(scheme, "http" | "https") {
+        return Err(invalid("only http:// and https:// may stand before the host"));
+    }
+    let (host, path) = rest.split_once('/').unwrap_or((rest, ""));
+    if host.is_empty() || host.contains(|c: char| c.is_whitespace() || matches!(c, '@' | '?' | '#')) {
+        return Err(invalid("a host is expected, as in registry.example:5000"));
+    }
+    if !path.is_empty() {
+        fields.reader.note(
+            fields.place_of("registry"),
+            format!("the registry {name} has a path; its settings count for all of {host}"),
+        );
+    }
+    Ok((host.into(), scheme == "http"))
+}
+
+impl Credential {
+    /// Takes over what a later item for the same registry says.
+    fn add(&mut self, later: Credential, has_tls: bool) {
+        if later.cred_helper.is_none() && later.pass.is_some() {
+            self.cred_helper = None;
+            self.cred_expire = None;
+        }
+        if later.cred_helper.is_some()
+            && later.user.is_none()
+            && later.pass.is_none()
+            && later.token.is_none()
+        {
+            (self.user, self.pass, self.token) = (None, None, None);
+        }
+        fn replace<T>(own: &mut Option<T>, later: Option<T>) {
+            if later.is_some() {
+                *own = later;
+            }
+        }
+        replace(&mut self.hostname, later.hostname);
+        replace(&mut self.user, later.user);
+        replace(&mut self.pass, later.pass);
+        replace(&mut self.token, later.token);
+        replace(&mut self.cred_helper, later.cred_helper);
+        replace(&mut self.cred_expire, later.cred_expire);
+        replace(&mut self.cred_host, later.cred_host);
+        replace(&mut self.regcert, later.regcert);
+        replace(&mut self.client_cert, later.client_cert);
+        replace(&mut self.client_key, later.client_key);
+        replace(&mut self.path_prefix, later.path_prefix);
+        replace(&mut self.req_per_sec, later.req_per_sec);
+        replace(&mut self.req_concurrent, later.req_concurrent);
+        if !later.mirrors.is_empty() {
+            self.mirrors = later.mirrors;
+        }
+        if has_tls {
+            self.tls = later.tls;
+        }
+    }
+}

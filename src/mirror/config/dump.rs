@@ -1,0 +1,275 @@
+//! Writes a configuration with everything resolved and its secrets masked; what is written can be loaded again.
+
+use super::duration;
+use super::model::{
+    Attestations, Config, Credential, Entry, EventKind, Events, Format, Hook, HookAction, IfInit, Mode,
+    Newest, NewestBy, OnUnsupported, Origin, Patterns, Proof, Prune, Receiver, Recheck, TagSet, Tls, Wrap,
+};
+use super::secret::Secret;
+use super::template::Template;
+use super::yaml;
+use serde_json::{Map, Value, json};
+use std::time::Duration;
+
+impl Config {
+    /// Writes the configuration as YAML.
+    pub fn to_yaml(&self) -> String {
+        yaml::write(&self.value())
+    }
+
+    /// Writes the configuration as JSON, indented, with a line feed at its end.
+    pub fn to_json(&self) -> String {
+        format!("{:#}\n", self.value())
+    }
+
+    fn value(&self) -> Value {
+        let mut top = Writer::default();
+        top.put("version", self.version);
+        top.put("creds", self.credentials.iter().map(credential).collect::<Vec<_>>());
+        let mut defaults = Writer::default();
+        defaults.some("parallel", self.parallel);
+        defaults.some("userAgent", self.user_agent.as_deref());
+        defaults.flag("skipDockerConfig", self.skip_docker_config);
+        top.nonempty("defaults", defaults.0.into());
+        top.nonempty("events", events(&self.events));
+        top.put("sync", self.entries.iter().map(entry).collect::<Vec<_>>());
+        top.0.into()
+    }
+}
+
+/// A mapping in the order in which it is written.
+#[derive(Default)]
+struct Writer(Map<String, Value>);
+
+impl Writer {
+    fn put(&mut self, key: &str, value: impl Into<Value>) {
+        self.0.insert(key.into(), value.into());
+    }
+
+    fn some(&mut self, key: &str, value: Option<impl Into<Value>>) {
+        if let Some(value) = value {
+            self.put(key, value);
+        }
+    }
+
+    fn flag(&mut self, key: &str, value: bool) {
+        if value {
+            self.put(key, true);
+        }
+    }
+
+    fn time(&mut self, key: &str, value: Option<Duration>) {
+        self.some(key, value.map(duration::format));
+    }
+
+    fn nonempty(&mut self, key: &str, value: Value) {
+        let is_empty = match &value {
+            Value::Array(items) => items.is_empty(),
+            Value::Object(fields) => fields.is_empty(),
+            _ => false,
+        };
+        if !is_empty {
+            self.put(key, value);
+        }
+    }
+}
+
+/// Text of a key whose templates are expanded: braces that came out of a template are no template again.
+fn literal(text: &str) -> String {
+    text.replace("{{", "{{\"{{\"}}")
+}
+
+fn masked(secret: &Option<Secret>) -> Option<String> {
+    secret.as_ref().map(Secret::to_string)
+}
+
+fn credential(credential: &Credential) -> Value {
+    let mut fields = Writer::default();
+    let text = |text: &Option<String>| text.as_deref().map(literal);
+    fields.put("registry", literal(&credential.host));
+    fields.some("hostname", credential.hostname.as_deref());
+    fields.some("user", text(&credential.user));
+    fields.some("pass", masked(&credential.pass));
+    fields.some("token", masked(&credential.token));
+    fields.some("credHelper", credential.cred_helper.as_deref());
+    fields.time("credExpire", credential.cred_expire);
+    fields.some("credHost", credential.cred_host.as_deref());
+    let tls = match credential.tls {
+        Tls::Enabled => "enabled",
+        Tls::Insecure => "insecure",
+        Tls::Disabled => "disabled",
+    };
+    fields.put("tls", tls);
+    fields.some("regcert", text(&credential.regcert));
+    fields.some("clientCert", text(&credential.client_cert));
+    fields.some("clientKey", masked(&credential.client_key));
+    fields.some("pathPrefix", credential.path_prefix.as_deref());
+    fields.nonempty("mirrors", json!(credential.mirrors));
+    fields.some("reqPerSec", credential.req_per_sec);
+    fields.some("reqConcurrent", credential.req_concurrent);
+    fields.0.into()
+}
+
+fn entry(entry: &Entry) -> Value {
+    let mut fields = Writer::default();
+    let template =
+        |template: &Option<Template>| template.as_ref().map(|template| template.text().to_string());
+    fields.put("source", literal(&entry.source));
+    fields.put("target", literal(&entry.target));
+    fields.put("type", entry.kind.name());
+    fields.nonempty("tagSets", entry.tag_sets.iter().map(tag_set).collect::<Vec<_>>().into());
+    fields.nonempty("repos", patterns(&entry.repos));
+    fields.some("platform", entry.platform.as_deref());
+    fields.nonempty("platforms", json!(entry.platforms));
+    fields.time("interval", entry.interval);
+    fields.some("schedule", entry.schedule.as_deref());
+    fields.some("backup", template(&entry.backup));
+    fields.some("targetTag", template(&entry.target_tag));
+    fields.some("suffix", entry.suffix.as_deref());
+    let mut limit = Writer::default();
+    limit.some("min", entry.rate_limit.min);
+    limit.put("retry", duration::format(entry.rate_limit.retry));
+    fields.put("ratelimit", limit.0);
+    fields.put("referrers", entry.referrers);
+    fields.put("digestTags", entry.digest_tags);
+    fields.put("mediaTypes", json!(entry.media_types));
+    fields.put("fastCheck", entry.fast_check);
+    fields.put("forceRecursive", entry.force_recursive);
+    fields.put("includeExternal", entry.include_external);
+    fields.put("wrap", wrap(&entry.wrap));
+    fields.some("newest", entry.newest.map(newest));
+    fields.time("minAge", entry.min_age);
+    fields.some("prune", entry.prune.map(prune));
+    fields.put("onUnsupported", on_unsupported(entry.on_unsupported));
+    fields.put("recheck", recheck(entry.recheck));
+    let mut hooks = Writer::default();
+    for (key, list) in
+        [("pre", &entry.hooks.pre), ("post", &entry.hooks.post), ("unchanged", &entry.hooks.unchanged)]
+    {
+        hooks.nonempty(key, list.iter().map(hook).collect::<Vec<_>>().into());
+    }
+    fields.nonempty("hooks", hooks.0.into());
+    fields.0.into()
+}
+
+fn tag_set(set: &TagSet) -> Value {
+    let mut fields = Writer::default();
+    fields.nonempty("semverRange", json!(set.semver_range));
+    fields.nonempty("allow", json!(set.allow));
+    fields.nonempty("deny", json!(set.deny));
+    fields.0.into()
+}
+
+fn patterns(patterns: &Patterns) -> Value {
+    let mut fields = Writer::default();
+    fields.nonempty("allow", json!(patterns.allow));
+    fields.nonempty("deny", json!(patterns.deny));
+    fields.0.into()
+}
+
+fn wrap(wrap: &Wrap) -> Value {
+    let mut fields = Writer::default();
+    let mode = match wrap.mode {
+        Mode::Wrap => "wrap",
+        Mode::Copy => "copy",
+        Mode::Off => "off",
+    };
+    fields.put("mode", mode);
+    fields.time("grace", wrap.grace);
+    fields.put("group", wrap.group);
+    fields.nonempty("rewrite", json!(wrap.rewrite));
+    fields.nonempty("reaper", json!(wrap.reaper));
+    fields.some("path", wrap.path.as_deref());
+    fields.put("ifInit", if wrap.if_init == IfInit::Skip { "skip" } else { "wrap" });
+    fields.put("attestations", if wrap.attestations == Attestations::Drop { "drop" } else { "keep" });
+    fields.put("provenance", wrap.provenance);
+    let format = match wrap.format {
+        Format::Keep => "keep",
+        Format::Oci => "oci",
+        Format::Docker => "docker",
+    };
+    fields.put("format", format);
+    fields.0.into()
+}
+
+fn newest(newest: Newest) -> Value {
+    json!({ "count": newest.count, "by": if newest.by == NewestBy::Semver { "semver" } else { "created" } })
+}
+
+fn prune(prune: Prune) -> Value {
+    json!({ "keep": prune.keep, "only-ours": prune.only_ours })
+}
+
+fn on_unsupported(what: OnUnsupported) -> &'static str {
+    match what {
+        OnUnsupported::Carry => "carry",
+        OnUnsupported::Skip => "skip",
+        OnUnsupported::Fail => "fail",
+    }
+}
+
+fn recheck(recheck: Recheck) -> String {
+    match recheck {
+        Recheck::Always => "always".into(),
+        Recheck::Never => "never".into(),
+        Recheck::Every(time) => duration::format(time),
+    }
+}
+
+fn hook(hook: &Hook) -> Value {
+    let mut fields = Writer::default();
+    match &hook.action {
+        HookAction::Exec(words) => fields.put("exec", json!(words)),
+        HookAction::Http { url, headers } => {
+            fields.put("http", masked_url(url.expose()));
+            let headers: Map<String, Value> =
+                headers.iter().map(|(name, value)| (name.clone(), value.to_string().into())).collect();
+            fields.nonempty("headers", headers.into());
+        }
+    }
+    fields.time("timeout", hook.timeout);
+    fields.0.into()
+}
+
+/// Returns the scheme and host of a URL alone: senders often put secrets into the rest.
+fn masked_url(url: &str) -> String {
+    let (scheme, rest) = url.split_once("://").unwrap_or(("https", url));
+    let end = rest.find(['/', '?', '#']).unwrap_or(rest.len());
+    let (authority, path) = rest.split_at(end);
+    let host = authority.rsplit_once('@').map_or(authority, |(_, host)| host);
+    let hidden = if path.len() > 1 { "/***" } else { path };
+    format!("{scheme}://{host}{hidden}")
+}
+
+fn events(events: &Events) -> Value {
+    let mut fields = Writer::default();
+    fields.nonempty("receivers", events.receivers.iter().map(receiver).collect::<Vec<_>>().into());
+    fields.nonempty("hosts", json!(events.hosts));
+    fields.0.into()
+}
+
+fn receiver(receiver: &Receiver) -> Value {
+    let mut fields = Writer::default();
+    fields.put("kind", receiver.kind.name());
+    fields.put("path", receiver.path.as_str());
+    match &receiver.origin {
+        Some(Origin::Env(name)) => fields.put("secret", json!({ "env": name })),
+        Some(Origin::File(path)) => fields.put("secret", json!({ "file": path })),
+        None => {}
+    }
+    match &receiver.proof {
+        Proof::None => {}
+        // Without headers these senders would get a token in the path.
+        Proof::Bearer(_) if matches!(receiver.kind, EventKind::DockerHub | EventKind::Quay) => {
+            fields.put("tokenInPath", false);
+        }
+        Proof::Bearer(_) => {}
+        Proof::Header { name, .. } => fields.put("header", name.as_str()),
+        Proof::Hmac { header, .. } => {
+            fields.put("header", header.as_str());
+            fields.put("hmac", true);
+        }
+        Proof::Path(_) => fields.put("tokenInPath", true),
+    }
+    fields.0.into()
+}

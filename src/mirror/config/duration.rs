@@ -1,0 +1,175 @@
+//! Durations as Go writes them: `300ms`, `1h30m`, `1.5h`.
+
+use std::time::Duration;
+
+/// The units with their nanoseconds; `µ` exists twice in Unicode.
+const UNITS: [(&str, u64); 8] = [
+    ("ns", 1),
+    ("us", 1_000),
+    ("\u{b5}s", 1_000),
+    ("\u{3bc}s", 1_000),
+    ("ms", 1_000_000),
+    ("s", 1_000_000_000),
+    ("m", 60_000_000_000),
+    ("h", 3_600_000_000_000),
+];
+/// The longest duration that Go holds, about 292 years.
+const LONGEST: u128 = i64::MAX as u128;
+
+/// Parses a duration in the grammar of Go's `time.ParseDuration`, except that nothing may last less than no time.
+///
+/// # Errors
+/// Says why the text is not a duration, without repeating the text.
+pub fn parse(text: &str) -> Result<Duration, String> {
+    let negative = text.starts_with('-');
+    let mut rest = text.strip_prefix(['-', '+']).unwrap_or(text);
+    if rest == "0" {
+        return Ok(Duration::ZERO);
+    }
+    if rest.is_empty() {
+        return Err("a duration is a number with a unit, as in 90s or 1h30m".into());
+    }
+    let mut total: u128 = 0;
+    while !rest.is_empty() {
+        let (nanoseconds, after) = part(rest)?;
+        total += nanoseconds;
+        if total > LONGEST {
+            return Err("the duration is too long".into());
+        }
+        rest = after;
+    }
+    match (negative, u64::try_from(total)) {
+        (true, Ok(1..)) => Err("the duration is negative".into()),
+        (_, Ok(total)) => Ok(Duration::from_nanos(total)),
+        (_, Err(_)) => Err("the duration is too long".into()),
+    }
+}
+
+/// Reads one number and its unit, and returns what follows.
+fn part(text: &str) -> Result<(u128, &str), String> {
+    let (whole, rest) = digits(text);
+    let (fraction, rest) = match rest.strip_prefix('.') {
+        Some(rest) => digits(rest),
+        None => ("", rest),
+    };
+    if whole.is_empty() && fraction.is_empty() {
+        return Err("a duration is a number with a unit, as in 90s or 1h30m".into());
+    }
+    let end = rest.find(|c: char| c == '.' || c.is_ascii_digit()).unwrap_or(rest.len());
+    let (unit, rest) = rest.split_at(end);
+    if unit.is_empty() {
+        return Err(format!("the unit is missing after {}", shortened(whole)));
+    }
+    let Some((_, size)) = UNITS.iter().find(|(name, _)| *name == unit) else {
+        return Err(format!("the unit {:?} is unknown: use ns, us, ms, s, m or h", shortened(unit)));
+    };
+    let size = u128::from(*size);
+    let whole = match whole {
+        "" => 0,
+        whole => whole.parse::<u64>().map_err(|_| "the duration is too long")?,
+    };
+    // Further digits are below a nanosecond for every unit.
+    let fraction = fraction.get(..fraction.len().min(18)).unwrap_or_default();
+    let scale = 10u128.pow(fraction.len() as u32);
+    let fraction = fraction.parse::<u128>().unwrap_or(0) * size / scale;
+    Ok((u128::from(whole) * size + fraction, rest))
+}
+
+fn digits(text: &str) -> (&str, &str) {
+    text.split_at(text.find(|c: char| !c.is_ascii_digit()).unwrap_or(text.len()))
+}
+
+fn shortened(text: &str) -> String {
+    text.chars().take(20).collect()
+}
+
+/// Writes a duration so that [`parse`] reads the same one, with the largest units that fit.
+pub fn format(duration: Duration) -> String {
+    let total = duration.as_nanos();
+    if total == 0 {
+        return "0s".into();
+    }
+    let mut rest = total;
+    let mut text = String::new();
+    for unit in ["h", "m", "s", "ms", "us", "ns"] {
+        let size = UNITS.iter().find(|(name, _)| *name == unit).map_or(1, |(_, size)| u128::from(*size));
+        if rest >= size {
+            text += &format!("{}{unit}", rest / size);
+            rest %= size;
+        }
+    }
+    text
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn durations_are_read_as_go_reads_them() {
+        for (text, nanoseconds) in [
+            ("0", 0),
+            ("-0", 0),
+            ("0s", 0),
+            ("-0s", 0),
+            ("5s", 5_000_000_000),
+            ("+5s", 5_000_000_000),
+            ("30m", 1_800_000_000_000),
+            ("1h30m", 5_400_000_000_000),
+            ("1m1h", 3_660_000_000_000),
+            ("1.5h", 5_400_000_000_000),
+            (".5s", 500_000_000),
+            ("5.s", 5_000_000_000),
+            ("1\u{b5}s", 1_000),
+            ("1\u{3bc}s", 1_000),
+            ("3h2m1s4ms5us6ns", 10_921_004_005_006),
+            ("0.3333333333333333333h", 1_199_999_999_999),
+            ("9223372036854775807ns", i64::MAX as u64),
+        ] {
+            assert_eq!(parse(text), Ok(Duration::from_nanos(nanoseconds)), "{text}");
+        }
+    }
+
+    #[test]
+    fn what_go_refuses_is_refused() {
+        for text in [
+            "",
+            "3",
+            "-",
+            "+",
+            "s",
+            ".",
+            "-.",
+            ".s",
+            "+.s",
+            "1d",
+            "1 h",
+            " 1h",
+            "1h ",
+            "--1s",
+            "1H",
+            "1h-30m",
+            "1e3s",
+            "9223372036854775808ns",
+            "99999999999999999999h",
+            "-5s",
+            "1,5h",
+            "\u{661}s",
+        ] {
+            assert!(parse(text).is_err(), "{text:?}");
+        }
+        assert_eq!(parse("7d"), Err("the unit \"d\" is unknown: use ns, us, ms, s, m or h".into()));
+        assert_eq!(parse("60"), Err("the unit is missing after 60".into()));
+    }
+
+    #[test]
+    fn a_written_duration_is_read_again() {
+        for nanoseconds in
+            [0, 1, 999, 1_000, 61_000_000_000, 3_600_000_000_000, 10_921_004_005_006, i64::MAX as u64]
+        {
+            let duration = Duration::from_nanos(nanoseconds);
+            assert_eq!(parse(&format(duration)), Ok(duration));
+        }
+        assert_eq!(format(Duration::from_secs(900)), "15m");
+    }
+}

@@ -1,0 +1,313 @@
+//! Reads `defaults` and the entries of `sync`.
+//!
+//! An entry's own value goes before that of `defaults`. Most keys are taken whole; `interval` and `schedule` are taken
+//! together, so that an entry with one of them gets neither from `defaults`; `ratelimit`, `wrap` and `hooks` are
+//! merged key by key. Empty text, an empty `mediaTypes`, `interval: 0s` and `ratelimit.min: 0` count as absent, as in
+//! regsync.
+
+use super::fields::{Fields, Item, Reader, Result};
+use super::keys;
+use super::model::{
+    Entry, Kind, Newest, OnUnsupported, Patterns, Prune, RateLimit, Recheck, TagPlaces, TagSet,
+};
+use super::problem::Place;
+use super::template::{Context, Scope, Sync, Template};
+use super::wrapping::{self, HookSettings, WrapSettings};
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+/// The shortest pause of `ratelimit.retry`.
+const MIN_RETRY: Duration = Duration::from_secs(300);
+/// The media types that are mirrored unless the file says otherwise: those of regsync.
+const MEDIA_TYPES: [&str; 4] = [
+    "application/vnd.docker.distribution.manifest.v2+json",
+    "application/vnd.docker.distribution.manifest.list.v2+json",
+    "application/vnd.oci.image.manifest.v1+json",
+    "application/vnd.oci.image.index.v1+json",
+];
+
+/// What `defaults` or an entry says, before the two are merged.
+#[derive(Debug, Default)]
+pub(super) struct Settings {
+    backup: Option<Template>,
+    target_tag: Option<Template>,
+    suffix: Option<String>,
+    interval: Option<Duration>,
+    schedule: Option<String>,
+    min: Option<u64>,
+    retry: Option<Duration>,
+    digest_tags: Option<bool>,
+    referrers: Option<bool>,
+    fast_check: Option<bool>,
+    force_recursive: Option<bool>,
+    include_external: Option<bool>,
+    media_types: Vec<String>,
+    hooks: HookSettings,
+    wrap: WrapSettings,
+    newest: Option<Option<Newest>>,
+    min_age: Option<Duration>,
+    prune: Option<Prune>,
+    on_unsupported: Option<OnUnsupported>,
+    recheck: Option<Recheck>,
+    places: BTreeMap<&'static str, Place>,
+}
+
+/// The keys whose places are kept.
+const PLACED: [&str; 9] =
+    ["source", "target", "platform", "platforms", "schedule", "backup", "targetTag", "suffix", "newest"];
+
+impl Settings {
+    pub fn read(fields: &Fields<'_, '_>) -> Result<Settings> {
+        let limit = fields.get("ratelimit").map(|item| rate_limit(&item)).transpose()?.unwrap_or_default();
+        let table = |key: &str| fields.get(key);
+        let places = PLACED.iter().filter_map(|key| placed(fields, key)).collect();
+        Ok(Settings {
+            backup: template(fields, "backup")?,
+            target_tag: template(fields, "targetTag")?,
+            suffix: fields.text("suffix")?,
+            interval: fields.duration("interval")?.filter(|time| !time.is_zero()),
+            schedule: fields.text("schedule")?,
+            min: limit.0,
+            retry: limit.1,
+            digest_tags: fields.bool("digestTags")?,
+            referrers: fields.bool("referrers")?,
+            fast_check: fast_check(fields)?,
+            force_recursive: fields.bool("forceRecursive")?,
+            include_external: fields.bool("includeExternal")?,
+            media_types: nullable_texts(fields, "mediaTypes")?
+                .0
+                .into_iter()
+                .map(Option::unwrap_or_default)
+                .collect(),
+            hooks: match table("hooks") {
+                Some(item) => HookSettings::read(&item.fields(&keys::HOOKS)?)?,
+                None => HookSettings::default(),
+            },
+            wrap: match table("wrap") {
+                Some(item) => WrapSettings::read(&item.fields(&keys::WRAP)?)?,
+                None => WrapSettings::default(),
+            },
+            newest: table("newest").map(|item| wrapping::newest(&item)).transpose()?,
+            min_age: fields.duration("minAge")?,
+            prune: table("prune").map(|item| wrapping::prune(&item.fields(&keys::PRUNE)?)).transpose()?,
+            on_unsupported: fields.choice(
+                "onUnsupported",
+                keys::ON_UNSUPPORTED,
+                &[OnUnsupported::Carry, OnUnsupported::Skip, OnUnsupported::Fail],
+            )?,
+            recheck: table("recheck").map(|item| wrapping::recheck(&item)).transpose()?,
+            places,
+        })
+    }
+
+    /// Returns about how many bytes an entry takes that gets everything from here.
+    fn size(&self) -> usize {
+        let templates = [&self.backup, &self.target_tag].into_iter().flatten();
+        let texts = templates.map(|t| t.text()).chain(self.suffix.as_deref()).chain(self.schedule.as_deref());
+        let lists = self.media_types.iter().map(|text| text.len() + size_of::<String>());
+        texts.map(str::len).sum::<usize>() + lists.sum::<usize>() + self.hooks.size() + self.wrap.size()
+    }
+}
+
+fn placed(fields: &Fields<'_, '_>, key: &'static str) -> Option<(&'static str, Place)> {
+    fields.get(key).map(|item| (key, item.place))
+}
+
+/// Reads a template that is rendered for each image; empty text counts as absent.
+fn template(fields: &Fields<'_, '_>, key: &str) -> Result<Option<Template>> {
+    let template = fields.get(key).map(|item| item.template(Scope::Image)).transpose()?;
+    Ok(template.filter(|template| !template.text().is_empty()))
+}
+
+fn fast_check(fields: &Fields<'_, '_>) -> Result<Option<bool>> {
+    let (check, copy) = (fields.bool("fastCheck")?, fields.bool("fastCopy")?);
+    if let (Some(check), Some(copy)) = (check, copy)
+        && check != copy
+    {
+        let place = fields.place_of("fastCopy");
+        return Err(fields
+            .reader
+            .error(place, "invalid fastCopy: it is another name of fastCheck, which differs"));
+    }
+    Ok(check.or(copy))
+}
+
+/// Reads `ratelimit`.
+fn rate_limit(item: &Item<'_, '_>) -> Result<(Option<u64>, Option<Duration>)> {
+    let fields = item.fields(&keys::RATE_LIMIT)?;
+    let retry = fields.duration("retry")?.filter(|time| !time.is_zero());
+    if retry.is_some_and(|time| time < MIN_RETRY) {
+        item.reader.note(fields.place_of("retry"), "ratelimit.retry counts as 5m, the least that is allowed");
+    }
+    Ok((fields.count("min")?.filter(|min| *min > 0), retry.map(|time| time.max(MIN_RETRY))))
+}
+
+/// Items of a list, of which null is `None`, and their places.
+type Nullable = (Vec<Option<String>>, Vec<Place>);
+
+fn nullable_texts(fields: &Fields<'_, '_>, key: &str) -> Result<Nullable> {
+    let mut texts: Nullable = Default::default();
+    for item in fields.list(key)? {
+        texts.0.push(if item.is_null() { None } else { Some(item.text()?) });
+        texts.1.push(item.place);
+    }
+    Ok(texts)
+}
+
+/// Reads all entries.
+pub(super) fn read(reader: &Reader<'_>, items: Vec<Item<'_, '_>>, defaults: &Settings) -> Result<Vec<Entry>> {
+    let mut entries = Vec::with_capacity(items.len());
+    for (index, item) in items.into_iter().enumerate() {
+        if item.is_null() {
+            return Err(item.invalid("an item is empty"));
+        }
+        reader.charge(item.place, defaults.size() + size_of::<Entry>())?;
+        entries.push(entry(&item.fields(&keys::ENTRY)?, index + 1, defaults)?);
+    }
+    Ok(entries)
+}
+
+/// Reads one entry and merges `defaults` into it.
+fn entry(fields: &Fields<'_, '_>, position: usize, defaults: &Settings) -> Result<Entry> {
+    let own = Settings::read(fields)?;
+    let kinds = [Kind::Registry, Kind::Repository, Kind::Image];
+    let kind = fields.choice("type", keys::KINDS, &kinds)?.unwrap_or(Kind::Image);
+    let mut places = defaults.places.clone();
+    places.extend(own.places.iter());
+    places.insert("", fields.place);
+    let backup = own.backup.or_else(|| defaults.backup.clone());
+    let (interval, schedule) = match (own.interval, own.schedule) {
+        (None, None) => (defaults.interval, defaults.schedule.clone()),
+        own => own,
+    };
+    let platform = fields.text("platform")?;
+    let (source, target) = names(fields, &platform, &schedule, &backup)?;
+    let flag = |own: Option<bool>, default: Option<bool>| own.or(default).unwrap_or(false);
+    let media_types = match (own.media_types, &defaults.media_types) {
+        (own, _) if !own.is_empty() => own,
+        (_, defaults) if !defaults.is_empty() => defaults.clone(),
+        _ => MEDIA_TYPES.map(String::from).into(),
+    };
+    Ok(Entry {
+        position,
+        line: fields.place.line,
+        kind,
+        source,
+        target,
+        tag_sets: tag_sets(fields)?,
+        repos: repos(fields)?,
+        platform,
+        platforms: fields.texts("platforms")?,
+        interval: if schedule.is_some() { None } else { interval },
+        schedule,
+        backup,
+        target_tag: own.target_tag.or_else(|| defaults.target_tag.clone()),
+        suffix: own.suffix.or_else(|| defaults.suffix.clone()),
+        rate_limit: RateLimit {
+            min: own.min.or(defaults.min),
+            retry: own.retry.or(defaults.retry).unwrap_or(MIN_RETRY),
+        },
+        referrers: flag(own.referrers, defaults.referrers),
+        digest_tags: flag(own.digest_tags, defaults.digest_tags),
+        media_types,
+        fast_check: flag(own.fast_check, defaults.fast_check),
+        force_recursive: flag(own.force_recursive, defaults.force_recursive),
+        include_external: flag(own.include_external, defaults.include_external),
+        wrap: own.wrap.over(&defaults.wrap),
+        newest: own.newest.or(defaults.newest).flatten(),
+        min_age: own.min_age.or(defaults.min_age).filter(|age| !age.is_zero()),
+        prune: own.prune.or(defaults.prune),
+        on_unsupported: own.on_unsupported.or(defaults.on_unsupported).unwrap_or_default(),
+        recheck: own.recheck.or(defaults.recheck).unwrap_or_default(),
+        hooks: own.hooks.over(&defaults.hooks),
+        places,
+    })
+}
+
+/// Expands `source`, and then `target`, whose template sees the expanded source.
+fn names(
+    fields: &Fields<'_, '_>,
+    platform: &Option<String>,
+    schedule: &Option<String>,
+    backup: &Option<Template>,
+) -> Result<(String, String)> {
+    let raw = |key: &str| fields.get(key).map_or(Ok(""), |item| item.raw());
+    let mut sync = Sync {
+        source: raw("source")?.into(),
+        target: raw("target")?.into(),
+        kind: raw("type")?.into(),
+        platform: platform.clone().unwrap_or_default(),
+        schedule: schedule.clone().unwrap_or_default(),
+        backup: backup.as_ref().map(|template| template.text().into()).unwrap_or_default(),
+    };
+    for key in ["source", "target"] {
+        let context = Context { reference: None, sync: Some(&sync) };
+        let Some(name) = fields.expanded(key, Scope::Entry, &context)? else {
+            return Err(fields.reader.error(fields.place_of(key), format!("invalid {key}: it is empty")));
+        };
+        match key {
+            "source" => sync.source = name,
+            _ => sync.target = name,
+        }
+    }
+    Ok((sync.source, sync.target))
+}
+
+/// Reads `tagSets`, and `tags` as one more set. An empty `tags` filters nothing and is no set.
+fn tag_sets(fields: &Fields<'_, '_>) -> Result<Vec<TagSet>> {
+    let mut sets = Vec::new();
+    for item in fields.list("tagSets")? {
+        sets.push(match item.is_null() {
+            true => TagSet::default(),
+            false => tag_set(&item)?,
+        });
+    }
+    if let Some(item) = fields.get("tags") {
+        let set = tag_set(&item)?;
+        if !(set.allow.is_empty() && set.deny.is_empty() && set.semver_range.is_empty()) {
+            sets.push(set);
+        }
+    }
+    Ok(sets)
+}
+
+fn tag_set(item: &Item<'_, '_>) -> Result<TagSet> {
+    let fields = item.fields(&keys::TAGS)?;
+    let (allow, allow_places) = nullable_texts(&fields, "allow")?;
+    let (deny, deny_places) = nullable_texts(&fields, "deny")?;
+    let (semver_range, range_places) = nullable_texts(&fields, "semverRange")?;
+    let places = TagPlaces { allow: allow_places, deny: deny_places, semver_range: range_places };
+    Ok(TagSet { allow, deny, semver_range, places })
+}
+
+fn repos(fields: &Fields<'_, '_>) -> Result<Patterns> {
+    let Some(fields) = fields.table("repos", &keys::REPOS)? else { return Ok(Patterns::default()) };
+    let (allow, allow_places) = nullable_texts(&fields, "allow")?;
+    let (deny, deny_places) = nullable_texts(&fields, "deny")?;
+    Ok(Patterns { allow, deny, allow_places, deny_places })
+}
+
+impl Entry {
+    /// Returns the entry as `.Sync` shows it to the templates of `backup` and `targetTag`.
+    pub fn sync(&self) -> Sync {
+        Sync {
+            source: self.source.clone(),
+            target: self.target.clone(),
+            kind: self.kind.name().into(),
+            platform: self.platform.clone().unwrap_or_default(),
+            schedule: self.schedule.clone().unwrap_or_default(),
+            backup: self.backup.as_ref().map(|template| template.text().into()).unwrap_or_default(),
+        }
+    }
+}
+
+impl Kind {
+    /// Returns the word for it in the file.
+    pub fn name(self) -> &'static str {
+        match self {
+            Kind::Registry => "registry",
+            Kind::Repository => "repository",
+            Kind::Image => "image",
+        }
+    }
+}

@@ -1,0 +1,186 @@
+//! Registries as the configuration and the login files describe them: one client for a host and a login, apart for each
+//! group of repositories.
+
+use super::config::{Config, Credential, Tls};
+use crate::credentials::{Credentials, Login, LoginSource, Store, helper};
+use crate::error::Result;
+use crate::image::Reference;
+use crate::registry::{Authority, Client, Governors, HostOptions, Identity, Options, Pem};
+use std::collections::HashMap;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::{Duration, Instant};
+
+/// How long a helper's answer is used if the configuration does not say.
+const HELPER_LIFETIME: Duration = Duration::from_secs(3600);
+
+/// How many logins of a host are remembered.
+const LOGINS: usize = 16;
+
+/// Opens registries.
+pub struct Hosts {
+    options: Options,
+    host_options: HostOptions,
+    /// Where credentials are looked for that the configuration does not have.
+    store: Option<Store>,
+    /// By the registry's name in references.
+    known: HashMap<String, Credential>,
+    logins: tokio::sync::Mutex<HashMap<(String, String), (Login, Instant)>>,
+    clients: Mutex<Vec<(String, Credentials, Arc<Client>)>>,
+}
+
+/// The clients for the images of one repository, and where requests for them go.
+#[derive(Clone)]
+pub struct Pair {
+    /// Reads the source.
+    pub source: Arc<Client>,
+    /// Reads and writes the destination.
+    pub destination: Arc<Client>,
+}
+
+impl Hosts {
+    /// Nothing is opened yet. `host_options` and `store` are those of the command line.
+    pub fn new(config: &Config, options: Options, host_options: HostOptions, store: Store) -> Self {
+        let mut hosts = host_options;
+        for credential in &config.credentials {
+            add_options(&mut hosts, credential);
+        }
+        Hosts {
+            options,
+            host_options: hosts,
+            store: (!config.skip_docker_config).then_some(store),
+            known: config.credentials.iter().map(|c| (c.host.clone(), c.clone())).collect(),
+            logins: Default::default(),
+            clients: Mutex::default(),
+        }
+    }
+
+    /// What is shared by all requests to a host, by host.
+    pub fn governors(&self) -> &Governors {
+        &self.options.governors
+    }
+
+    /// The name under which requests for an image are sent: the configuration may know another host for it, and a
+    /// prefix for its repositories.
+    pub fn reach(&self, name: &Reference) -> Result<Reference> {
+        let Some(known) = self.known.get(name.host()) else { return Ok(name.clone()) };
+        let repository = match &known.path_prefix {
+            Some(prefix) => format!("{prefix}/{}", name.repository()),
+            None => name.repository().to_owned(),
+        };
+        let host = known.hostname.as_deref().unwrap_or(name.host());
+        if host == name.host() && known.path_prefix.is_none() {
+            return Ok(name.clone());
+        }
+        name.moved(host, &repository)
+    }
+
+    /// Clients for the images of a repository and their results.
+    pub async fn pair(&self, source: &Reference, destination: &Reference) -> Result<Pair> {
+        let (from, to) = (self.client(source).await?, self.client(destination).await?);
+        let to_apart = Arc::new(to.fork());
+        let from_apart = if Arc::ptr_eq(&from, &to) { to_apart.clone() } else { Arc::new(from.fork()) };
+        Ok(Pair { source: from_apart, destination: to_apart })
+    }
+
+    /// The client of a host, as the user that the repository is for.
+    pub async fn client(&self, name: &Reference) -> Result<Arc<Client>> {
+        let known = self.known.get(name.host());
+        let login = self.login(name, known).await?;
+        let host = known.and_then(|known| known.hostname.as_deref()).unwrap_or(name.host());
+        let mut clients = self.clients.lock().unwrap_or_else(PoisonError::into_inner);
+        let found = clients.iter().find(|(of, whose, _)| of == name.host() && *whose == login.credentials);
+        if let Some((_, _, client)) = found {
+            return Ok(client.clone());
+        }
+        let mut options = self.options.clone();
+        if let Some(known) = known {
+            options.jobs = known.req_concurrent.unwrap_or(options.jobs);
+            options.per_second = known.req_per_sec.or(options.per_second);
+        }
+        let credentials = login.credentials.clone();
+        let client = Arc::new(Client::new(host, login, &self.host_options, options)?);
+        // The answers of helpers change; clients with old ones are of no use.
+        if clients.iter().filter(|(of, ..)| of == name.host()).count() >= LOGINS
+            && let Some(oldest) = clients.iter().position(|(of, ..)| of == name.host())
+        {
+            clients.remove(oldest);
+        }
+        clients.push((name.host().to_owned(), credentials, client.clone()));
+        Ok(client)
+    }
+
+    async fn login(&self, name: &Reference, known: Option<&Credential>) -> Result<Login> {
+        if let Some(known) = known {
+            if let Some(login) = given(known) {
+                return Ok(login);
+            }
+            if let Some(program) = &known.cred_helper {
+                let lifetime = known.cred_expire.unwrap_or(HELPER_LIFETIME);
+                return self.from_helper(program, known, lifetime).await;
+            }
+        }
+        let Some(store) = &self.store else { return Ok(Login::default()) };
+        let key = (name.host().to_owned(), name.repository().to_owned());
+        let mut logins = self.logins.lock().await;
+        let fresh = |(_, at): &&(Login, Instant)| at.elapsed() < HELPER_LIFETIME;
+        if let Some((login, _)) = logins.get(&key).filter(fresh) {
+            return Ok(login.clone());
+        }
+        // A helper is asked by host alone.
+        let by_host = (name.host().to_owned(), String::new());
+        if let Some((login, _)) = logins.get(&by_host).filter(fresh) {
+            return Ok(login.clone());
+        }
+        let login = store.lookup(name.host(), name.repository()).await?;
+        let key = if matches!(login.source, LoginSource::Helper(..)) { by_host } else { key };
+        if logins.len() > 10_000 {
+            logins.clear();
+        }
+        logins.insert(key, (login.clone(), Instant::now()));
+        Ok(login)
+    }
+
+    async fn from_helper(&self, program: &str, known: &Credential, lifetime: Duration) -> Result<Login> {
+        let key = (known.host.clone(), "\u{0}helper".to_owned());
+        let mut logins = self.logins.lock().await;
+        if let Some((login, _)) = logins.get(&key).filter(|(_, at)| at.elapsed() < lifetime) {
+            return Ok(login.clone());
+        }
+        let name = program.strip_prefix("docker-credential-").unwrap_or(program);
+        let server = known.cred_host.as_deref().unwrap_or(&known.host);
+        let credentials = helper::get(name, server).await?;
+        let login = Login { credentials, source: LoginSource::Given("credHelper") };
+        logins.insert(key, (login.clone(), Instant::now()));
+        Ok(login)
+    }
+}
+
+/// The login that stands in the configuration.
+fn given(known: &Credential) -> Option<Login> {
+    let pass = known.pass.as_ref().map(|secret| secret.expose()).unwrap_or_default();
+    let credentials = match (&known.token, &known.user) {
+        (Some(token), _) => Credentials::Identity(token.expose().to_owned()),
+        (None, Some(user)) => Credentials::basic(user.as_str(), pass),
+        (None, None) => return None,
+    };
+    Some(Login::given("the configuration's creds", credentials))
+}
+
+fn add_options(hosts: &mut HostOptions, credential: &Credential) {
+    let host = credential.hostname.as_ref().unwrap_or(&credential.host).clone();
+    match credential.tls {
+        Tls::Enabled => {}
+        Tls::Insecure => hosts.insecure.push(host.clone()),
+        Tls::Disabled => hosts.plain_http.push(host.clone()),
+    }
+    if let Some(pem) = &credential.regcert {
+        hosts.authorities.push(Authority { host: Some(host.clone()), pem: Pem::Text(pem.clone()) });
+    }
+    if let (Some(certificate), Some(key)) = (&credential.client_cert, &credential.client_key) {
+        let identity = Identity {
+            certificate: Pem::Text(certificate.clone()),
+            key: Pem::Text(key.expose().to_owned()),
+        };
+        hosts.identities.push((host, identity));
+    }
+}

@@ -1,0 +1,276 @@
+//! One image of a pass: compared, and mirrored if need be.
+
+use super::config::{Mode, OnUnsupported};
+use super::hooks::{self, When};
+use super::listing::Item;
+use super::report::{Action, Line};
+use super::run::Shared;
+use crate::engine::report::{self, Report};
+use crate::engine::{Copy, Job, Pending, Permit, Task};
+use crate::error::{Error, Kind, Result};
+use crate::image::{Digest, Reference};
+use crate::registry::{Client, Repository};
+use crate::stats::Stats;
+use crate::transport::Source;
+use async_trait::async_trait;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+/// How a run treats images.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum Effort {
+    /// What changed is mirrored.
+    #[default]
+    Changed,
+    /// Only what the destination lacks is mirrored.
+    Missing,
+    /// Nothing is mirrored: what would be is told.
+    Check,
+}
+
+/// Does one image.
+pub async fn mirror(item: &Item, shared: &Shared, wanted: Option<&Digest>) -> Line {
+    let begun = Instant::now();
+    let stats = Arc::new(Stats::default());
+    let mut line = Line::new(item.place.rule.entry.position, Action::Unchanged);
+    line.source = Some(item.source.to_string());
+    line.destination = Some(item.destination.to_string());
+    let work = Work { item, shared, stats: stats.clone(), line: line.clone() };
+    let mut line = match work.run(wanted).await {
+        Ok(line) => line,
+        Err(error) => line.failed(&error),
+    };
+    line.requests = Stats::get(&stats.requests);
+    line.pulled = Stats::get(&stats.bytes_pulled);
+    line.bytes = line.pulled + Stats::get(&stats.bytes_pushed);
+    line.ms = u64::try_from(begun.elapsed().as_millis()).unwrap_or(u64::MAX);
+    line
+}
+
+struct Work<'a> {
+    item: &'a Item,
+    shared: &'a Shared,
+    stats: Arc<Stats>,
+    line: Line,
+}
+
+impl Work<'_> {
+    async fn run(mut self, wanted: Option<&Digest>) -> Result<Line> {
+        let source = match wanted {
+            // An event named what was pushed: the tag may still be that of before.
+            Some(digest) => self.item.source.with_digest(digest),
+            None => self.item.source.clone(),
+        };
+        let job = self.job(&source)?;
+        let _guest = self.shared.sinks.enter(job.sink.clone());
+        match self.shared.effort {
+            Effort::Check => return self.check(&job).await,
+            Effort::Missing if job.sink.tag_digest().await?.is_some() => {
+                self.line.reason = Some("the destination has the tag".into());
+                return Ok(self.line);
+            }
+            _ => {}
+        }
+        let rule = &self.item.place.rule;
+        let report = match job.run().await {
+            Ok(report) => report,
+            Err(e) if e.kind() == Kind::Unsupported && rule.entry.on_unsupported == OnUnsupported::Skip => {
+                self.line.action = Action::Skipped;
+                self.line.reason = Some(e.to_string());
+                return Ok(self.line);
+            }
+            Err(e) => return Err(e),
+        };
+        self.fill(&report);
+        if rule.entry.wrap.mode == Mode::Copy {
+            self.companions(&report.source_digest).await?;
+        }
+        let hooks = &rule.entry.hooks;
+        let (hooks, when) = match self.line.written {
+            true => (&hooks.post, When::Post),
+            false => (&hooks.unchanged, When::Unchanged),
+        };
+        hooks::run(hooks, when, &self.line).await?;
+        Ok(self.line)
+    }
+
+    fn job(&self, source: &Reference) -> Result<Job> {
+        let (place, shared) = (&self.item.place, self.shared);
+        let rule = &place.rule;
+        let from = Arc::new(place.pair.source.counting(self.stats.clone()));
+        let to = match Arc::ptr_eq(&place.pair.source, &place.pair.destination) {
+            true => from.clone(),
+            false => Arc::new(place.pair.destination.counting(self.stats.clone())),
+        };
+        let destination = shared.hosts.reach(&self.item.destination)?;
+        let source = shared.hosts.reach(source)?;
+        let in_place = source.digest().is_none() && source == destination;
+        let source = Arc::new(Repository::source(from.clone(), source));
+        let permit = Before {
+            item: self.item.clone(),
+            line: self.line.clone(),
+            source: source.clone(),
+            client: from,
+            backup: self.backup(&to)?,
+        };
+        Ok(Job {
+            source,
+            sink: Arc::new(Repository::sink(to, destination)),
+            in_place,
+            task: rule.task.clone(),
+            provenance: rule.entry.wrap.provenance && rule.entry.wrap.mode == Mode::Wrap,
+            referrers: false,
+            recheck: shared.rechecks(rule),
+            frugal: !in_place,
+            only: rule.only.clone(),
+            permit: Some(Arc::new(permit)),
+            commons: shared.commons.clone(),
+            stats: self.stats.clone(),
+        })
+    }
+
+    /// The job that keeps what the destination's name stands for, if the entry wants that.
+    fn backup(&self, to: &Arc<Client>) -> Result<Option<Job>> {
+        let destination = &self.item.destination;
+        let Some(kept) = self.item.place.rule.backup(destination)? else { return Ok(None) };
+        if kept.host() != destination.host() {
+            return Err(Error::usage(format!("invalid backup {kept}: it is on another registry"))
+                .hint("name a repository or a tag of the destination's registry"));
+        }
+        self.copy(to, to, destination, &kept).map(Some)
+    }
+
+    /// A job that copies an image as it is.
+    fn copy(
+        &self,
+        from: &Arc<Client>,
+        to: &Arc<Client>,
+        source: &Reference,
+        destination: &Reference,
+    ) -> Result<Job> {
+        let hosts = &self.shared.hosts;
+        Ok(Job {
+            source: Arc::new(Repository::source(from.clone(), hosts.reach(source)?)),
+            sink: Arc::new(Repository::sink(to.clone(), hosts.reach(destination)?)),
+            in_place: false,
+            task: Task::Copy(Copy::default()),
+            provenance: false,
+            referrers: false,
+            recheck: false,
+            frugal: true,
+            only: None,
+            permit: None,
+            commons: self.shared.commons.clone(),
+            stats: self.stats.clone(),
+        })
+    }
+
+    async fn check(mut self, job: &Job) -> Result<Line> {
+        if let Some(report) = job.check().await? {
+            self.fill(&report);
+            return Ok(self.line);
+        }
+        self.line.action = match job.task {
+            Task::Copy(_) => Action::Copied,
+            _ => Action::Wrapped,
+        };
+        self.line.written = true;
+        self.line.reason = Some("the source and the destination differ; nothing was written".into());
+        Ok(self.line)
+    }
+
+    fn fill(&mut self, report: &Report) {
+        self.line.action = match report.action {
+            report::Action::Wrapped => Action::Wrapped,
+            report::Action::Upgraded => Action::Upgraded,
+            report::Action::Repaired => Action::Repaired,
+            report::Action::Copied => Action::Copied,
+            report::Action::Unchanged => Action::Unchanged,
+            // What was there already, and stays as it is, is no news.
+            report::Action::Skipped if !report.written => Action::Unchanged,
+            report::Action::Skipped | report::Action::Unwrapped => Action::Skipped,
+        };
+        self.line.written = report.written;
+        self.line.source_digest = Some(report.source_digest.clone());
+        self.line.digest = Some(report.digest.clone());
+        self.line.reason = report.reason.clone().filter(|_| self.line.action != Action::Unchanged);
+        self.line.notes = report.notes.iter().chain(&report.warnings).cloned().collect();
+    }
+
+    /// Copies what belongs to an image that was copied: its referrers, and the tags that are named after its digest.
+    async fn companions(&self, image: &Digest) -> Result<()> {
+        let (item, entry) = (self.item, &self.item.place.rule.entry);
+        if !entry.referrers && !entry.digest_tags {
+            return Ok(());
+        }
+        let (from, to) = (&item.place.pair.source, &item.place.pair.destination);
+        let name = self.shared.hosts.reach(&item.source)?;
+        let source = Repository::source(Arc::new(from.counting(self.stats.clone())), name);
+        for referrer in source.referrers(image).await? {
+            let (source, target) = match (&referrer.digest, &referrer.tag) {
+                (Some(digest), _) if entry.referrers => {
+                    (item.source.with_digest(digest), item.destination.with_digest(digest))
+                }
+                (None, Some(tag)) if entry.digest_tags => {
+                    (item.source.with_tag(tag)?, item.destination.with_tag(tag)?)
+                }
+                _ => continue,
+            };
+            let job = self.copy(from, to, &source, &target)?;
+            job.run().await.map_err(|e| e.context(format!("the referrer {referrer}")))?;
+            if referrer.digest.is_some() {
+                let manifest = job.source.manifest().await?;
+                job.sink.put_referrer(&manifest, image).await?;
+            }
+        }
+        Ok(())
+    }
+}
+
+/// What happens before a source is read.
+struct Before {
+    item: Item,
+    line: Line,
+    source: Arc<Repository>,
+    client: Arc<Client>,
+    backup: Option<Job>,
+}
+
+#[async_trait]
+impl Permit for Before {
+    async fn permit(&self, pending: Pending<'_>) -> Result<()> {
+        let entry = &self.item.place.rule.entry;
+        if let Some(min) = entry.rate_limit.min {
+            self.wait_for_rate(min, entry.rate_limit.retry).await?;
+        }
+        let mut line = self.line.clone();
+        line.source_digest = pending.source.map(|head| head.digest.clone());
+        line.digest = pending.current.map(|current| current.digest.clone());
+        hooks::run(&entry.hooks.pre, When::Pre, &line).await?;
+        if let Some(backup) = self.backup.as_ref().filter(|_| pending.current.is_some()) {
+            backup.run().await.map_err(|e| e.context("the backup"))?;
+        }
+        Ok(())
+    }
+}
+
+impl Before {
+    /// Waits until the registry allows enough pulls; a HEAD does not count as one.
+    async fn wait_for_rate(&self, min: u64, pause: Duration) -> Result<()> {
+        loop {
+            match self.client.governor().rate() {
+                Some(rate) if rate.remaining < min => {
+                    tracing::warn!(
+                        "{} allows {} more pulls, fewer than ratelimit.min {min}; waiting {} s",
+                        self.client.host(),
+                        rate.remaining,
+                        pause.as_secs()
+                    );
+                }
+                _ => return Ok(()),
+            }
+            tokio::time::sleep(pause).await;
+            self.source.head().await?;
+        }
+    }
+}

@@ -1,0 +1,176 @@
+//! From entries to images: which repositories an entry has, and which of their tags it takes.
+
+use super::config::Kind;
+use super::hosts::{Hosts, Pair};
+use super::rule::Rule;
+use super::rules::newest::{Candidate, Choice};
+use super::rules::select::Verdict;
+use super::rules::suffix::OwnResults;
+use crate::error::{Context, Kind as ErrorKind, Result};
+use crate::image::{Content, Reference};
+use crate::registry::Repository;
+use crate::transport::Source;
+use futures_util::{FutureExt, StreamExt, stream};
+use std::collections::HashMap;
+use std::sync::Arc;
+use std::time::SystemTime;
+
+/// How many configs are read at once to tell when images were created.
+const CONFIGS: usize = 16;
+
+/// One repository that an entry reads, and the one that it writes.
+#[derive(Clone)]
+pub struct Place {
+    /// The entry.
+    pub rule: Arc<Rule>,
+    /// A name in the repository that is read.
+    pub source: Reference,
+    /// A name in the repository that is written.
+    pub target: Reference,
+    /// The clients of both.
+    pub pair: Pair,
+}
+
+/// An image to be mirrored.
+#[derive(Clone)]
+pub struct Item {
+    /// Its repositories.
+    pub place: Place,
+    /// Where it is read.
+    pub source: Reference,
+    /// Where the result goes.
+    pub destination: Reference,
+}
+
+/// What becomes of a tag.
+pub struct Listed {
+    /// The tag.
+    pub tag: String,
+    /// Why it is left out, if it is.
+    pub refused: Option<String>,
+}
+
+/// The repositories of an entry, sorted.
+pub async fn repositories(rule: &Arc<Rule>, hosts: &Hosts) -> Result<Vec<(Reference, Reference)>> {
+    let names = match rule.entry.kind {
+        Kind::Image => {
+            let source: Reference = rule.entry.source.parse()?;
+            return Ok(vec![(source.clone(), rule.destination(&source)?)]);
+        }
+        Kind::Repository => vec![rule.source_repository(None)?],
+        Kind::Registry => {
+            let any = rule.source_repository(Some("any"))?;
+            let catalog = hosts.client(&any).await?.catalog().await?;
+            // The source may name a part of a registry.
+            let prefix = any.repository().strip_suffix("any").unwrap_or_default().to_owned();
+            let below = catalog.iter().filter_map(|name| name.strip_prefix(&prefix));
+            let taken = below.filter(|name| rule.repositories.verdict(name).is_selected());
+            taken.map(|name| rule.source_repository(Some(name))).collect::<Result<_>>()?
+        }
+    };
+    names.into_iter().map(|source| Ok((source.clone(), rule.target_repository(&source)?))).collect()
+}
+
+impl Place {
+    /// Opens the clients of a repository and of the one that its results go to.
+    pub async fn open(
+        rule: Arc<Rule>,
+        source: Reference,
+        target: Reference,
+        hosts: &Hosts,
+    ) -> Result<Self> {
+        let pair = hosts.pair(&source, &target).await?;
+        Ok(Place { rule, source, target, pair })
+    }
+
+    /// The images that the entry takes of this repository. `results` are the shapes of the tags that entries write into it.
+    pub async fn items(&self, hosts: &Hosts, results: &OwnResults) -> Result<Vec<Item>> {
+        if self.rule.entry.kind == Kind::Image {
+            let (source, destination) = (self.source.clone(), self.target.clone());
+            return Ok(vec![Item { place: self.clone(), source, destination }]);
+        }
+        let listed = self.tags(hosts, results).await?;
+        let taken = listed.into_iter().filter(|listed| listed.refused.is_none());
+        taken
+            .map(|listed| {
+                let source = self.source.with_tag(&listed.tag)?;
+                let destination = self.rule.destination(&source)?;
+                Ok(Item { place: self.clone(), source, destination })
+            })
+            .collect()
+    }
+
+    /// All tags of the repository, each with why it is left out if it is.
+    pub async fn tags(&self, hosts: &Hosts, results: &OwnResults) -> Result<Vec<Listed>> {
+        let reached = hosts.reach(&self.source)?;
+        let tags = self.pair.source.tags(reached.repository()).await?;
+        let mut candidates = Vec::new();
+        let mut listed = Vec::new();
+        for tag in &tags {
+            let refused = match self.rule.filter.verdict(tag) {
+                _ if results.contains(tag) => Some("a result of this mirror".to_owned()),
+                Verdict::Selected { names_prerelease } => {
+                    candidates.push(Candidate { tag, names_prerelease });
+                    None
+                }
+                refused => Some(refused.to_string()),
+            };
+            listed.push(Listed { tag: tag.clone(), refused });
+        }
+        let created = self.created(hosts, &candidates).await?;
+        let created = |tag: &str| created.get(tag).copied();
+        let choices = self.rule.recency.choose(&candidates, created, SystemTime::now());
+        let left_out: HashMap<&str, Choice> =
+            choices.into_iter().filter(|(_, choice)| *choice != Choice::Taken).collect();
+        for listed in listed.iter_mut().filter(|listed| listed.refused.is_none()) {
+            listed.refused = left_out.get(listed.tag.as_str()).map(ToString::to_string);
+        }
+        Ok(listed)
+    }
+
+    /// When the images of tags were created, for those where it decides.
+    async fn created(
+        &self,
+        hosts: &Hosts,
+        candidates: &[Candidate<'_>],
+    ) -> Result<HashMap<String, SystemTime>> {
+        let asked = candidates.iter().filter(|candidate| self.rule.recency.needs_created(candidate));
+        let asked: Vec<String> = asked.map(|candidate| candidate.tag.to_owned()).collect();
+        let times = stream::iter(asked).map(|tag| self.created_of(hosts, tag).boxed()).buffered(CONFIGS);
+        let times: Vec<Result<Option<(String, SystemTime)>>> = times.collect().await;
+        times.into_iter().filter_map(Result::transpose).collect()
+    }
+
+    async fn created_of(&self, hosts: &Hosts, tag: String) -> Result<Option<(String, SystemTime)>> {
+        let name = hosts.reach(&self.source.with_tag(&tag)?)?;
+        match created(self.pair.source.clone(), name.clone()).await {
+            Ok(time) => Ok(time.map(|time| (tag, time))),
+            // An image that is gone, or no image, has no time.
+            Err(e) if matches!(e.kind(), ErrorKind::NotFound | ErrorKind::Unsupported) => Ok(None),
+            Err(e) => Err(e.context(format!("when {name} was created"))),
+        }
+    }
+}
+
+/// When an image was created, by its config; for an index that of its first image.
+async fn created(client: Arc<crate::registry::Client>, name: Reference) -> Result<Option<SystemTime>> {
+    let repository = Repository::source(client, name);
+    let mut manifest = repository.manifest().await?;
+    if let Content::Index { children } = &manifest.content {
+        let Some(first) = children.iter().find(|child| child.is_image() && !child.is_attestation()) else {
+            return Ok(None);
+        };
+        manifest = repository.child(first).await?;
+    }
+    let Content::Image { config, .. } = &manifest.content else { return Ok(None) };
+    let reader = crate::read::Reader::new(Arc::new(repository));
+    let bytes = reader.config(config).await?;
+    #[derive(serde::Deserialize)]
+    struct Created {
+        created: Option<jiff::Timestamp>,
+    }
+    let config: Created = serde_json::from_slice(&bytes)
+        .map_err(|e| crate::error::Error::unsupported(format!("invalid config: {e}")))
+        .context(|| "the time of its creation")?;
+    Ok(config.created.map(SystemTime::from))
+}

@@ -1,0 +1,269 @@
+//! One pass over entries: repositories are listed in the order of the configuration, images are done many at once.
+//! Neither order nor concurrency decides the result: where two entries have one destination, the first has it.
+
+use super::image;
+use super::listing::{self, Item, Place};
+use super::prune;
+use super::report::{Action, Line};
+use super::rule::Rule;
+use super::rules::shard::{Shard, ShardBy};
+use super::rules::suffix::OwnResults;
+use super::run::Shared;
+use crate::error::Error;
+use crate::image::{Digest, Reference};
+use futures_util::stream::{self, BoxStream};
+use futures_util::{FutureExt, StreamExt};
+use std::collections::HashMap;
+use std::sync::Arc;
+use tokio::sync::{Semaphore, mpsc};
+use tokio::task::JoinSet;
+
+/// Repositories whose tags are listed ahead.
+const AHEAD: usize = 8;
+/// Images that wait to be begun.
+const WAITING: usize = 64;
+/// Images that are tried once more at the end.
+const SECOND_CHANCES: usize = 10_000;
+
+/// The part of the work that this process does.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct Part {
+    /// The shard; all of the work if there is none.
+    pub shard: Option<Shard>,
+    /// What the work is cut by.
+    pub by: ShardBy,
+}
+
+impl Part {
+    /// Whether an image is in it.
+    pub fn has(&self, destination: &Reference) -> bool {
+        let key = || self.by.key(&destination.repository_name(), &destination.target());
+        self.shard.is_none_or(|shard| shard.owns(&key()))
+    }
+
+    /// Whether any image of a repository may be in it.
+    fn may_have(&self, repository: &Reference) -> bool {
+        self.by == ShardBy::Tag || self.has(repository)
+    }
+}
+
+/// A pass.
+pub struct Pass {
+    /// The entries to go over.
+    pub rules: Vec<Arc<Rule>>,
+    /// All entries: the results of one are no sources of another.
+    pub all: Vec<Arc<Rule>>,
+    /// What images share.
+    pub shared: Arc<Shared>,
+    /// What this process does of it.
+    pub part: Part,
+    /// How many images are done at once.
+    pub parallel: usize,
+}
+
+/// A repository of an entry and the one that its results go to, or why there is none.
+type Listing = std::result::Result<(Arc<Rule>, (Reference, Reference)), Line>;
+
+/// What comes out of a listing.
+enum Found {
+    Items(Vec<Item>),
+    Failed(Box<Line>),
+    /// All images of a place were found.
+    Prune(Box<Place>, Vec<Item>),
+}
+
+impl Pass {
+    /// Goes over the entries. `tell` gets the line of each image, when it is done.
+    pub async fn run(&self, tell: &mut (dyn FnMut(Line) + Send)) {
+        let (sender, mut lines) = mpsc::channel::<(Line, Option<Item>)>(WAITING);
+        let mut tasks = JoinSet::new();
+        let turns = Arc::new(Semaphore::new(self.parallel.max(1)));
+        let mut again: Vec<Item> = Vec::new();
+        let mut prunes: Vec<(Place, Vec<Item>)> = Vec::new();
+        let mut begin = Some(self.begin(&mut tasks, &turns, sender).boxed());
+        loop {
+            tokio::select! {
+                found = async { match begin.as_mut() { Some(begin) => begin.await, None => std::future::pending().await } } => {
+                    prunes = found;
+                    // Its sender goes with it: the lines end with the last image.
+                    begin = None;
+                }
+                line = lines.recv() => match line {
+                    Some((line, Some(item))) if line.action == Action::Failed && again.len() < SECOND_CHANCES => {
+                        tracing::info!("{line}; trying again at the end");
+                        again.push(item);
+                    }
+                    Some((line, _)) => tell(line),
+                    None => break,
+                },
+            }
+        }
+        self.once_more(again, tell).await;
+        self.prune(prunes, tell).await;
+        self.end();
+    }
+
+    /// Lists what there is, and begins each image when it has a turn.
+    async fn begin(
+        &self,
+        tasks: &mut JoinSet<()>,
+        turns: &Arc<Semaphore>,
+        sender: mpsc::Sender<(Line, Option<Item>)>,
+    ) -> Vec<(Place, Vec<Item>)> {
+        let mut prunes = Vec::new();
+        let mut taken: HashMap<[u8; 16], usize> = HashMap::new();
+        let mut found = self.found();
+        while let Some(found) = found.next().await {
+            let items = match found {
+                Found::Items(items) => items,
+                Found::Failed(line) => {
+                    let _ = sender.send((*line, None)).await;
+                    continue;
+                }
+                Found::Prune(place, items) => {
+                    prunes.push((*place, items.clone()));
+                    items
+                }
+            };
+            for item in items {
+                if let Some(line) = twice(&mut taken, &item) {
+                    let _ = sender.send((line, None)).await;
+                    continue;
+                }
+                let turn = turns.clone().acquire_owned().await;
+                let (shared, sender) = (self.shared.clone(), sender.clone());
+                tasks.spawn(async move {
+                    let _turn = turn;
+                    let line = image::mirror(&item, &shared, None).await;
+                    let _ = sender.send((line, Some(item))).await;
+                });
+                while tasks.try_join_next().is_some() {}
+            }
+        }
+        prunes
+    }
+
+    /// The images of all entries, by repository, in the order of the configuration.
+    fn found(&self) -> BoxStream<'_, Found> {
+        let repositories = stream::iter(&self.rules).map(|rule| self.repositories(rule).boxed());
+        let places = repositories.buffered(AHEAD).flat_map(stream::iter);
+        places.map(|place| self.items(place).boxed()).buffered(AHEAD).boxed()
+    }
+
+    /// The repositories of an entry that may have images in this part.
+    async fn repositories(&self, rule: &Arc<Rule>) -> Vec<Listing> {
+        match listing::repositories(rule, &self.shared.hosts).await {
+            Ok(names) => {
+                let names = names.into_iter().filter(|(_, target)| self.part.may_have(target));
+                names.map(|name| Ok((rule.clone(), name))).collect()
+            }
+            // One shard tells of an entry that cannot be listed.
+            Err(error) if self.part.shard.is_none_or(Shard::is_first) => vec![Err(entry_line(rule, &error))],
+            Err(_) => Vec::new(),
+        }
+    }
+
+    async fn items(&self, listing: Listing) -> Found {
+        let (rule, (source, target)) = match listing {
+            Ok(place) => place,
+            Err(line) => return Found::Failed(Box::new(line)),
+        };
+        let hosts = &self.shared.hosts;
+        let results = self.results(&source);
+        let listed = async {
+            let place = Place::open(rule.clone(), source.clone(), target, hosts).await?;
+            let items = place.items(hosts, &results).await?;
+            Ok::<_, Error>((place, items))
+        };
+        match listed.await {
+            Ok((place, items)) => {
+                let own = items.into_iter().filter(|item| self.part.has(&item.destination)).collect();
+                match rule.entry.prune {
+                    Some(_) => Found::Prune(Box::new(place), own),
+                    None => Found::Items(own),
+                }
+            }
+            Err(error) => {
+                let mut line = entry_line(&rule, &error);
+                line.source = Some(source.repository_name());
+                Found::Failed(Box::new(line))
+            }
+        }
+    }
+
+    /// The tags of a repository that are results of entries.
+    fn results(&self, source: &Reference) -> OwnResults {
+        results(&self.all, source)
+    }
+
+    /// Tries what failed once more, a few at a time: what failed for too much at once may pass now.
+    async fn once_more(&self, again: Vec<Item>, tell: &mut (dyn FnMut(Line) + Send)) {
+        let once = |item: Item| async move { image::mirror(&item, &self.shared, None).await }.boxed();
+        let mut retried = stream::iter(again).map(once).buffer_unordered(self.parallel.clamp(1, 8));
+        while let Some(line) = retried.next().await {
+            tell(line);
+        }
+    }
+
+    async fn prune(&self, prunes: Vec<(Place, Vec<Item>)>, tell: &mut (dyn FnMut(Line) + Send)) {
+        for (place, items) in prunes {
+            for line in prune::prune(&place, &items, &self.shared, &self.part).await {
+                tell(line);
+            }
+        }
+    }
+
+    fn end(&self) {
+        for rule in &self.rules {
+            if let super::config::Recheck::Every(every) = rule.entry.recheck {
+                self.shared.rechecked.passed(rule.entry.position, every);
+            }
+        }
+    }
+}
+
+/// The shapes of the tags that entries write into a repository.
+pub fn results(all: &[Arc<Rule>], source: &Reference) -> OwnResults {
+    let writes_here = |rule: &&Arc<Rule>| match rule.entry.kind {
+        super::config::Kind::Image => rule
+            .destination(source)
+            .is_ok_and(|destination| destination.repository_name() == source.repository_name()),
+        _ => rule
+            .target_repository(source)
+            .is_ok_and(|target| target.repository_name() == source.repository_name()),
+    };
+    OwnResults::new(all.iter().filter(writes_here).map(|rule| rule.naming.clone()))
+}
+
+/// The line of an image whose destination another one has already; `None` for the first.
+fn twice(taken: &mut HashMap<[u8; 16], usize>, item: &Item) -> Option<Line> {
+    let key = |text: String| {
+        let digest = Digest::sha256(text);
+        let mut short = [0; 16];
+        let hex = digest.hex().as_bytes();
+        short.iter_mut().zip(hex.chunks(2)).for_each(|(byte, pair)| {
+            let text = std::str::from_utf8(pair).unwrap_or("0");
+            *byte = u8::from_str_radix(text, 16).unwrap_or(0);
+        });
+        short
+    };
+    let entry = item.place.rule.entry.position;
+    match taken.insert(key(item.destination.to_string()), entry) {
+        None => None,
+        Some(first) => {
+            taken.insert(key(item.destination.to_string()), first);
+            let mut line = Line::new(entry, Action::Skipped);
+            line.source = Some(item.source.to_string());
+            line.destination = Some(item.destination.to_string());
+            line.reason = Some(format!("entry {first} has this destination"));
+            Some(line)
+        }
+    }
+}
+
+/// The line of an entry that could not be listed.
+fn entry_line(rule: &Rule, error: &Error) -> Line {
+    let mut line = Line::new(rule.entry.position, Action::Failed).failed(error);
+    line.source = Some(rule.entry.source.clone());
+    line
+}

@@ -1,0 +1,145 @@
+//! The HTTP listener: `/metrics`, `/healthz`, `/readyz`, and webhooks at `/events`.
+//!
+//! It speaks HTTP/1.1 without TLS, which an ingress in front of it adds.
+
+mod answer;
+mod connections;
+mod delivery;
+mod path;
+#[cfg(test)]
+mod tests;
+
+use super::events::Kind;
+use super::intake::Intake;
+use super::metrics::{MEDIA_TYPE, Metrics};
+use super::queue::Queue;
+use super::secret::Proof;
+use answer::Answer;
+use hyper::body::Incoming;
+use hyper::header::EXPECT;
+use hyper::http::request::Parts;
+use hyper::{HeaderMap, Method, Request, StatusCode};
+use path::Place;
+use std::collections::HashSet;
+use std::sync::Arc;
+use std::time::{Duration, SystemTime};
+
+pub use connections::serve;
+
+/// Bounds on the resources that clients can use.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Limits {
+    /// The largest body.
+    pub body: usize,
+    /// The time in which a request's headers must arrive, counted from the end of the last answer; so also the time
+    /// for which a connection may be idle.
+    pub header_time: Duration,
+    /// The time in which a request's body must arrive.
+    pub body_time: Duration,
+    /// The age from which a connection is closed after its current request.
+    pub age: Duration,
+    /// The time for the current request to finish when its connection is to be closed.
+    pub grace: Duration,
+    /// The largest number of connections. Further ones wait until another is closed.
+    pub connections: usize,
+}
+
+impl Default for Limits {
+    fn default() -> Self {
+        Limits {
+            body: 1 << 20,
+            header_time: Duration::from_secs(10),
+            body_time: Duration::from_secs(30),
+            age: Duration::from_secs(60),
+            grace: Duration::from_secs(30),
+            connections: 256,
+        }
+    }
+}
+
+/// A sender of webhooks, at `/events/NAME`; also at `/events` if it is the only one. A secret in the path follows:
+/// `/events/NAME/SECRET` or `/events/SECRET`.
+#[derive(Debug, Clone)]
+pub struct Receiver {
+    /// The name in the path.
+    pub name: String,
+    /// The form of the bodies.
+    pub kind: Kind,
+    /// The authentication of the sender. The body is not parsed before it succeeds.
+    pub proof: Proof,
+}
+
+/// The request handler of the listener.
+pub struct Service {
+    receivers: Vec<Receiver>,
+    limits: Limits,
+    intake: Arc<dyn Intake>,
+    queue: Queue,
+    metrics: Arc<Metrics>,
+}
+
+impl Service {
+    /// Creates a service. Fails if a receiver's name is not unique or not usable in a path, or if a secret in a
+    /// path is the name of a receiver.
+    pub fn new(
+        receivers: Vec<Receiver>,
+        limits: Limits,
+        intake: Arc<dyn Intake>,
+        queue: Queue,
+        metrics: Arc<Metrics>,
+    ) -> Result<Self, String> {
+        let mut names = HashSet::new();
+        for Receiver { name, .. } in &receivers {
+            let is_plain = |b: u8| b.is_ascii_lowercase() || b.is_ascii_digit() || b == b'-';
+            if name.is_empty() || !name.bytes().all(is_plain) {
+                return Err(format!("invalid receiver {name:?}: write lower-case letters, digits and -"));
+            }
+            if !names.insert(name.as_str()) {
+                return Err(format!("invalid receiver {name:?}: the name is used twice"));
+            }
+        }
+        for Receiver { name, proof, .. } in receivers.iter().filter(|receiver| receiver.proof.is_path()) {
+            if names.iter().any(|other| proof.check_head(&HeaderMap::new(), Some(other)).is_ok()) {
+                return Err(format!("invalid receiver {name:?}: its secret is the name of a receiver"));
+            }
+        }
+        Ok(Service { receivers, limits, intake, queue, metrics })
+    }
+
+    async fn answer(&self, request: Request<Incoming>) -> Answer {
+        let (head, mut body) = request.into_parts();
+        let answer = self.respond(&head, &mut body).await;
+        // A client that expects to be asked for its body has not sent it, and one that was too slow had its time.
+        if !head.headers.contains_key(EXPECT) && answer.status() != StatusCode::REQUEST_TIMEOUT {
+            self.discard(body).await;
+        }
+        answer
+    }
+
+    async fn respond(&self, head: &Parts, body: &mut Incoming) -> Answer {
+        let place = match path::find(&self.receivers, head.uri.path()) {
+            Ok(place) => place,
+            Err(why) => return answer::error(StatusCode::NOT_FOUND, why),
+        };
+        let is_read = matches!(head.method, Method::GET | Method::HEAD);
+        match place {
+            Place::Events { receiver, token } if head.method == Method::POST => {
+                self.deliver(receiver, token, &head.headers, body).await
+            }
+            Place::Events { .. } => answer::not_allowed("POST"),
+            _ if !is_read => answer::not_allowed("GET, HEAD"),
+            Place::Metrics => {
+                self.metrics.queue(self.queue.len());
+                answer::text(StatusCode::OK, MEDIA_TYPE, self.metrics.encode(SystemTime::now()))
+            }
+            Place::Health => answer::plain(StatusCode::OK, "ok\n"),
+            Place::Ready if self.queue.is_closed() => {
+                answer::plain(StatusCode::SERVICE_UNAVAILABLE, "shutting down\n")
+            }
+            Place::Ready if !self.intake.is_ready() => {
+                answer::plain(StatusCode::SERVICE_UNAVAILABLE, "no valid config yet\n")
+            }
+            Place::Ready => answer::plain(StatusCode::OK, "ok\n"),
+        }
+    }
+}

@@ -1,0 +1,319 @@
+//! The long-running mirror: passes by schedule, images by event, and configurations that change.
+
+use super::events::Push;
+use super::intake::{Intake, Route, Wanted};
+use super::metrics::{Direction, Metrics};
+use super::queue::{Queue, Work};
+use super::routing::{self, Routing};
+use crate::error::Result;
+use crate::image::Digest;
+use crate::mirror::config::Config;
+use crate::mirror::rules::suffix::OwnResults;
+use crate::mirror::{Action, Item, Line, Part, Pass, Rule, Shared, mirror, results, schedule};
+use crate::registry::Repository;
+use crate::stats::Stats;
+use crate::transport::Source;
+use std::collections::{HashMap, HashSet};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock};
+use std::time::{Duration, Instant, SystemTime};
+use tokio::task::JoinSet;
+
+/// How long a pushed tag is waited for: registries send events before they set the tag.
+const TAG_WAIT: Duration = Duration::from_secs(10);
+/// How often it is looked for at first.
+const TAG_PAUSE: Duration = Duration::from_millis(100);
+/// How far the passes of entries with the same schedule are spread.
+const JITTER: Duration = Duration::from_secs(30);
+/// How often figures of hosts are collected.
+const FIGURES: Duration = Duration::from_secs(1);
+
+/// A configuration that is in force.
+pub struct Current {
+    /// The configuration.
+    pub config: Config,
+    /// Its entries.
+    pub rules: Vec<Arc<Rule>>,
+    /// What its images share.
+    pub shared: Arc<Shared>,
+    /// Counts the requests that belong to no image.
+    pub stats: Arc<Stats>,
+    /// How many images are done at once.
+    pub parallel: usize,
+}
+
+/// The server.
+pub struct Server {
+    current: RwLock<Arc<Current>>,
+    part: Part,
+    queue: Queue,
+    metrics: Arc<Metrics>,
+    tell: Mutex<Box<dyn FnMut(Line) + Send>>,
+    /// What was last known of each host's requests.
+    counts: Mutex<HashMap<String, (u64, u64)>>,
+    schedules: tokio::sync::Mutex<JoinSet<()>>,
+    /// Entries in which an image failed since their pass began.
+    failed: Mutex<HashSet<usize>>,
+}
+
+impl Intake for Server {
+    fn route(&self, push: &Push) -> Route {
+        let current = self.current();
+        let routing = Routing {
+            rules: &current.rules,
+            hosts: &current.shared.hosts,
+            names: &current.config.events.hosts,
+            part: &self.part,
+        };
+        routing.route(push)
+    }
+
+    fn is_ready(&self) -> bool {
+        true
+    }
+}
+
+impl Server {
+    /// Nothing runs yet. `tell` gets the line of each image.
+    pub fn new(
+        current: Current,
+        part: Part,
+        queue: Queue,
+        metrics: Arc<Metrics>,
+        tell: impl FnMut(Line) + Send + 'static,
+    ) -> Self {
+        let server = Server {
+            current: RwLock::new(Arc::new(current)),
+            part,
+            queue,
+            metrics,
+            tell: Mutex::new(Box::new(tell)),
+            counts: Mutex::default(),
+            schedules: Default::default(),
+            failed: Mutex::default(),
+        };
+        server.name_entries();
+        server
+    }
+
+    fn current(&self) -> Arc<Current> {
+        self.current.read().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    fn name_entries(&self) {
+        let names: Vec<String> = self.current().rules.iter().map(|rule| name(rule)).collect();
+        self.metrics.set_entries(names.iter().map(String::as_str), SystemTime::now());
+    }
+
+    /// Puts another configuration in force. What runs by the old one is finished.
+    pub async fn reload(self: &Arc<Self>, next: Current) {
+        *self.current.write().unwrap_or_else(PoisonError::into_inner) = Arc::new(next);
+        self.name_entries();
+        let current = self.current();
+        // What waits is looked at again: the entry may be another, or gone.
+        self.queue.reconsider(|wanted| self.again(&current, wanted));
+        self.schedule().await;
+    }
+
+    fn again(&self, current: &Current, wanted: &Wanted) -> Option<Wanted> {
+        let (host, repository) = wanted.source.split_once('/')?;
+        let push = Push {
+            host: Some(host.to_owned()),
+            repository: repository.to_owned(),
+            tag: wanted.tag.clone(),
+            digest: wanted.digest.clone(),
+            media_type: None,
+            actor: None,
+            user_agent: None,
+        };
+        let routing = Routing {
+            rules: &current.rules,
+            hosts: &current.shared.hosts,
+            names: &current.config.events.hosts,
+            part: &self.part,
+        };
+        match routing.route(&push) {
+            Route::Wanted(all) => all.into_iter().find(|one| one.key == wanted.key),
+            Route::Ignored(_) => None,
+        }
+    }
+
+    /// Runs: a pass over every entry, then each by its schedule, and `workers` for what events ask for. Ends when the
+    /// queue is closed and empty.
+    pub async fn run(self: &Arc<Self>, workers: usize) {
+        let mut tasks = JoinSet::new();
+        for _ in 0..workers.max(1) {
+            let server = self.clone();
+            tasks.spawn(async move {
+                while let Some(work) = server.queue.take().await {
+                    server.work(work).await;
+                }
+            });
+        }
+        let mut figures = JoinSet::new();
+        let server = self.clone();
+        figures.spawn(async move {
+            loop {
+                server.figures();
+                tokio::time::sleep(FIGURES).await;
+            }
+        });
+        self.schedule().await;
+        while tasks.join_next().await.is_some() {}
+        self.schedules.lock().await.shutdown().await;
+    }
+
+    /// Ends the passes under way, and cancels their uploads. What they have not done is done at the next start.
+    pub async fn stop(&self) {
+        self.schedules.lock().await.shutdown().await;
+        self.current().shared.sinks.release().await;
+    }
+
+    /// Begins the passes by the current configuration; those of an older one end.
+    async fn schedule(self: &Arc<Self>) {
+        let mut schedules = self.schedules.lock().await;
+        schedules.abort_all();
+        while schedules.join_next().await.is_some() {}
+        let server = self.clone();
+        schedules.spawn(async move {
+            let current = server.current();
+            server.pass(&current, current.rules.clone()).await;
+            let mut entries = JoinSet::new();
+            for rule in current.rules.clone() {
+                let (server, current) = (server.clone(), current.clone());
+                entries.spawn(async move { server.by_schedule(&current, rule).await });
+            }
+            while entries.join_next().await.is_some() {}
+        });
+    }
+
+    /// Runs one entry by its schedule, for ever. Its runs never overlap.
+    async fn by_schedule(&self, current: &Arc<Current>, rule: Arc<Rule>) {
+        // Without a schedule the entry follows events alone; a bad one was refused when it was read.
+        let Ok(Some(schedule)) = schedule(&rule.entry) else { return };
+        loop {
+            let Some(due) = schedule.next(SystemTime::now()) else { return };
+            let at = due + schedule.delay(due, &name(&rule), JITTER);
+            tokio::time::sleep(at.duration_since(SystemTime::now()).unwrap_or_default()).await;
+            self.pass(current, vec![rule.clone()]).await;
+        }
+    }
+
+    async fn pass(&self, current: &Arc<Current>, rules: Vec<Arc<Rule>>) {
+        self.failures().retain(|entry| !rules.iter().any(|rule| rule.entry.position == *entry));
+        let pass = Pass {
+            rules: rules.clone(),
+            all: current.rules.clone(),
+            shared: current.shared.clone(),
+            part: self.part,
+            parallel: current.parallel,
+        };
+        pass.run(&mut |line| self.told(current, line)).await;
+        for rule in rules {
+            if !self.failures().contains(&rule.entry.position) {
+                self.metrics.succeeded(&name(&rule), SystemTime::now());
+            }
+        }
+    }
+
+    fn failures(&self) -> MutexGuard<'_, HashSet<usize>> {
+        self.failed.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn told(&self, current: &Current, line: Line) {
+        let rule = current.rules.iter().find(|rule| rule.entry.position == line.entry);
+        let entry = rule.map_or_else(|| line.entry.to_string(), |rule| name(rule));
+        self.metrics.image(&entry, line.action.word());
+        if line.action == Action::Failed {
+            self.failures().insert(line.entry);
+        }
+        self.metrics.bytes(Direction::Pulled, line.pulled);
+        self.metrics.bytes(Direction::Pushed, line.bytes.saturating_sub(line.pulled));
+        (self.tell.lock().unwrap_or_else(PoisonError::into_inner))(line);
+    }
+
+    /// Does what an event asked for.
+    async fn work(&self, work: Work) {
+        let current = self.current();
+        let Some(rule) = current.rules.iter().find(|rule| rule.entry.position == work.entry) else { return };
+        let mut line = match self.mirrored(&current, rule, &work).await {
+            Ok(Some(line)) => line,
+            Ok(None) => return,
+            Err(error) => Line::new(rule.entry.position, Action::Failed).failed(&error),
+        };
+        if line.destination.is_none() {
+            line.destination = Some(work.key.clone());
+        }
+        self.told(&current, line);
+    }
+
+    /// `None` if the entry takes only newer tags.
+    async fn mirrored(&self, current: &Current, rule: &Arc<Rule>, wanted: &Wanted) -> Result<Option<Line>> {
+        let hosts = &current.shared.hosts;
+        let item = routing::item(rule, wanted, hosts).await?;
+        if rule.recency.newest.is_some() || rule.recency.min_age.is_some() {
+            let own: OwnResults = results(&current.rules, &item.source);
+            let taken = item.place.items(hosts, &own).await?;
+            if !taken.iter().any(|other| other.source == item.source) {
+                return Ok(None);
+            }
+        }
+        let digest = match &wanted.digest {
+            Some(digest) => self.awaited(current, &item, digest).await?,
+            None => None,
+        };
+        let line = mirror(&item, &current.shared, digest).await;
+        // Once more, as in a pass.
+        match line.action {
+            Action::Failed => Ok(Some(mirror(&item, &current.shared, digest).await)),
+            _ => Ok(Some(line)),
+        }
+    }
+
+    /// Waits until the tag stands for what was pushed. Returns the digest if it does not in time.
+    async fn awaited<'d>(
+        &self,
+        current: &Current,
+        item: &Item,
+        digest: &'d Digest,
+    ) -> Result<Option<&'d Digest>> {
+        let name = current.shared.hosts.reach(&item.source)?;
+        let source = Repository::source(item.place.pair.source.clone(), name);
+        let until = Instant::now() + TAG_WAIT;
+        let mut pause = TAG_PAUSE;
+        loop {
+            match source.head().await {
+                Ok(Some(head)) if head.digest == *digest => return Ok(None),
+                Ok(_) => {}
+                Err(error) if error.kind() == crate::error::Kind::NotFound => {}
+                Err(error) => return Err(error),
+            }
+            if Instant::now() + pause > until {
+                return Ok(Some(digest));
+            }
+            tokio::time::sleep(pause).await;
+            pause = (pause * 2).min(Duration::from_secs(2));
+        }
+    }
+
+    /// Brings the metrics of hosts and of the queue up to date.
+    fn figures(&self) {
+        let current = self.current();
+        self.metrics.queue(self.queue.len());
+        let mut counts = self.counts.lock().unwrap_or_else(PoisonError::into_inner);
+        for (host, governor) in current.shared.hosts.governors().all() {
+            let (sent, failed) = governor.counts();
+            let before = counts.insert(host.clone(), (sent, failed)).unwrap_or_default();
+            let failed = failed.saturating_sub(before.1);
+            let answered = sent.saturating_sub(before.0).saturating_sub(failed);
+            self.metrics.requests(&host, answered, failed);
+            if let Some(rate) = governor.rate() {
+                self.metrics.rate_limit(&host, rate.remaining);
+            }
+        }
+    }
+}
+
+/// The name of an entry in metrics.
+fn name(rule: &Rule) -> String {
+    format!("{} {}", rule.entry.position, rule.entry.source)
+}

@@ -296,12 +296,7 @@ struct TagLine<'a> {
     reason: Option<&'a str>,
 }
 
-async fn tags(
-    global: &Global,
-    loaded: &Loaded,
-    network: &NetworkOptions,
-    console: &Console,
-) -> Result<()> {
+async fn tags(global: &Global, loaded: &Loaded, network: &NetworkOptions, console: &Console) -> Result<()> {
     let options = client_options(network, Arc::default());
     let hosts = Hosts::new(&loaded.config, options, network.hosts(), network.store());
     let mut failed = 0;
@@ -331,7 +326,10 @@ async fn tags(
     }
     match failed {
         0 => Ok(()),
-        n => Err(Error::new(Kind::Partial, format!("{n} of {} entries could not be listed", loaded.rules.len()))),
+        n => Err(Error::new(
+            Kind::Partial,
+            format!("{n} of {} entries could not be listed", loaded.rules.len()),
+        )),
     }
 }
 

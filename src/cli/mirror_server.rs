@@ -44,8 +44,7 @@ pub async fn run(global: &Global, args: Args, console: &Console) -> Result<()> {
     let mut hangup = signal(SignalKind::hangup())?;
     let drain = Duration::from_secs(args.drain);
     interrupt::allow(drain + Duration::from_secs(2));
-    let setup =
-        Setup { network: &args.network, part: &args.part, effort: Effort::Changed, recheck: false };
+    let setup = Setup { network: &args.network, part: &args.part, effort: Effort::Changed, recheck: false };
     let loaded = Loaded::read(args.config.path(), console)?;
     let receivers = receivers(&loaded.config.events)?;
     let lines = Arc::new(Mutex::new(Lines::open(&args.files, global)?));
@@ -58,9 +57,8 @@ pub async fn run(global: &Global, args: Args, console: &Console) -> Result<()> {
     let stop = CancellationToken::new();
     let listening = match args.listen {
         Some(address) => {
-            let service =
-                Service::new(receivers, Limits::default(), server.clone(), queue.clone(), metrics)
-                    .map_err(Error::usage)?;
+            let service = Service::new(receivers, Limits::default(), server.clone(), queue.clone(), metrics)
+                .map_err(Error::usage)?;
             let listener = TcpListener::bind(address).await.map_err(|e| {
                 Error::other(format!("cannot listen on {address}: {e}"))
                     .hint("choose another address with --listen")

@@ -90,7 +90,11 @@ impl Command {
             Command::Unwrap(args) => Some(args.image()),
             Command::Inspect(args) => args.image(),
             Command::Verify(args) => Some(args.image()),
-            Command::Pod(_) | Command::Mirror(_) | Command::Reaper(_) | Command::Completions(_) | Command::Man => None,
+            Command::Pod(_)
+            | Command::Mirror(_)
+            | Command::Reaper(_)
+            | Command::Completions(_)
+            | Command::Man => None,
         }
     }
 }

@@ -21,13 +21,9 @@ pub const TOGETHER: usize = 2;
 
 /// How clients behave by the options of the command line.
 pub fn client_options(network: &NetworkOptions, stats: Arc<Stats>) -> Options {
-        let seconds = Duration::from_secs;
+    let seconds = Duration::from_secs;
     Options {
-        retry: Policy {
-            retries: network.retries,
-            backoff: Duration::from_millis(250),
-            total: seconds(300),
-        },
+        retry: Policy { retries: network.retries, backoff: Duration::from_millis(250), total: seconds(300) },
         timeouts: Timeouts {
             connect: seconds(15),
             stall: seconds(network.timeout),

@@ -86,9 +86,8 @@ async fn run_one(action: &HookAction, when: When, line: &Line) -> Result<()> {
 /// The facts as environment variables.
 fn environment(when: When, line: &Line) -> Vec<(&'static str, String)> {
     let text = |text: &Option<String>| text.clone().unwrap_or_default();
-    let digest = |digest: &Option<crate::image::Digest>| {
-        digest.as_ref().map(ToString::to_string).unwrap_or_default()
-    };
+    let digest =
+        |digest: &Option<crate::image::Digest>| digest.as_ref().map(ToString::to_string).unwrap_or_default();
     vec![
         ("REAPIFY_HOOK", when.word().into()),
         ("REAPIFY_ENTRY", line.entry.to_string()),

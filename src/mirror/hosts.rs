@@ -177,10 +177,8 @@ fn add_options(hosts: &mut HostOptions, credential: &Credential) {
         hosts.authorities.push(Authority { host: Some(host.clone()), pem: Pem::Text(pem.clone()) });
     }
     if let (Some(certificate), Some(key)) = (&credential.client_cert, &credential.client_key) {
-        let identity = Identity {
-            certificate: Pem::Text(certificate.clone()),
-            key: Pem::Text(key.expose().to_owned()),
-        };
+        let identity =
+            Identity { certificate: Pem::Text(certificate.clone()), key: Pem::Text(key.expose().to_owned()) };
         hosts.identities.push((host, identity));
     }
 }

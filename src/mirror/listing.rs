@@ -73,12 +73,7 @@ pub async fn repositories(rule: &Arc<Rule>, hosts: &Hosts) -> Result<Vec<(Refere
 
 impl Place {
     /// Opens the clients of a repository and of the one that its results go to.
-    pub async fn open(
-        rule: Arc<Rule>,
-        source: Reference,
-        target: Reference,
-        hosts: &Hosts,
-    ) -> Result<Self> {
+    pub async fn open(rule: Arc<Rule>, source: Reference, target: Reference, hosts: &Hosts) -> Result<Self> {
         let pair = hosts.pair(&source, &target).await?;
         Ok(Place { rule, source, target, pair })
     }

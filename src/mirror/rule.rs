@@ -99,8 +99,7 @@ impl Rule {
             let place = entry.place("schedule");
             Error::usage(format!("{file}:{}:{}: {why}", place.line, place.column))
         })?;
-        let mut rule =
-            Rule { entry, filter, repositories, recency, naming: Naming::Same, task, only };
+        let mut rule = Rule { entry, filter, repositories, recency, naming: Naming::Same, task, only };
         rule.naming = rule.shape()?;
         rule.check_names()?;
         if (rule.entry.referrers || rule.entry.digest_tags) && rule.entry.wrap.mode == Mode::Wrap {
@@ -157,8 +156,10 @@ impl Rule {
         let is_bare = !name.contains('@') && !name.rsplit('/').next().is_some_and(|last| last.contains(':'));
         match is_bare {
             true => Ok(parsed),
-            false => Err(Error::usage(format!("invalid source {name:?}: a repository has no tag and no digest"))
-                .hint("use type: image for one image")),
+            false => {
+                Err(Error::usage(format!("invalid source {name:?}: a repository has no tag and no digest"))
+                    .hint("use type: image for one image"))
+            }
         }
     }
 

@@ -101,7 +101,7 @@ impl Hostile {
             Kind::Token => true,
             _ if asked.method == "GET" => true,
             Kind::Manifest { .. } if asked.writes_manifest() => false,
-            Kind::Other => false,
+            Kind::Catalog | Kind::Other => false,
             _ => self.lies,
         }
     }
@@ -323,6 +323,7 @@ fn kind(asked: &Asked) -> &'static str {
         Kind::Upload { .. } => "upload",
         Kind::Tags { .. } => "tags",
         Kind::Referrers { .. } => "referrers",
+        Kind::Catalog => "catalog",
         Kind::Other => "other",
     }
 }

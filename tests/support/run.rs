@@ -243,6 +243,16 @@ impl Outcome {
     }
 
     /// Standard output is exactly this.
+    /// Whether standard output holds a phrase.
+    #[track_caller]
+    pub fn prints_some(self, phrase: &str) -> Self {
+        assert!(
+            String::from_utf8_lossy(&self.stdout).contains(phrase),
+            "{self}\nit does not print {phrase:?}"
+        );
+        self
+    }
+
     #[track_caller]
     pub fn prints(self, text: &str) -> Self {
         assert_eq!(self.text(), text, "{self}");

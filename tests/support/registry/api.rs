@@ -40,6 +40,10 @@ impl Store {
             }
             Kind::Upload { repository, id } => self.go_on_uploading(asked, repository, id, &body, host),
             Kind::Tags { repository } if method == Method::GET => self.list_tags(asked, repository),
+            Kind::Catalog if method == Method::GET => {
+                let body = json!({"repositories": self.repositories()}).to_string();
+                Reply::status(200).header("content-type", "application/json").body(body)
+            }
             Kind::Referrers { repository, digest } if method == Method::GET => {
                 self.list_referrers(repository, digest)
             }

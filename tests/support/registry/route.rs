@@ -30,6 +30,7 @@ pub enum Kind {
     StartUpload { repository: String },
     Upload { repository: String, id: String },
     Tags { repository: String },
+    Catalog,
     Referrers { repository: String, digest: String },
     Other,
 }
@@ -44,6 +45,9 @@ impl Kind {
         };
         if path.is_empty() {
             return Kind::Ping;
+        }
+        if path == "_catalog" {
+            return Kind::Catalog;
         }
         let around = |middle: &str| {
             let (repository, rest) = path.rsplit_once(middle)?;
@@ -72,7 +76,7 @@ impl Kind {
 
     pub fn repository(&self) -> Option<&str> {
         match self {
-            Kind::Ping | Kind::Token | Kind::Other => None,
+            Kind::Ping | Kind::Token | Kind::Catalog | Kind::Other => None,
             Kind::Manifest { repository, .. }
             | Kind::Blob { repository, .. }
             | Kind::StartUpload { repository }

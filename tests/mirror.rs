@@ -1,0 +1,561 @@
+//! The mirror: what a pass does, what it costs, and what it tells.
+
+mod support;
+
+use serde_json::Value;
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
+use support::image::{Family, Image, file};
+use support::index::{attestation, child, image_for, put_index};
+use support::registry::{Act, Kind, Registry, Reply};
+use support::run::{Outcome, Run, reapify};
+use support::scratch;
+
+/// An image with this text in it.
+fn image(text: &str) -> Image {
+    Image::new().layer(&[file("base", b"shared by all")]).layer(&[file("app", text.as_bytes())])
+}
+
+/// A configuration file in a directory of its own.
+struct Config {
+    dir: tempfile::TempDir,
+}
+
+impl Config {
+    fn new(text: &str) -> Self {
+        let config = Config { dir: scratch() };
+        config.write(text);
+        config
+    }
+
+    /// One entry that mirrors `app` of one registry to `copy/app` of another.
+    fn between(source: &Registry, target: &Registry, more: &str) -> Self {
+        Config::new(&format!(
+            "version: 1\nsync:\n  - source: {}/app\n    target: {}/copy/app\n    type: repository\n{more}",
+            source.host(),
+            target.host()
+        ))
+    }
+
+    fn write(&self, text: &str) {
+        std::fs::write(self.file("regsync.yml"), text).unwrap();
+    }
+
+    fn file(&self, name: &str) -> PathBuf {
+        self.dir.path().join(name)
+    }
+
+    fn run(&self, command: &str) -> Run {
+        reapify(["mirror", command, "-c"]).arg(self.file("regsync.yml"))
+    }
+
+    /// Runs a pass, and returns the lines of its report by destination.
+    fn once(&self) -> BTreeMap<String, Value> {
+        let report = self.file("report");
+        self.run("once").arg("--report").arg(&report).run().succeeds();
+        lines(&report)
+    }
+}
+
+/// The lines of a report, by the end of the destination's name.
+fn lines(report: &Path) -> BTreeMap<String, Value> {
+    let text = std::fs::read_to_string(report).unwrap();
+    let lines = text.lines().map(|line| serde_json::from_str::<Value>(line).unwrap());
+    let name = |line: &Value| {
+        let name = line["destination"].as_str().or(line["source"].as_str()).unwrap_or_default();
+        name.split_once('/').map_or(name, |(_, name)| name).to_owned()
+    };
+    lines.map(|line| (name(&line), line)).collect()
+}
+
+fn actions(lines: &BTreeMap<String, Value>) -> Vec<(&str, &str)> {
+    lines.iter().map(|(name, line)| (name.as_str(), line["action"].as_str().unwrap())).collect()
+}
+
+/// Every request but for tags and token servers, as `METHOD kind`, with how often it was sent.
+fn requests(registry: &Registry) -> BTreeMap<String, usize> {
+    let mut counts = BTreeMap::new();
+    for entry in registry.log().entries {
+        let kind = match entry.asked.kind {
+            Kind::Manifest { .. } => "manifest",
+            Kind::Blob { .. } => "blob",
+            Kind::Tags { .. } => "tags",
+            Kind::Catalog => "catalog",
+            _ => "other",
+        };
+        *counts.entry(format!("{} {kind}", entry.asked.method)).or_default() += 1;
+    }
+    counts
+}
+
+fn counted(list: &[(&str, usize)]) -> BTreeMap<String, usize> {
+    list.iter().map(|(name, count)| (name.to_string(), *count)).collect()
+}
+
+/// Puts images of every shape into `app`: an image, one with an init, an index with attestations, one of Docker's types.
+fn shapes(registry: &Registry) {
+    image("plain").in_registry(registry, "app", "plain");
+    let init = r#"{"os":"linux","architecture":"amd64","config":{"Entrypoint":["/sbin/tini","--","/app"]},"rootfs":{"type":"layers","diff_ids":[$DIFF_IDS]}}"#;
+    image("init").config(init).in_registry(registry, "app", "init");
+    let (one, two) =
+        (image_for("linux", "amd64", "", Family::Oci), image_for("linux", "arm64", "", Family::Oci));
+    one.in_registry(registry, "app", "one");
+    two.in_registry(registry, "app", "two");
+    let statement = attestation(registry, "app", &one.digest());
+    let children = [child(&one, "linux", "amd64"), child(&two, "linux", "arm64"), statement];
+    put_index(registry, "app", "index", Family::Oci, &children);
+    image("docker").family(Family::Docker).in_registry(registry, "app", "docker");
+}
+
+#[test]
+fn a_pass_makes_what_wrap_makes_and_the_next_one_only_looks() {
+    let (source, target) = (Registry::start(), Registry::start());
+    shapes(&source);
+    let config = Config::between(&source, &target, "");
+    let report = config.once();
+    let wrapped = ["docker", "index", "one", "plain", "two"];
+    for (name, line) in &report {
+        let tag = name.strip_prefix("copy/app:").unwrap();
+        let action = if wrapped.contains(&tag) { "wrapped" } else { "skipped" };
+        assert_eq!(line["action"], action, "{line}");
+        let alone = Registry::start();
+        let from = source.name("app", tag);
+        let made = reapify(["wrap", "--output", "json", &from, &alone.name("copy/app", tag)]).run();
+        assert_eq!(made.succeeds().json()["digest"], line["digest"], "{name}");
+        assert_eq!(target.complete("copy/app", tag), line["digest"].as_str().unwrap());
+    }
+    assert_eq!(report.len(), 6);
+    assert_eq!((source.open_uploads(), target.open_uploads()), (0, 0));
+
+    source.clear_log();
+    target.clear_log();
+    let report = config.once();
+    assert!(report.values().all(|line| line["action"] == "unchanged" && line["written"] == false));
+    assert_eq!(requests(&source), counted(&[("HEAD manifest", 6), ("GET tags", 1)]));
+    // One GET for each; the config too where there are no annotations: Docker's types, and what has an init.
+    assert_eq!(requests(&target), counted(&[("GET manifest", 6), ("GET blob", 2)]));
+
+    image("changed").in_registry(&source, "app", "plain");
+    source.clear_log();
+    let report = config.once();
+    let changed: Vec<_> = report.values().filter(|line| line["action"] != "unchanged").collect();
+    assert_eq!(changed.len(), 1, "{changed:?}");
+    assert_eq!((&changed[0]["action"], &changed[0]["written"]), (&"wrapped".into(), &true.into()));
+    let read = source.log().count(|entry| entry.asked.method == "GET" && entry.asked.kind != Kind::Other);
+    // The tags, the manifest, the config and the layer that the destination lacks.
+    assert_eq!(read, 4, "{:#?}", source.log().lines());
+}
+
+#[test]
+fn a_blob_moves_once_for_all_images() {
+    let (source, target) = (Registry::start(), Registry::start());
+    for tag in 0..20 {
+        image(&format!("app {tag}")).in_registry(&source, &format!("app/{}", tag % 4), &tag.to_string());
+    }
+    let entries: Vec<String> = (0..4)
+        .map(|n| {
+            let (source, target) = (source.host(), target.host());
+            format!("  - {{source: {source}/app/{n}, target: {target}/copy/{n}, type: repository}}\n")
+        })
+        .collect();
+    let config = Config::new(&format!("version: 1\nsync:\n{}", entries.join("")));
+    config.once();
+    let base = image("").blobs()[0].clone();
+    let base = support::image::digest(&base);
+    let reads = source.log().count(|entry| {
+        matches!(&entry.asked.kind, Kind::Blob { digest, .. } if *digest == base)
+            && entry.asked.method == "GET"
+    });
+    assert_eq!(reads, 1, "the layer that all images share is read once");
+    // 20 layers and 20 configs of their own, the shared layer and the reaper: each is uploaded once.
+    let uploads = target.log().count(|entry| entry.asked.method == "PUT" && !entry.asked.writes_manifest());
+    assert_eq!(uploads, 42, "{:#?}", target.log().lines());
+    for tag in 0..20 {
+        target.complete(&format!("copy/{}", tag % 4), &tag.to_string());
+    }
+}
+
+#[test]
+fn one_failure_is_a_line_of_its_own() {
+    let (source, target) = (Registry::start(), Registry::start());
+    for tag in ["a", "b", "c", "d"] {
+        image(tag).in_registry(&source, "app", tag);
+    }
+    source.hook(|asked| match &asked.kind {
+        Kind::Manifest { reference, .. } if reference == "b" => Act::Answer(Reply::status(403)),
+        _ => Act::Serve,
+    });
+    let config = Config::between(&source, &target, "");
+    let report = config.file("report");
+    let outcome = config.run("once").args(["--output", "json", "--report"]).arg(&report).run().exits(9);
+    outcome.says("1 of 4 images failed");
+    let lines = lines(&report);
+    let expected = [("a", "wrapped"), ("b", "failed"), ("c", "wrapped"), ("d", "wrapped")];
+    let expected: Vec<(String, &str)> =
+        expected.iter().map(|(tag, action)| (format!("copy/app:{tag}"), *action)).collect();
+    let found: Vec<(String, &str)> =
+        actions(&lines).into_iter().map(|(name, action)| (name.to_owned(), action)).collect();
+    assert_eq!(found, expected);
+    assert_eq!(lines["copy/app:b"]["code"], "denied");
+    // Once more at the end, and not again.
+    let looks = source
+        .log()
+        .count(|entry| matches!(&entry.asked.kind, Kind::Manifest { reference, .. } if reference == "b"));
+    assert_eq!(looks, 2, "{:#?}", source.log().lines());
+
+    source.behave();
+    assert_eq!(config.once()["copy/app:b"]["action"], "wrapped");
+}
+
+#[test]
+fn a_check_tells_what_would_change_and_changes_nothing() {
+    let (source, target) = (Registry::start(), Registry::start());
+    image("a").in_registry(&source, "app", "a");
+    let config = Config::between(&source, &target, "");
+    config.run("check").run().exits(8).says("1 images would change");
+    assert!(target.repositories().is_empty());
+    assert_eq!(source.log().count(|entry| entry.asked.method == "GET"), 1, "only the tags are read");
+    config.once();
+    config.run("check").run().succeeds();
+}
+
+#[test]
+fn shards_do_all_of_the_work_and_nothing_twice() {
+    let (source, target) = (Registry::start(), Registry::start());
+    for n in 0..12 {
+        image(&n.to_string()).in_registry(&source, &format!("team/app{n}"), "v1");
+    }
+    let text = format!(
+        "version: 1\nsync:\n  - {{source: {}, target: {}/copy, type: registry}}\n",
+        source.host(),
+        target.host()
+    );
+    let config = Config::new(&text);
+    let mut done = Vec::new();
+    for index in 0..4 {
+        let report = config.file(&index.to_string());
+        let run = config.run("once").arg("--report").arg(&report);
+        match index % 2 {
+            0 => run.arg(format!("--shard={index}/4")),
+            _ => run.env("JOB_COMPLETION_INDEX", index.to_string()).env("REAPIFY_SHARDS", "4"),
+        }
+        .run()
+        .succeeds();
+        done.extend(lines(&report).into_keys());
+    }
+    done.sort();
+    let mut expected: Vec<String> = (0..12).map(|n| format!("copy/team/app{n}:v1")).collect();
+    expected.sort();
+    assert_eq!(done, expected);
+    config.run("once").env("JOB_COMPLETION_INDEX", "1").run().exits(2).says("REAPIFY_SHARDS");
+}
+
+#[test]
+fn results_in_the_same_repository_are_no_sources() {
+    let registry = Registry::start();
+    for tag in ["1.0", "2.0"] {
+        image(tag).in_registry(&registry, "app", tag);
+    }
+    let host = registry.host();
+    let config = Config::new(&format!(
+        "version: 1\nsync:\n  - {{source: {host}/app, target: {host}/app, type: repository, suffix: -reaped}}\n"
+    ));
+    for action in ["wrapped", "unchanged"] {
+        let lines = config.once();
+        let expected = [("app:1.0-reaped", action), ("app:2.0-reaped", action)];
+        assert_eq!(actions(&lines), expected);
+    }
+    let tags: Vec<String> = registry.tags("app").into_keys().collect();
+    assert_eq!(tags, ["1.0", "1.0-reaped", "2.0", "2.0-reaped"]);
+}
+
+#[test]
+fn images_are_wrapped_in_place() {
+    let registry = Registry::start();
+    image("a").in_registry(&registry, "app", "a");
+    let host = registry.host();
+    let config = Config::new(&format!(
+        "version: 1\nsync:\n  - {{source: {host}/app, target: {host}/app, type: repository}}\n"
+    ));
+    assert_eq!(config.once()["app:a"]["action"], "wrapped");
+    let digest = registry.complete("app", "a");
+    assert_eq!(config.once()["app:a"]["action"], "unchanged");
+    assert_eq!(registry.complete("app", "a"), digest);
+}
+
+#[test]
+fn what_cannot_be_wrapped_is_carried_skipped_or_a_failure() {
+    let source = Registry::start();
+    let text = r#"{"schemaVersion":2,"mediaType":"application/vnd.oci.image.manifest.v1+json","artifactType":"text/x","config":{"mediaType":"application/vnd.oci.empty.v1+json","digest":"sha256:44136fa355b3678a1146ad16f7e8649e94fb4fc21fe77e8310c060f61caaff8a","size":2},"layers":[]}"#;
+    source.put_blob("app", b"{}");
+    source.put_manifest("app", "chart", Family::Oci.manifest(), text.as_bytes());
+    for (choice, action, code, is_there) in
+        [("carry", "skipped", 0, true), ("skip", "skipped", 0, false), ("fail", "failed", 9, false)]
+    {
+        let target = Registry::start();
+        let config = Config::between(&source, &target, &format!("    onUnsupported: {choice}\n"));
+        let report = config.file("report");
+        config.run("once").arg("--report").arg(&report).run().exits(code);
+        assert_eq!(lines(&report)["copy/app:chart"]["action"], action, "{choice}");
+        assert_eq!(target.manifest("copy/app", "chart").is_some(), is_there, "{choice}");
+        if is_there {
+            target.complete("copy/app", "chart");
+            assert_eq!(config.once()["copy/app:chart"]["action"], "unchanged");
+        }
+    }
+}
+
+#[test]
+fn modes_platforms_and_options_are_those_of_the_entry() {
+    let (source, target) = (Registry::start(), Registry::start());
+    shapes(&source);
+    let (from, to) = (source.host(), target.host());
+    let entry = |name: &str, more: &str| {
+        format!("  - {{source: '{from}/app:index', target: '{to}/{name}:v1', type: image, {more}}}\n")
+    };
+    let config = Config::new(&format!(
+        "version: 1\nsync:\n{}{}{}{}{}",
+        entry("copied", "wrap: {mode: copy}"),
+        entry("off", "wrap: {mode: off}"),
+        entry("one", "platform: linux/arm64"),
+        entry("short", "platforms: [linux/amd64]"),
+        entry("options", "wrap: {grace: 2s, group: true, path: /reaper}"),
+    ));
+    let lines = config.once();
+    let expected =
+        [("copied:v1", "copied"), ("one:v1", "wrapped"), ("options:v1", "wrapped"), ("short:v1", "wrapped")];
+    assert_eq!(actions(&lines), expected);
+    let plain = source.manifest("app", "index").unwrap();
+    assert_eq!(target.complete("copied", "v1"), plain.digest);
+    let media_type = |name: &str| target.manifest(name, "v1").unwrap().media_type;
+    assert_eq!(media_type("one"), Family::Oci.manifest());
+    assert_eq!(media_type("short"), Family::Oci.index());
+    let made = Registry::start();
+    let options = ["--grace", "2", "--group", "--path", "/reaper", "--output", "json"];
+    let wrap =
+        reapify(["wrap"]).args(options).args([source.name("app", "index"), made.name("options", "v1")]);
+    assert_eq!(wrap.run().succeeds().json()["digest"], lines["options:v1"]["digest"]);
+    assert!(config.once().values().all(|line| line["action"] == "unchanged"));
+}
+
+#[test]
+fn tags_are_listed_with_the_reason() {
+    let (source, target) = (Registry::start(), Registry::start());
+    for tag in ["1.0.0", "1.1.0", "1.2.0", "2.0.0", "latest", "1.1.0-rc1"] {
+        image(tag).in_registry(&source, "app", tag);
+    }
+    let more = "    newest: 2\n    tags:\n      semverRange: ['^1']\n      deny: ['1\\.2.*']\n";
+    let config = Config::between(&source, &target, more);
+    let outcome = config.run("tags").run().succeeds();
+    let text = outcome.text();
+    let line = |tag: &str| {
+        let end = format!("/app:{tag}");
+        let line = text.lines().find(|line| {
+            line.split_once([' ', ':']).is_some() && line.contains(&format!("{end}:"))
+                || line.contains(&format!("{end} "))
+        });
+        line.unwrap_or_else(|| panic!("{tag}: {text}")).to_owned()
+    };
+    for tag in ["1.0.0", "1.1.0"] {
+        assert!(line(tag).contains(&format!("-> {}/copy/app:{tag}", target.host())), "{text}");
+    }
+    assert!(line("1.2.0").contains("deny pattern"), "{text}");
+    assert!(line("2.0.0").contains("semver range"), "{text}");
+    assert!(line("latest").contains("version"), "{text}");
+    assert_eq!(config.once().len(), 2);
+}
+
+#[test]
+fn the_newest_by_creation_are_told_by_their_configs() {
+    let (source, target) = (Registry::start(), Registry::start());
+    for (tag, year) in [("1.0", 2021), ("2.0", 2024), ("3.0", 2023)] {
+        let config = format!(
+            r#"{{"created":"{year}-01-01T00:00:00Z","os":"linux","architecture":"amd64","config":{{"Cmd":["/app"]}},"rootfs":{{"type":"layers","diff_ids":[$DIFF_IDS]}}}}"#
+        );
+        image(tag).config(&config).in_registry(&source, "app", tag);
+    }
+    let config = Config::between(&source, &target, "    newest: {count: 2, by: created}\n");
+    let lines = config.once();
+    assert_eq!(actions(&lines), [("copy/app:2.0", "wrapped"), ("copy/app:3.0", "wrapped")]);
+}
+
+#[test]
+fn what_is_no_longer_selected_is_pruned_if_it_is_ours() {
+    let (source, target) = (Registry::start(), Registry::start());
+    for tag in ["1.0", "1.1", "1.2", "2.0"] {
+        image(tag).in_registry(&source, "app", tag);
+    }
+    image("stranger").in_registry(&target, "copy/app", "0.1");
+    Config::between(&source, &target, "").once();
+    let rules = "    tags: {allow: ['2.*']}\n";
+    Config::between(&source, &target, rules).once();
+    assert_eq!(target.tags("copy/app").len(), 5, "nothing is deleted unless it is asked for");
+    let config = Config::between(&source, &target, &format!("{rules}    prune: {{keep: 1}}\n"));
+    config.run("check").run().exits(8).prints_some("pruned");
+    assert_eq!(target.tags("copy/app").len(), 5);
+    let lines = config.once();
+    let pruned: Vec<_> = actions(&lines).into_iter().filter(|(_, action)| *action == "pruned").collect();
+    assert_eq!(pruned, [("copy/app:1.0", "pruned"), ("copy/app:1.1", "pruned")]);
+    let tags: Vec<String> = target.tags("copy/app").into_keys().collect();
+    assert_eq!(tags, ["0.1", "1.2", "2.0"]);
+}
+
+#[test]
+fn replaced_images_are_kept_under_the_name_of_the_backup() {
+    let (source, target) = (Registry::start(), Registry::start());
+    image("old").in_registry(&source, "app", "v1");
+    let config = Config::between(&source, &target, "    backup: '{{.Ref.Tag}}-old'\n");
+    config.once();
+    assert_eq!(target.tags("copy/app").len(), 1);
+    let old = target.complete("copy/app", "v1");
+    image("new").in_registry(&source, "app", "v1");
+    config.once();
+    assert_ne!(target.complete("copy/app", "v1"), old);
+    assert_eq!(target.complete("copy/app", "v1-old"), old);
+}
+
+#[test]
+fn hooks_are_told_what_happens() {
+    let (source, target) = (Registry::start(), Registry::start());
+    image("a").in_registry(&source, "app", "a");
+    let config = Config::new("");
+    let told = config.file("told");
+    let hook = |name: &str| {
+        let script =
+            format!("cat >> {0}; echo {name} $REAPIFY_ACTION $REAPIFY_DESTINATION >> {0}", told.display());
+        format!("      {name}: [{{exec: [sh, -c, '{script}']}}]\n")
+    };
+    let hooks = format!("    hooks:\n{}{}{}", hook("pre"), hook("post"), hook("unchanged"));
+    config.write(&format!(
+        "version: 1\nsync:\n  - source: {}/app\n    target: {}/copy\n    type: repository\n{hooks}",
+        source.host(),
+        target.host()
+    ));
+    config.once();
+    config.once();
+    let text = std::fs::read_to_string(&told).unwrap();
+    let destination = format!("{}/copy:a", target.host());
+    for expected in [
+        format!("pre {destination}"),
+        format!("post wrapped {destination}"),
+        format!("unchanged unchanged {destination}"),
+    ] {
+        assert!(text.contains(&expected), "{expected}: {text}");
+    }
+    let failing = hooks.replace("cat >>", "exit 3; cat >>");
+    image("b").in_registry(&source, "app", "a");
+    config.write(&format!(
+        "version: 1\nsync:\n  - source: {}/app\n    target: {}/copy\n    type: repository\n{failing}",
+        source.host(),
+        target.host()
+    ));
+    let before = target.complete("copy", "a");
+    config.run("once").run().exits(9).prints_some("the pre hook");
+    assert_eq!(target.complete("copy", "a"), before);
+}
+
+#[test]
+fn only_what_is_missing_is_mirrored_if_so_asked() {
+    let (source, target) = (Registry::start(), Registry::start());
+    image("a").in_registry(&source, "app", "a");
+    let config = Config::between(&source, &target, "");
+    config.once();
+    let first = target.complete("copy/app", "a");
+    image("changed").in_registry(&source, "app", "a");
+    image("b").in_registry(&source, "app", "b");
+    config.run("once").arg("--missing").run().succeeds();
+    assert_eq!(target.complete("copy/app", "a"), first);
+    target.complete("copy/app", "b");
+}
+
+#[test]
+fn lost_blobs_come_back_with_a_recheck() {
+    let (source, target) = (Registry::start(), Registry::start());
+    image("a").in_registry(&source, "app", "a");
+    let config = Config::between(&source, &target, "");
+    config.once();
+    let lost = support::image::digest(&image("a").blobs()[1]);
+    target.remove_blob("copy/app", &lost);
+    assert_eq!(config.once()["copy/app:a"]["action"], "unchanged");
+    config.run("once").arg("--recheck").run().succeeds().prints_some("repaired");
+    target.complete("copy/app", "a");
+}
+
+#[test]
+fn two_entries_with_one_destination_are_told_apart() {
+    let (source, target) = (Registry::start(), Registry::start());
+    image("a").in_registry(&source, "one", "v1");
+    image("b").in_registry(&source, "two", "v1");
+    let entry = |name: &str| {
+        format!(
+            "  - {{source: {}/{name}, target: {}/copy, type: repository}}\n",
+            source.host(),
+            target.host()
+        )
+    };
+    let config = Config::new(&format!("version: 1\nsync:\n{}{}", entry("two"), entry("one")));
+    for _ in 0..2 {
+        let outcome = config.run("once").args(["--output", "json"]).run().succeeds();
+        assert!(outcome.text().contains("entry 1 has this destination"), "{outcome}");
+        let digest = target.complete("copy", "v1");
+        let alone = Registry::start();
+        let wrapped = reapify(["wrap", &source.name("two", "v1"), &alone.name("copy", "v1")]).run();
+        assert_eq!(wrapped.succeeds().digest(), digest);
+    }
+}
+
+#[test]
+fn a_map_serves_pod() {
+    let (source, target) = (Registry::start(), Registry::start());
+    image("a").in_registry(&source, "app", "a");
+    let config = Config::between(&source, &target, "");
+    let map = config.file("map");
+    config.run("once").arg("--map-file").arg(&map).run().succeeds();
+    let pod = format!(
+        "apiVersion: v1\nkind: Pod\nmetadata: {{name: x}}\nspec:\n  containers:\n    - name: x\n      image: {}/app:a\n",
+        source.host()
+    );
+    let patched = reapify(["pod", "-", "--patch", "--map-file"]).arg(&map).stdin(pod).run().succeeds();
+    assert!(patched.text().contains(&format!("{}/copy/app:a", target.host())), "{patched}");
+}
+
+#[test]
+fn mistakes_are_told_with_their_place() {
+    let cases = [
+        ("version: 1\nsync:\n  - sorce: a.example/x\n", "regsync.yml:3:5", "source"),
+        ("version: 2\n", "regsync.yml:1:10", "version"),
+        (
+            "version: 1\nsync:\n  - {source: a.example/x, target: b.example/x, type: repository, schedule: 'x y'}\n",
+            "regsync.yml:3:",
+            "schedule",
+        ),
+        (
+            "version: 1\nsync:\n  - {source: a.example/x, target: b.example/x, type: repository, tags: {allow: ['(']}}\n",
+            "regsync.yml:3:",
+            "pattern",
+        ),
+        (
+            "version: 1\nsync:\n  - {source: 'a.example/x:1', target: b.example/x, type: repository}\n",
+            "regsync.yml:3",
+            "a repository has no tag",
+        ),
+    ];
+    for (text, place, word) in cases {
+        let config = Config::new(text);
+        config.run("once").run().exits(2).says(place).says(word);
+    }
+    reapify(["mirror", "once", "-c", "/nowhere.yml"]).run().exits(2).says("/nowhere.yml");
+}
+
+#[test]
+fn a_shown_configuration_loads_again_and_holds_no_secret() {
+    let text = "version: 1\ncreds:\n  - {registry: a.example, user: ann, pass: hunter2}\nsync:\n  - {source: a.example/x, target: b.example/x, type: repository}\n";
+    let config = Config::new(text);
+    let shown = config.run("config").run().succeeds().never_says("hunter2").text();
+    assert!(shown.contains("***"), "{shown}");
+    Config::new(&shown).run("config").run().succeeds().prints(&shown);
+    let schema: Outcome = reapify(["mirror", "schema"]).run().succeeds();
+    let schema: Value = serde_json::from_str(&schema.text()).unwrap();
+    let instance: Value = serde_yaml_ng::from_str(text).unwrap();
+    assert!(jsonschema::is_valid(&schema, &instance));
+}

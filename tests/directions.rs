@@ -35,7 +35,8 @@ fn modules() -> Vec<Module> {
         let code = code(&std::fs::read_to_string(&file).unwrap());
         Module { file, path, code }
     };
-    let is_test = |m: &Module| m.path.ends_with("tests") || m.path == "fuzzing";
+    let is_test =
+        |m: &Module| m.path.ends_with("tests") || m.path.contains("::tests::") || m.path == "fuzzing";
     found.into_iter().map(module).filter(|m| !is_test(m)).collect()
 }
 

@@ -158,6 +158,7 @@ impl NetworkOptions {
             insecure: self.insecure.clone(),
             authorities: self.ca_file.clone(),
             identities: Vec::new(),
+            user_agent: None,
         }
     }
 }

@@ -1,6 +1,6 @@
 //! What users run around the writing of an image: programs and requests.
 
-use super::config::{Hook, HookAction};
+use super::config::{Hook, Hooks};
 use super::report::Line;
 use crate::error::{Error, Result};
 use crate::image::json::to_json;
@@ -24,6 +24,14 @@ pub enum When {
 }
 
 impl When {
+    fn hooks(self, hooks: &Hooks) -> &[Hook] {
+        match self {
+            When::Pre => &hooks.pre,
+            When::Post => &hooks.post,
+            When::Unchanged => &hooks.unchanged,
+        }
+    }
+
     fn word(self) -> &'static str {
         match self {
             When::Pre => "pre",
@@ -34,20 +42,20 @@ impl When {
 }
 
 /// Runs hooks one after the other; the first that fails is the last.
-pub async fn run(hooks: &[Hook], when: When, line: &Line) -> Result<()> {
-    for hook in hooks {
-        let limit = hook.timeout.unwrap_or(TIMEOUT);
-        let outcome = tokio::time::timeout(limit, run_one(&hook.action, when, line)).await;
+pub async fn run(hooks: &Hooks, when: When, line: &Line) -> Result<()> {
+    let limit = hooks.timeout.unwrap_or(TIMEOUT);
+    for hook in when.hooks(hooks) {
+        let outcome = tokio::time::timeout(limit, run_one(hook, when, line)).await;
         let outcome = outcome.unwrap_or_else(|_| Err(Error::other(format!("no end within {limit:?}"))));
         outcome.map_err(|e| e.context(format!("the {} hook", when.word())))?;
     }
     Ok(())
 }
 
-async fn run_one(action: &HookAction, when: When, line: &Line) -> Result<()> {
+async fn run_one(hook: &Hook, when: When, line: &Line) -> Result<()> {
     let facts = to_json(line)?;
-    match action {
-        HookAction::Exec(words) => {
+    match hook {
+        Hook::Exec(words) => {
             let Some((program, args)) = words.split_first() else { return Ok(()) };
             let mut command = Command::new(program);
             command.args(args).envs(environment(when, line)).kill_on_drop(true);
@@ -66,7 +74,7 @@ async fn run_one(action: &HookAction, when: When, line: &Line) -> Result<()> {
             let said = said.lines().next().map(|line| format!(": {line}")).unwrap_or_default();
             Err(Error::other(format!("{program} failed with {}{said}", output.status)))
         }
-        HookAction::Http { url, headers } => {
+        Hook::Http { url, headers } => {
             // The URL may hold a secret, and so may the errors of the client.
             let failed = |e: reqwest::Error| Error::network(e.without_url().to_string());
             let client = crate::registry::plain_client()?;

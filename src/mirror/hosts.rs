@@ -35,12 +35,15 @@ pub struct Pair {
     pub source: Arc<Client>,
     /// Reads and writes the destination.
     pub destination: Arc<Client>,
+    /// Read the source too, from registries that are asked before its own: each with the registry's name.
+    pub mirrors: Vec<(String, Arc<Client>)>,
 }
 
 impl Hosts {
     /// Nothing is opened yet. `host_options` and `store` are those of the command line.
     pub fn new(config: &Config, options: Options, host_options: HostOptions, store: Store) -> Self {
         let mut hosts = host_options;
+        hosts.user_agent.clone_from(&config.user_agent);
         for credential in &config.credentials {
             add_options(&mut hosts, credential);
         }
@@ -79,7 +82,12 @@ impl Hosts {
         let (from, to) = (self.client(source).await?, self.client(destination).await?);
         let to_apart = Arc::new(to.fork());
         let from_apart = if Arc::ptr_eq(&from, &to) { to_apart.clone() } else { Arc::new(from.fork()) };
-        Ok(Pair { source: from_apart, destination: to_apart })
+        let mut mirrors = Vec::new();
+        for host in self.known.get(source.host()).map(|known| known.mirrors.as_slice()).unwrap_or_default() {
+            let client = self.client(&source.moved(host, source.repository())?).await?;
+            mirrors.push((host.clone(), Arc::new(client.fork())));
+        }
+        Ok(Pair { source: from_apart, destination: to_apart, mirrors })
     }
 
     /// The client of a host, as the user that the repository is for.

@@ -1,6 +1,7 @@
 //! One image of a pass: compared, and mirrored if need be.
 
 use super::config::{Mode, OnUnsupported};
+use super::fallback::Fallback;
 use super::hooks::{self, When};
 use super::listing::Item;
 use super::report::{Action, Line};
@@ -14,6 +15,7 @@ use crate::stats::Stats;
 use crate::transport::Source;
 use async_trait::async_trait;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
 /// How a run treats images.
@@ -35,7 +37,8 @@ pub async fn mirror(item: &Item, shared: &Shared, wanted: Option<&Digest>) -> Li
     let mut line = Line::new(item.place.rule.entry.position, Action::Unchanged);
     line.source = Some(item.source.to_string());
     line.destination = Some(item.destination.to_string());
-    let work = Work { item, shared, stats: stats.clone(), line: line.clone() };
+    let is_excluded = Arc::new(AtomicBool::new(false));
+    let work = Work { item, shared, stats: stats.clone(), line: line.clone(), is_excluded };
     let mut line = match work.run(wanted).await {
         Ok(line) => line,
         Err(error) => line.failed(&error),
@@ -52,6 +55,8 @@ struct Work<'a> {
     shared: &'a Shared,
     stats: Arc<Stats>,
     line: Line,
+    /// Whether the entry does not take the image's media type.
+    is_excluded: Arc<AtomicBool>,
 }
 
 impl Work<'_> {
@@ -74,7 +79,11 @@ impl Work<'_> {
         let rule = &self.item.place.rule;
         let report = match job.run().await {
             Ok(report) => report,
-            Err(e) if e.kind() == Kind::Unsupported && rule.entry.on_unsupported == OnUnsupported::Skip => {
+            Err(e)
+                if self.is_excluded.load(Ordering::Relaxed)
+                    || (e.kind() == Kind::Unsupported
+                        && rule.entry.on_unsupported == OnUnsupported::Skip) =>
+            {
                 self.line.action = Action::Skipped;
                 self.line.reason = Some(e.to_string());
                 return Ok(self.line);
@@ -85,16 +94,22 @@ impl Work<'_> {
         if rule.entry.wrap.mode == Mode::Copy {
             self.companions(&report.source_digest).await?;
         }
-        let hooks = &rule.entry.hooks;
-        let (hooks, when) = match self.line.written {
-            true => (&hooks.post, When::Post),
-            false => (&hooks.unchanged, When::Unchanged),
-        };
-        hooks::run(hooks, when, &self.line).await?;
+        let when = if self.line.written { When::Post } else { When::Unchanged };
+        hooks::run(&rule.entry.hooks, when, &self.line).await?;
         Ok(self.line)
     }
 
-    fn job(&self, source: &Reference) -> Result<Job> {
+    /// The registries that are asked for a source before its own.
+    fn mirrors(&self, source: &Reference) -> Result<Vec<Repository>> {
+        let mirrors = &self.item.place.pair.mirrors;
+        let open = |(host, client): &(String, Arc<Client>)| {
+            let name = self.shared.hosts.reach(&source.moved(host, source.repository())?)?;
+            Ok(Repository::source(Arc::new(client.counting(self.stats.clone())), name))
+        };
+        mirrors.iter().map(open).collect()
+    }
+
+    fn job(&self, source_name: &Reference) -> Result<Job> {
         let (place, shared) = (&self.item.place, self.shared);
         let rule = &place.rule;
         let from = Arc::new(place.pair.source.counting(self.stats.clone()));
@@ -103,10 +118,14 @@ impl Work<'_> {
             false => Arc::new(place.pair.destination.counting(self.stats.clone())),
         };
         let destination = shared.hosts.reach(&self.item.destination)?;
-        let source = shared.hosts.reach(source)?;
+        let source = shared.hosts.reach(source_name)?;
         let in_place = source.digest().is_none() && source == destination;
-        let source = Arc::new(Repository::source(from.clone(), source));
+        let source = Arc::new(Fallback {
+            mirrors: self.mirrors(&source_name)?,
+            upstream: Repository::source(from.clone(), source),
+        });
         let permit = Before {
+            is_excluded: self.is_excluded.clone(),
             item: self.item.clone(),
             line: self.line.clone(),
             source: source.clone(),
@@ -231,22 +250,30 @@ impl Work<'_> {
 struct Before {
     item: Item,
     line: Line,
-    source: Arc<Repository>,
+    source: Arc<Fallback>,
     client: Arc<Client>,
     backup: Option<Job>,
+    is_excluded: Arc<AtomicBool>,
 }
 
 #[async_trait]
 impl Permit for Before {
     async fn permit(&self, pending: Pending<'_>) -> Result<()> {
         let entry = &self.item.place.rule.entry;
+        if let Some(media_type) = pending.source.and_then(|head| head.media_type.as_deref())
+            && !entry.media_types.is_empty()
+            && !entry.media_types.iter().any(|taken| taken == media_type)
+        {
+            self.is_excluded.store(true, Ordering::Relaxed);
+            return Err(Error::unsupported(format!("the entry's mediaTypes do not list {media_type}")));
+        }
         if let Some(min) = entry.rate_limit.min {
             self.wait_for_rate(min, entry.rate_limit.retry).await?;
         }
         let mut line = self.line.clone();
         line.source_digest = pending.source.map(|head| head.digest.clone());
         line.digest = pending.current.map(|current| current.digest.clone());
-        hooks::run(&entry.hooks.pre, When::Pre, &line).await?;
+        hooks::run(&entry.hooks, When::Pre, &line).await?;
         if let Some(backup) = self.backup.as_ref().filter(|_| pending.current.is_some()) {
             backup.run().await.map_err(|e| e.context("the backup"))?;
         }

@@ -1,6 +1,6 @@
 //! An entry of the configuration, ready to be run: its filters compiled, its task typed.
 
-use super::config::{self, Context, Kind, Mode, OnUnsupported, Reference as Named, Sync};
+use super::config::{self, Context, Kind, Mode, OnUnsupported, Reference as Named};
 use super::rules::newest::{By, Newest, Recency};
 use super::rules::schedule::{Schedule, Zones};
 use super::rules::select::{Filter, List, RepoFilter, RuleError, TagSet, Warning};
@@ -208,7 +208,7 @@ impl Rule {
         let tag = source.tag().unwrap_or("latest");
         match &self.entry.target_tag {
             Some(template) => {
-                let sync = self.sync();
+                let sync = self.entry.sync();
                 let named = named(source);
                 let context = Context { reference: Some(&named), sync: Some(&sync) };
                 template.render(&context).map_err(|why| Error::usage(format!("invalid targetTag: {why}")))
@@ -220,29 +220,13 @@ impl Rule {
     /// The name under which a destination is kept before it is replaced.
     pub fn backup(&self, destination: &Reference) -> Result<Option<Reference>> {
         let Some(template) = &self.entry.backup else { return Ok(None) };
-        let (sync, named) = (self.sync(), named(destination));
+        let (sync, named) = (self.entry.sync(), named(destination));
         let context = Context { reference: Some(&named), sync: Some(&sync) };
         let name = template.render(&context).map_err(|why| Error::usage(format!("invalid backup: {why}")))?;
         // A bare tag is one in the same repository.
         match name.contains(['/', ':']) {
             true => name.parse().map(Some),
             false => destination.with_tag(&name).map(Some),
-        }
-    }
-
-    fn sync(&self) -> Sync {
-        Sync {
-            source: self.entry.source.clone(),
-            target: self.entry.target.clone(),
-            kind: match self.entry.kind {
-                Kind::Registry => "registry",
-                Kind::Repository => "repository",
-                Kind::Image => "image",
-            }
-            .into(),
-            platform: self.entry.platform.clone().unwrap_or_default(),
-            schedule: self.entry.schedule.clone().unwrap_or_default(),
-            backup: self.entry.backup.as_ref().map(|t| t.text().to_owned()).unwrap_or_default(),
         }
     }
 }

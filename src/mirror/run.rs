@@ -30,6 +30,7 @@ impl Shared {
     /// Whether the parts of unchanged images of an entry are asked for now.
     pub fn rechecks(&self, rule: &Rule) -> bool {
         self.recheck
+            || rule.entry.force_recursive
             || match rule.entry.recheck {
                 Recheck::Always => true,
                 Recheck::Never => false,

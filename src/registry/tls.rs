@@ -23,7 +23,12 @@ pub struct HostOptions {
     pub authorities: Vec<Authority>,
     /// What is shown to hosts that ask for a certificate, by host.
     pub identities: Vec<(String, Identity)>,
+    /// How the client names itself, if not by its own name.
+    pub user_agent: Option<String>,
 }
+
+/// The name and the version of this program.
+const USER_AGENT: &str = concat!("reapify/", env!("CARGO_PKG_VERSION"));
 
 /// Certificates to trust: those of authorities, or a server's own.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -191,7 +196,7 @@ fn is_named(list: &[String], host: &str) -> bool {
 /// A connection pool for a URL of the host that the user knows as `host`.
 pub fn pool(host: &str, url: &Url, options: &HostOptions, timeout: Duration) -> Result<reqwest::Client> {
     let mut builder = reqwest::Client::builder()
-        .user_agent(concat!("reapify/", env!("CARGO_PKG_VERSION")))
+        .user_agent(options.user_agent.as_deref().unwrap_or(USER_AGENT))
         .redirect(reqwest::redirect::Policy::none())
         .connect_timeout(timeout)
         .http2_adaptive_window(true)
@@ -219,7 +224,7 @@ pub fn pool(host: &str, url: &Url, options: &HostOptions, timeout: Duration) -> 
 pub fn plain_client() -> Result<reqwest::Client> {
     let trust = trust::config("", Trust::System(Vec::new()), None)?;
     let builder = reqwest::Client::builder()
-        .user_agent(concat!("reapify/", env!("CARGO_PKG_VERSION")))
+        .user_agent(USER_AGENT)
         .redirect(reqwest::redirect::Policy::none())
         .tls_backend_preconfigured(trust);
     builder.build().map_err(|e| Error::other(format!("cannot set up HTTP: {e}")))

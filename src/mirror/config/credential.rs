@@ -5,6 +5,7 @@ use super::keys::{CREDENTIAL, TLS};
 use super::model::{Credential, Tls};
 use super::secret::Secret;
 use super::template::{Context, Scope};
+use std::time::Duration;
 
 /// The name of Docker Hub in references.
 const DOCKER_HUB: &str = "docker.io";
@@ -52,17 +53,7 @@ fn credential(fields: &Fields<'_, '_>) -> Result<Option<(Credential, bool)>> {
         DOCKER_HUB => !is_hub(hostname),
         host => hostname != host,
     });
-    let tls = match fields.get("tls") {
-        Some(item) => match item.text()?.to_ascii_lowercase().as_str() {
-            "" => None,
-            "enabled" => Some(Tls::Enabled),
-            "insecure" => Some(Tls::Insecure),
-            "disabled" => Some(Tls::Disabled),
-            // Says what there is, and what was meant.
-            _ => item.choice(TLS, &[None, None, None])?,
-        },
-        None => None,
-    };
+    let tls = fields.get("tls").map_or(Ok(None), |item| tls(&item))?;
     let has_tls = tls.is_some() || is_http;
     let credential = Credential {
         host,
@@ -71,7 +62,11 @@ fn credential(fields: &Fields<'_, '_>) -> Result<Option<(Credential, bool)>> {
         pass: secret(expanded("pass")?),
         token: secret(fields.text("token")?),
         cred_helper: fields.text("credHelper")?,
-        cred_expire: fields.duration("credExpire")?.filter(|time| !time.is_zero()),
+        cred_expire: fields
+            .get("credExpire")
+            .map(|item| expiry(&item))
+            .transpose()?
+            .filter(|time| !time.is_zero()),
         cred_host: fields.text("credHost")?,
         tls: tls.unwrap_or(if is_http { Tls::Disabled } else { Tls::Enabled }),
         regcert: expanded("regcert")?,
@@ -91,6 +86,26 @@ fn credential(fields: &Fields<'_, '_>) -> Result<Option<(Credential, bool)>> {
         place: fields.place,
     };
     Ok(Some((credential, has_tls)))
+}
+
+/// Reads `tls` in any case of letters; empty text counts as absent.
+fn tls(item: &Item<'_, '_>) -> Result<Option<Tls>> {
+    match item.text()?.to_ascii_lowercase().as_str() {
+        "" => Ok(None),
+        "enabled" => Ok(Some(Tls::Enabled)),
+        "insecure" => Ok(Some(Tls::Insecure)),
+        "disabled" => Ok(Some(Tls::Disabled)),
+        // Says which words there are, and which one was meant.
+        _ => item.choice(TLS, &[Tls::Enabled, Tls::Insecure, Tls::Disabled]).map(Some),
+    }
+}
+
+/// A plain number is in nanoseconds, as in regsync.
+fn expiry(item: &Item<'_, '_>) -> Result<Duration> {
+    match item.raw()?.parse::<u64>() {
+        Ok(nanoseconds) => Ok(Duration::from_nanos(nanoseconds)),
+        Err(_) => item.duration(),
+    }
 }
 
 fn is_hub(name: &str) -> bool {

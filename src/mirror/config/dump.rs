@@ -2,51 +2,51 @@
 
 use super::duration;
 use super::model::{
-    Attestations, Config, Credential, Entry, EventKind, Events, Format, Hook, HookAction, IfInit, Mode,
-    Newest, NewestBy, OnUnsupported, Origin, Patterns, Proof, Prune, Receiver, Recheck, TagSet, Tls, Wrap,
+    Attestations, Config, Credential, Entry, EventKind, Events, Format, Hook, IfInit, Mode, Newest, NewestBy,
+    OnUnsupported, Origin, Patterns, Proof, Prune, Receiver, Recheck, TagSet, Tls, Wrap,
 };
 use super::secret::Secret;
 use super::template::Template;
-use super::yaml;
-use serde_json::{Map, Value, json};
+use super::written::Document;
+use serde_json::json;
 use std::time::Duration;
 
 impl Config {
     /// Writes the configuration as YAML.
     pub fn to_yaml(&self) -> String {
-        yaml::write(&self.value())
+        self.document().to_yaml()
     }
 
     /// Writes the configuration as JSON, indented, with a line feed at its end.
     pub fn to_json(&self) -> String {
-        format!("{:#}\n", self.value())
+        self.document().to_json()
     }
 
-    fn value(&self) -> Value {
+    fn document(&self) -> Document {
         let mut top = Writer::default();
         top.put("version", self.version);
-        top.put("creds", self.credentials.iter().map(credential).collect::<Vec<_>>());
+        top.put("creds", list(&self.credentials, credential));
         let mut defaults = Writer::default();
         defaults.some("parallel", self.parallel);
         defaults.some("userAgent", self.user_agent.as_deref());
         defaults.flag("skipDockerConfig", self.skip_docker_config);
-        top.nonempty("defaults", defaults.0.into());
+        top.nonempty("defaults", defaults.done());
         top.nonempty("events", events(&self.events));
-        top.put("sync", self.entries.iter().map(entry).collect::<Vec<_>>());
-        top.0.into()
+        top.put("sync", list(&self.entries, entry));
+        top.done()
     }
 }
 
 /// A mapping in the order in which it is written.
 #[derive(Default)]
-struct Writer(Map<String, Value>);
+struct Writer(Vec<(String, Document)>);
 
 impl Writer {
-    fn put(&mut self, key: &str, value: impl Into<Value>) {
-        self.0.insert(key.into(), value.into());
+    fn put(&mut self, key: &str, value: impl Into<Document>) {
+        self.0.push((key.into(), value.into()));
     }
 
-    fn some(&mut self, key: &str, value: Option<impl Into<Value>>) {
+    fn some(&mut self, key: &str, value: Option<impl Into<Document>>) {
         if let Some(value) = value {
             self.put(key, value);
         }
@@ -62,16 +62,20 @@ impl Writer {
         self.some(key, value.map(duration::format));
     }
 
-    fn nonempty(&mut self, key: &str, value: Value) {
-        let is_empty = match &value {
-            Value::Array(items) => items.is_empty(),
-            Value::Object(fields) => fields.is_empty(),
-            _ => false,
-        };
-        if !is_empty {
+    fn nonempty(&mut self, key: &str, value: impl Into<Document>) {
+        let value = value.into();
+        if !value.is_empty() {
             self.put(key, value);
         }
     }
+
+    fn done(self) -> Document {
+        Document::Map(self.0)
+    }
+}
+
+fn list<T>(items: &[T], write: impl Fn(&T) -> Document) -> Document {
+    Document::List(items.iter().map(write).collect())
 }
 
 /// Text of a key whose templates are expanded: braces that came out of a template are no template again.
@@ -83,7 +87,7 @@ fn masked(secret: &Option<Secret>) -> Option<String> {
     secret.as_ref().map(Secret::to_string)
 }
 
-fn credential(credential: &Credential) -> Value {
+fn credential(credential: &Credential) -> Document {
     let mut fields = Writer::default();
     let text = |text: &Option<String>| text.as_deref().map(literal);
     fields.put("registry", literal(&credential.host));
@@ -107,17 +111,17 @@ fn credential(credential: &Credential) -> Value {
     fields.nonempty("mirrors", json!(credential.mirrors));
     fields.some("reqPerSec", credential.req_per_sec);
     fields.some("reqConcurrent", credential.req_concurrent);
-    fields.0.into()
+    fields.done()
 }
 
-fn entry(entry: &Entry) -> Value {
+fn entry(entry: &Entry) -> Document {
     let mut fields = Writer::default();
     let template =
         |template: &Option<Template>| template.as_ref().map(|template| template.text().to_string());
     fields.put("source", literal(&entry.source));
     fields.put("target", literal(&entry.target));
     fields.put("type", entry.kind.name());
-    fields.nonempty("tagSets", entry.tag_sets.iter().map(tag_set).collect::<Vec<_>>().into());
+    fields.nonempty("tagSets", list(&entry.tag_sets, tag_set));
     fields.nonempty("repos", patterns(&entry.repos));
     fields.some("platform", entry.platform.as_deref());
     fields.nonempty("platforms", json!(entry.platforms));
@@ -129,7 +133,7 @@ fn entry(entry: &Entry) -> Value {
     let mut limit = Writer::default();
     limit.some("min", entry.rate_limit.min);
     limit.put("retry", duration::format(entry.rate_limit.retry));
-    fields.put("ratelimit", limit.0);
+    fields.put("ratelimit", limit.done());
     fields.put("referrers", entry.referrers);
     fields.put("digestTags", entry.digest_tags);
     fields.put("mediaTypes", json!(entry.media_types));
@@ -143,31 +147,32 @@ fn entry(entry: &Entry) -> Value {
     fields.put("onUnsupported", on_unsupported(entry.on_unsupported));
     fields.put("recheck", recheck(entry.recheck));
     let mut hooks = Writer::default();
-    for (key, list) in
+    for (key, items) in
         [("pre", &entry.hooks.pre), ("post", &entry.hooks.post), ("unchanged", &entry.hooks.unchanged)]
     {
-        hooks.nonempty(key, list.iter().map(hook).collect::<Vec<_>>().into());
+        hooks.nonempty(key, list(items, hook));
     }
-    fields.nonempty("hooks", hooks.0.into());
-    fields.0.into()
+    hooks.time("timeout", entry.hooks.timeout);
+    fields.nonempty("hooks", hooks.done());
+    fields.done()
 }
 
-fn tag_set(set: &TagSet) -> Value {
+fn tag_set(set: &TagSet) -> Document {
     let mut fields = Writer::default();
     fields.nonempty("semverRange", json!(set.semver_range));
     fields.nonempty("allow", json!(set.allow));
     fields.nonempty("deny", json!(set.deny));
-    fields.0.into()
+    fields.done()
 }
 
-fn patterns(patterns: &Patterns) -> Value {
+fn patterns(patterns: &Patterns) -> Document {
     let mut fields = Writer::default();
     fields.nonempty("allow", json!(patterns.allow));
     fields.nonempty("deny", json!(patterns.deny));
-    fields.0.into()
+    fields.done()
 }
 
-fn wrap(wrap: &Wrap) -> Value {
+fn wrap(wrap: &Wrap) -> Document {
     let mut fields = Writer::default();
     let mode = match wrap.mode {
         Mode::Wrap => "wrap",
@@ -189,15 +194,16 @@ fn wrap(wrap: &Wrap) -> Value {
         Format::Docker => "docker",
     };
     fields.put("format", format);
-    fields.0.into()
+    fields.done()
 }
 
-fn newest(newest: Newest) -> Value {
+fn newest(newest: Newest) -> Document {
     json!({ "count": newest.count, "by": if newest.by == NewestBy::Semver { "semver" } else { "created" } })
+        .into()
 }
 
-fn prune(prune: Prune) -> Value {
-    json!({ "keep": prune.keep, "only-ours": prune.only_ours })
+fn prune(prune: Prune) -> Document {
+    json!({ "keep": prune.keep, "only-ours": prune.only_ours }).into()
 }
 
 fn on_unsupported(what: OnUnsupported) -> &'static str {
@@ -216,19 +222,17 @@ fn recheck(recheck: Recheck) -> String {
     }
 }
 
-fn hook(hook: &Hook) -> Value {
+fn hook(hook: &Hook) -> Document {
     let mut fields = Writer::default();
-    match &hook.action {
-        HookAction::Exec(words) => fields.put("exec", json!(words)),
-        HookAction::Http { url, headers } => {
+    match hook {
+        Hook::Exec(words) => fields.put("exec", json!(words)),
+        Hook::Http { url, headers } => {
             fields.put("http", masked_url(url.expose()));
-            let headers: Map<String, Value> =
-                headers.iter().map(|(name, value)| (name.clone(), value.to_string().into())).collect();
-            fields.nonempty("headers", headers.into());
+            let masked = headers.iter().map(|(name, value)| (name.clone(), value.to_string().into()));
+            fields.nonempty("headers", Document::Map(masked.collect()));
         }
     }
-    fields.time("timeout", hook.timeout);
-    fields.0.into()
+    fields.done()
 }
 
 /// Returns the scheme and host of a URL alone: senders often put secrets into the rest.
@@ -241,14 +245,14 @@ fn masked_url(url: &str) -> String {
     format!("{scheme}://{host}{hidden}")
 }
 
-fn events(events: &Events) -> Value {
+fn events(events: &Events) -> Document {
     let mut fields = Writer::default();
-    fields.nonempty("receivers", events.receivers.iter().map(receiver).collect::<Vec<_>>().into());
+    fields.nonempty("receivers", list(&events.receivers, receiver));
     fields.nonempty("hosts", json!(events.hosts));
-    fields.0.into()
+    fields.done()
 }
 
-fn receiver(receiver: &Receiver) -> Value {
+fn receiver(receiver: &Receiver) -> Document {
     let mut fields = Writer::default();
     fields.put("kind", receiver.kind.name());
     fields.put("path", receiver.path.as_str());
@@ -271,5 +275,5 @@ fn receiver(receiver: &Receiver) -> Value {
         }
         Proof::Path(_) => fields.put("tokenInPath", true),
     }
-    fields.0.into()
+    fields.done()
 }

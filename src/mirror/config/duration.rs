@@ -101,6 +101,31 @@ pub fn format(duration: Duration) -> String {
     text
 }
 
+/// Writes a duration as Go's `Duration.String` does: `1h0m0s`, `1.5s`, `2ms`.
+pub(super) fn go_text(duration: Duration) -> String {
+    let nanoseconds = duration.as_nanos();
+    let (unit, size) = match nanoseconds {
+        0 => return "0s".into(),
+        1..1_000 => ("ns", 1),
+        1_000..1_000_000 => ("\u{b5}s", 1_000),
+        1_000_000..1_000_000_000 => ("ms", 1_000_000),
+        _ => ("s", 1_000_000_000),
+    };
+    let minutes = duration.as_secs() / 60;
+    let rest = if unit == "s" { nanoseconds % 60_000_000_000 } else { nanoseconds };
+    let width = size.to_string().len() - 1;
+    let fraction = format!("{:0width$}", rest % size);
+    let number = match fraction.trim_end_matches('0') {
+        "" => (rest / size).to_string(),
+        fraction => format!("{}.{fraction}", rest / size),
+    };
+    match (minutes / 60, minutes) {
+        (0, 0) => format!("{number}{unit}"),
+        (0, minutes) => format!("{minutes}m{number}s"),
+        (hours, minutes) => format!("{hours}h{}m{number}s", minutes % 60),
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -160,6 +185,25 @@ mod tests {
         }
         assert_eq!(parse("7d"), Err("the unit \"d\" is unknown: use ns, us, ms, s, m or h".into()));
         assert_eq!(parse("60"), Err("the unit is missing after 60".into()));
+    }
+
+    #[test]
+    fn durations_are_written_as_go_writes_them() {
+        for (text, expected) in [
+            ("0", "0s"),
+            ("1ns", "1ns"),
+            ("1100ns", "1.1\u{b5}s"),
+            ("2200us", "2.2ms"),
+            ("10ms", "10ms"),
+            ("3300ms", "3.3s"),
+            ("10s", "10s"),
+            ("1m", "1m0s"),
+            ("4m5001ms", "4m5.001s"),
+            ("1h", "1h0m0s"),
+            ("24h30m", "24h30m0s"),
+        ] {
+            assert_eq!(go_text(parse(text).unwrap()), expected, "{text}");
+        }
     }
 
     #[test]

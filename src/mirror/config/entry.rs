@@ -1,10 +1,6 @@
-//! Reads `defaults` and the entries of `sync`.
-//!
-//! An entry's own value goes before that of `defaults`. Most keys are taken whole; `interval` and `schedule` are taken
-//! together, so that an entry with one of them gets neither from `defaults`; `ratelimit`, `wrap` and `hooks` are
-//! merged key by key. Empty text, an empty `mediaTypes`, `interval: 0s` and `ratelimit.min: 0` count as absent, as in
-//! regsync.
+//! Reads `defaults` and the entries of `sync`, and merges the former into the latter.
 
+use super::duration;
 use super::fields::{Fields, Item, Reader, Result};
 use super::keys;
 use super::model::{
@@ -18,6 +14,8 @@ use std::time::Duration;
 
 /// The shortest pause of `ratelimit.retry`.
 const MIN_RETRY: Duration = Duration::from_secs(300);
+/// The longest suffix that leaves a letter of a tag to stand before it.
+const MAX_SUFFIX: usize = 127;
 /// The media types that are mirrored unless the file says otherwise: those of regsync.
 const MEDIA_TYPES: [&str; 4] = [
     "application/vnd.docker.distribution.manifest.v2+json",
@@ -58,13 +56,14 @@ const PLACED: [&str; 9] =
 
 impl Settings {
     pub fn read(fields: &Fields<'_, '_>) -> Result<Settings> {
+        let (suffix, target_tag) = naming(fields)?;
         let limit = fields.get("ratelimit").map(|item| rate_limit(&item)).transpose()?.unwrap_or_default();
         let table = |key: &str| fields.get(key);
         let places = PLACED.iter().filter_map(|key| placed(fields, key)).collect();
         Ok(Settings {
-            backup: template(fields, "backup")?,
-            target_tag: template(fields, "targetTag")?,
-            suffix: fields.text("suffix")?,
+            backup: template(fields, "backup", Scope::Image)?,
+            target_tag,
+            suffix,
             interval: fields.duration("interval")?.filter(|time| !time.is_zero()),
             schedule: fields.text("schedule")?,
             min: limit.0,
@@ -114,9 +113,25 @@ fn placed(fields: &Fields<'_, '_>, key: &'static str) -> Option<(&'static str, P
 }
 
 /// Reads a template that is rendered for each image; empty text counts as absent.
-fn template(fields: &Fields<'_, '_>, key: &str) -> Result<Option<Template>> {
-    let template = fields.get(key).map(|item| item.template(Scope::Image)).transpose()?;
+fn template(fields: &Fields<'_, '_>, key: &str, scope: Scope) -> Result<Option<Template>> {
+    let template = fields.get(key).map(|item| item.template(scope)).transpose()?;
     Ok(template.filter(|template| !template.text().is_empty()))
+}
+
+/// Reads `suffix` or `targetTag`.
+fn naming(fields: &Fields<'_, '_>) -> Result<(Option<String>, Option<Template>)> {
+    let (suffix, target_tag) = (fields.text("suffix")?, template(fields, "targetTag", Scope::Tag)?);
+    let is_tag = |text: &String| text.bytes().all(|b| b.is_ascii_alphanumeric() || b"_.-".contains(&b));
+    let place = fields.place_of("suffix");
+    match (&suffix, &target_tag) {
+        (Some(suffix), _) if suffix.len() > MAX_SUFFIX || !is_tag(suffix) => {
+            Err(fields.reader.error(place, "invalid suffix: it cannot stand at the end of a tag"))
+        }
+        (Some(_), Some(_)) => {
+            Err(fields.reader.error(place, "invalid suffix: targetTag names the tag already"))
+        }
+        _ => Ok((suffix, target_tag)),
+    }
 }
 
 fn fast_check(fields: &Fields<'_, '_>) -> Result<Option<bool>> {
@@ -176,40 +191,36 @@ fn entry(fields: &Fields<'_, '_>, position: usize, defaults: &Settings) -> Resul
     places.extend(own.places.iter());
     places.insert("", fields.place);
     let backup = own.backup.or_else(|| defaults.backup.clone());
-    let (interval, schedule) = match (own.interval, own.schedule) {
-        (None, None) => (defaults.interval, defaults.schedule.clone()),
-        own => own,
-    };
+    let (interval, schedule) =
+        together((own.interval, own.schedule), || (defaults.interval, defaults.schedule.clone()));
+    note_zero_interval(fields, interval.is_some() || schedule.is_some())?;
+    let (suffix, target_tag) =
+        together((own.suffix, own.target_tag), || (defaults.suffix.clone(), defaults.target_tag.clone()));
     let platform = fields.text("platform")?;
-    let (source, target) = names(fields, &platform, &schedule, &backup)?;
+    let (source, target) = names(fields, &platform, (interval, &schedule), &backup)?;
     let flag = |own: Option<bool>, default: Option<bool>| own.or(default).unwrap_or(false);
-    let media_types = match (own.media_types, &defaults.media_types) {
-        (own, _) if !own.is_empty() => own,
-        (_, defaults) if !defaults.is_empty() => defaults.clone(),
-        _ => MEDIA_TYPES.map(String::from).into(),
-    };
     Ok(Entry {
         position,
         line: fields.place.line,
         kind,
         source,
         target,
-        tag_sets: tag_sets(fields)?,
-        repos: repos(fields)?,
+        tag_sets: tag_sets(fields, kind)?,
+        repos: repos(fields, kind)?,
         platform,
         platforms: fields.texts("platforms")?,
         interval: if schedule.is_some() { None } else { interval },
         schedule,
         backup,
-        target_tag: own.target_tag.or_else(|| defaults.target_tag.clone()),
-        suffix: own.suffix.or_else(|| defaults.suffix.clone()),
+        target_tag,
+        suffix,
         rate_limit: RateLimit {
             min: own.min.or(defaults.min),
             retry: own.retry.or(defaults.retry).unwrap_or(MIN_RETRY),
         },
         referrers: flag(own.referrers, defaults.referrers),
         digest_tags: flag(own.digest_tags, defaults.digest_tags),
-        media_types,
+        media_types: media_types(own.media_types, &defaults.media_types),
         fast_check: flag(own.fast_check, defaults.fast_check),
         force_recursive: flag(own.force_recursive, defaults.force_recursive),
         include_external: flag(own.include_external, defaults.include_external),
@@ -224,11 +235,40 @@ fn entry(fields: &Fields<'_, '_>, position: usize, defaults: &Settings) -> Resul
     })
 }
 
+/// Returns two values from the same place: from the entry if it has either of them, else from `defaults`.
+fn together<A, B>(
+    own: (Option<A>, Option<B>),
+    defaults: impl FnOnce() -> (Option<A>, Option<B>),
+) -> (Option<A>, Option<B>) {
+    match own {
+        (None, None) => defaults(),
+        own => own,
+    }
+}
+
+fn note_zero_interval(fields: &Fields<'_, '_>, is_scheduled: bool) -> Result<()> {
+    if let (Some(item), true) = (fields.get("interval"), is_scheduled)
+        && item.duration()?.is_zero()
+    {
+        let text = "interval: 0s counts as absent, as in regsync, and leaves the schedule as it is";
+        fields.reader.note(item.place, text);
+    }
+    Ok(())
+}
+
+fn media_types(own: Vec<String>, defaults: &[String]) -> Vec<String> {
+    match (own.is_empty(), defaults.is_empty()) {
+        (false, _) => own,
+        (true, false) => defaults.into(),
+        (true, true) => MEDIA_TYPES.map(String::from).into(),
+    }
+}
+
 /// Expands `source`, and then `target`, whose template sees the expanded source.
 fn names(
     fields: &Fields<'_, '_>,
     platform: &Option<String>,
-    schedule: &Option<String>,
+    (interval, schedule): (Option<Duration>, &Option<String>),
     backup: &Option<Template>,
 ) -> Result<(String, String)> {
     let raw = |key: &str| fields.get(key).map_or(Ok(""), |item| item.raw());
@@ -237,6 +277,7 @@ fn names(
         target: raw("target")?.into(),
         kind: raw("type")?.into(),
         platform: platform.clone().unwrap_or_default(),
+        interval: duration::go_text(interval.unwrap_or_default()),
         schedule: schedule.clone().unwrap_or_default(),
         backup: backup.as_ref().map(|template| template.text().into()).unwrap_or_default(),
     };
@@ -253,8 +294,8 @@ fn names(
     Ok((sync.source, sync.target))
 }
 
-/// Reads `tagSets`, and `tags` as one more set. An empty `tags` filters nothing and is no set.
-fn tag_sets(fields: &Fields<'_, '_>) -> Result<Vec<TagSet>> {
+/// Reads `tagSets`, and `tags` as one more set. An empty `tags` filters nothing and is no set; an image has no sets.
+fn tag_sets(fields: &Fields<'_, '_>, kind: Kind) -> Result<Vec<TagSet>> {
     let mut sets = Vec::new();
     for item in fields.list("tagSets")? {
         sets.push(match item.is_null() {
@@ -268,6 +309,15 @@ fn tag_sets(fields: &Fields<'_, '_>) -> Result<Vec<TagSet>> {
             sets.push(set);
         }
     }
+    if kind == Kind::Image && !sets.is_empty() {
+        let place =
+            if fields.get("tags").is_some() { fields.place_of("tags") } else { fields.place_of("tagSets") };
+        fields.reader.note(
+            place,
+            "tags and tagSets have no effect on an entry of type image: its source names the tag",
+        );
+        sets.clear();
+    }
     Ok(sets)
 }
 
@@ -280,10 +330,15 @@ fn tag_set(item: &Item<'_, '_>) -> Result<TagSet> {
     Ok(TagSet { allow, deny, semver_range, places })
 }
 
-fn repos(fields: &Fields<'_, '_>) -> Result<Patterns> {
+/// Reads `repos`, which only a registry has.
+fn repos(fields: &Fields<'_, '_>, kind: Kind) -> Result<Patterns> {
     let Some(fields) = fields.table("repos", &keys::REPOS)? else { return Ok(Patterns::default()) };
     let (allow, allow_places) = nullable_texts(&fields, "allow")?;
     let (deny, deny_places) = nullable_texts(&fields, "deny")?;
+    if kind != Kind::Registry {
+        fields.reader.note(fields.place, "repos has an effect on entries of type registry only");
+        return Ok(Patterns::default());
+    }
     Ok(Patterns { allow, deny, allow_places, deny_places })
 }
 
@@ -295,6 +350,7 @@ impl Entry {
             target: self.target.clone(),
             kind: self.kind.name().into(),
             platform: self.platform.clone().unwrap_or_default(),
+            interval: duration::go_text(self.interval.unwrap_or_default()),
             schedule: self.schedule.clone().unwrap_or_default(),
             backup: self.backup.as_ref().map(|template| template.text().into()).unwrap_or_default(),
         }

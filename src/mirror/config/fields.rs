@@ -39,14 +39,19 @@ impl<'a> Reader<'a> {
     /// Adds a note unless the same has been said.
     pub fn note(&self, place: Place, text: impl Into<String>) {
         let (text, mut notes) = (text.into(), self.notes.borrow_mut());
-        if notes.len() < MAX_NOTES && !notes.iter().any(|note| note.text == text) {
-            notes.push(Note { place, text });
+        if notes.iter().any(|note| note.text == text) {
+            return;
+        }
+        match notes.len() {
+            0..MAX_NOTES => notes.push(Note { place, text }),
+            MAX_NOTES => notes.push(Note { place, text: "there are more notes than are shown".into() }),
+            _ => {}
         }
     }
 
     pub fn into_notes(self) -> Vec<Note> {
         let mut notes = self.notes.into_inner();
-        notes.sort_by_key(|note| note.place);
+        notes.sort_by(|a, b| (a.place, &a.text).cmp(&(b.place, &b.text)));
         notes
     }
 
@@ -68,8 +73,8 @@ impl<'a> Reader<'a> {
     /// Reads a mapping with its merge keys resolved and its keys checked.
     pub fn fields<'r>(&'r self, id: NodeId, table: &'static Table) -> Result<Fields<'r, 'a>> {
         let node = self.tree.node(id);
-        let mut fields = Fields { reader: self, place: node.place, table, values: HashMap::new() };
-        fields.collect(id, 0)?;
+        let mut fields = Fields { reader: self, place: node.place, table, values: Values::new() };
+        fields.values = fields.collect(id, 0)?;
         for key in table.required {
             if fields.get(key).is_none() {
                 return Err(self.error(node.place, format!("missing key {key:?} in {}", table.name)));
@@ -84,64 +89,76 @@ impl<'a> Reader<'a> {
     }
 }
 
+/// Values by key.
+type Values = HashMap<&'static str, NodeId>;
+
 /// The values of a mapping by key, those of merged mappings included.
 pub(super) struct Fields<'r, 'a> {
     pub reader: &'r Reader<'a>,
     pub place: Place,
     table: &'static Table,
-    values: HashMap<&'static str, NodeId>,
+    values: Values,
 }
 
 impl<'r, 'a> Fields<'r, 'a> {
-    /// Collects the keys of a mapping: its own first, so that they go before what is merged.
-    fn collect(&mut self, id: NodeId, depth: usize) -> Result<()> {
+    /// Collects the keys of a mapping and of what is merged into it. A mapping's own keys go before merged ones.
+    fn collect(&self, id: NodeId, depth: usize) -> Result<Values> {
         let node = self.reader.tree.node(id);
         let Value::Map(entries) = &node.value else {
             return Err(self
                 .reader
                 .error(node.place, format!("invalid value: {} is a mapping", self.table.name)));
         };
-        let mut merges = Vec::new();
-        let mut own: BTreeMap<&'static str, NodeId> = BTreeMap::new();
+        let (mut values, mut merges) = (Values::new(), Vec::new());
         for (key, value) in entries {
             let place = self.reader.tree.node(*key).place;
             self.reader.charge(place, 0)?;
             let name = self.name(*key)?;
             if name == "<<" {
-                merges.push(*value);
+                merges.push((*value, place, values.keys().copied().collect::<Vec<_>>()));
             } else if let Some(known) = self.known(name, place)?
-                && own.insert(known, *value).is_some()
+                && values.insert(known, *value).is_some()
             {
                 let table = self.table.name;
                 self.reader
                     .note(place, format!("the key {known:?} stands twice in {table}; the last one counts"));
             }
         }
-        for (key, value) in own {
-            self.values.entry(key).or_insert(value);
+        // Of several merge keys, too, the last one counts.
+        for (merge, place, earlier) in merges.into_iter().rev() {
+            for (key, value) in self.merged(merge, depth)? {
+                let own = *values.entry(key).or_insert(value);
+                if own != value && earlier.contains(&key) {
+                    let text = format!(
+                        "{key:?} keeps its own value; regsync takes that of a merge key that follows it"
+                    );
+                    self.reader.note(place, text);
+                }
+            }
         }
-        for merge in merges {
-            self.merge(merge, depth)?;
-        }
-        Ok(())
+        Ok(values)
     }
 
-    fn merge(&mut self, id: NodeId, depth: usize) -> Result<()> {
+    /// Collects the keys of the value of a merge key: a mapping, or a list of mappings of which the first go first.
+    fn merged(&self, id: NodeId, depth: usize) -> Result<Values> {
         let node = self.reader.tree.node(id);
         if depth >= MAX_MERGES {
             return Err(self.reader.error(node.place, "invalid configuration: merge keys nest too deeply"));
         }
         match &node.value {
-            Value::Null => Ok(()),
+            Value::Null => Ok(Values::new()),
             Value::Map(_) => self.collect(id, depth + 1),
             Value::List(items) => {
+                let mut values = Values::new();
                 for item in items {
-                    match self.reader.tree.node(*item).value {
-                        Value::Map(_) => self.collect(*item, depth + 1)?,
-                        _ => return Err(self.bad_merge(node)),
+                    let Value::Map(_) = self.reader.tree.node(*item).value else {
+                        return Err(self.bad_merge(node));
+                    };
+                    for (key, value) in self.collect(*item, depth + 1)? {
+                        values.entry(key).or_insert(value);
                     }
                 }
-                Ok(())
+                Ok(values)
             }
             Value::Scalar(_) => Err(self.bad_merge(node)),
         }

@@ -30,7 +30,7 @@ pub(super) enum Shape {
 pub(super) struct Key {
     pub name: &'static str,
     pub shape: Shape,
-    /// What it is for, as an editor shows it.
+    /// What it is for, as an editor shows it; empty for a key without effect.
     pub about: &'static str,
     /// Why the key has no effect, if it is only accepted.
     pub unused: Option<&'static str>,
@@ -60,7 +60,7 @@ const fn key(name: &'static str, shape: Shape, about: &'static str) -> Key {
 }
 
 const fn unused(name: &'static str, shape: Shape, why: &'static str) -> Key {
-    Key { name, shape, about: "Accepted for the sake of regsync; has no effect.", unused: Some(why) }
+    Key { name, shape, about: "", unused: Some(why) }
 }
 
 use Shape::{Any, Bool, Choice, Count, Duration, Integer, List, Number, Text, TextMap};
@@ -94,7 +94,7 @@ pub(super) static CREDENTIAL: Table = Table {
         key("pass", Text, "The password. May be a template, as in {{file \"/run/secrets/hub\"}}."),
         key("token", Text, "A token instead of a user and a password."),
         key("credHelper", Text, "The credential helper to ask, as in docker-credential-pass."),
-        key("credExpire", Duration, "How long an answer of the credential helper is used."),
+        key("credExpire", Any(&[Integer, Duration]), "How long an answer of the credential helper is used."),
         key("credHost", Text, "The name to ask the credential helper for, if it is another."),
         key(
             "tls",
@@ -138,7 +138,7 @@ static SETTINGS: &[Key] = &[
     key("fastCheck", Bool, "Look at an image's digest only, even with digestTags or referrers."),
     key("fastCopy", Bool, "Another name of fastCheck."),
     key("forceRecursive", Bool, "Go through all parts of an image even if its digest has not changed."),
-    key("includeExternal", Bool, "Also copy layers that have URLs of their own."),
+    unused("includeExternal", Bool, "layers that have URLs of their own stay where these point"),
     key("mediaTypes", List(&Text), "The media types of the manifests that are mirrored; others are skipped."),
     key(
         "hooks",
@@ -154,8 +154,8 @@ static SETTINGS: &[Key] = &[
     unused("referrerTarget", Text, "referrers are written to the image's own repository"),
     unused("referrerSlow", Bool, "referrers are found through the registry's API or the tag of the fallback"),
     key("wrap", Shape::Table(&WRAP), "How images are wrapped."),
-    key("suffix", Text, "What is added to every tag at the target, as in -reaped."),
-    key("targetTag", Text, "A template for the tag at the target, as in {{.Ref.Tag}}-reaped."),
+    key("suffix", Text, "What is added to every tag at the target, as in -reaped; instead of targetTag."),
+    key("targetTag", Text, "A template for the tag at the target, as in {{.Source.Tag}}-reaped."),
     key(
         "newest",
         Any(&[Count, Shape::Table(&NEWEST)]),
@@ -337,6 +337,7 @@ pub(super) static HOOKS: Table = Table {
         key("pre", HOOK_OR_LIST, "What runs before an image is written."),
         key("post", HOOK_OR_LIST, "What runs after an image has been written."),
         key("unchanged", HOOK_OR_LIST, "What runs when an image has not changed."),
+        key("timeout", Duration, "How long each of them may take."),
     ]],
     required: &[],
 };
@@ -352,7 +353,6 @@ pub(super) static HOOK: Table = Table {
         key("exec", List(&Text), "A program and its arguments."),
         key("http", Text, "A URL to post to. May be a template."),
         key("headers", TextMap, "Headers of the request. Their values may be templates."),
-        key("timeout", Duration, "How long the hook may take."),
         key("type", Choice(HOOK_TYPES), "exec or http, with params."),
         key("params", List(&Text), "The program and its arguments, or the URL."),
     ]],

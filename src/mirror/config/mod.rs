@@ -9,6 +9,10 @@
 //! - Templates are expanded in `registry`, `user`, `pass`, `regcert`, `clientCert` and `clientKey` of `creds`, in
 //!   `source` and `target` of entries, and in hooks' URLs and headers; `backup` and `targetTag` are kept as templates.
 //!   Anywhere else a template is an error.
+//! - An entry's own value goes before that of `defaults`. Most keys are taken whole. `interval` and `schedule` are taken
+//!   together, so that an entry with one of them gets neither from `defaults`; so are `suffix` and `targetTag`.
+//!   `ratelimit`, `wrap` and `hooks` are merged key by key. Empty text, an empty `mediaTypes`, `interval: 0s` and
+//!   `ratelimit.min: 0` count as absent, as in regsync; `newest: 0` and `minAge: 0s` undo what `defaults` say.
 //! - Numbers where text is expected count as they are written: the tag `3.10` stays `3.10`.
 
 mod credential;
@@ -27,15 +31,15 @@ mod secret;
 mod template;
 mod template_parse;
 mod wrapping;
-mod yaml;
+mod written;
 
 #[cfg(test)]
 mod tests;
 
 pub use model::{
-    Attestations, Config, Credential, Entry, EventKind, Events, Format, Hook, HookAction, Hooks, IfInit,
-    Kind, Mode, Newest, NewestBy, OnUnsupported, Origin, Patterns, Proof, Prune, RateLimit, Receiver,
-    Recheck, TagPlaces, TagSet, Tls, Wrap,
+    Attestations, Config, Credential, Entry, EventKind, Events, Format, Hook, Hooks, IfInit, Kind, Mode,
+    Newest, NewestBy, OnUnsupported, Origin, Patterns, Proof, Prune, RateLimit, Receiver, Recheck, TagPlaces,
+    TagSet, Tls, Wrap,
 };
 pub use problem::{ConfigError, Note, Place};
 pub use schema::schema;

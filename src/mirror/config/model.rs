@@ -100,9 +100,9 @@ pub struct Entry {
     pub source: String,
     /// Where the results go.
     pub target: String,
-    /// The filters for tags: a tag is taken if any of them lets it through, or if there are none.
+    /// The filters for tags: a tag is taken if any of them lets it through, or if there are none. An image has none.
     pub tag_sets: Vec<TagSet>,
-    /// The filter for the repositories of a registry.
+    /// The filter for the repositories of a registry; empty for other kinds.
     pub repos: Patterns,
     /// The one platform to take, without its index.
     pub platform: Option<String>,
@@ -338,20 +338,13 @@ pub struct Hooks {
     pub post: Vec<Hook>,
     /// When an image has not changed.
     pub unchanged: Vec<Hook>,
+    /// How long each of them may take, if the file says.
+    pub timeout: Option<Duration>,
 }
 
 /// Something that runs.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Hook {
-    /// What is done.
-    pub action: HookAction,
-    /// How long it may take, if the file says.
-    pub timeout: Option<Duration>,
-}
-
-/// What a hook does.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum HookAction {
+pub enum Hook {
     /// Runs a program with its arguments; there is at least the program.
     Exec(Vec<String>),
     /// Posts to a URL.

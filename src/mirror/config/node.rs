@@ -1,7 +1,7 @@
 //! A YAML document as a tree of nodes that know their place; aliases share the node that they name.
 
 use super::problem::{ConfigError, Place};
-use granit_parser::{Event, Marker, Parser, ScalarStyle, Span, StrInput, options};
+use granit_parser::{Event, Marker, Parser, ScalarStyle, ScanError, Span, StrInput, options};
 use std::borrow::Cow;
 use std::collections::HashMap;
 
@@ -97,9 +97,7 @@ impl<'a, 'f> Builder<'a, 'f> {
     fn build(mut self) -> Result<Tree<'a>, ConfigError> {
         let mut documents = 0usize;
         while let Some(next) = self.parser.next_event() {
-            let (event, span) = next.map_err(|e| {
-                ConfigError::new(self.file, place(*e.marker()), format!("invalid YAML: {}", e.info()))
-            })?;
+            let (event, span) = next.map_err(|e| self.explain(&e))?;
             match event {
                 Event::DocumentStart(..) => documents += 1,
                 Event::DocumentEnd => self.anchors.clear(),
@@ -107,6 +105,17 @@ impl<'a, 'f> Builder<'a, 'f> {
             }
         }
         Ok(Tree { nodes: self.nodes, root: self.root })
+    }
+
+    fn explain(&self, error: &ScanError) -> ConfigError {
+        let place = place(*error.marker());
+        let found = self.error(place, format!("invalid YAML: {}", error.info()));
+        let line = self.text.lines().nth(place.line.saturating_sub(1)).unwrap_or_default();
+        let value = line.split_once(": ").map_or(line, |(_, value)| value).trim_start();
+        match value.starts_with("{{") {
+            true => found.hint("put a value that starts with a template in single quotes"),
+            false => found,
+        }
     }
 
     fn error(&self, place: Place, message: impl Into<String>) -> ConfigError {
@@ -173,6 +182,7 @@ impl<'a, 'f> Builder<'a, 'f> {
             self.root.get_or_insert(id);
             return;
         };
+        // Open collections are nodes of this builder.
         match &mut self.nodes[open.id].value {
             Value::List(items) => items.push(id),
             Value::Map(entries) => match open.key.take() {

@@ -42,9 +42,14 @@ fn table(table: &'static Table, depth: usize) -> Value {
 fn described(key: &'static Key, depth: usize) -> Value {
     let mut schema = shape(&key.shape, depth + 1);
     if let Value::Object(object) = &mut schema {
-        object.insert("description".into(), json!(key.about));
-        if key.unused.is_some() {
-            object.insert("deprecated".into(), json!(true));
+        match key.unused {
+            Some(why) => {
+                object.insert("description".into(), format!("Has no effect: {why}.").into());
+                object.insert("deprecated".into(), true.into());
+            }
+            None => {
+                object.insert("description".into(), key.about.into());
+            }
         }
     }
     schema

@@ -21,8 +21,10 @@ pub enum Scope {
     Plain,
     /// Those of `.Sync`: `source`, `target` and the like.
     Entry,
-    /// Those of `.Sync` and `.Ref`: `backup` and `targetTag`, which are rendered for each image.
+    /// Those of `.Sync` and `.Ref`, the image that is replaced: `backup`.
     Image,
+    /// Those of `.Source`, the image that is read, which `.Ref` stands for too, and of `.Sync`: `targetTag`.
+    Tag,
 }
 
 /// An image reference, as `.Ref` shows it to a template.
@@ -57,6 +59,8 @@ pub struct Sync {
     pub kind: String,
     /// `.Sync.Platform`.
     pub platform: String,
+    /// `.Sync.Interval`, as Go writes durations: `1h0m0s`.
+    pub interval: String,
     /// `.Sync.Schedule`.
     pub schedule: String,
     /// `.Sync.Backup`: the template itself.
@@ -66,7 +70,7 @@ pub struct Sync {
 /// What a template is rendered for.
 #[derive(Debug, Clone, Copy, Default)]
 pub struct Context<'a> {
-    /// The image, for `.Ref`.
+    /// The image, for `.Ref` and `.Source`.
     pub reference: Option<&'a Reference>,
     /// The entry, for `.Sync`.
     pub sync: Option<&'a Sync>,
@@ -99,12 +103,13 @@ pub(super) enum SyncField {
     Target,
     Kind,
     Platform,
+    Interval,
     Schedule,
     Backup,
 }
 
-/// The names of the fields; `.Step` is an older name of `.Sync`.
-pub(super) const FIELDS: [(&str, Field); 14] = [
+/// The names of the fields.
+pub(super) const FIELDS: [(&str, Field); 15] = [
     (".Ref.Scheme", Field::Ref(RefField::Scheme)),
     (".Ref.Reference", Field::Ref(RefField::Reference)),
     (".Ref.Registry", Field::Ref(RefField::Registry)),
@@ -117,6 +122,7 @@ pub(super) const FIELDS: [(&str, Field); 14] = [
     (".Sync.Target", Field::Sync(SyncField::Target)),
     (".Sync.Type", Field::Sync(SyncField::Kind)),
     (".Sync.Platform", Field::Sync(SyncField::Platform)),
+    (".Sync.Interval", Field::Sync(SyncField::Interval)),
     (".Sync.Schedule", Field::Sync(SyncField::Schedule)),
     (".Sync.Backup", Field::Sync(SyncField::Backup)),
 ];
@@ -281,6 +287,7 @@ impl Field {
                     SyncField::Target => &sync.target,
                     SyncField::Kind => &sync.kind,
                     SyncField::Platform => &sync.platform,
+                    SyncField::Interval => &sync.interval,
                     SyncField::Schedule => &sync.schedule,
                     SyncField::Backup => &sync.backup,
                 })

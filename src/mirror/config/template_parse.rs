@@ -52,7 +52,7 @@ fn is_space(c: char) -> bool {
 
 struct Parser<'a> {
     text: &'a str,
-    /// The next byte to read, at a character's border.
+    /// The next byte to read. It only moves past whole characters, so text may be cut there.
     at: usize,
     scope: Scope,
     outside: &'a dyn Outside,
@@ -136,12 +136,12 @@ impl<'a> Parser<'a> {
     }
 
     fn pipeline(&mut self, depth: usize) -> Result<Expression, TemplateError> {
-        let mut piped: Option<Expression> = None;
+        let (mut piped, known) = (None, self.missing.len());
         for pipes in 0.. {
             if depth + pipes > MAX_DEPTH {
                 return Err(self.error(self.at, "the action is nested too deeply"));
             }
-            let value = self.command(piped.take(), depth)?;
+            let value = self.command(piped.take(), depth, known)?;
             self.skip_space();
             if !self.eat("|") {
                 return Ok(value);
@@ -151,8 +151,14 @@ impl<'a> Parser<'a> {
         Err(self.unexpected())
     }
 
-    /// Reads a function with its arguments, or one value. What was piped is the last argument.
-    fn command(&mut self, piped: Option<Expression>, depth: usize) -> Result<Expression, TemplateError> {
+    /// Reads a function with its arguments, or one value. What was piped is the last argument. `known` is how much was
+    /// missing before the pipeline.
+    fn command(
+        &mut self,
+        piped: Option<Expression>,
+        depth: usize,
+        known: usize,
+    ) -> Result<Expression, TemplateError> {
         self.skip_space();
         let start = self.at;
         if self.at_end() {
@@ -177,7 +183,16 @@ impl<'a> Parser<'a> {
         }
         arguments.extend(piped);
         match first {
-            Operand::Function(name, at) => self.call(&name, at, arguments),
+            Operand::Function(name, at) => {
+                let value = self.call(&name, at, arguments)?;
+                // Nothing is amiss where a default stands in.
+                if let Expression::Default(fallback, _) = &value
+                    && **fallback != Expression::Text(String::new())
+                {
+                    self.missing.truncate(known);
+                }
+                Ok(value)
+            }
             Operand::Value(value) if arguments.is_empty() => Ok(value),
             Operand::Value(_) => Err(self.error(start, "only a function takes arguments")),
         }
@@ -251,8 +266,10 @@ impl<'a> Parser<'a> {
     fn field(&mut self) -> Result<Field, TemplateError> {
         let at = self.at;
         let word = self.word();
-        let name = match word.strip_prefix(".Step.") {
-            Some(field) if self.scope == Scope::Image => format!(".Sync.{field}"),
+        // `.Step` is an older name of `.Sync`.
+        let name = match (self.scope, word.strip_prefix(".Step."), word.strip_prefix(".Source.")) {
+            (Scope::Image, Some(field), _) => format!(".Sync.{field}"),
+            (Scope::Tag, _, Some(field)) => format!(".Ref.{field}"),
             _ => word.to_string(),
         };
         let shown: String = word.chars().take(60).collect();

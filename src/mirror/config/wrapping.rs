@@ -3,9 +3,7 @@
 use super::duration;
 use super::fields::{Fields, Item, Result};
 use super::keys;
-use super::model::{
-    Attestations, Format, Hook, HookAction, Hooks, IfInit, Mode, Newest, NewestBy, Prune, Recheck, Wrap,
-};
+use super::model::{Attestations, Format, Hook, Hooks, IfInit, Mode, Newest, NewestBy, Prune, Recheck, Wrap};
 use super::secret::Secret;
 use super::template::{Context, Scope};
 use std::time::Duration;
@@ -111,7 +109,12 @@ pub(super) fn prune(fields: &Fields<'_, '_>) -> Result<Prune> {
             .error(place, "invalid only-ours: prune deletes only what the record shows to be reapify's")
             .hint("leave the key out, or set it to true"));
     }
-    Ok(Prune { keep: fields.count("keep")?.unwrap_or_default() as usize, only_ours: true })
+    match fields.count("keep")? {
+        Some(keep @ 1..) => Ok(Prune { keep: keep as usize, only_ours: true }),
+        _ => {
+            Err(fields.reader.error(fields.place_of("keep"), "invalid keep: at least one result has to stay"))
+        }
+    }
 }
 
 /// Reads `recheck`.
@@ -133,15 +136,21 @@ pub(super) struct HookSettings {
     pre: Option<Vec<Hook>>,
     post: Option<Vec<Hook>>,
     unchanged: Option<Vec<Hook>>,
+    timeout: Option<Duration>,
 }
 
 impl HookSettings {
     pub fn read(fields: &Fields<'_, '_>) -> Result<Self> {
         let hooks = |key: &str| fields.get(key).map(|item| hooks(&item)).transpose();
-        Ok(HookSettings { pre: hooks("pre")?, post: hooks("post")?, unchanged: hooks("unchanged")? })
+        Ok(HookSettings {
+            pre: hooks("pre")?,
+            post: hooks("post")?,
+            unchanged: hooks("unchanged")?,
+            timeout: fields.duration("timeout")?.filter(|time| !time.is_zero()),
+        })
     }
 
-    /// Returns what counts: the hooks of each event from here, else from `defaults`.
+    /// Returns what counts: each key from here, else from `defaults`.
     pub fn over(self, defaults: &HookSettings) -> Hooks {
         let pick = |own: Option<Vec<Hook>>, default: &Option<Vec<Hook>>| {
             own.or_else(|| default.clone()).unwrap_or_default()
@@ -150,6 +159,7 @@ impl HookSettings {
             pre: pick(self.pre, &defaults.pre),
             post: pick(self.post, &defaults.post),
             unchanged: pick(self.unchanged, &defaults.unchanged),
+            timeout: self.timeout.or(defaults.timeout),
         }
     }
 
@@ -163,9 +173,9 @@ impl HookSettings {
 impl Hook {
     fn size(&self) -> usize {
         size_of::<Hook>()
-            + match &self.action {
-                HookAction::Exec(words) => words.iter().map(|word| word.len() + size_of::<String>()).sum(),
-                HookAction::Http { url, headers } => {
+            + match self {
+                Hook::Exec(words) => words.iter().map(|word| word.len() + size_of::<String>()).sum(),
+                Hook::Http { url, headers } => {
                     let headers = headers.iter().map(|(name, value)| name.len() + value.expose().len() + 48);
                     url.expose().len() + headers.sum::<usize>()
                 }
@@ -184,15 +194,19 @@ fn hooks(item: &Item<'_, '_>) -> Result<Vec<Hook>> {
 fn hook(item: &Item<'_, '_>) -> Result<Hook> {
     let fields = item.fields(&keys::HOOK)?;
     let kind = fields.choice("type", keys::HOOK_TYPES, keys::HOOK_TYPES)?;
-    let (exec, http) = match (kind, fields.get("exec"), fields.get("http")) {
-        (None, Some(exec), None) => (Some(exec), None),
-        (None, None, Some(http)) => (None, Some(http)),
-        (Some("exec"), None, None) => (fields.get("params"), None),
-        (Some(_), None, None) => (None, fields.list("params")?.first().copied()),
+    let (exec, http) = match (kind, fields.get("exec"), fields.get("http"), fields.get("params")) {
+        (None, Some(exec), None, None) => (Some(exec), None),
+        (None, None, Some(http), None) => (None, Some(http)),
+        (Some("exec"), None, None, Some(params)) => (Some(params), None),
+        (Some(_), None, None, Some(params)) => match params.list()?[..] {
+            [url] => (None, Some(url)),
+            _ => return Err(params.invalid("http takes one URL")),
+        },
+        (Some(_), None, None, None) => return Err(item.invalid("params is missing")),
         _ => return Err(item.invalid("a hook is either exec, http or type with params")),
     };
     let headers = fields.get("headers");
-    let action = match (exec, http) {
+    match (exec, http) {
         (Some(exec), _) if headers.is_none() => {
             let words = exec
                 .list()?
@@ -200,18 +214,17 @@ fn hook(item: &Item<'_, '_>) -> Result<Hook> {
                 .map(|word| word.raw().map(Into::into))
                 .collect::<Result<Vec<String>>>()?;
             match words.first().is_some_and(|program| !program.is_empty()) {
-                true => HookAction::Exec(words),
-                false => return Err(exec.invalid("it must name a program")),
+                true => Ok(Hook::Exec(words)),
+                false => Err(exec.invalid("it must name a program")),
             }
         }
-        (None, Some(url)) => HookAction::Http {
+        (None, Some(url)) => Ok(Hook::Http {
             url: Secret::new(web_address(&url)?),
             headers: headers.map_or(Ok(Vec::new()), |item| header_list(&item))?,
-        },
-        (Some(_), _) => return Err(item.invalid("only http takes headers")),
-        (None, None) => return Err(item.invalid("params is missing")),
-    };
-    Ok(Hook { action, timeout: fields.duration("timeout")?.filter(|time| !time.is_zero()) })
+        }),
+        (Some(_), _) => Err(item.invalid("only http takes headers")),
+        (None, None) => Err(item.invalid("it does nothing")),
+    }
 }
 
 fn web_address(item: &Item<'_, '_>) -> Result<String> {

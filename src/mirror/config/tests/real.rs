@@ -109,6 +109,9 @@ fn files_without_version_creds_and_defaults() {
     let config = real("tenants.yml");
     assert_eq!((config.version, config.credentials.len(), config.parallel), (1, 0, None));
     assert_eq!(names(&config)[1], ("hardened.example/node", "TENANT_2.example/runtime-node"));
+    assert!(config.entries.iter().all(|entry| entry.tag_sets.is_empty()));
+    let note = "8:7: tags and tagSets have no effect on an entry of type image: its source names the tag";
+    assert_eq!(notes("tenants.yml"), [note]);
     let small = real("small.yml");
     assert_eq!(small.credentials[1].user, None);
     assert_eq!(small.entries.len(), 2);

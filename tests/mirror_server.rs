@@ -168,6 +168,36 @@ fn a_pushed_digest_is_waited_for() {
 }
 
 #[test]
+fn a_late_event_does_not_bring_an_old_image_back() {
+    let (source, target) = (Registry::start(), Registry::start());
+    let old = digest(&image("old").manifest_bytes());
+    image("old").in_registry(&source, "app", "v1");
+    image("new").in_registry(&source, "app", "v1");
+    let mut server = Server::start(&source, &target, "");
+    becomes(&source, &target, "v1");
+    let expected = target.complete("copy", "v1");
+    let body = format!("{{\"image\": \"{}/app:v1@{old}\"}}", source.host());
+    assert_eq!(server.post(&body, "s3cret"), 202);
+    // Without the tag, what was pushed is all there is.
+    let lonely = image("lonely");
+    let stored = lonely.manifest_bytes();
+    lonely.blobs().iter().for_each(|blob| drop(source.put_blob("app", blob)));
+    source.put_manifest("app", &digest(&stored), &lonely.media_type(), &stored);
+    let body = format!("{{\"image\": \"{}/app:v2@{}\"}}", source.host(), digest(&stored));
+    assert_eq!(server.post(&body, "s3cret"), 202);
+    eventually(SOON, "the untagged image", || match target.manifest("copy", "v2") {
+        Some(_) => Ok(()),
+        None => Err("not there yet".into()),
+    });
+    eventually(SOON, "the queue is empty", || match server.metric("reapify_mirror_queue_length") {
+        0.0 => Ok(()),
+        left => Err(left.to_string()),
+    });
+    server.ends("TERM", 0);
+    assert_eq!(target.complete("copy", "v1"), expected);
+}
+
+#[test]
 fn what_was_accepted_is_done_at_the_end_or_at_the_next_start() {
     let (source, target) = (Registry::start(), Registry::start());
     let mut server = Server::start(&source, &target, "");

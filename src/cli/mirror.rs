@@ -1,24 +1,18 @@
 //! `reapify mirror`: one pass, a check, and what shows a configuration.
 
 use super::interrupt::interruptible;
+use super::mirror_lines::{Files, Lines};
+use super::mirror_server;
+use super::mirror_setup::{ConfigArgs, Loaded, PartArgs, Setup};
 use super::options::{Format, Global, NetworkOptions};
 use super::output::{self, Console, printable};
 use super::places::client_options;
-use super::wrap::{STREAMS, given_reapers};
-use super::{mirror_lines, mirror_server};
-use crate::engine::Commons;
-use crate::error::{Context, Error, Kind, Result};
-use crate::mirror::config::{self, Config, Outside};
-use crate::mirror::rules::shard::{Shard, ShardBy};
-use crate::mirror::{Effort, Hosts, Part, Pass, Place, Rule, Shared, repositories, results};
+use crate::error::{Error, Kind, Result};
+use crate::mirror::config::{self, Config};
+use crate::mirror::{Effort, Hosts, Pass, Place, repositories, results};
 use crate::stats::Stats;
-use clap::{Subcommand, ValueEnum};
-use mirror_lines::Lines;
-use std::path::{Path, PathBuf};
+use clap::Subcommand;
 use std::sync::Arc;
-
-/// How many images are done at once unless the configuration says otherwise.
-const PARALLEL: usize = 48;
 
 #[derive(clap::Args)]
 pub struct Args {
@@ -42,44 +36,6 @@ enum Command {
     Schema,
 }
 
-/// The file that says what is mirrored.
-#[derive(clap::Args)]
-pub struct ConfigArgs {
-    /// The configuration, in the format of regsync; `-` for standard input
-    #[arg(short, long, value_name = "FILE")]
-    config: PathBuf,
-}
-
-impl ConfigArgs {
-    /// The file.
-    pub fn path(&self) -> &Path {
-        &self.config
-    }
-}
-
-/// The part of the work that a process does.
-#[derive(clap::Args)]
-pub struct PartArgs {
-    /// Do part I of N only, counted from 0 [default: JOB_COMPLETION_INDEX of REAPIFY_SHARDS, if both are set]
-    #[arg(long, value_name = "I/N")]
-    shard: Option<String>,
-    /// What the parts are cut by
-    #[arg(long, value_enum, default_value_t, value_name = "WHAT")]
-    shard_by: ShardChoice,
-    /// How many images are done at once [default: the configuration's, or 48]
-    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u16).range(1..))]
-    parallel: Option<u16>,
-}
-
-#[derive(Clone, Copy, ValueEnum, Default)]
-enum ShardChoice {
-    /// The destination repository
-    #[default]
-    Repository,
-    /// The destination repository and tag
-    Tag,
-}
-
 #[derive(clap::Args)]
 struct OnceArgs {
     #[command(flatten)]
@@ -91,7 +47,7 @@ struct OnceArgs {
     #[arg(long)]
     recheck: bool,
     #[command(flatten)]
-    files: mirror_lines::Files,
+    files: Files,
     #[command(flatten)]
     part: PartArgs,
     #[command(flatten)]
@@ -103,7 +59,7 @@ struct CheckArgs {
     #[command(flatten)]
     config: ConfigArgs,
     #[command(flatten)]
-    files: mirror_lines::Files,
+    files: Files,
     #[command(flatten)]
     part: PartArgs,
     #[command(flatten)]
@@ -147,104 +103,11 @@ pub async fn run(global: &Global, args: Args, console: &Console) -> Result<()> {
     }
 }
 
-/// A configuration with its entries ready to be run.
-pub struct Loaded {
-    pub config: Config,
-    pub rules: Vec<Arc<Rule>>,
-}
-
-impl Loaded {
-    /// Reads a configuration and says what its author should know.
-    pub fn read(file: &Path, console: &Console) -> Result<Self> {
-        let name = file.display().to_string();
-        let text = match name.as_str() {
-            "-" => std::io::read_to_string(std::io::stdin()).context(|| "standard input")?,
-            _ => std::fs::read_to_string(file)
-                .map_err(|e| Error::usage(format!("cannot read the configuration {name}: {e}")))?,
-        };
-        let loaded = config::load(&text, &name, &World).map_err(|e| {
-            let hint = e.hint.clone();
-            let error = Error::usage(e.to_string());
-            match hint {
-                Some(hint) => error.hint(hint),
-                None => error,
-            }
-        })?;
-        for note in &loaded.notes {
-            console.note(&format!("note: {name}:{note}"));
-        }
-        let (rules, notes) = Rule::all(&loaded.config, &name, &given_reapers)?;
-        for note in notes {
-            console.note(&format!("note: {note}"));
-        }
-        Ok(Loaded { config: loaded.config, rules })
-    }
-}
-
-/// The environment and the files that a configuration may ask for.
-struct World;
-
-impl Outside for World {
-    fn env(&self, name: &str) -> Option<String> {
-        std::env::var(name).ok()
-    }
-
-    fn file(&self, path: &str) -> std::result::Result<String, String> {
-        std::fs::read_to_string(path).map_err(|e| e.to_string())
-    }
-}
-
-/// How a pass is set up.
-pub struct Setup<'a> {
-    pub network: &'a NetworkOptions,
-    pub part: &'a PartArgs,
-    pub effort: Effort,
-    pub recheck: bool,
-}
-
-impl Setup<'_> {
-    /// What the images of a run share.
-    pub fn shared(&self, config: &Config, stats: &Arc<Stats>) -> Shared {
-        let options = client_options(self.network, stats.clone());
-        let hosts = Hosts::new(config, options, self.network.hosts(), self.network.store());
-        Shared {
-            hosts,
-            commons: Arc::new(Commons::new(STREAMS)),
-            effort: self.effort,
-            recheck: self.recheck,
-            sinks: Default::default(),
-            rechecked: Default::default(),
-        }
-    }
-
-    /// The part of the work that this process does.
-    pub fn work(&self) -> Result<Part> {
-        let variable = |name| std::env::var(name).ok();
-        let shard = match &self.part.shard {
-            Some(text) => Shard::parse(text).map(Some),
-            None => Shard::from_environment(
-                variable("JOB_COMPLETION_INDEX").as_deref(),
-                variable("REAPIFY_SHARDS").as_deref(),
-            ),
-        };
-        let by = match self.part.shard_by {
-            ShardChoice::Repository => ShardBy::Repository,
-            ShardChoice::Tag => ShardBy::Tag,
-        };
-        Ok(Part { shard: shard.map_err(Error::usage)?, by })
-    }
-
-    /// How many images are done at once.
-    pub fn parallel(&self, config: &Config) -> usize {
-        self.part.parallel.map(usize::from).or(config.parallel).unwrap_or(PARALLEL)
-    }
-}
-
 async fn once(
     global: &Global,
     loaded: &Loaded,
     setup: &Setup<'_>,
-    files: &mirror_lines::Files,
+    files: &Files,
     console: &Console,
 ) -> Result<()> {
     let stats = Arc::new(Stats::default());
@@ -272,8 +135,11 @@ async fn once(
     match setup.effort {
         Effort::Check if lines.summary.pending > 0 => {
             let pending = lines.summary.pending;
-            Err(Error::new(Kind::Check, format!("{pending} images would change"))
-                .hint("run `reapify mirror once` to change them"))
+            Err(Error::new(
+                Kind::Check,
+                format!("{pending} {} would change", if pending == 1 { "image" } else { "images" }),
+            )
+            .hint("run `reapify mirror once` to change them"))
         }
         _ => Ok(()),
     }

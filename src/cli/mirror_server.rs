@@ -1,8 +1,8 @@
 //! `reapify mirror server`: passes by schedule, images by webhook.
 
 use super::interrupt;
-use super::mirror::{ConfigArgs, Loaded, PartArgs, Setup};
 use super::mirror_lines::{Files, Lines};
+use super::mirror_setup::{ConfigArgs, Loaded, PartArgs, Setup};
 use super::options::{Global, NetworkOptions};
 use super::output::Console;
 use crate::error::{Error, Result};
@@ -20,6 +20,8 @@ use tokio_util::sync::CancellationToken;
 
 /// Images that can wait. A delivery of a thousand events fits for every one of ten entries.
 const QUEUE: usize = 10_000;
+/// Images that events ask for and that are done at once.
+const WORKERS: usize = 16;
 
 #[derive(clap::Args)]
 pub struct Args {
@@ -41,7 +43,6 @@ pub struct Args {
 
 /// Runs until a signal ends it.
 pub async fn run(global: &Global, args: Args, console: &Console) -> Result<()> {
-    let mut hangup = signal(SignalKind::hangup())?;
     let drain = Duration::from_secs(args.drain);
     interrupt::allow(drain + Duration::from_secs(2));
     let setup = Setup { network: &args.network, part: &args.part, effort: Effort::Changed, recheck: false };
@@ -49,23 +50,18 @@ pub async fn run(global: &Global, args: Args, console: &Console) -> Result<()> {
     let receivers = receivers(&loaded.config.events)?;
     let lines = Arc::new(Mutex::new(Lines::open(&args.files, global)?));
     let first = current(loaded, &setup);
-    let workers = first.parallel.min(16);
+    let workers = first.parallel.min(WORKERS);
     let (queue, metrics) = (Queue::new(QUEUE), Arc::new(Metrics::default()));
     let told = lines.clone();
     let tell = move |line| told.lock().unwrap_or_else(PoisonError::into_inner).tell(&line);
     let server = Arc::new(Server::new(first, setup.work()?, queue.clone(), metrics.clone(), tell));
     let stop = CancellationToken::new();
+    let service = Service::new(receivers, Limits::default(), server.clone(), queue.clone(), metrics);
+    let service = Arc::new(service.map_err(Error::usage)?);
     let listening = match args.listen {
         Some(address) => {
-            let service = Service::new(receivers, Limits::default(), server.clone(), queue.clone(), metrics)
-                .map_err(Error::usage)?;
-            let listener = TcpListener::bind(address).await.map_err(|e| {
-                Error::other(format!("cannot listen on {address}: {e}"))
-                    .hint("choose another address with --listen")
-            })?;
-            let at = listener.local_addr().unwrap_or(address);
-            console.note(&format!("listening on http://{at}"));
-            Some(tokio::spawn(serve(listener, Arc::new(service), stop.clone())))
+            let listener = listen(address, console).await?;
+            Some(tokio::spawn(serve(listener, service.clone(), stop.clone())))
         }
         None => None,
     };
@@ -73,20 +69,7 @@ pub async fn run(global: &Global, args: Args, console: &Console) -> Result<()> {
         let server = server.clone();
         async move { server.run(workers).await }
     });
-    loop {
-        tokio::select! {
-            () = interrupt::signalled() => break,
-            _ = hangup.recv() => match Loaded::read(args.config.path(), console) {
-                Ok(loaded) => {
-                    server.reload(current(loaded, &setup)).await;
-                    console.note("the configuration was reloaded");
-                }
-                Err(error) => {
-                    console.error(&error.context("the configuration stays as it was"), None);
-                }
-            },
-        }
-    }
+    until_signal(&server, &service, &args, &setup, console).await?;
     console.note("stopping: finishing what events asked for");
     if timeout(drain, queue.drain()).await.is_err() {
         console.note("some images are left for the pass of the next start");
@@ -102,6 +85,44 @@ pub async fn run(global: &Global, args: Args, console: &Console) -> Result<()> {
     lines.close()
 }
 
+async fn listen(address: SocketAddr, console: &Console) -> Result<TcpListener> {
+    let listener = TcpListener::bind(address).await.map_err(|e| {
+        Error::other(format!("cannot listen on {address}: {e}")).hint("choose another address with --listen")
+    })?;
+    console.note(&format!("listening on http://{}", listener.local_addr().unwrap_or(address)));
+    Ok(listener)
+}
+
+/// Loads the configuration again at each SIGHUP, until a signal ends the server.
+async fn until_signal(
+    server: &Arc<Server>,
+    service: &Service,
+    args: &Args,
+    setup: &Setup<'_>,
+    console: &Console,
+) -> Result<()> {
+    let mut hangup = signal(SignalKind::hangup())?;
+    loop {
+        tokio::select! {
+            () = interrupt::signalled() => return Ok(()),
+            _ = hangup.recv() => match again(service, args, console) {
+                Ok(loaded) => {
+                    server.reload(current(loaded, setup)).await;
+                    console.note("the configuration was loaded again");
+                }
+                Err(error) => console.error(&error.context("the configuration stays as it was"), None),
+            },
+        }
+    }
+}
+
+/// Reads the configuration again, and lets its senders of webhooks in.
+fn again(service: &Service, args: &Args, console: &Console) -> Result<Loaded> {
+    let loaded = Loaded::read(args.config.path(), console)?;
+    service.set_receivers(receivers(&loaded.config.events)?).map_err(Error::usage)?;
+    Ok(loaded)
+}
+
 fn current(loaded: Loaded, setup: &Setup<'_>) -> Current {
     let stats = Arc::new(Stats::default());
     Current {
@@ -113,7 +134,7 @@ fn current(loaded: Loaded, setup: &Setup<'_>) -> Current {
     }
 }
 
-/// The senders of webhooks that the configuration names; without any, the forms that need no secret are not taken.
+/// The senders of webhooks that the configuration names.
 fn receivers(events: &Events) -> Result<Vec<Receiver>> {
     let receiver = |stated: &crate::mirror::config::Receiver| {
         let proof = match &stated.proof {

@@ -7,6 +7,7 @@ mod log;
 mod mirror;
 mod mirror_lines;
 mod mirror_server;
+mod mirror_setup;
 mod options;
 mod output;
 mod places;

@@ -1,12 +1,19 @@
 //! What the jobs of one process share: memory for streams, and where blobs were found or put, so that a blob moves once
 //! for all of them and is mounted from there.
 
-use super::copy::{STREAM_SHARES, shares};
 use crate::image::Digest;
 use std::collections::{HashMap, HashSet};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 use tokio::sync::{OwnedMutexGuard, OwnedSemaphorePermit, Semaphore};
+
+/// Memory used per streaming blob: pieces of it in buffers of both connections.
+const STREAM: u64 = 2 << 20;
+/// A share of that; a small blob takes fewer, so that many of them go at once.
+const SHARE: u64 = 128 << 10;
+
+/// The shares of a large blob.
+const STREAM_SHARES: u32 = (STREAM / SHARE) as u32;
 
 /// Blobs that are remembered in a generation; two generations are kept.
 const GENERATION: usize = 4096;
@@ -14,6 +21,12 @@ const GENERATION: usize = 4096;
 const LIFETIME: Duration = Duration::from_secs(300);
 /// Repositories that are remembered for a blob.
 const REPOSITORIES: usize = 256;
+
+/// The shares that a blob of this size takes.
+fn shares(size: u64) -> u32 {
+    let pieces = size.min(STREAM - SHARE).div_ceil(SHARE) + 1;
+    u32::try_from(pieces).unwrap_or(STREAM_SHARES)
+}
 
 /// Shared by all jobs of a run.
 #[derive(Debug)]

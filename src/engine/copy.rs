@@ -18,14 +18,6 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use tokio::sync::Semaphore;
 use tokio::task::{JoinHandle, JoinSet};
 
-/// Memory used per streaming blob: pieces of it in buffers of both connections.
-const STREAM: u64 = 2 << 20;
-/// A share of that; a small blob takes fewer, so that many of them go at once.
-const SHARE: u64 = 128 << 10;
-
-/// The shares of a large blob.
-pub(super) const STREAM_SHARES: u32 = (STREAM / SHARE) as u32;
-
 /// How many moves are begun at once: more than there are requests, but an index may need thousands.
 const BEGUN: usize = 128;
 
@@ -280,12 +272,6 @@ struct OneMove {
     descriptor: Descriptor,
     commons: Arc<Commons>,
     stats: Arc<Stats>,
-}
-
-/// The shares that a blob of this size takes.
-pub(super) fn shares(size: u64) -> u32 {
-    let pieces = size.min(STREAM - SHARE).div_ceil(SHARE) + 1;
-    u32::try_from(pieces).unwrap_or(STREAM_SHARES)
 }
 
 impl OneMove {

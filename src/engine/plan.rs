@@ -11,9 +11,9 @@ use crate::error::{Context, Error, Result};
 use crate::image::{Content, Descriptor, Digest, Manifest, Platform};
 use crate::read::select::{self, Selection};
 use crate::read::{Limits, Reader};
-use crate::rewrite;
 use crate::rewrite::index::{self, History, Replaced};
 use crate::rewrite::record::Annotations;
+use crate::rewrite::{self, Image, Read};
 use futures_util::future::{BoxFuture, FutureExt, try_join_all};
 use std::collections::HashSet;
 use std::sync::{Mutex, PoisonError};
@@ -107,6 +107,11 @@ impl<'a> Planner<'a> {
             Content::Opaque { why, .. } => return Ok(Found::Bad(why.clone())),
             Content::Index { .. } => return Err(Error::other("an index was taken for an image")),
         };
+        match Image::other(&manifest) {
+            Some(Ok(Read::Artifact(kind))) => return Ok(Found::Artifact(kind)),
+            Some(Err(error)) => return Ok(Found::Bad(error)),
+            _ => {}
+        }
         let reading = self.reader.config(&config);
         if !self.hold {
             // The config is asked for first, the mounts follow while it is on its way.
@@ -149,7 +154,8 @@ impl<'a> Planner<'a> {
         let for_config = usize::from(expected.insert(config.clone()));
         let Task::Wrap(wrap) = self.task else { return for_config };
         match platform.map(|platform| wrap.reapers.select(platform)) {
-            None => 2 * for_config,
+            // Any of the reapers: another job may have sent it.
+            None => for_config * (1 + usize::from(self.copier.announces(&Digest::sha256("a reaper")))),
             Some(Ok(reaper)) => {
                 let is_new = expected.insert(reaper.digest.clone()) && self.copier.announces(&reaper.digest);
                 for_config + usize::from(is_new)

@@ -103,7 +103,7 @@ fn environment(when: When, line: &Line) -> Vec<(&'static str, String)> {
         ("REAPIFY_DESTINATION", text(&line.destination)),
         ("REAPIFY_SOURCE_DIGEST", digest(&line.source_digest)),
         ("REAPIFY_DIGEST", digest(&line.digest)),
-        ("REAPIFY_ACTION", if when == When::Pre { String::new() } else { line.action.word().into() }),
+        ("REAPIFY_ACTION", line.action.word().into()),
         ("REAPIFY_REASON", text(&line.reason)),
     ]
 }

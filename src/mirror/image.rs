@@ -5,7 +5,7 @@ use super::fallback::Fallback;
 use super::hooks::{self, When};
 use super::listing::Item;
 use super::report::{Action, Line};
-use super::run::Shared;
+use super::run::{Effort, Shared};
 use crate::engine::report::{self, Report};
 use crate::engine::{Copy, Job, Pending, Permit, Task};
 use crate::error::{Error, Kind, Result};
@@ -17,18 +17,6 @@ use async_trait::async_trait;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
-
-/// How a run treats images.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-pub enum Effort {
-    /// What changed is mirrored.
-    #[default]
-    Changed,
-    /// Only what the destination lacks is mirrored.
-    Missing,
-    /// Nothing is mirrored: what would be is told.
-    Check,
-}
 
 /// Does one image.
 pub async fn mirror(item: &Item, shared: &Shared, wanted: Option<&Digest>) -> Line {
@@ -95,8 +83,13 @@ impl Work<'_> {
             self.companions(&report.source_digest).await?;
         }
         let when = if self.line.written { When::Post } else { When::Unchanged };
-        hooks::run(&rule.entry.hooks, when, &self.line).await?;
-        Ok(self.line)
+        match hooks::run(&rule.entry.hooks, when, &self.line).await {
+            Ok(()) => Ok(self.line),
+            Err(error) => {
+                let written = self.line.written;
+                Ok(Line { written, ..self.line.failed(&error) })
+            }
+        }
     }
 
     /// The registries that are asked for a source before its own.
@@ -139,7 +132,7 @@ impl Work<'_> {
             task: rule.task.clone(),
             provenance: rule.entry.wrap.provenance && rule.entry.wrap.mode == Mode::Wrap,
             referrers: false,
-            recheck: shared.rechecks(rule),
+            recheck: shared.rechecks(rule, &self.item.destination),
             frugal: !in_place,
             only: rule.only.clone(),
             permit: Some(Arc::new(permit)),
@@ -270,7 +263,7 @@ impl Permit for Before {
         if let Some(min) = entry.rate_limit.min {
             self.wait_for_rate(min, entry.rate_limit.retry).await?;
         }
-        let mut line = self.line.clone();
+        let mut line = Line { action: Action::Pending, ..self.line.clone() };
         line.source_digest = pending.source.map(|head| head.digest.clone());
         line.digest = pending.current.map(|current| current.digest.clone());
         hooks::run(&entry.hooks, When::Pre, &line).await?;

@@ -17,9 +17,9 @@ pub mod rules;
 mod run;
 
 pub use hosts::Hosts;
-pub use image::{Effort, mirror};
+pub use image::mirror;
 pub use listing::{Item, Listed, Place, repositories};
-pub use pass::{Part, Pass, results};
+pub use pass::{Pass, results};
 pub use report::{Action, Line, Summary};
 pub use rule::{ReadReapers, Rule, schedule};
-pub use run::{Rechecked, Shared, Sinks};
+pub use run::{Effort, Part, Rechecked, Shared, Sinks};

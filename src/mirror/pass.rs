@@ -3,12 +3,12 @@
 
 use super::image;
 use super::listing::{self, Item, Place};
-use super::prune;
+use super::prune::Pruner;
 use super::report::{Action, Line};
 use super::rule::Rule;
-use super::rules::shard::{Shard, ShardBy};
+use super::rules::shard::Shard;
 use super::rules::suffix::OwnResults;
-use super::run::Shared;
+use super::run::{Part, Shared};
 use crate::error::Error;
 use crate::image::{Digest, Reference};
 use futures_util::stream::{self, BoxStream};
@@ -24,28 +24,6 @@ const AHEAD: usize = 8;
 const WAITING: usize = 64;
 /// Images that are tried once more at the end.
 const SECOND_CHANCES: usize = 10_000;
-
-/// The part of the work that this process does.
-#[derive(Debug, Clone, Copy, Default)]
-pub struct Part {
-    /// The shard; all of the work if there is none.
-    pub shard: Option<Shard>,
-    /// What the work is cut by.
-    pub by: ShardBy,
-}
-
-impl Part {
-    /// Whether an image is in it.
-    pub fn has(&self, destination: &Reference) -> bool {
-        let key = || self.by.key(&destination.repository_name(), &destination.target());
-        self.shard.is_none_or(|shard| shard.owns(&key()))
-    }
-
-    /// Whether any image of a repository may be in it.
-    fn may_have(&self, repository: &Reference) -> bool {
-        self.by == ShardBy::Tag || self.has(repository)
-    }
-}
 
 /// A pass.
 pub struct Pass {
@@ -80,6 +58,7 @@ impl Pass {
         let turns = Arc::new(Semaphore::new(self.parallel.max(1)));
         let mut again: Vec<Item> = Vec::new();
         let mut prunes: Vec<(Place, Vec<Item>)> = Vec::new();
+        self.rules.iter().for_each(|rule| self.shared.rechecked.begin(rule.entry.position));
         let mut begin = Some(self.begin(&mut tasks, &turns, sender).boxed());
         loop {
             tokio::select! {
@@ -89,7 +68,10 @@ impl Pass {
                     begin = None;
                 }
                 line = lines.recv() => match line {
-                    Some((line, Some(item))) if line.action == Action::Failed && again.len() < SECOND_CHANCES => {
+                    // What was written is not done again, whatever failed after it.
+                    Some((line, Some(item)))
+                        if line.action == Action::Failed && !line.written && again.len() < SECOND_CHANCES =>
+                    {
                         tracing::info!("{line}; trying again at the end");
                         again.push(item);
                     }
@@ -100,7 +82,6 @@ impl Pass {
         }
         self.once_more(again, tell).await;
         self.prune(prunes, tell).await;
-        self.end();
     }
 
     /// Lists what there is, and begins each image when it has a turn.
@@ -207,16 +188,9 @@ impl Pass {
 
     async fn prune(&self, prunes: Vec<(Place, Vec<Item>)>, tell: &mut (dyn FnMut(Line) + Send)) {
         for (place, items) in prunes {
-            for line in prune::prune(&place, &items, &self.shared, &self.part).await {
+            let pruner = Pruner { place: &place, all: &self.all, shared: &self.shared, part: &self.part };
+            for line in pruner.prune(&items).await {
                 tell(line);
-            }
-        }
-    }
-
-    fn end(&self) {
-        for rule in &self.rules {
-            if let super::config::Recheck::Every(every) = rule.entry.recheck {
-                self.shared.rechecked.passed(rule.entry.position, every);
             }
         }
     }

@@ -1,13 +1,12 @@
 //! Results that no entry asks for any longer are deleted: by digest, and only what its record shows to be ours.
 
 use super::config::Prune;
-use super::image::Effort;
 use super::listing::{Item, Place};
-use super::pass::Part;
 use super::report::{Action, Line};
+use super::rule::Rule;
 use super::rules::newest::{By, Candidate, Choice, Newest, Recency};
-use super::run::Shared;
-use crate::error::Result;
+use super::run::{Effort, Part, Shared};
+use crate::error::{Kind, Result};
 use crate::image::{Digest, Manifest, Reference};
 use crate::registry::Repository;
 use crate::rewrite::record::{Annotations, any_trace};
@@ -16,79 +15,108 @@ use std::collections::{BTreeSet, HashSet};
 use std::sync::Arc;
 use std::time::SystemTime;
 
-/// Deletes the results of a place that are not among `items`, but for the newest that the entry keeps.
-pub async fn prune(place: &Place, items: &[Item], shared: &Shared, part: &Part) -> Vec<Line> {
-    let Some(choice) = place.rule.entry.prune else { return Vec::new() };
-    let entry = place.rule.entry.position;
-    match lines(place, choice, items, shared, part).await {
-        Ok(lines) => lines,
-        Err(error) => {
-            let mut line = Line::new(entry, Action::Failed).failed(&error.context("pruning"));
-            line.destination = Some(place.target.repository_name());
-            vec![line]
-        }
-    }
+/// The results of one place.
+pub struct Pruner<'a> {
+    /// The place.
+    pub place: &'a Place,
+    /// All entries: the results of others are theirs to prune.
+    pub all: &'a [Arc<Rule>],
+    /// What the run shares.
+    pub shared: &'a Shared,
+    /// What this process does of the work.
+    pub part: &'a Part,
 }
 
-async fn lines(
-    place: &Place,
-    choice: Prune,
-    items: &[Item],
-    shared: &Shared,
-    part: &Part,
-) -> Result<Vec<Line>> {
-    let reached = shared.hosts.reach(&place.target)?;
-    let present = match place.pair.destination.tags(reached.repository()).await {
-        Ok(tags) => tags,
-        Err(e) if e.kind() == crate::error::Kind::NotFound => return Ok(Vec::new()),
-        Err(e) => return Err(e),
-    };
-    let wanted: BTreeSet<String> = items.iter().map(|item| item.destination.target()).collect();
-    let stale: Vec<&str> = present.iter().map(String::as_str).filter(|tag| !wanted.contains(*tag)).collect();
-    let stale = older(&stale, choice.keep);
-    let mut old = Vec::new();
-    for tag in stale {
-        let name = place.target.with_tag(tag)?;
-        if !part.has(&name) {
-            continue;
-        }
-        if let Some(digest) = ours(place, shared, &name).await? {
-            old.push((name, digest));
+impl Pruner<'_> {
+    /// Deletes the results that are not among `items`, but for the newest that the entry keeps.
+    pub async fn prune(&self, items: &[Item]) -> Vec<Line> {
+        let Some(choice) = self.place.rule.entry.prune else { return Vec::new() };
+        match self.lines(choice, items).await {
+            Ok(lines) => lines,
+            Err(error) => {
+                let entry = self.place.rule.entry.position;
+                let mut line = Line::new(entry, Action::Failed).failed(&error.context("pruning"));
+                line.destination = Some(self.place.target.repository_name());
+                vec![line]
+            }
         }
     }
-    if old.is_empty() {
-        return Ok(Vec::new());
+
+    async fn lines(&self, choice: Prune, items: &[Item]) -> Result<Vec<Line>> {
+        let (place, target) = (self.place, &self.place.target);
+        let reached = self.shared.hosts.reach(target)?;
+        let present = match place.pair.destination.tags(reached.repository()).await {
+            Ok(tags) => tags,
+            Err(e) if e.kind() == Kind::NotFound => return Ok(Vec::new()),
+            Err(e) => return Err(e),
+        };
+        let wanted: BTreeSet<String> = items.iter().map(|item| item.destination.target()).collect();
+        let others = self.all.iter().filter(|rule| !Arc::ptr_eq(rule, &place.rule));
+        let others: Vec<&Arc<Rule>> = others.collect();
+        let is_stale =
+            |tag: &&str| !wanted.contains(*tag) && !others.iter().any(|rule| rule.may_write(target, tag));
+        let stale: Vec<&str> = present.iter().map(String::as_str).filter(is_stale).collect();
+        let mut old = Vec::new();
+        for tag in older(&stale, choice.keep) {
+            let name = target.with_tag(tag)?;
+            if self.part.has(&name)
+                && let Some(digest) = self.ours(&name).await?
+            {
+                old.push((name, digest));
+            }
+        }
+        if old.is_empty() {
+            return Ok(Vec::new());
+        }
+        let kept = self.kept(&present, &old).await?;
+        let mut lines = Vec::new();
+        for (name, digest) in old {
+            lines.push(self.delete(&name, &digest, &kept).await?);
+        }
+        Ok(lines)
     }
-    // A deletion by digest takes every tag with it that points there.
-    let pruned: HashSet<String> = old.iter().map(|(name, _)| name.target()).collect();
-    let mut kept = HashSet::new();
-    for tag in present.iter().filter(|tag| !pruned.contains(*tag)) {
-        let name = shared.hosts.reach(&place.target.with_tag(tag)?)?;
-        let repository = Repository::sink(place.pair.destination.clone(), name);
-        kept.extend(repository.tag_digest().await?.map(|digest| digest.to_string()));
+
+    fn repository(&self, name: &Reference) -> Result<Repository> {
+        Ok(Repository::sink(self.place.pair.destination.clone(), self.shared.hosts.reach(name)?))
     }
-    let mut lines = Vec::new();
-    for (name, digest) in old {
-        let mut line = Line::new(place.rule.entry.position, Action::Pruned);
+
+    /// The digests of what stays: a deletion by digest takes every tag with it that points there.
+    async fn kept(&self, present: &BTreeSet<String>, old: &[(Reference, Digest)]) -> Result<HashSet<Digest>> {
+        let mut kept = HashSet::new();
+        for tag in present {
+            let name = self.place.target.with_tag(tag)?;
+            if !old.iter().any(|(pruned, _)| *pruned == name) {
+                kept.extend(self.repository(&name)?.tag_digest().await?);
+            }
+        }
+        Ok(kept)
+    }
+
+    async fn delete(&self, name: &Reference, digest: &Digest, kept: &HashSet<Digest>) -> Result<Line> {
+        let mut line = Line::new(self.place.rule.entry.position, Action::Pruned);
         line.destination = Some(name.to_string());
         line.digest = Some(digest.clone());
         line.written = true;
-        if kept.contains(&digest.to_string()) {
+        if kept.contains(digest) {
             line.action = Action::Skipped;
             line.written = false;
             line.reason = Some("another tag has the same digest".into());
-        } else if shared.effort == Effort::Check {
+        } else if self.shared.effort == Effort::Check {
             line.reason = Some("no longer selected; nothing was deleted".into());
-        } else {
-            let reached = shared.hosts.reach(&name)?;
-            let repository = Repository::sink(place.pair.destination.clone(), reached);
-            if let Err(error) = repository.delete(&digest).await {
-                line = line.failed(&error);
-            }
+        } else if let Err(error) = self.repository(name)?.delete(digest).await {
+            line = line.failed(&error);
         }
-        lines.push(line);
+        Ok(line)
     }
-    Ok(lines)
+
+    /// The digest of a result, if its record shows that this program made it.
+    async fn ours(&self, name: &Reference) -> Result<Option<Digest>> {
+        let repository = Arc::new(self.repository(name)?);
+        let Some(manifest) = repository.current().await? else { return Ok(None) };
+        let is_ours = Annotations::read(&manifest).is_some_and(|record| record.describe(&manifest))
+            || has_record(repository, &manifest).await?;
+        Ok(is_ours.then(|| manifest.digest.clone()))
+    }
 }
 
 /// The tags that are not among the `keep` newest; those that are no versions are older than all versions.
@@ -103,15 +131,6 @@ fn older<'t>(tags: &[&'t str], keep: usize) -> Vec<&'t str> {
         .filter(|(tag, choice)| *choice != Choice::Taken || !is_version(tag))
         .map(|(tag, _)| tag)
         .collect()
-}
-
-/// The digest of a result, if its record shows that this program made it.
-async fn ours(place: &Place, shared: &Shared, name: &Reference) -> Result<Option<Digest>> {
-    let repository = Arc::new(Repository::sink(place.pair.destination.clone(), shared.hosts.reach(name)?));
-    let Some(manifest) = repository.current().await? else { return Ok(None) };
-    let is_ours = Annotations::read(&manifest).is_some_and(|record| record.describe(&manifest))
-        || has_record(repository, &manifest).await?;
-    Ok(is_ours.then(|| manifest.digest.clone()))
 }
 
 /// Whether the config of an image, or of an image of an index, has a record: Docker's types have no annotations.

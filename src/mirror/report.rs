@@ -26,6 +26,8 @@ pub enum Action {
     Unchanged,
     /// Something went wrong.
     Failed,
+    /// It is about to be done: only the hooks before it are told so.
+    Pending,
 }
 
 impl Action {
@@ -52,12 +54,13 @@ impl Action {
             Action::Pruned => "pruned",
             Action::Unchanged => "unchanged",
             Action::Failed => "failed",
+            Action::Pending => "pending",
         }
     }
 
     /// Whether the destination was changed.
     pub fn is_change(self) -> bool {
-        !matches!(self, Action::Unchanged | Action::Failed | Action::Skipped)
+        !matches!(self, Action::Unchanged | Action::Failed | Action::Skipped | Action::Pending)
     }
 }
 
@@ -219,7 +222,7 @@ impl Summary {
 impl fmt::Display for Summary {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let all: u64 = self.actions.values().sum();
-        write!(f, "{all} images")?;
+        write!(f, "{all} {}", if all == 1 { "image" } else { "images" })?;
         for action in Action::ALL {
             if self.count(action) > 0 {
                 write!(f, ", {} {action}", self.count(action))?;

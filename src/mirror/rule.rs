@@ -175,6 +175,27 @@ impl Rule {
         }
     }
 
+    /// Whether a tag of a repository may be a result of the entry.
+    pub fn may_write(&self, target: &Reference, tag: &str) -> bool {
+        let repository = target.repository_name();
+        match self.entry.kind {
+            Kind::Image => self
+                .image_destination()
+                .is_ok_and(|own| own.repository_name() == repository && own.tag() == Some(tag)),
+            Kind::Repository => {
+                let is_here =
+                    self.entry.target.parse().is_ok_and(|own: Reference| own.repository_name() == repository);
+                is_here && self.naming.source(tag).is_none_or(|tag| self.filter.verdict(tag).is_selected())
+            }
+            Kind::Registry => {
+                let below = format!("{}/any", self.entry.target.trim_end_matches('/'));
+                let below = below.parse::<Reference>().map(|name| name.repository_name()).unwrap_or_default();
+                below.strip_suffix("any").is_some_and(|prefix| repository.starts_with(prefix))
+                    && self.naming.source(tag).is_none_or(|tag| self.filter.verdict(tag).is_selected())
+            }
+        }
+    }
+
     /// The registry of an entry for all its repositories, and what may stand behind it.
     fn registry(&self) -> String {
         self.entry.source.trim_end_matches('/').to_owned()

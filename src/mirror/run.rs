@@ -2,13 +2,49 @@
 
 use super::config::Recheck;
 use super::hosts::Hosts;
-use super::image::Effort;
 use super::rule::Rule;
+use super::rules::schedule::jitter;
+use super::rules::shard::{Shard, ShardBy};
 use crate::engine::Commons;
+use crate::image::Reference;
 use crate::transport::Sink;
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
+
+/// How a run treats images.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum Effort {
+    /// What changed is mirrored.
+    #[default]
+    Changed,
+    /// Only what the destination lacks is mirrored.
+    Missing,
+    /// Nothing is mirrored: what would be is told.
+    Check,
+}
+
+/// The part of the work that this process does.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct Part {
+    /// The shard; all of the work if there is none.
+    pub shard: Option<Shard>,
+    /// What the work is cut by.
+    pub by: ShardBy,
+}
+
+impl Part {
+    /// Whether an image is in it.
+    pub fn has(&self, destination: &Reference) -> bool {
+        let key = || self.by.key(&destination.repository_name(), &destination.target());
+        self.shard.is_none_or(|shard| shard.owns(&key()))
+    }
+
+    /// Whether any image of a repository may be in it.
+    pub fn may_have(&self, repository: &Reference) -> bool {
+        self.by == ShardBy::Tag || self.has(repository)
+    }
+}
 
 /// Shared by all images of a run.
 pub struct Shared {
@@ -27,39 +63,58 @@ pub struct Shared {
 }
 
 impl Shared {
-    /// Whether the parts of unchanged images of an entry are asked for now.
-    pub fn rechecks(&self, rule: &Rule) -> bool {
+    /// Whether the parts of an image of an entry are asked for now, even if it is unchanged.
+    pub fn rechecks(&self, rule: &Rule, destination: &Reference) -> bool {
         self.recheck
             || rule.entry.force_recursive
             || match rule.entry.recheck {
                 Recheck::Always => true,
                 Recheck::Never => false,
-                Recheck::Every(every) => self.rechecked.is_due(rule.entry.position, every),
+                Recheck::Every(every) => {
+                    self.rechecked.is_due(rule.entry.position, every, &destination.to_string())
+                }
             }
     }
 }
 
-/// When the parts of unchanged images are asked for: in the server each image once in the entry's time, spread over the
-/// passes. A single pass knows of none before it and asks for nothing.
-#[derive(Default)]
+/// When the parts of unchanged images are asked for: each image once in the entry's time, at a moment of its own. A
+/// process knows of no pass before its first one, in which nothing is due.
 pub struct Rechecked {
-    begun: Mutex<HashMap<usize, Instant>>,
+    begun: Instant,
+    /// When the last two passes over an entry began.
+    passes: Mutex<HashMap<usize, [Duration; 2]>>,
+}
+
+impl Default for Rechecked {
+    fn default() -> Self {
+        Rechecked { begun: Instant::now(), passes: Mutex::default() }
+    }
 }
 
 impl Rechecked {
-    fn is_due(&self, entry: usize, every: Duration) -> bool {
-        let mut begun = self.begun.lock().unwrap_or_else(PoisonError::into_inner);
-        let since = begun.entry(entry).or_insert_with(Instant::now);
-        since.elapsed() >= every
+    /// Notes that a pass over an entry begins.
+    pub fn begin(&self, entry: usize) {
+        let now = self.begun.elapsed();
+        let mut passes = self.passes.lock().unwrap_or_else(PoisonError::into_inner);
+        let last = passes.get(&entry).map_or(now, |[_, last]| *last);
+        passes.insert(entry, [last, now]);
     }
 
-    /// Notes that a pass over an entry has ended, in which what was due was asked for.
-    pub fn passed(&self, entry: usize, every: Duration) {
-        let mut begun = self.begun.lock().unwrap_or_else(PoisonError::into_inner);
-        if begun.get(&entry).is_some_and(|since| since.elapsed() >= every) {
-            begun.insert(entry, Instant::now());
-        }
+    fn is_due(&self, entry: usize, every: Duration, destination: &str) -> bool {
+        let passes = self.passes.lock().unwrap_or_else(PoisonError::into_inner);
+        passes
+            .get(&entry)
+            .is_some_and(|[last, now]| is_between(*last, *now, every, jitter(destination, every)))
     }
+}
+
+/// Whether a moment that comes again after `every`, at first after `offset`, is after `last` and not after `now`.
+fn is_between(last: Duration, now: Duration, every: Duration, offset: Duration) -> bool {
+    let times = |at: Duration| match at.checked_sub(offset) {
+        Some(since) if !every.is_zero() => since.as_nanos() / every.as_nanos() + 1,
+        _ => 0,
+    };
+    times(now) > times(last)
 }
 
 /// The destinations of jobs under way: their uploads are cancelled when the run is interrupted.
@@ -101,5 +156,22 @@ impl Sinks {
 impl Drop for Guest {
     fn drop(&mut self) {
         self.sinks.0.lock().unwrap_or_else(PoisonError::into_inner).sinks.remove(&self.number);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_image_is_rechecked_once_in_its_time() {
+        let hours = |n: u64| Duration::from_secs(n * 3600);
+        for destination in ["a", "b", "c", "d"] {
+            let offset = jitter(destination, hours(24));
+            let due = (0..240).filter(|n| is_between(hours(*n), hours(n + 1), hours(24), offset)).count();
+            assert_eq!(due, 10, "{destination}");
+            assert!(!is_between(hours(3), hours(3), hours(24), offset));
+        }
+        assert!(!is_between(hours(0), hours(9), Duration::ZERO, Duration::ZERO));
     }
 }

@@ -279,7 +279,8 @@ mod tests {
         let dir = tempfile::tempdir().unwrap();
         let file = dir.path().join("ca.pem");
         std::fs::write(&file, trusted.iter().map(|c| c.pem()).collect::<String>()).unwrap();
-        let verifier = Verifier::new("r.example", &[file], &Arc::new(ring::default_provider())).unwrap();
+        let verifier =
+            Verifier::new("r.example", &[Pem::File(file)], &Arc::new(ring::default_provider())).unwrap();
         let name = ServerName::try_from(name.to_owned()).unwrap();
         let now = UnixTime::since_unix_epoch(Duration::from_secs(NOW));
         verifier.verify_server_cert(server.der(), &[], &name, &[], now).map(drop)

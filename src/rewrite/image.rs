@@ -32,6 +32,19 @@ pub struct Image {
 }
 
 impl Image {
+    /// What the manifest alone shows to be no image that can be wrapped, by the types of its layers.
+    pub fn other(manifest: &Manifest) -> Option<Result<Read>> {
+        let Content::Image { layers, .. } = &manifest.content else { return None };
+        let layer = layers.iter().find(|layer| !layer.media_type.is_image_layer())?;
+        Some(match layer.media_type.contains("encrypted") {
+            true => {
+                Err(Error::unsupported("the image has encrypted layers")
+                    .hint("wrap it before it is encrypted"))
+            }
+            false => Ok(Read::Artifact(manifest.artifact_type().into())),
+        })
+    }
+
     /// Takes a manifest and its config, and checks that together they are a container image. What is
     /// clearly something else is [`Read::Artifact`]; what is an image but not a sound one is an error.
     pub fn read(manifest: Manifest, config: Bytes, keeps_manifest: bool) -> Result<Read> {
@@ -41,12 +54,8 @@ impl Image {
             Content::Opaque { why, .. } => return Err(why.clone()),
             Content::Index { .. } => return Err(Error::other("an index was taken for an image")),
         };
-        if let Some(layer) = layers.iter().find(|l| !l.media_type.is_image_layer()) {
-            return match layer.media_type.contains("encrypted") {
-                true => Err(Error::unsupported("the image has encrypted layers")
-                    .hint("wrap it before it is encrypted")),
-                false => Ok(Read::Artifact(manifest.artifact_type().into())),
-            };
+        if let Some(other) = Self::other(&manifest) {
+            return other;
         }
         let config = match (ImageConfig::parse(config), descriptor.media_type.as_str()) {
             (Ok(config), _) => config,

@@ -230,8 +230,8 @@ mod tests {
         metrics.image("hub", "wrapped");
         metrics.bytes(Direction::Pulled, 7);
         metrics.bytes(Direction::Pushed, 9);
-        metrics.requests("docker.io", true);
-        metrics.requests("docker.io", false);
+        metrics.requests("docker.io", 1, 0);
+        metrics.requests("docker.io", 0, 1);
         metrics.rate_limit("docker.io", 80);
         metrics.event("hub", Outcome::Merged);
         metrics.succeeded("hub", at(150));

@@ -132,6 +132,11 @@ impl Queue {
         self.0.changed.notify_waiters();
     }
 
+    /// Returns whether an image waits.
+    pub fn is_waiting(&self, key: &str) -> bool {
+        self.lock().waiting.contains_key(key)
+    }
+
     /// The number of images that wait for a worker.
     pub fn len(&self) -> usize {
         self.lock().waiting.len()

@@ -5,14 +5,15 @@ use super::intake::{Intake, Route, Wanted};
 use super::metrics::{Direction, Metrics};
 use super::queue::{Queue, Work};
 use super::routing::{self, Routing};
-use crate::error::Result;
+use crate::error::{Kind, Result};
 use crate::image::Digest;
 use crate::mirror::config::Config;
 use crate::mirror::rules::suffix::OwnResults;
 use crate::mirror::{Action, Item, Line, Part, Pass, Rule, Shared, mirror, results, schedule};
 use crate::registry::Repository;
+use crate::rewrite::record::Annotations;
 use crate::stats::Stats;
-use crate::transport::Source;
+use crate::transport::{Sink, Source};
 use std::collections::{HashMap, HashSet};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock};
 use std::time::{Duration, Instant, SystemTime};
@@ -243,6 +244,9 @@ impl Server {
         if line.destination.is_none() {
             line.destination = Some(work.key.clone());
         }
+        if line.action != Action::Failed {
+            self.metrics.succeeded(&name(rule), SystemTime::now());
+        }
         self.told(&current, line);
     }
 
@@ -258,7 +262,7 @@ impl Server {
             }
         }
         let digest = match &wanted.digest {
-            Some(digest) => self.awaited(current, &item, digest).await?,
+            Some(digest) => self.awaited(current, &item, &wanted.key, digest).await?,
             None => None,
         };
         let line = mirror(&item, &current.shared, digest).await;
@@ -269,26 +273,37 @@ impl Server {
         }
     }
 
-    /// Waits until the tag stands for what was pushed. Returns the digest if it does not in time.
+    /// Waits until the tag stands for what was pushed. Returns the digest if there is still no such tag in time. A tag
+    /// that stands for something that was not mirrored yet was moved on, or set by a later push: it is right as it is.
     async fn awaited<'d>(
         &self,
         current: &Current,
         item: &Item,
+        key: &str,
         digest: &'d Digest,
     ) -> Result<Option<&'d Digest>> {
-        let name = current.shared.hosts.reach(&item.source)?;
-        let source = Repository::source(item.place.pair.source.clone(), name);
+        let hosts = &current.shared.hosts;
+        let (from, to) = (&item.place.pair.source, &item.place.pair.destination);
+        let source = Repository::source(from.clone(), hosts.reach(&item.source)?);
+        let destination = Repository::sink(to.clone(), hosts.reach(&item.destination)?);
+        let mut mirrored = None;
         let until = Instant::now() + TAG_WAIT;
         let mut pause = TAG_PAUSE;
         loop {
-            match source.head().await {
-                Ok(Some(head)) if head.digest == *digest => return Ok(None),
-                Ok(_) => {}
-                Err(error) if error.kind() == crate::error::Kind::NotFound => {}
+            let tag = match source.head().await {
+                Ok(head) => head.map(|head| head.digest),
+                Err(error) if error.kind() == Kind::NotFound => None,
                 Err(error) => return Err(error),
+            };
+            if mirrored.is_none() {
+                mirrored = Some(origin(&destination).await?);
+            }
+            let is_old = tag.is_none() || tag.as_ref() == mirrored.as_ref().and_then(Option::as_ref);
+            if !is_old || tag.as_ref() == Some(digest) || self.queue.is_waiting(key) {
+                return Ok(None);
             }
             if Instant::now() + pause > until {
-                return Ok(Some(digest));
+                return Ok(tag.is_none().then_some(digest));
             }
             tokio::time::sleep(pause).await;
             pause = (pause * 2).min(Duration::from_secs(2));
@@ -311,6 +326,15 @@ impl Server {
             }
         }
     }
+}
+
+/// The digest of the source that a destination was made of, as far as its manifest tells.
+async fn origin(destination: &Repository) -> Result<Option<Digest>> {
+    let current = destination.current().await?;
+    Ok(current.map(|current| match Annotations::read(&current) {
+        Some(record) => record.source,
+        None => current.digest.clone(),
+    }))
 }
 
 /// The name of an entry in metrics.

@@ -4,7 +4,7 @@ use super::fields::{Fields, Item, Reader, Result};
 use super::keys::{CREDENTIAL, TLS};
 use super::model::{Credential, Tls};
 use super::secret::Secret;
-use super::template::{Context, Scope};
+use super::template_parts::{Context, Scope};
 use std::time::Duration;
 
 /// The name of Docker Hub in references.

@@ -7,7 +7,8 @@ use super::model::{
     Entry, Kind, Newest, OnUnsupported, Patterns, Prune, RateLimit, Recheck, TagPlaces, TagSet,
 };
 use super::problem::Place;
-use super::template::{Context, Scope, Sync, Template};
+use super::template::Template;
+use super::template_parts::{Context, Scope, Sync};
 use super::wrapping::{self, HookSettings, WrapSettings};
 use std::collections::BTreeMap;
 use std::time::Duration;

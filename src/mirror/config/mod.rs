@@ -30,6 +30,7 @@ mod schema;
 mod secret;
 mod template;
 mod template_parse;
+mod template_parts;
 mod wrapping;
 mod written;
 
@@ -44,7 +45,8 @@ pub use model::{
 pub use problem::{ConfigError, Note, Place};
 pub use schema::schema;
 pub use secret::Secret;
-pub use template::{Context, Reference, Scope, Sync, Template, TemplateError};
+pub use template::Template;
+pub use template_parts::{Context, Reference, Scope, Sync, TemplateError};
 
 use entry::Settings;
 use fields::{Fields, Reader};

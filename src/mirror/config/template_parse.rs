@@ -2,7 +2,7 @@
 
 use super::Outside;
 use super::nearest::nearest;
-use super::template::{Change, Context, Expression, FIELDS, Field, Scope, TemplateError};
+use super::template_parts::{Change, Context, Expression, FIELDS, Field, Scope, TemplateError};
 
 /// The functions that there are.
 const FUNCTIONS: [&str; 6] = ["env", "file", "default", "lower", "upper", "trimSpace"];

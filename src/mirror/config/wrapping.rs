@@ -5,7 +5,7 @@ use super::fields::{Fields, Item, Result};
 use super::keys;
 use super::model::{Attestations, Format, Hook, Hooks, IfInit, Mode, Newest, NewestBy, Prune, Recheck, Wrap};
 use super::secret::Secret;
-use super::template::{Context, Scope};
+use super::template_parts::{Context, Scope};
 use std::time::Duration;
 
 /// `wrap` as one place of the file has it, so that an entry's keys can go before those of `defaults`.

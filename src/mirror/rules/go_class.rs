@@ -2,7 +2,7 @@
 //!
 //! Go has no set operators and no nested classes, so every character is written by its number.
 
-use super::go_regex::escaped_char;
+use super::go_escape::escaped_char;
 use std::iter::Peekable;
 use std::str::Chars;
 

@@ -75,6 +75,17 @@ impl Naming {
         }
     }
 
+    /// The tag of the source that a result was made of; `None` where any would do, or none.
+    pub fn source<'t>(&self, result: &'t str) -> Option<&'t str> {
+        match self {
+            Naming::Same => Some(result),
+            Naming::Fixed(_) => None,
+            Naming::Around { prefix, suffix } => {
+                result.strip_prefix(prefix.as_str()).and_then(|rest| rest.strip_suffix(suffix.as_str()))
+            }
+        }
+    }
+
     /// Whether a tag is named like a result. Results that replace their sources cannot be told by name.
     pub fn is_result(&self, tag: &str) -> bool {
         match self {

@@ -21,7 +21,7 @@ use hyper::http::request::Parts;
 use hyper::{HeaderMap, Method, Request, StatusCode};
 use path::Place;
 use std::collections::HashSet;
-use std::sync::Arc;
+use std::sync::{Arc, PoisonError, RwLock};
 use std::time::{Duration, SystemTime};
 
 pub use connections::serve;
@@ -71,11 +71,31 @@ pub struct Receiver {
 
 /// The request handler of the listener.
 pub struct Service {
-    receivers: Vec<Receiver>,
+    receivers: RwLock<Arc<Vec<Receiver>>>,
     limits: Limits,
     intake: Arc<dyn Intake>,
     queue: Queue,
     metrics: Arc<Metrics>,
+}
+
+/// Fails if a receiver's name is not unique or not usable in a path, or if a secret in a path is the name of a receiver.
+fn check(receivers: &[Receiver]) -> Result<(), String> {
+    let mut names = HashSet::new();
+    for Receiver { name, .. } in receivers {
+        let is_plain = |b: u8| b.is_ascii_lowercase() || b.is_ascii_digit() || b == b'-';
+        if name.is_empty() || !name.bytes().all(is_plain) {
+            return Err(format!("invalid receiver {name:?}: write lower-case letters, digits and -"));
+        }
+        if !names.insert(name.as_str()) {
+            return Err(format!("invalid receiver {name:?}: the name is used twice"));
+        }
+    }
+    for Receiver { name, proof, .. } in receivers.iter().filter(|receiver| receiver.proof.is_path()) {
+        if names.iter().any(|other| proof.check_head(&HeaderMap::new(), Some(other)).is_ok()) {
+            return Err(format!("invalid receiver {name:?}: its secret is the name of a receiver"));
+        }
+    }
+    Ok(())
 }
 
 impl Service {
@@ -88,22 +108,15 @@ impl Service {
         queue: Queue,
         metrics: Arc<Metrics>,
     ) -> Result<Self, String> {
-        let mut names = HashSet::new();
-        for Receiver { name, .. } in &receivers {
-            let is_plain = |b: u8| b.is_ascii_lowercase() || b.is_ascii_digit() || b == b'-';
-            if name.is_empty() || !name.bytes().all(is_plain) {
-                return Err(format!("invalid receiver {name:?}: write lower-case letters, digits and -"));
-            }
-            if !names.insert(name.as_str()) {
-                return Err(format!("invalid receiver {name:?}: the name is used twice"));
-            }
-        }
-        for Receiver { name, proof, .. } in receivers.iter().filter(|receiver| receiver.proof.is_path()) {
-            if names.iter().any(|other| proof.check_head(&HeaderMap::new(), Some(other)).is_ok()) {
-                return Err(format!("invalid receiver {name:?}: its secret is the name of a receiver"));
-            }
-        }
-        Ok(Service { receivers, limits, intake, queue, metrics })
+        check(&receivers)?;
+        Ok(Service { receivers: RwLock::new(Arc::new(receivers)), limits, intake, queue, metrics })
+    }
+
+    /// Replaces the receivers. Fails as [`Service::new`] does, and then changes nothing.
+    pub fn set_receivers(&self, receivers: Vec<Receiver>) -> Result<(), String> {
+        check(&receivers)?;
+        *self.receivers.write().unwrap_or_else(PoisonError::into_inner) = Arc::new(receivers);
+        Ok(())
     }
 
     async fn answer(&self, request: Request<Incoming>) -> Answer {
@@ -117,7 +130,8 @@ impl Service {
     }
 
     async fn respond(&self, head: &Parts, body: &mut Incoming) -> Answer {
-        let place = match path::find(&self.receivers, head.uri.path()) {
+        let receivers = self.receivers.read().unwrap_or_else(PoisonError::into_inner).clone();
+        let place = match path::find(&receivers, head.uri.path()) {
             Ok(place) => place,
             Err(why) => return answer::error(StatusCode::NOT_FOUND, why),
         };

@@ -1,7 +1,7 @@
 //! Files like those of public repositories, and what they must come to.
 
 use super::{World, config, load};
-use crate::config::{Config, Entry, Kind, Mode, NewestBy, Proof, Recheck, Scope, Template, Tls};
+use crate::mirror::config::{Config, Entry, Kind, Mode, NewestBy, Proof, Recheck, Scope, Template, Tls};
 use std::path::Path;
 use std::time::Duration;
 

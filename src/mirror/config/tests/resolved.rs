@@ -1,7 +1,7 @@
 //! Defaults, duplicates, merge keys, and the resolved configuration.
 
 use super::{World, config, entry, load, loaded, real};
-use crate::config::{Hook, Recheck, Tls};
+use crate::mirror::config::{Hook, Recheck, Tls};
 use std::time::Duration;
 
 const MINUTE: Duration = Duration::from_secs(60);
@@ -26,8 +26,8 @@ fn the_resolved_configuration_loads_again_and_is_the_same() {
             load(&yaml, "again.yml", &World::full()).unwrap_or_else(|e| panic!("{name}: {e}\n{yaml}")).config;
         assert_eq!(again.to_yaml(), yaml, "{name}");
         assert_eq!(load(&json, "again.json", &World::full()).unwrap().config.to_json(), json, "{name}");
-        let facts = |config: &crate::config::Config| {
-            let of = |entry: &crate::config::Entry| {
+        let facts = |config: &crate::mirror::config::Config| {
+            let of = |entry: &crate::mirror::config::Entry| {
                 (
                     entry.source.clone(),
                     entry.target.clone(),

@@ -1,7 +1,7 @@
 //! The schema agrees with the reader.
 
 use super::{World, load, real};
-use crate::config::schema;
+use crate::mirror::config::schema;
 use serde_json::{Value, json};
 
 /// Reads YAML through the program's own JSON, so that merge keys and anchors are gone.

@@ -1,7 +1,7 @@
 //! Templates: what they come to, and what is refused.
 
 use super::{World, config, error, loaded};
-use crate::config::{Context, Reference, Scope, Sync, Template};
+use crate::mirror::config::{Context, Reference, Scope, Sync, Template};
 
 fn render(text: &str) -> String {
     let world = World::new(&[("USER", "Ada"), ("EMPTY", ""), ("/f", "  from file \n")]);

@@ -124,7 +124,7 @@ impl Hosts {
             }
             if let Some(program) = &known.cred_helper {
                 let lifetime = known.cred_expire.unwrap_or(HELPER_LIFETIME);
-                return self.from_helper(program, known, lifetime).await;
+                return self.helper_login(program, known, lifetime).await;
             }
         }
         let Some(store) = &self.store else { return Ok(Login::default()) };
@@ -148,7 +148,7 @@ impl Hosts {
         Ok(login)
     }
 
-    async fn from_helper(&self, program: &str, known: &Credential, lifetime: Duration) -> Result<Login> {
+    async fn helper_login(&self, program: &str, known: &Credential, lifetime: Duration) -> Result<Login> {
         let key = (known.host.clone(), "\u{0}helper".to_owned());
         let mut logins = self.logins.lock().await;
         if let Some((login, _)) = logins.get(&key).filter(|(_, at)| at.elapsed() < lifetime) {

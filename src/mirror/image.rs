@@ -114,7 +114,7 @@ impl Work<'_> {
         let source = shared.hosts.reach(source_name)?;
         let in_place = source.digest().is_none() && source == destination;
         let source = Arc::new(Fallback {
-            mirrors: self.mirrors(&source_name)?,
+            mirrors: self.mirrors(source_name)?,
             upstream: Repository::source(from.clone(), source),
         });
         let permit = Before {

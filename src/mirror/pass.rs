@@ -40,7 +40,7 @@ pub struct Pass {
 }
 
 /// A repository of an entry and the one that its results go to, or why there is none.
-type Listing = std::result::Result<(Arc<Rule>, (Reference, Reference)), Line>;
+type Listing = std::result::Result<(Arc<Rule>, (Reference, Reference)), Box<Line>>;
 
 /// What comes out of a listing.
 enum Found {
@@ -139,7 +139,7 @@ impl Pass {
                 names.map(|name| Ok((rule.clone(), name))).collect()
             }
             // One shard tells of an entry that cannot be listed.
-            Err(error) if self.part.shard.is_none_or(Shard::is_first) => vec![Err(entry_line(rule, &error))],
+            Err(error) if self.part.shard.is_none_or(Shard::is_first) => vec![Err(Box::new(entry_line(rule, &error)))],
             Err(_) => Vec::new(),
         }
     }
@@ -147,7 +147,7 @@ impl Pass {
     async fn items(&self, listing: Listing) -> Found {
         let (rule, (source, target)) = match listing {
             Ok(place) => place,
-            Err(line) => return Found::Failed(Box::new(line)),
+            Err(line) => return Found::Failed(line),
         };
         let hosts = &self.shared.hosts;
         let results = self.results(&source);

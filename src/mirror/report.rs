@@ -159,9 +159,8 @@ impl fmt::Display for Line {
             (Some(one), None) | (None, Some(one)) => write!(f, " {one}")?,
             (None, None) => write!(f, " entry {}", self.entry)?,
         }
-        match &self.digest {
-            Some(digest) => write!(f, "@{digest}")?,
-            None => {}
+        if let Some(digest) = &self.digest {
+            write!(f, "@{digest}")?;
         }
         match &self.reason {
             Some(reason) => write!(f, ": {reason}"),

@@ -7,7 +7,7 @@ use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use support::image::{Family, Image, file};
 use support::index::{attestation, child, image_for, put_index};
-use support::registry::{Act, Kind, Registry, Reply};
+use support::registry::{Act, Auth, Bearer, Kind, Registry, Reply};
 use support::run::{Outcome, Run, reapify};
 use support::scratch;
 
@@ -549,6 +549,80 @@ fn a_map_serves_pod() {
     );
     let patched = reapify(["pod", "-", "--patch", "--map-file"]).arg(&map).stdin(pod).run().succeeds();
     assert!(patched.text().contains(&format!("{}/copy/app:a", target.host())), "{patched}");
+}
+
+#[test]
+fn tokens_are_for_one_repository() {
+    let (source, target) = (Registry::start(), Registry::start());
+    for n in 0..6 {
+        image(&n.to_string()).in_registry(&source, &format!("team/app{n}"), "v1");
+        image(&n.to_string()).in_registry(&source, &format!("team/app{n}"), "v2");
+    }
+    for registry in [&source, &target] {
+        registry.set(|settings| settings.auth = Auth::Bearer(Bearer::new("ann", "s3cret")));
+    }
+    let (from, to) = (source.host(), target.host());
+    let entries: Vec<String> = (0..6)
+        .map(|n| format!("  - {{source: {from}/team/app{n}, target: {to}/copy/{n}, type: repository}}\n"))
+        .collect();
+    let creds: Vec<String> = [&from, &to]
+        .iter()
+        .map(|host| format!("  - {{registry: '{host}', user: ann, pass: s3cret}}\n"))
+        .collect();
+    let config = Config::new(&format!("version: 1\ncreds:\n{}sync:\n{}", creds.join(""), entries.join("")));
+    let report = config.file("report");
+    config.run("once").arg("--report").arg(&report).run().succeeds().never_says("s3cret");
+    assert!(lines(&report).values().all(|line| line["action"] == "wrapped"));
+    for (registry, most) in [(&source, 2), (&target, 3)] {
+        let issued = registry.issued();
+        for token in &issued {
+            let names: std::collections::BTreeSet<&str> =
+                token.asked.iter().filter_map(|scope| scope.split(':').nth(1)).collect();
+            // A mount names the repository that it takes a blob from, too.
+            assert!(names.len() <= most, "{names:?}");
+        }
+    }
+    assert!(source.issued().len() <= 7, "{} tokens for six repositories", source.issued().len());
+}
+
+#[test]
+fn a_source_that_lies_stalls_or_breaks_spoils_only_its_own_images() {
+    let (source, target) = (Registry::start(), Registry::start());
+    let bad = ["busy", "cut", "garbage", "html", "lie", "stall"];
+    for tag in bad.iter().chain(&["good", "better"]) {
+        image(tag).in_registry(&source, &format!("app/{tag}"), "v1");
+    }
+    source.hook(|asked| {
+        let is_read = asked.method == "GET" && matches!(asked.kind, Kind::Manifest { .. });
+        match asked.kind.repository().and_then(|name| name.strip_prefix("app/")).filter(|_| is_read) {
+            Some("busy") => Act::Answer(Reply::status(429).header("retry-after", "1")),
+            Some("cut") => Act::alter(|reply| reply.cut_at(20)),
+            Some("garbage") => Act::Answer(Reply::status(200).body("{\"schemaVersion\": 2, \"x\"")),
+            Some("html") => Act::Answer(Reply::html(200)),
+            Some("lie") => Act::alter(|reply| reply.body("{\"schemaVersion\":2}")),
+            Some("stall") => Act::alter(|reply| reply.stall_at(5)),
+            _ => Act::Serve,
+        }
+    });
+    let config = Config::new(&format!(
+        "version: 1\nsync:\n  - {{source: {}/app, target: {}/copy, type: registry}}\n",
+        source.host(),
+        target.host()
+    ));
+    let report = config.file("report");
+    let run = config.run("once").args(["--retries", "1", "--timeout", "2", "--report"]).arg(&report);
+    run.run().exits(9).says("6 of 8 images failed");
+    for (name, line) in lines(&report) {
+        let tag = name.strip_prefix("copy/").unwrap().strip_suffix(":v1").unwrap();
+        let is_bad = bad.contains(&tag);
+        assert_eq!(line["action"], if is_bad { "failed" } else { "wrapped" }, "{line}");
+        assert_eq!(target.manifest(&format!("copy/{tag}"), "v1").is_none(), is_bad, "{tag}");
+    }
+    source.behave();
+    config.run("once").run().succeeds();
+    for tag in bad {
+        target.complete(&format!("copy/{tag}"), "v1");
+    }
 }
 
 #[test]

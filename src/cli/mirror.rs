@@ -119,6 +119,7 @@ async fn once(
         shared: shared.clone(),
         part: setup.work()?,
         parallel: setup.parallel(&loaded.config),
+        halt: Default::default(),
     };
     let work = async {
         pass.run(&mut |line| lines.tell(&line)).await;

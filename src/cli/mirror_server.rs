@@ -107,7 +107,7 @@ async fn until_signal(
             () = interrupt::signalled() => return Ok(()),
             _ = hangup.recv() => match again(service, args, console) {
                 Ok(loaded) => {
-                    server.reload(current(loaded, setup)).await;
+                    server.reload(current(loaded, setup));
                     console.note("the configuration was loaded again");
                 }
                 Err(error) => console.error(&error.context("the configuration stays as it was"), None),

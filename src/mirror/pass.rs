@@ -17,6 +17,7 @@ use std::collections::HashMap;
 use std::sync::Arc;
 use tokio::sync::{Semaphore, mpsc};
 use tokio::task::JoinSet;
+use tokio_util::sync::CancellationToken;
 
 /// Repositories whose tags are listed ahead.
 const AHEAD: usize = 8;
@@ -37,6 +38,8 @@ pub struct Pass {
     pub part: Part,
     /// How many images are done at once.
     pub parallel: usize,
+    /// Ends the pass early: images under way are finished, and no more are begun.
+    pub halt: CancellationToken,
 }
 
 /// A repository of an entry and the one that its results go to, or why there is none.
@@ -80,8 +83,10 @@ impl Pass {
                 },
             }
         }
-        self.once_more(again, tell).await;
-        self.prune(prunes, tell).await;
+        if !self.halt.is_cancelled() {
+            self.once_more(again, tell).await;
+            self.prune(prunes, tell).await;
+        }
     }
 
     /// Lists what there is, and begins each image when it has a turn.
@@ -95,6 +100,9 @@ impl Pass {
         let mut taken: HashMap<[u8; 16], usize> = HashMap::new();
         let mut found = self.found();
         while let Some(found) = found.next().await {
+            if self.halt.is_cancelled() {
+                break;
+            }
             let items = match found {
                 Found::Items(items) => items,
                 Found::Failed(line) => {
@@ -112,6 +120,9 @@ impl Pass {
                     continue;
                 }
                 let turn = turns.clone().acquire_owned().await;
+                if self.halt.is_cancelled() {
+                    break;
+                }
                 let (shared, sender) = (self.shared.clone(), sender.clone());
                 tasks.spawn(async move {
                     let _turn = turn;
@@ -139,7 +150,9 @@ impl Pass {
                 names.map(|name| Ok((rule.clone(), name))).collect()
             }
             // One shard tells of an entry that cannot be listed.
-            Err(error) if self.part.shard.is_none_or(Shard::is_first) => vec![Err(Box::new(entry_line(rule, &error)))],
+            Err(error) if self.part.shard.is_none_or(Shard::is_first) => {
+                vec![Err(Box::new(entry_line(rule, &error)))]
+            }
             Err(_) => Vec::new(),
         }
     }

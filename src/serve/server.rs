@@ -18,6 +18,8 @@ use std::collections::{HashMap, HashSet};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock};
 use std::time::{Duration, Instant, SystemTime};
 use tokio::task::JoinSet;
+use tokio::time::timeout;
+use tokio_util::sync::CancellationToken;
 
 /// How long a pushed tag is waited for: registries send events before they set the tag.
 const TAG_WAIT: Duration = Duration::from_secs(10);
@@ -25,6 +27,8 @@ const TAG_WAIT: Duration = Duration::from_secs(10);
 const TAG_PAUSE: Duration = Duration::from_millis(100);
 /// How far the passes of entries with the same schedule are spread.
 const JITTER: Duration = Duration::from_secs(30);
+/// How long passes that were ended may take to end.
+const LAST_STEPS: Duration = Duration::from_secs(1);
 /// How often figures of hosts are collected.
 const FIGURES: Duration = Duration::from_secs(1);
 
@@ -51,7 +55,10 @@ pub struct Server {
     tell: Mutex<Box<dyn FnMut(Line) + Send>>,
     /// What was last known of each host's requests.
     counts: Mutex<HashMap<String, (u64, u64)>>,
+    /// The passes by the current configuration.
     schedules: tokio::sync::Mutex<JoinSet<()>>,
+    /// Ends them: images under way are finished.
+    halt: Mutex<CancellationToken>,
     /// Entries in which an image failed since their pass began.
     failed: Mutex<HashSet<usize>>,
 }
@@ -90,6 +97,7 @@ impl Server {
             tell: Mutex::new(Box::new(tell)),
             counts: Mutex::default(),
             schedules: Default::default(),
+            halt: Default::default(),
             failed: Mutex::default(),
         };
         server.name_entries();
@@ -105,14 +113,15 @@ impl Server {
         self.metrics.set_entries(names.iter().map(String::as_str), SystemTime::now());
     }
 
-    /// Puts another configuration in force. What runs by the old one is finished.
-    pub async fn reload(self: &Arc<Self>, next: Current) {
+    /// Puts another configuration in force. Its passes begin when the images under way by the old one are done.
+    pub fn reload(self: &Arc<Self>, next: Current) {
         *self.current.write().unwrap_or_else(PoisonError::into_inner) = Arc::new(next);
         self.name_entries();
         let current = self.current();
         // What waits is looked at again: the entry may be another, or gone.
         self.queue.reconsider(|wanted| self.again(&current, wanted));
-        self.schedule().await;
+        let server = self.clone();
+        tokio::spawn(async move { server.schedule().await });
     }
 
     fn again(&self, current: &Current, wanted: &Wanted) -> Option<Wanted> {
@@ -165,41 +174,53 @@ impl Server {
 
     /// Ends the passes under way, and cancels their uploads. What they have not done is done at the next start.
     pub async fn stop(&self) {
-        self.schedules.lock().await.shutdown().await;
+        self.halt().cancel();
         self.current().shared.sinks.release().await;
+        // Images whose uploads were cancelled end soon.
+        if let Ok(mut schedules) = timeout(LAST_STEPS, self.schedules.lock()).await {
+            schedules.shutdown().await;
+        }
     }
 
-    /// Begins the passes by the current configuration; those of an older one end.
+    fn halt(&self) -> MutexGuard<'_, CancellationToken> {
+        self.halt.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Begins the passes by the current configuration, when the images under way by an older one are done.
     async fn schedule(self: &Arc<Self>) {
+        let halt = CancellationToken::new();
+        std::mem::replace(&mut *self.halt(), halt.clone()).cancel();
         let mut schedules = self.schedules.lock().await;
-        schedules.abort_all();
         while schedules.join_next().await.is_some() {}
         let server = self.clone();
         schedules.spawn(async move {
             let current = server.current();
-            server.pass(&current, current.rules.clone()).await;
+            server.pass(&current, current.rules.clone(), &halt).await;
             let mut entries = JoinSet::new();
             for rule in current.rules.clone() {
-                let (server, current) = (server.clone(), current.clone());
-                entries.spawn(async move { server.by_schedule(&current, rule).await });
+                let (server, current, halt) = (server.clone(), current.clone(), halt.clone());
+                entries.spawn(async move { server.by_schedule(&current, rule, &halt).await });
             }
             while entries.join_next().await.is_some() {}
         });
     }
 
-    /// Runs one entry by its schedule, for ever. Its runs never overlap.
-    async fn by_schedule(&self, current: &Arc<Current>, rule: Arc<Rule>) {
+    /// Runs one entry by its schedule until it is halted. Its runs never overlap.
+    async fn by_schedule(&self, current: &Arc<Current>, rule: Arc<Rule>, halt: &CancellationToken) {
         // Without a schedule the entry follows events alone; a bad one was refused when it was read.
         let Ok(Some(schedule)) = schedule(&rule.entry) else { return };
         loop {
             let Some(due) = schedule.next(SystemTime::now()) else { return };
             let at = due + schedule.delay(due, &name(&rule), JITTER);
-            tokio::time::sleep(at.duration_since(SystemTime::now()).unwrap_or_default()).await;
-            self.pass(current, vec![rule.clone()]).await;
+            tokio::select! {
+                () = halt.cancelled() => return,
+                () = tokio::time::sleep(at.duration_since(SystemTime::now()).unwrap_or_default()) => {}
+            }
+            self.pass(current, vec![rule.clone()], halt).await;
         }
     }
 
-    async fn pass(&self, current: &Arc<Current>, rules: Vec<Arc<Rule>>) {
+    async fn pass(&self, current: &Arc<Current>, rules: Vec<Arc<Rule>>, halt: &CancellationToken) {
         self.failures().retain(|entry| !rules.iter().any(|rule| rule.entry.position == *entry));
         let pass = Pass {
             rules: rules.clone(),
@@ -207,9 +228,10 @@ impl Server {
             shared: current.shared.clone(),
             part: self.part,
             parallel: current.parallel,
+            halt: halt.clone(),
         };
         pass.run(&mut |line| self.told(current, line)).await;
-        for rule in rules {
+        for rule in rules.into_iter().filter(|_| !halt.is_cancelled()) {
             if !self.failures().contains(&rule.entry.position) {
                 self.metrics.succeeded(&name(&rule), SystemTime::now());
             }

@@ -13,6 +13,7 @@ pub struct Options {
     tls: bool,
     self_signed: Option<String>,
     auth: Option<String>,
+    more: String,
 }
 
 /// A running registry.
@@ -87,6 +88,12 @@ impl Options {
         self
     }
 
+    /// With these sections of its configuration as well.
+    pub fn more(mut self, sections: &str) -> Self {
+        self.more.push_str(sections);
+        self
+    }
+
     pub fn start(&self) -> DockerRegistry {
         needs("docker-registry");
         let dir = Daemon::directory();
@@ -111,6 +118,7 @@ impl Options {
                 .expect("writing to a string");
         }
         config.push_str(self.auth.as_deref().unwrap_or_default());
+        config.push_str(&self.more);
         std::fs::write(dir.join("config.yml"), config).expect("the registry's configuration");
         let file = dir.join("config.yml").display().to_string();
         let daemon = Daemon::start(dir, &["docker-registry".into(), "serve".into(), file]);

@@ -33,7 +33,7 @@ use std::time::{Duration, Instant};
 pub type Body = (&'static str, fn(&[u8]));
 
 /// All of them.
-pub const BODIES: [Body; 11] = [
+pub const BODIES: [Body; 13] = [
     ("references", references),
     ("manifests", manifests),
     ("configs", configs),
@@ -45,6 +45,8 @@ pub const BODIES: [Body; 11] = [
     ("programs", programs),
     ("start_scripts", start_scripts),
     ("pods", pods),
+    ("mirror_configs", mirror_configs),
+    ("events", events),
 ];
 
 /// What is read is written so that it is read the same.
@@ -328,6 +330,16 @@ pub fn start_scripts(data: &[u8]) {
 /// Kubernetes documents: a patch changes what it means to, and nothing else.
 pub fn pods(data: &[u8]) {
     crate::pod::fuzz::fuzz_pod(data);
+}
+
+/// Configurations of a mirror: what is shown of one is read as the same.
+pub fn mirror_configs(data: &[u8]) {
+    crate::mirror::fuzz::fuzz_config(data);
+}
+
+/// Webhooks of registries.
+pub fn events(data: &[u8]) {
+    crate::serve::fuzz::fuzz_event(data);
 }
 
 /// A reaper that a user brings along, or that an image says it has: it is taken where it is static and for the machine,

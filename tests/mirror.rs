@@ -633,6 +633,8 @@ fn mistakes_are_told_with_their_place() {
     let cases = [
         ("version: 1\nsync:\n  - sorce: a.example/x\n", "regsync.yml:3:5", "source"),
         ("version: 2\n", "regsync.yml:1:10", "version"),
+        ("", "regsync.yml", "nothing to mirror"),
+        ("version: 1\nsync: []\n", "regsync.yml", "nothing to mirror"),
         (
             "version: 1\nsync:\n  - {source: a.example/x, target: b.example/x, type: repository, schedule: 'x y'}\n",
             "regsync.yml:3:",

@@ -232,9 +232,12 @@ fn a_valid_configuration_is_loaded_again_and_an_invalid_one_is_not() {
     let mut server = Server::start(&source, &target, "    tags: {allow: [a]}\n");
     becomes(&source, &target, "a");
     image("b").in_registry(&source, "app", "b");
-    std::fs::write(server.file("regsync.yml"), "nonsense: 1\n").unwrap();
-    server.running.as_mut().unwrap().signal("HUP");
-    std::thread::sleep(Duration::from_millis(300));
+    // A file that is being written is empty for a moment.
+    for text in ["nonsense: 1\n", ""] {
+        std::fs::write(server.file("regsync.yml"), text).unwrap();
+        server.running.as_mut().unwrap().signal("HUP");
+        std::thread::sleep(Duration::from_millis(300));
+    }
     assert_eq!(server.post(&event(&source, "b"), "s3cret"), 200, "the old configuration is in force");
     std::fs::write(server.file("regsync.yml"), config(&source, &target, "    tags: {allow: [b]}\n")).unwrap();
     server.running.as_mut().unwrap().signal("HUP");

@@ -22,11 +22,11 @@ pub struct Args {
 
 #[derive(Subcommand)]
 enum Command {
-    /// Mirror what changed, once
+    /// Run one pass: mirror what has changed
     Once(Box<OnceArgs>),
-    /// Tell what `once` would change; exits with 8 if anything
+    /// Tell what `once` would change; exit with 8 if anything
     Check(Box<CheckArgs>),
-    /// Mirror by schedule and by webhook until it is told to stop
+    /// Mirror by schedule and by webhook, until a signal stops it
     Server(Box<mirror_server::Args>),
     /// Print the configuration as it is understood, without its secrets
     Config(ConfigArgs),

@@ -35,7 +35,7 @@ impl ConfigArgs {
 /// The part of the work that a process does.
 #[derive(clap::Args)]
 pub struct PartArgs {
-    /// Do part I of N only, counted from 0 [default: JOB_COMPLETION_INDEX of REAPIFY_SHARDS, if both are set]
+    /// Do part I of N only, counted from 0 [default: from JOB_COMPLETION_INDEX and REAPIFY_SHARDS, if both are set]
     #[arg(long, value_name = "I/N")]
     shard: Option<String>,
     /// What the parts are cut by
@@ -80,6 +80,11 @@ impl Loaded {
         })?;
         for note in &loaded.notes {
             console.note(&format!("note: {name}:{note}"));
+        }
+        if loaded.config.entries.is_empty() {
+            // A file that is being written is empty for a moment: it must not stop a server from mirroring.
+            return Err(Error::usage(format!("{name}: sync has no entries, so there is nothing to mirror"))
+                .hint("name what is mirrored under `sync`"));
         }
         let (rules, notes) = Rule::all(&loaded.config, &name, &given_reapers)?;
         for note in notes {

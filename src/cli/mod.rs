@@ -73,7 +73,7 @@ enum Command {
     Verify(verify::Args),
     /// Tell how the containers of Kubernetes documents deal with zombies and signals, and patch the documents
     Pod(pod::Args),
-    /// Keep the images of registries wrapped in another place: many, unattended, by regsync's configuration
+    /// Mirror many images and wrap them on the way, as a regsync configuration says
     Mirror(mirror::Args),
     /// List the built-in reapers, or write one out
     Reaper(reaper::Args),

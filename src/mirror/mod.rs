@@ -5,6 +5,7 @@
 
 pub mod config;
 mod fallback;
+pub(crate) mod fuzz;
 mod hooks;
 mod hosts;
 mod image;

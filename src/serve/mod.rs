@@ -8,6 +8,7 @@
 //! The listener speaks plain HTTP; an ingress in front of it terminates TLS.
 
 pub mod events;
+pub(crate) mod fuzz;
 pub mod intake;
 pub mod listener;
 

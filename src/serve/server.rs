@@ -266,7 +266,8 @@ impl Server {
         if line.destination.is_none() {
             line.destination = Some(work.key.clone());
         }
-        if line.action != Action::Failed {
+        // An entry with a schedule is as good as its passes.
+        if line.action != Action::Failed && matches!(schedule(&rule.entry), Ok(None)) {
             self.metrics.succeeded(&name(rule), SystemTime::now());
         }
         self.told(&current, line);

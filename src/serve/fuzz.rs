@@ -1,0 +1,20 @@
+//! What must hold for every webhook: reading does not panic, and a push names an image.
+
+use super::events::{Event, Kind, MAX_EVENTS, parse};
+use crate::image::Reference;
+
+/// Reads a body as every sender's.
+pub fn fuzz_event(data: &[u8]) {
+    for kind in [Kind::Distribution, Kind::Gitlab, Kind::Harbor, Kind::DockerHub, Kind::Quay, Kind::Plain] {
+        let Ok(events) = parse(kind, data) else { continue };
+        assert!(events.len() <= MAX_EVENTS, "{kind}: {} events", events.len());
+        for event in events {
+            if let Event::Push(push) = event {
+                let host = push.host.as_deref().unwrap_or("r.example");
+                let name = format!("{host}/{}:{}", push.repository, push.tag);
+                let _ = name.parse::<Reference>();
+                assert!(!push.repository.is_empty() && !push.tag.is_empty(), "{kind}: {push:?}");
+            }
+        }
+    }
+}

@@ -2,7 +2,7 @@
 
 use super::answer::{Answer, FullResponse, place};
 use super::tls;
-use crate::error::{Error, Kind, Retry};
+use crate::error::{Error, HostRemedy, Kind, Remedy, Retry};
 use reqwest::StatusCode;
 use reqwest::header::{self, HeaderMap};
 use serde::Deserialize;
@@ -63,10 +63,10 @@ impl Refusal {
             words = String::from_utf8_lossy(&body[..body.len().min(2000)]).to_lowercase();
         }
         let mut refusal = Refusal { status, codes, words, error: Error::other("") };
-        let (kind, hint) = refusal.meaning();
-        refusal.error = Error::new(kind, message).context(operation).hint(hint);
+        let (kind, remedy) = refusal.meaning();
+        refusal.error = Error::new(kind, message).context(operation).hint(remedy);
         if matches!(status.as_u16(), 400 | 426) && tls::is_refusal_of_plain_http(&refusal.words) {
-            refusal.error = refusal.error.hint(tls::tls_hint(place));
+            refusal.error = refusal.error.hint(HostRemedy::UseTls.of(place));
         }
         if is_transient(status) {
             let after = retry_after(headers, SystemTime::now());
@@ -99,30 +99,26 @@ impl Refusal {
         self.error
     }
 
-    fn meaning(&self) -> (Kind, &'static str) {
+    fn meaning(&self) -> (Kind, Remedy) {
         match self.status.as_u16() {
-            401 | 403 => (
-                Kind::Denied,
-                "log in with `docker login` or `podman login`, or give --src-creds or --dest-creds; check the repository's name too",
-            ),
+            401 | 403 => (Kind::Denied, Remedy::LogIn),
             404 if self.has(&["NAME_UNKNOWN"]) => (
                 Kind::NotFound,
-                "check the repository's name; some registries want it created before the first push",
+                "check the repository's name; some registries want it created before the first push".into(),
             ),
-            404 => (Kind::NotFound, "check the name and the tag"),
+            404 => (Kind::NotFound, "check the name and the tag".into()),
             400 if self.has(&["MANIFEST_INVALID", "MANIFEST_UNVERIFIED"]) => {
-                (Kind::Unsupported, "the destination does not take this kind of manifest")
+                (Kind::Unsupported, "the destination does not take this kind of manifest".into())
             }
             400 if self.has(&["DIGEST_INVALID", "SIZE_INVALID"]) => {
-                (Kind::Verification, "the bytes were changed on the way to the registry")
+                (Kind::Verification, "the bytes were changed on the way to the registry".into())
             }
-            413 => (
-                Kind::Network,
-                "the registry, or a proxy before it, limits the size of a request: --upload HOST=chunks:MEBIBYTES sends smaller ones",
-            ),
-            429 => (Kind::Network, "the registry limits how often it may be asked; log in, or try later"),
-            500..=599 => (Kind::Network, "the registry is in trouble; try later"),
-            _ => (Kind::Network, "run with -vv to see the requests"),
+            413 => (Kind::Network, Remedy::SendSmallerRequests),
+            429 => {
+                (Kind::Network, "the registry limits how often it may be asked; log in, or try later".into())
+            }
+            500..=599 => (Kind::Network, "the registry is in trouble; try later".into()),
+            _ => (Kind::Network, Remedy::LogRequests),
         }
     }
 }

@@ -1,5 +1,7 @@
 //! The one error type: what went wrong, what to do about it, and which exit code it means.
 
+pub use crate::remedy::{HostRemedy, Remedy};
+use std::borrow::Cow;
 use std::fmt;
 use std::time::Duration;
 
@@ -90,7 +92,7 @@ struct Inner {
     message: String,
     /// Length of the message before any context.
     root: usize,
-    hint: Option<String>,
+    remedy: Option<Remedy>,
     retry: Option<Retry>,
     missing_part: bool,
 }
@@ -103,7 +105,7 @@ impl Error {
     pub fn new(kind: Kind, message: impl Into<String>) -> Self {
         let message = message.into();
         let root = message.len();
-        Error(Box::new(Inner { kind, message, root, hint: None, retry: None, missing_part: false }))
+        Error(Box::new(Inner { kind, message, root, remedy: None, retry: None, missing_part: false }))
     }
 
     /// [`Kind::Other`].
@@ -143,8 +145,8 @@ impl Error {
 
     /// Says what the person can do about it.
     #[must_use]
-    pub fn hint(mut self, hint: impl Into<String>) -> Self {
-        self.0.hint = Some(hint.into());
+    pub fn hint(mut self, hint: impl Into<Remedy>) -> Self {
+        self.0.remedy = Some(hint.into());
         self
     }
 
@@ -203,8 +205,16 @@ impl Error {
     }
 
     /// What the person can do about it, where there is something.
-    pub fn hint_text(&self) -> Option<&str> {
-        self.0.hint.as_deref()
+    pub fn remedy(&self) -> Option<&Remedy> {
+        self.0.remedy.as_ref()
+    }
+
+    /// The [remedy](Self::remedy) as a sentence that names no option of the command line.
+    pub fn hint_text(&self) -> Option<Cow<'_, str>> {
+        self.0.remedy.as_ref().map(|remedy| match remedy {
+            Remedy::Text(text) => Cow::Borrowed(&**text),
+            remedy => Cow::Owned(remedy.to_string()),
+        })
     }
 
     /// How the operation may be repeated; `None` if that is pointless.

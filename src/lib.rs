@@ -38,6 +38,7 @@ pub mod pod;
 pub mod read;
 pub mod reapers;
 pub mod registry;
+mod remedy;
 pub mod rewrite;
 pub mod serve;
 pub mod stats;

@@ -10,6 +10,8 @@ struct Module {
     path: String,
     /// The text without comments, strings and tests.
     code: String,
+    /// What the strings hold.
+    strings: Vec<String>,
 }
 
 fn files(dir: &Path, found: &mut Vec<PathBuf>) {
@@ -32,18 +34,18 @@ fn modules() -> Vec<Module> {
         let relative = file.strip_prefix(&src).unwrap().with_extension("");
         let path = relative.to_str().unwrap().replace('/', "::");
         let path = path.trim_end_matches("::mod").to_owned();
-        let code = code(&std::fs::read_to_string(&file).unwrap());
-        Module { file, path, code }
+        let (code, strings) = code(&std::fs::read_to_string(&file).unwrap());
+        Module { file, path, code, strings }
     };
     let is_test =
         |m: &Module| m.path.ends_with("tests") || m.path.contains("::tests::") || m.path == "fuzzing";
     found.into_iter().map(module).filter(|m| !is_test(m)).collect()
 }
 
-/// A source without comments and without what strings hold, as far as the first test module.
-fn code(text: &str) -> String {
+/// A source without comments and without what strings hold, and what they hold, as far as the first test module.
+fn code(text: &str) -> (String, Vec<String>) {
     let text = text.split("\n#[cfg(test)]\nmod ").next().unwrap_or_default();
-    let mut code = String::new();
+    let (mut code, mut strings) = (String::new(), Vec::new());
     let mut rest = text.chars().peekable();
     while let Some(c) = rest.next() {
         match (c, rest.peek()) {
@@ -67,17 +69,20 @@ fn code(text: &str) -> String {
                 }
                 code.push_str("\"\"");
                 code.extend(held.chars().filter(|c| *c == '\n'));
+                strings.push(held.trim_end_matches('#').trim_end_matches('"').to_owned());
             }
             ('"', _) => {
                 code.push_str("\"\"");
-                while let Some(c) = rest.next() {
-                    match c {
-                        '\\' => drop(rest.next()),
-                        '"' => break,
-                        '\n' => code.push('\n'),
-                        _ => {}
+                let mut held = String::new();
+                while let Some(c) = rest.next().filter(|c| *c != '"') {
+                    held.push(c);
+                    if c == '\\' {
+                        held.extend(rest.next());
+                    } else if c == '\n' {
+                        code.push('\n');
                     }
                 }
+                strings.push(held);
             }
             ('\'', _) => {
                 // A character, or a lifetime.
@@ -94,7 +99,7 @@ fn code(text: &str) -> String {
             _ => code.push(c),
         }
     }
-    code
+    (code, strings)
 }
 
 /// The paths below `crate` that a module names, in `use` lines and elsewhere: as modules.
@@ -184,7 +189,7 @@ fn expand(tree: &str) -> Vec<String> {
 fn a_list_of_uses_is_read() {
     assert_eq!(expand("a::{b, c::{D, self}, E as F};"), ["a::b", "a::c::D", "a::c", "a::E"]);
     assert_eq!(expand("a::b::C;"), ["a::b::C"]);
-    let text = code(
+    let (text, strings) = code(
         "// crate::x\nuse crate::a; let s = \"crate::b\"; let c = '\"'; let r = r#\"crate::d\"#; fn f<'a>() {}",
     );
     assert!(
@@ -193,6 +198,7 @@ fn a_list_of_uses_is_read() {
             && !text.contains("crate::b")
             && !text.contains("crate::d")
     );
+    assert_eq!(strings, ["crate::b", "crate::d"]);
 }
 
 #[test]
@@ -266,6 +272,58 @@ fn no_module_uses_itself_by_way_of_others() {
         }
     }
     assert!(circles.is_empty(), "these are in circles: {circles:#?}");
+}
+
+/// The first thing in a sentence that only the command line has: an option, or a sub-command in backquotes. An option
+/// that stands alone is no sentence: images start their own programs with such words, and they are compared with them.
+fn command_line_word(text: &str) -> Option<&str> {
+    const COMMANDS: [&str; 7] = ["wrap", "unwrap", "inspect", "verify", "pod", "mirror", "reaper"];
+    if let Some((_, after)) = text.split_once("`reapify ") {
+        return after.split(['`', ' ']).next().filter(|command| COMMANDS.contains(command));
+    }
+    let is_option = |word: &&str| {
+        let long =
+            word.strip_prefix("--").is_some_and(|name| name.starts_with(|c: char| c.is_ascii_lowercase()));
+        long || word.strip_prefix('-').is_some_and(|name| !name.is_empty() && name.chars().all(|c| c == 'v'))
+    };
+    let mut words = text.split(|c: char| c.is_whitespace() || matches!(c, '`' | '(' | ')' | ',' | ';' | ':'));
+    let is_sentence = text.split_whitespace().nth(1).is_some();
+    words.find(is_option).filter(|_| is_sentence)
+}
+
+#[test]
+fn finds_options_and_sub_commands_in_sentences() {
+    for (text, word) in [
+        ("choose another --path; the default suits every image", Some("--path")),
+        ("{what} (--attestations keep carries over all)", Some("--attestations")),
+        ("run with -vv to see the requests", Some("-vv")),
+        ("for example with `reapify wrap`", Some("wrap")),
+        ("--chdir", None),
+        ("--split-string=", None),
+        ("a -- b, {a}--{b} and well-known", None),
+        ("reapify image recipe", None),
+    ] {
+        assert_eq!(command_line_word(text), word, "{text}");
+    }
+}
+
+#[test]
+fn only_the_command_line_names_its_options() {
+    // The mirror's rules still name the option beside the variable that does the same. A finding's fix is a text for
+    // the people who own the document, in reports and rule lists: it tells them which program adds a reaper.
+    let is_exempt = |module: &Module, word: &str| match module.path.split("::").next().unwrap() {
+        "cli" => true,
+        "mirror" => word == "--shard",
+        "pod" => word == "wrap",
+        _ => false,
+    };
+    let mut wrong = Vec::new();
+    for module in modules() {
+        let named = module.strings.iter().filter_map(|text| Some((text, command_line_word(text)?)));
+        let named = named.filter(|(_, word)| !is_exempt(&module, word));
+        wrong.extend(named.map(|(text, _)| format!("{}: {text}", module.path)));
+    }
+    assert!(wrong.is_empty(), "hints that name options are written in cli/hints.rs: {wrong:#?}");
 }
 
 /// Lines of the longest functions, by the indentation that `cargo fmt` gives them.

@@ -171,6 +171,21 @@ fn what_was_not_touched_is_verified() {
     let report = outcome.json();
     assert_eq!(report["source_digest"], honest.source.digest());
     assert_eq!(report["blobs_read"], 3, "two layers and the config");
+    // Programs may keep what they were told: the text is the same, byte for byte, for the same image.
+    let [image] = &report["platforms"].as_array().unwrap()[..] else { panic!("{report}") };
+    let expected = format!(
+        "{{\"blobs_read\":3,\"digest\":{},\"image\":{},\"platforms\":[{{\"digest\":{},\"platform\":\"linux/amd64\",\
+         \"reaper\":\"{}\",\"reaper_is_built_in\":true,\"reaper_version\":{},\"reason\":null,\"source_digest\":{},\
+         \"wrapped\":true}}],\"source_digest\":{}}}\n",
+        report["digest"],
+        report["image"],
+        report["digest"],
+        honest.label("reaper"),
+        image["reaper_version"],
+        report["source_digest"],
+        report["source_digest"],
+    );
+    assert_eq!(String::from_utf8_lossy(&outcome.stdout), expected);
     // The tool of the test does no harm: a forgery that changes nothing is one that holds.
     let forgery = Forgery::new();
     let same = forgery.layer_with(&[], 0o755, 0, b"");

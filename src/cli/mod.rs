@@ -1,5 +1,6 @@
 //! The command line: options become typed plans here, and only here is anything printed.
 
+mod hints;
 mod inspect;
 mod inspect_text;
 mod interrupt;

@@ -1,5 +1,6 @@
 //! What is said, and where: results on standard output, all else on standard error.
 
+use super::hints::hint;
 use super::options::Format;
 use crate::engine::report::{PlatformReport, Report};
 use crate::engine::{Change, Changes};
@@ -8,6 +9,7 @@ use crate::image::Location;
 use crate::image::json::to_json;
 use crate::stats::Stats;
 use serde::Serialize;
+use std::borrow::Cow;
 use std::io::Write;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
@@ -23,7 +25,7 @@ pub struct Console {
 struct Failure<'a> {
     error: String,
     code: &'static str,
-    hint: Option<&'a str>,
+    hint: Option<Cow<'a, str>>,
     image: Option<&'a str>,
 }
 
@@ -65,13 +67,14 @@ impl Console {
 
     /// An error, and what to do about it. `image` is what the command was about.
     pub fn error(&self, error: &Error, image: Option<&str>) {
+        let hint = error.remedy().map(hint);
         if self.format == Format::Json {
             let code = error.kind().code();
-            let failure = Failure { error: error.to_string(), code, hint: error.hint_text(), image };
+            let failure = Failure { error: error.to_string(), code, hint, image };
             return say(&to_json(&failure).unwrap_or_else(|_| error.to_string()));
         }
         say(&format!("error: {error}"));
-        if let Some(hint) = error.hint_text() {
+        if let Some(hint) = hint {
             say(&format!("hint: {hint}"));
         }
     }

@@ -7,11 +7,12 @@ use super::places::{self, Places};
 use super::wrap::given_reapers;
 use crate::credentials::Login;
 use crate::error::Result;
+use crate::image::json::to_json;
 use crate::image::{Digest, Location};
 use crate::reapers::Reapers;
 use crate::stats::Stats;
-use crate::verify::{Verified, verify};
-use serde_json::{Value, json};
+use crate::verify::{Verified, VerifiedImage, verify};
+use serde::Serialize;
 use std::sync::Arc;
 
 #[derive(clap::Args)]
@@ -77,7 +78,7 @@ pub async fn run(global: &Global, args: Args, console: &Console) -> Result<()> {
     let verified =
         interruptible(verifying, async || {}).await.map_err(|e| places::located(e, &location, &[]))?;
     let text = match global.output {
-        Format::Json => json_of(&location, &verified, &reapers).to_string(),
+        Format::Json => to_json(&Told::new(&location, &verified, &reapers))?,
         Format::Text | Format::Sarif => {
             for image in verified.images.iter().filter(|i| i.record.is_none()) {
                 let reason = image.reason.as_deref().unwrap_or_default();
@@ -85,8 +86,7 @@ pub async fn run(global: &Global, args: Args, console: &Console) -> Result<()> {
             }
             for image in &verified.images {
                 if let Some(record) = &image.record {
-                    let is_ours = reapers.embedded().iter().any(|known| known.digest == record.reaper);
-                    let whose = if is_ours { "built in" } else { "given" };
+                    let whose = if is_built_in(&reapers, &record.reaper) { "built in" } else { "given" };
                     console.detail(&format!("{}: the reaper is {} ({whose})", image.digest, record.reaper));
                 }
             }
@@ -96,22 +96,84 @@ pub async fn run(global: &Global, args: Args, console: &Console) -> Result<()> {
     result(&text, false)
 }
 
-fn json_of(location: &Location, verified: &Verified, reapers: &Reapers) -> Value {
-    let version = |digest: &Digest| reapers.all().find(|known| known.digest == *digest)?.version();
-    json!({
-        "image": location.to_string(),
-        "digest": verified.digest,
-        "source_digest": verified.source_digest,
-        "blobs_read": verified.blobs,
-        "platforms": verified.images.iter().map(|image| json!({
-            "platform": image.platform.as_ref().map(ToString::to_string),
-            "digest": image.digest,
-            "wrapped": image.record.is_some(),
-            "reason": image.reason,
-            "reaper": image.record.as_ref().map(|r| r.reaper.to_string()),
-            "reaper_version": image.record.as_ref().and_then(|r| version(&r.reaper)),
-            "reaper_is_built_in": image.record.as_ref().map(|r| reapers.embedded().iter().any(|known| known.digest == r.reaper)),
-            "source_digest": image.record.as_ref().map(|r| r.source.to_string()),
-        })).collect::<Vec<_>>(),
-    })
+/// What was verified, in JSON.
+#[derive(Serialize)]
+struct Told<'a> {
+    blobs_read: usize,
+    digest: &'a Digest,
+    image: String,
+    platforms: Vec<ToldImage<'a>>,
+    source_digest: &'a Digest,
+}
+
+/// One image in JSON.
+#[derive(Serialize)]
+struct ToldImage<'a> {
+    digest: &'a Digest,
+    platform: Option<String>,
+    reaper: Option<&'a Digest>,
+    reaper_is_built_in: Option<bool>,
+    reaper_version: Option<String>,
+    reason: Option<&'a str>,
+    source_digest: Option<&'a Digest>,
+    wrapped: bool,
+}
+
+impl<'a> Told<'a> {
+    fn new(location: &Location, verified: &'a Verified, reapers: &Reapers) -> Self {
+        Told {
+            blobs_read: verified.blobs,
+            digest: &verified.digest,
+            image: location.to_string(),
+            platforms: verified.images.iter().map(|image| ToldImage::new(image, reapers)).collect(),
+            source_digest: &verified.source_digest,
+        }
+    }
+}
+
+impl<'a> ToldImage<'a> {
+    fn new(image: &'a VerifiedImage, reapers: &Reapers) -> Self {
+        let record = image.record.as_ref();
+        let known = |digest: &Digest| reapers.all().find(|known| known.digest == *digest);
+        ToldImage {
+            digest: &image.digest,
+            platform: image.platform.as_ref().map(ToString::to_string),
+            reaper: record.map(|record| &record.reaper),
+            reaper_is_built_in: record.map(|record| is_built_in(reapers, &record.reaper)),
+            reaper_version: record.and_then(|record| known(&record.reaper)?.version()),
+            reason: image.reason.as_deref(),
+            source_digest: record.map(|record| &record.source),
+            wrapped: record.is_some(),
+        }
+    }
+}
+
+fn is_built_in(reapers: &Reapers, digest: &Digest) -> bool {
+    reapers.embedded().iter().any(|known| known.digest == *digest)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_image_without_a_record_has_the_same_members() {
+        let digest = Digest::sha256(b"it");
+        let image = VerifiedImage {
+            platform: None,
+            digest: digest.clone(),
+            record: None,
+            exempt: true,
+            reason: Some("it has an \"init\"".into()),
+        };
+        let reapers = given_reapers(&[]).unwrap();
+        assert_eq!(
+            to_json(&ToldImage::new(&image, &reapers)).unwrap(),
+            format!(
+                "{{\"digest\":\"{digest}\",\"platform\":null,\"reaper\":null,\"reaper_is_built_in\":null,\
+                 \"reaper_version\":null,\"reason\":\"it has an \\\"init\\\"\",\"source_digest\":null,\
+                 \"wrapped\":false}}"
+            )
+        );
+    }
 }

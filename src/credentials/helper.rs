@@ -3,7 +3,7 @@
 //! What a helper prints on standard output may hold a secret whatever its exit code, and is never quoted.
 
 use super::identity::Credentials;
-use crate::error::{Error, Result};
+use crate::error::{Error, Remedy, Result};
 use serde_json::{Map, Value};
 use std::convert::Infallible;
 use std::process::{ExitStatus, Stdio};
@@ -38,7 +38,7 @@ pub async fn get(name: &str, server: &str) -> Result<Credentials> {
 async fn ask(program: &str, server: &str) -> Result<Credentials> {
     let failed = |why: String| {
         Error::denied(format!("the credential helper {program} failed for {server}: {why}"))
-            .hint("run it by hand, or give credentials with --src-creds or --dest-creds")
+            .hint(Remedy::CheckCredentialHelper)
     };
     let output = match tokio::time::timeout(TIMEOUT, run(program, server)).await {
         Err(_) => return Err(failed(format!("no answer within {} s", TIMEOUT.as_secs()))),

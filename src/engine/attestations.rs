@@ -24,7 +24,7 @@ pub fn staying(
         attestations.retain(|i| subject(*i).is_none_or(|subject| kept.contains(subject)));
         let left = all.len().saturating_sub(others.len() + attestations.len());
         if left > 0 {
-            notes.push(format!("--platform leaves out {left} of {} children", all.len()));
+            notes.push(format!("the selected platforms leave out {left} of {} children", all.len()));
         }
     }
     if wrap.attestations == Attestations::Drop {
@@ -32,12 +32,11 @@ pub fn staying(
         let rewritten: HashSet<String> = others.iter().filter(is_rewritten).flat_map(names).collect();
         let before = attestations.len();
         attestations.retain(|i| subject(*i).is_none_or(|subject| !rewritten.contains(subject)));
-        let what = match before - attestations.len() {
-            0 => return attestations,
-            1 => "1 attestation is left out: it describes what was rewritten".to_string(),
-            n => format!("{n} attestations are left out: they describe what was rewritten"),
-        };
-        notes.push(format!("{what} (--attestations keep carries over all)"));
+        match before - attestations.len() {
+            0 => {}
+            1 => notes.push("1 attestation is left out: it describes what was rewritten".into()),
+            n => notes.push(format!("{n} attestations are left out: they describe what was rewritten")),
+        }
     }
     attestations
 }

@@ -2,7 +2,7 @@
 
 use super::task::{Task, Wrap};
 use super::tree::ImageNode;
-use crate::error::{Context, Error, Kind, Result};
+use crate::error::{Context, Error, Kind, Remedy, Result};
 use crate::image::{Manifest, Platform};
 use crate::layers::Layers;
 use crate::read::{Reader, machine, select};
@@ -65,9 +65,7 @@ impl<'a> Images<'a> {
                 let (platform, note) = match self.platform(&image, listed, wrap).await? {
                     Ok(known) => known,
                     Err(reason) => {
-                        return bad(Error::unsupported(reason).hint(
-                            "say with --platform for which it is, or rebuild the image for its platform",
-                        ));
+                        return bad(Error::unsupported(reason).hint(Remedy::StatePlatform));
                     }
                 };
                 notes.extend(note);

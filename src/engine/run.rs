@@ -13,7 +13,7 @@ use super::standing::Standing;
 use super::task::Task;
 use super::tree::Root;
 use super::{provenance, referrers};
-use crate::error::{Context, Error, Kind, Result};
+use crate::error::{Context, Error, Kind, Remedy, Result};
 use crate::image::{Content, Manifest, Platform};
 use crate::read::{Reader, select};
 use crate::stats::Stats;
@@ -100,7 +100,7 @@ impl Job {
     async fn attempts(&self) -> Result<Report> {
         if self.provenance && !self.sink.takes_referrers() {
             return Err(Error::usage("the destination cannot hold a statement beside the image")
-                .hint("--provenance is for registries and oci: directories"));
+                .hint(Remedy::ChooseProvenanceDestination));
         }
         for _ in 0..=OVER {
             if let Some(report) = self.attempt().await? {
@@ -316,11 +316,11 @@ impl Job {
                 Ok(digest) => report.provenance = Some(digest),
                 Err(error) => {
                     let error = error.context("the image was written, but not the statement about it");
-                    let hint = error.hint_text().map(String::from);
+                    let remedy = error.remedy().cloned();
                     let failure = Error::new(Kind::Network, error.to_string());
                     report.warnings.push(error.to_string());
-                    report.failure = Some(match hint {
-                        Some(hint) => failure.hint(hint),
+                    report.failure = Some(match remedy {
+                        Some(remedy) => failure.hint(remedy),
                         None => failure,
                     });
                 }

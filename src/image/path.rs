@@ -1,6 +1,6 @@
 //! Absolute paths of files in an image.
 
-use crate::error::{Error, Result};
+use crate::error::{Error, Remedy, Result};
 use serde::Serialize;
 use std::fmt;
 use std::str::FromStr;
@@ -35,8 +35,9 @@ impl ImagePath {
         let is_hidden = |place: &&&str| path.is_or_is_below(place) || is_below(place, &path.0);
         match MOUNTED_OVER.iter().find(is_hidden) {
             None => Ok(path),
-            Some(place) => Err(invalid(text, &format!("runtimes mount over {place}"))
-                .hint("choose another --path; the default suits every image")),
+            Some(place) => {
+                Err(invalid(text, &format!("runtimes mount over {place}")).hint(Remedy::UseDefaultPath))
+            }
         }
     }
 

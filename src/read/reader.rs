@@ -1,6 +1,6 @@
 //! Manifests and configs, read whole and verified, and each of them once.
 
-use crate::error::{Context, Error, Kind, Result};
+use crate::error::{Context, Error, Kind, Remedy, Result};
 use crate::image::{Content, Descriptor, Digest, MAX_CONFIG, Manifest, MediaType, Platform};
 use crate::rewrite::{Image, Read};
 use crate::transport::Source;
@@ -73,9 +73,7 @@ impl Reader {
         let reading = async move {
             hold(&held, &wanted)?;
             source.child(&wanted).await.map(Arc::new).map_err(|error| match error.kind() {
-                Kind::NotFound => error.hint(
-                    "the index names it, but the source lacks it; --platform chooses among those that are there",
-                ),
+                Kind::NotFound => error.hint(Remedy::ChoosePresentPlatform),
                 _ => error,
             })
         };
@@ -201,7 +199,7 @@ fn hold(held: &AtomicU64, descriptor: &Descriptor) -> Result<()> {
     let more = |held: u64| held.checked_add(descriptor.size).filter(|all| *all <= MAX_HELD);
     held.fetch_update(Ordering::Relaxed, Ordering::Relaxed, more).map(drop).map_err(|_| {
         Error::unsupported("what has to be read of this image is more than 128 MiB in all")
-            .hint("choose some of its images with --platform, or one by its digest")
+            .hint(Remedy::ChooseFewerImages)
     })
 }
 

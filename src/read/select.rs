@@ -1,7 +1,7 @@
 //! Which children of an index are meant: by `--platform`, and for a rewrite at all.
 
 use super::{Limits, Reader};
-use crate::error::{Context, Error, Result};
+use crate::error::{Context, Error, Remedy, Result};
 use crate::image::{Content, Descriptor, Digest, ImageConfig, Manifest, Platform};
 use crate::rewrite::Target;
 use futures_util::future::{BoxFuture, FutureExt, try_join_all};
@@ -54,7 +54,7 @@ impl<'a> Selection<'a> {
         let missing = wanted.iter().filter(|p| !all.iter().any(|leaf| is_for(&leaf.image, p)));
         if let Some(error) = missing_platforms(missing) {
             let platforms = all.iter().filter_map(|leaf| leaf.image.platform.as_ref());
-            return Err(error.hint(format!("it has: {}", names(platforms))));
+            return Err(error.hint(format!("it has: {}", names(platforms).join(", "))));
         }
         for leaf in all {
             if wanted.iter().any(|p| is_for(&leaf.image, p)) {
@@ -111,7 +111,7 @@ pub fn check_alone(platform: Option<&Platform>, wanted: &[Platform]) -> Result<(
 
 fn missing_platforms<'p>(missing: impl Iterator<Item = &'p Platform>) -> Option<Error> {
     let names = names(missing);
-    (!names.is_empty()).then(|| Error::usage(format!("the image has no platform {names}")))
+    (!names.is_empty()).then(|| Error::usage(format!("the image has no platform {}", names.join(", "))))
 }
 
 /// The one image to take where an index cannot go: what is for just the wanted platform comes before its variants,
@@ -130,9 +130,9 @@ pub async fn one(reader: &Reader, root: &Manifest, wanted: &[Platform]) -> Resul
         Some(image) => Ok(image.clone()),
         None => {
             let all = leaves(reader, root, &Limits::default(), 0).await?;
-            let all = names(all.iter().filter_map(|leaf| leaf.image.platform.as_ref()));
+            let platforms = names(all.iter().filter_map(|leaf| leaf.image.platform.as_ref()));
             Err(Error::usage("the destination can hold only a single-platform image, not an index")
-                .hint(format!("choose one with --platform: {all}; or write to oci-archive:")))
+                .hint(Remedy::ChooseOneImage { platforms }))
         }
     }
 }
@@ -200,12 +200,12 @@ fn leaves<'a>(
 }
 
 /// Each name once.
-fn names<'p>(platforms: impl Iterator<Item = &'p Platform>) -> String {
+fn names<'p>(platforms: impl Iterator<Item = &'p Platform>) -> Vec<String> {
     let mut names: Vec<String> = Vec::new();
     for name in platforms.map(Platform::to_string) {
         if !names.contains(&name) {
             names.push(name);
         }
     }
-    names.join(", ")
+    names
 }

@@ -1,6 +1,6 @@
 //! The reapers at hand: those built into the tool, and those given with `--reaper`.
 
-use crate::error::{Error, Result};
+use crate::error::{Error, Remedy, Result};
 use crate::image::{Digest, Platform};
 use crate::reapers::elf::Program;
 use bytes::Bytes;
@@ -121,8 +121,10 @@ impl Reapers {
         match (best(&self.given), best(&self.embedded)) {
             (Some(i), _) => Ok(&self.given[i]),
             (None, Some(i)) => Ok(&self.embedded[i]),
-            (None, None) => Err(Error::unsupported(format!("there is no reaper for {platform}"))
-                .hint("give one with --reaper PLATFORM=FILE: a static Linux program for that machine")),
+            (None, None) => {
+                Err(Error::unsupported(format!("there is no reaper for {platform}"))
+                    .hint(Remedy::ProvideReaper))
+            }
         }
     }
 

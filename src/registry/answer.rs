@@ -2,7 +2,7 @@
 
 use super::governor::Turn;
 use super::tls;
-use crate::error::{Error, Result, Retry};
+use crate::error::{Error, Remedy, Result, Retry};
 use bytes::Bytes;
 use reqwest::header::HeaderMap;
 use reqwest::{Response, StatusCode, Url};
@@ -147,16 +147,14 @@ pub fn connection_error(error: reqwest::Error, url: &Url) -> Error {
     }
     let failed = Error::network(format!("{}: {message}", place(url)));
     match tls::explain(&error, url, &place(url)) {
-        Some(tls::Explanation { hint, cause: tls::Cause::Certificate }) => failed.hint(hint),
-        Some(tls::Explanation { hint, cause: tls::Cause::Protocol }) => {
-            failed.hint(hint).retryable(Retry::Once)
+        Some(tls::Explanation { remedy, cause: tls::Cause::Certificate }) => failed.hint(remedy),
+        Some(tls::Explanation { remedy, cause: tls::Cause::Protocol }) => {
+            failed.hint(remedy).retryable(Retry::Once)
         }
-        Some(tls::Explanation { hint, cause: tls::Cause::Unclear }) => {
-            failed.hint(hint).retryable(Retry::Later { after: None })
+        Some(tls::Explanation { remedy, cause: tls::Cause::Unclear }) => {
+            failed.hint(remedy).retryable(Retry::Later { after: None })
         }
-        None if error.is_connect() => failed
-            .hint("check the host's name and the network; --plain-http HOST is for registries without TLS")
-            .retryable(Retry::Once),
+        None if error.is_connect() => failed.hint(Remedy::CheckHost).retryable(Retry::Once),
         None => failed.retryable(Retry::Later { after: None }),
     }
 }

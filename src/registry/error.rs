@@ -2,7 +2,8 @@
 
 use super::answer::{Answer, FullResponse, place};
 use super::tls;
-use crate::error::{Error, Kind, Retry};
+use crate::error::{Error, HostRemedy, Kind, Remedy, Retry};
+use oci_spec::distribution::ErrorCode;
 use reqwest::StatusCode;
 use reqwest::header::{self, HeaderMap};
 use serde::Deserialize;
@@ -29,7 +30,8 @@ struct Item {
 pub struct Refusal {
     /// The status.
     pub status: StatusCode,
-    codes: Vec<String>,
+    codes: Vec<ErrorCode>,
+    other_codes: Vec<String>,
     words: String,
     error: Error,
 }
@@ -46,7 +48,7 @@ impl Refusal {
     pub fn new(operation: &str, place: &str, status: StatusCode, headers: &HeaderMap, body: &[u8]) -> Self {
         let items = serde_json::from_slice::<Body>(body).ok().and_then(|b| b.errors).unwrap_or_default();
         let mut message = format!("{place} answered {status}");
-        let (mut codes, mut words) = (Vec::new(), String::new());
+        let (mut codes, mut other_codes, mut words) = (Vec::new(), Vec::new(), String::new());
         for item in &items {
             let text = |value: &Option<serde_json::Value>| {
                 value.as_ref().and_then(|v| v.as_str()).unwrap_or_default().to_owned()
@@ -57,16 +59,19 @@ impl Refusal {
                 message.push_str(&format!(" ({})", shortened(&detail)));
             }
             words.push_str(&format!("{text} {detail} ").to_lowercase());
-            codes.push(code);
+            match code.parse() {
+                Ok(code) => codes.push(code),
+                Err(_) => other_codes.push(code),
+            }
         }
         if items.is_empty() {
             words = String::from_utf8_lossy(&body[..body.len().min(2000)]).to_lowercase();
         }
-        let mut refusal = Refusal { status, codes, words, error: Error::other("") };
-        let (kind, hint) = refusal.meaning();
-        refusal.error = Error::new(kind, message).context(operation).hint(hint);
+        let mut refusal = Refusal { status, codes, other_codes, words, error: Error::other("") };
+        let (kind, remedy) = refusal.meaning();
+        refusal.error = Error::new(kind, message).context(operation).hint(remedy);
         if matches!(status.as_u16(), 400 | 426) && tls::is_refusal_of_plain_http(&refusal.words) {
-            refusal.error = refusal.error.hint(tls::tls_hint(place));
+            refusal.error = refusal.error.hint(HostRemedy::UseTls.of(place));
         }
         if is_transient(status) {
             let after = retry_after(headers, SystemTime::now());
@@ -85,8 +90,13 @@ impl Refusal {
     }
 
     /// Whether the registry gave one of these error codes.
-    pub fn has(&self, codes: &[&str]) -> bool {
-        self.codes.iter().any(|code| codes.contains(&code.as_str()))
+    pub fn has(&self, codes: &[ErrorCode]) -> bool {
+        self.codes.iter().any(|code| codes.contains(code))
+    }
+
+    /// Whether the registry gave one of these error codes, which the specification does not define.
+    pub fn has_other(&self, codes: &[&str]) -> bool {
+        self.other_codes.iter().any(|code| codes.contains(&code.as_str()))
     }
 
     /// Whether the registry said one of these phrases, given in lower case.
@@ -99,30 +109,26 @@ impl Refusal {
         self.error
     }
 
-    fn meaning(&self) -> (Kind, &'static str) {
+    fn meaning(&self) -> (Kind, Remedy) {
         match self.status.as_u16() {
-            401 | 403 => (
-                Kind::Denied,
-                "log in with `docker login` or `podman login`, or give --src-creds or --dest-creds; check the repository's name too",
-            ),
-            404 if self.has(&["NAME_UNKNOWN"]) => (
+            401 | 403 => (Kind::Denied, Remedy::LogIn),
+            404 if self.has(&[ErrorCode::NameUnknown]) => (
                 Kind::NotFound,
-                "check the repository's name; some registries want it created before the first push",
+                "check the repository's name; some registries want it created before the first push".into(),
             ),
-            404 => (Kind::NotFound, "check the name and the tag"),
-            400 if self.has(&["MANIFEST_INVALID", "MANIFEST_UNVERIFIED"]) => {
-                (Kind::Unsupported, "the destination does not take this kind of manifest")
+            404 => (Kind::NotFound, "check the name and the tag".into()),
+            400 if self.has(&[ErrorCode::ManifestInvalid]) || self.has_other(&["MANIFEST_UNVERIFIED"]) => {
+                (Kind::Unsupported, "the destination does not take this kind of manifest".into())
             }
-            400 if self.has(&["DIGEST_INVALID", "SIZE_INVALID"]) => {
-                (Kind::Verification, "the bytes were changed on the way to the registry")
+            400 if self.has(&[ErrorCode::DigestInvalid, ErrorCode::SizeInvalid]) => {
+                (Kind::Verification, "the bytes were changed on the way to the registry".into())
             }
-            413 => (
-                Kind::Network,
-                "the registry, or a proxy before it, limits the size of a request: --upload HOST=chunks:MEBIBYTES sends smaller ones",
-            ),
-            429 => (Kind::Network, "the registry limits how often it may be asked; log in, or try later"),
-            500..=599 => (Kind::Network, "the registry is in trouble; try later"),
-            _ => (Kind::Network, "run with -vv to see the requests"),
+            413 => (Kind::Network, Remedy::SendSmallerRequests),
+            429 => {
+                (Kind::Network, "the registry limits how often it may be asked; log in, or try later".into())
+            }
+            500..=599 => (Kind::Network, "the registry is in trouble; try later".into()),
+            _ => (Kind::Network, Remedy::LogRequests),
         }
     }
 }
@@ -191,11 +197,13 @@ mod tests {
     #[test]
     fn reads_codes_and_words_of_any_shape() {
         let odd = refusal(400, r#"{"errors":[{"code":7,"message":null,"detail":{"a":1}},{"code":"X"}]}"#);
-        assert!(odd.has(&["X"]) && !odd.has(&["7"]));
+        assert!(odd.has_other(&["X"]) && !odd.has_other(&["7"]));
+        let known = refusal(400, r#"{"errors":[{"code":"BLOB_UPLOAD_UNKNOWN"},{"code":"blob_unknown"}]}"#);
+        assert!(known.has(&[ErrorCode::BlobUploadUnknown]) && !known.has(&[ErrorCode::BlobUnknown]));
         let page = refusal(400, "<p>Tag is Immutable</p>");
         assert!(page.says(&["immutable"]) && !page.says(&["exists"]));
         for body in ["", "[]", "null", r#"{"errors":null}"#, r#"{"errors":{}}"#] {
-            assert!(!refusal(400, body).has(&[""]), "{body}");
+            assert!(!refusal(400, body).has_other(&[""]), "{body}");
         }
     }
 

@@ -46,7 +46,7 @@ impl Client {
             |body: &[u8]| Ok(serde_json::from_slice::<Catalog>(body)?.repositories.unwrap_or_default());
         self.names(url, &[], &operation, &read).await.map_err(|error| {
             let hint = "not every registry lists its repositories; name each in an entry of its own";
-            if error.hint_text().is_some() { error } else { error.hint(hint) }
+            if error.remedy().is_some() { error } else { error.hint(hint) }
         })
     }
 

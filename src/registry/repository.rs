@@ -16,13 +16,16 @@ use crate::stats::Stats;
 use crate::transport::checked::checked_manifest;
 use crate::transport::{BlobStream, Head, Offer, Origin, Payload, Referrer, Sink, Slot, Source};
 use async_trait::async_trait;
+use oci_spec::distribution::ErrorCode;
 use reqwest::header;
 use reqwest::{Method, StatusCode, Url};
 use std::sync::Arc;
 
 /// Error codes, at any status, by which a registry refuses a manifest that names what it does not have.
-const MISSING_PART: [&str; 4] =
-    ["MANIFEST_BLOB_UNKNOWN", "BLOB_UNKNOWN", "MANIFEST_UNKNOWN", "MANIFEST_REFERENCES_MANIFEST_UNKNOWN"];
+const MISSING_PART: [ErrorCode; 3] =
+    [ErrorCode::ManifestBlobUnknown, ErrorCode::BlobUnknown, ErrorCode::ManifestUnknown];
+/// The same for the children of an index, in a code that the specification does not define.
+const MISSING_CHILD: [&str; 1] = ["MANIFEST_REFERENCES_MANIFEST_UNKNOWN"];
 
 /// A repository in a registry: read from, or written to.
 pub struct Repository {
@@ -150,7 +153,7 @@ impl Repository {
                 .context(format!("the tag {target} cannot be moved"))
                 .hint("the registry keeps existing tags; choose another tag"));
         }
-        if refusal.has(&MISSING_PART) {
+        if refusal.has(&MISSING_PART) || refusal.has_other(&MISSING_CHILD) {
             let error = refusal.into_error().of_kind(Kind::Network).lasting().missing_part();
             return Err(error.hint("the destination lost a part of the image; run it again"));
         }
@@ -359,7 +362,7 @@ fn is_about_immutability(refusal: &Refusal) -> bool {
     match refusal.status.as_u16() {
         409 | 412 => true,
         400 | 403 => {
-            refusal.has(&["TAG_INVALID", "TAG_IMMUTABLE", "TAG_ALREADY_EXISTS", "IMMUTABLE_TAG"])
+            refusal.has_other(&["TAG_INVALID", "TAG_IMMUTABLE", "TAG_ALREADY_EXISTS", "IMMUTABLE_TAG"])
                 || refusal.says(&[
                     "immutable",
                     "already exists",

@@ -2,7 +2,7 @@
 
 use super::trust::{self, Trust};
 pub use super::trust::{Identity, Pem};
-use crate::error::{Error, Result};
+use crate::error::{Error, HostRemedy, Remedy, Result};
 use reqwest::Url;
 use rustls::{AlertDescription, CertificateError};
 use std::convert::Infallible;
@@ -79,11 +79,6 @@ pub fn base(host: &str, options: &HostOptions) -> Result<Url> {
         .map_err(|e| Error::usage(format!("invalid registry host {host:?}: {e}")))
 }
 
-/// The ways to speak TLS with a host that is not known for it.
-fn ways_to_tls(host: &str) -> String {
-    format!("give its CA with --ca-file {host}=FILE or in certs.d/{host}, or use --insecure {host}")
-}
-
 /// Whether an answer to a request in plain HTTP says that the port is one for TLS: Go's, nginx's, Apache's, Tomcat's
 /// and Jetty's words for it, in lower case.
 pub fn is_refusal_of_plain_http(text: &str) -> bool {
@@ -92,16 +87,11 @@ pub fn is_refusal_of_plain_http(text: &str) -> bool {
         .any(|phrase| text.contains(phrase))
 }
 
-/// The hint for a host that [refused plain HTTP](is_refusal_of_plain_http).
-pub fn tls_hint(host: &str) -> String {
-    format!("{host} speaks TLS: {}", ways_to_tls(host))
-}
-
 /// Why a connection failed, where TLS has to do with it.
 #[derive(Debug)]
 pub struct Explanation {
     /// What the user can do.
-    pub hint: String,
+    pub remedy: Remedy,
     /// What is wrong.
     pub cause: Cause,
 }
@@ -124,26 +114,23 @@ pub fn explain(error: &(dyn std::error::Error + 'static), url: &Url, host: &str)
     if url.scheme() == "http" {
         return explain_plain(&causes.last()?.to_string(), host);
     }
-    let plain = Explanation {
-        hint: format!(
-            "{host} does not speak TLS on this port; if it speaks plain HTTP, use --plain-http {host}"
-        ),
-        cause: Cause::Protocol,
-    };
+    let plain = Explanation { remedy: HostRemedy::AllowPlainHttp.of(host), cause: Cause::Protocol };
     if let Some(error) = causes.iter().find_map(|e| e.downcast_ref::<rustls::Error>()) {
         return Some(match error {
             rustls::Error::InvalidMessage(_) => plain,
             rustls::Error::InvalidCertificate(why) => {
-                Explanation { hint: explain_certificate(why, host), cause: Cause::Certificate }
+                Explanation { remedy: explain_certificate(why, host), cause: Cause::Certificate }
             }
             rustls::Error::AlertReceived(AlertDescription::CertificateRequired) => Explanation {
-                hint: format!(
+                remedy: format!(
                     "{host} wants a client certificate: put NAME.cert and NAME.key into certs.d/{host}"
-                ),
+                )
+                .into(),
                 cause: Cause::Certificate,
             },
             _ => Explanation {
-                hint: format!("{host} and this program have no TLS in common: it needs TLS 1.2 or 1.3"),
+                remedy: format!("{host} and this program have no TLS in common: it needs TLS 1.2 or 1.3")
+                    .into(),
                 cause: Cause::Protocol,
             },
         });
@@ -162,7 +149,7 @@ fn explain_plain(message: &str, host: &str) -> Option<Explanation> {
         m if m.starts_with("connection closed before message completed") => Cause::Unclear,
         _ => return None,
     };
-    Some(Explanation { hint: format!("if {host} speaks TLS, {}", ways_to_tls(host)), cause })
+    Some(Explanation { remedy: HostRemedy::TryTls.of(host), cause })
 }
 
 /// An error, and those that it carries without calling them its source.
@@ -173,20 +160,16 @@ fn inner<'e>(error: &'e (dyn std::error::Error + 'static)) -> Vec<&'e (dyn std::
     .collect()
 }
 
-fn explain_certificate(why: &CertificateError, host: &str) -> String {
+fn explain_certificate(why: &CertificateError, host: &str) -> Remedy {
     use CertificateError::*;
-    match why {
+    let remedy = match why {
         Expired | ExpiredContext { .. } | NotValidYet | NotValidYetContext { .. } => {
-            format!(
-                "check this machine's clock, and the dates of the certificate; --insecure {host} turns the check off"
-            )
+            HostRemedy::RenewCertificate
         }
-        NotValidForName | NotValidForNameContext { .. } => format!(
-            "the certificate has no subjectAltName for {host}: use a name that it has, or make it with one; \
-             --insecure {host} turns the check off"
-        ),
-        _ => ways_to_tls(host),
-    }
+        NotValidForName | NotValidForNameContext { .. } => HostRemedy::UseCertifiedName,
+        _ => HostRemedy::TrustAuthority,
+    };
+    remedy.of(host)
 }
 
 fn is_named(list: &[String], host: &str) -> bool {

@@ -8,7 +8,7 @@ use super::http::{Http, Lane, Request};
 use super::retry::Policy;
 use super::tls::is_loopback;
 use crate::credentials::{Credentials, Login};
-use crate::error::{Error, Kind, Result};
+use crate::error::{Error, HostRemedy, Kind, Result};
 use bytes::Bytes;
 use reqwest::header::{self, HeaderValue};
 use reqwest::{Method, Url};
@@ -281,7 +281,7 @@ impl Tokens {
             || (self.login.credentials == Credentials::Anonymous && http.base().scheme() == "http");
         if is_plain && !is_allowed {
             return Err(Error::denied(format!("{operation}: the realm {realm:?} is not https"))
-                .hint(format!("credentials do not go there in the clear; --plain-http {host} allows it")));
+                .hint(HostRemedy::AllowPlainRealm.of(host)));
         }
         Ok(url)
     }

@@ -1,6 +1,6 @@
 //! Which servers are believed: the certificates of the system and of the user, and what a server may show for them.
 
-use crate::error::{Error, Result};
+use crate::error::{Error, HostRemedy, Result};
 use rustls::client::danger::{HandshakeSignatureValid, ServerCertVerified, ServerCertVerifier};
 use rustls::client::{WebPkiServerVerifier, verify_server_name};
 use rustls::crypto::{CryptoProvider, WebPkiSupportedAlgorithms, ring};
@@ -144,10 +144,8 @@ impl Verifier {
         trusted.extend(system.certificates.iter().cloned());
         if roots.is_empty() {
             let why = system.failure.as_ref().map(|why| format!(": {why}")).unwrap_or_default();
-            return Err(Error::network(format!("{host}: this machine has no CA certificates{why}")).hint(format!(
-                "install the package ca-certificates, name a file with SSL_CERT_FILE, or give the registry's CA \
-                 with --ca-file {host}=FILE"
-            )));
+            return Err(Error::network(format!("{host}: this machine has no CA certificates{why}"))
+                .hint(HostRemedy::InstallAuthorities.of(host)));
         }
         let chains = WebPkiServerVerifier::builder_with_provider(roots.into(), provider.clone())
             .build()

@@ -15,6 +15,7 @@ use crate::image::Descriptor;
 use crate::transport::{BlobStream, Payload};
 use bytes::{Bytes, BytesMut};
 use futures_util::StreamExt;
+use oci_spec::distribution::ErrorCode;
 use reqwest::header;
 use reqwest::{Method, StatusCode, Url};
 use std::sync::Arc;
@@ -164,8 +165,10 @@ impl Uploads {
 fn is_about_the_way(refusal: &Refusal) -> bool {
     match refusal.status.as_u16() {
         405 | 411 | 413 | 415 | 416 | 501 => true,
-        404 => refusal.has(&["BLOB_UPLOAD_UNKNOWN", "BLOB_UNKNOWN"]),
-        400 => refusal.has(&["BLOB_UPLOAD_INVALID", "BLOB_UPLOAD_UNKNOWN", "UNSUPPORTED"]),
+        404 => refusal.has(&[ErrorCode::BlobUploadUnknown, ErrorCode::BlobUnknown]),
+        400 => {
+            refusal.has(&[ErrorCode::BlobUploadInvalid, ErrorCode::BlobUploadUnknown, ErrorCode::Unsupported])
+        }
         _ => false,
     }
 }
@@ -216,7 +219,11 @@ impl<'a> Sending<'a> {
         }
         // The session is gone, or another process sent the same blob at the same time: once more, in a session of its own.
         let is_passing = refusal.status == StatusCode::NOT_FOUND
-            || refusal.has(&["DIGEST_INVALID", "BLOB_UPLOAD_INVALID", "BLOB_UPLOAD_UNKNOWN"]);
+            || refusal.has(&[
+                ErrorCode::DigestInvalid,
+                ErrorCode::BlobUploadInvalid,
+                ErrorCode::BlobUploadUnknown,
+            ]);
         let error = refusal.into_error();
         Err(match is_passing && error.retry().is_none() {
             true => error.retryable(Retry::Later { after: None }).into(),

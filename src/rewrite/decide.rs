@@ -7,7 +7,7 @@ use super::outcome::Outcome;
 use super::paths::Directory;
 use super::policy::{IfInit, Policy};
 use super::record::{self, Found, Original};
-use crate::error::{Error, Result};
+use crate::error::{Error, Remedy, Result};
 use crate::image::Platform;
 use crate::reapers::Reapers;
 
@@ -65,7 +65,7 @@ pub fn decide(image: &Image, platform: &Platform, reapers: &Reapers, policy: &Po
             "the image's own entrypoint is {}, the path chosen for the reaper",
             policy.path
         ))
-        .hint("choose another --path")),
+        .hint(Remedy::ChoosePath)),
         Found::Nothing if starts_reaper => {
             skip(&format!("its entrypoint is already {}, but it has no reapify record", policy.path))
         }

@@ -1,7 +1,7 @@
 //! Converts media types between the OCI's and Docker's: the descriptors of manifests and indexes change their types, and
 //! nothing else does. The texts of both families are the same otherwise.
 
-use crate::error::{Error, Result};
+use crate::error::{Error, Remedy, Result};
 use crate::image::json::{Document, Undo, quote};
 use crate::image::media_type::{self, Family, MediaType};
 use crate::image::{Content, Manifest};
@@ -83,7 +83,7 @@ fn layer_type(own: &str, family: Family) -> Result<String> {
         (Family::Docker, "gzip") => Ok(format!("{docker}.gzip")),
         (Family::Docker, "zstd") => {
             Err(Error::unsupported("Docker's format has no layers compressed with zstd")
-                .hint("leave out --format docker, or compress the layers with gzip"))
+                .hint(Remedy::KeepFormat))
         }
         _ => Err(unknown()),
     }

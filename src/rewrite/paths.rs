@@ -5,7 +5,7 @@
 //! choosing, and on overlay file systems those hide the image's. So a reaper in a directory comes with
 //! copies of its parents' entries, and only where they are directories.
 
-use crate::error::{Error, Result};
+use crate::error::{Error, Remedy, Result};
 use crate::image::ImagePath;
 use serde::{Deserialize, Serialize};
 
@@ -62,18 +62,17 @@ pub enum Standing {
 
 /// Fails unless the reaper can go below `path`, a directory above it. Returns the directory's entry.
 pub fn parent(path: &ImagePath, standing: Standing) -> Result<Directory> {
-    let refused =
-        |what: String, hint: &str| Err(Error::unsupported(format!("in the image {path} {what}")).hint(hint));
+    let refused = |what: String, remedy: Remedy| {
+        Err(Error::unsupported(format!("in the image {path} {what}")).hint(remedy))
+    };
     match standing {
         Standing::Directory(attributes) => Ok(Directory { path: path.clone(), attributes }),
         Standing::Link(to) => refused(
             format!("is a symbolic link to {to:?}, which a file below it would replace"),
-            "give the --path that the link leads to",
+            Remedy::FollowLink,
         ),
-        Standing::File => refused("is not a directory".into(), "choose another --path"),
-        Standing::Absent => {
-            refused("does not exist".into(), "choose a --path in a directory that the image has")
-        }
+        Standing::File => refused("is not a directory".into(), Remedy::ChoosePath),
+        Standing::Absent => refused("does not exist".into(), Remedy::ChoosePathInDirectory),
     }
 }
 
@@ -82,13 +81,11 @@ pub fn target(path: &ImagePath, standing: &Standing, replace: bool) -> Result<()
     match standing {
         Standing::Absent => Ok(()),
         Standing::Directory(_) => {
-            Err(Error::unsupported(format!("in the image {path} is a directory"))
-                .hint("choose another --path"))
+            Err(Error::unsupported(format!("in the image {path} is a directory")).hint(Remedy::ChoosePath))
         }
         Standing::Link(_) | Standing::File if replace => Ok(()),
         Standing::Link(_) | Standing::File => {
-            Err(Error::unsupported(format!("the image has a file {path} already"))
-                .hint("choose another --path, or --replace to replace the file"))
+            Err(Error::unsupported(format!("the image has a file {path} already")).hint(Remedy::ReplaceFile))
         }
     }
 }

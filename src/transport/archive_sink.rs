@@ -3,7 +3,7 @@
 
 use super::Payload;
 use super::files::{self, blocking, persist, persist_new, temporary_in, unwritable};
-use crate::error::{Error, Result};
+use crate::error::{Error, Remedy, Result};
 use crate::image::location::FileOrStdio;
 use crate::image::{Descriptor, Digest};
 use std::collections::HashMap;
@@ -226,7 +226,7 @@ impl Archive {
 
 /// Makes the error for an archive that would replace a file.
 fn exists(place: &str) -> Error {
-    Error::usage(format!("{place} exists")).hint("give another name, or --force to replace it")
+    Error::usage(format!("{place} exists")).hint(Remedy::ReplaceArchive)
 }
 
 /// A member being written.

@@ -1,7 +1,7 @@
 //! Compressed streams, known by their first bytes: names and media types lie.
 
 use super::files::{PIECE, read_up_to};
-use crate::error::{Error, Result};
+use crate::error::{Error, Remedy, Result};
 use ruzstd::decoding::errors::{FrameDecoderError, ReadFrameHeaderError};
 use ruzstd::decoding::{BlockDecodingStrategy, FrameDecoder};
 use std::io::{BufReader, Cursor, Read};
@@ -44,7 +44,7 @@ pub fn decompress(mut input: impl Read + 'static) -> Result<(Format, Box<dyn Rea
         Format::Zstd => Box::new(Frames { input: whole, decoder: FrameDecoder::new(), within: false }),
         Format::Other(name) => {
             return Err(Error::unsupported(format!("it is compressed with {name}"))
-                .hint(format!("decompress it on the way: {name} -dc FILE | reapify wrap …:- …")));
+                .hint(Remedy::DecompressArchive { program: name.into() }));
         }
     };
     Ok((format, output))

@@ -7,7 +7,7 @@ use super::archive_sink::ArchiveSink;
 use super::decompress::Format;
 use super::files::{self, blocking};
 use super::{BlobStream, ImageName, Offer, Origin, Payload, Sink, Slot, Source};
-use crate::error::{Context, Error, Result};
+use crate::error::{Context, Error, Remedy, Result};
 use crate::image::digest::Algorithm;
 use crate::image::json::{Members, quote, to_json};
 use crate::image::location::FileOrStdio;
@@ -394,5 +394,5 @@ fn short_name(name: &Reference) -> String {
 
 fn no_index() -> Error {
     Error::usage("docker-archive: can hold only a single-platform image, not an index")
-        .hint("choose one with --platform, or write to oci-archive:")
+        .hint(Remedy::ChooseOneImage { platforms: Vec::new() })
 }

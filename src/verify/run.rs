@@ -2,7 +2,7 @@
 
 use super::check::{VerifiedImage, check, not_wrapped, tree};
 use super::source;
-use crate::error::{Context, Error, Result};
+use crate::error::{Context, Error, Remedy, Result};
 use crate::image::{Content, Digest, Manifest};
 use crate::read::Reader;
 use crate::reapers::Reapers;
@@ -77,10 +77,7 @@ fn known_reaper(image: &VerifiedImage, reapers: &Reapers) -> Result<()> {
         "the image{platform} starts the reaper {}, which is not the expected one",
         record.reaper
     ))
-    .hint(
-        "give the expected program with --reaper FILE (without it: one of `reapify reaper`); or wrap the image again, \
-         which replaces the reaper",
-    ))
+    .hint(Remedy::ExpectReaper))
 }
 
 /// Reads every blob to its end.

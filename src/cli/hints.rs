@@ -1,0 +1,86 @@
+//! What to do about an error, in the words of the command line: with its options.
+
+use crate::error::{HostRemedy, Remedy};
+use std::borrow::Cow;
+
+/// The hint for a remedy.
+pub fn hint(remedy: &Remedy) -> Cow<'_, str> {
+    Cow::Borrowed(match remedy {
+        Remedy::Text(text) => text,
+        Remedy::LogIn => {
+            "log in with `docker login` or `podman login`, or give --src-creds or --dest-creds; check the \
+             repository's name too"
+        }
+        Remedy::CheckCredentialHelper => {
+            "run it by hand, or give credentials with --src-creds or --dest-creds"
+        }
+        Remedy::CheckHost => {
+            "check the host's name and the network; --plain-http HOST is for registries without TLS"
+        }
+        Remedy::Host { host, remedy } => return Cow::Owned(host_hint(host, *remedy)),
+        Remedy::SendSmallerRequests => {
+            "the registry, or a proxy before it, limits the size of a request: --upload HOST=chunks:MEBIBYTES \
+             sends smaller ones"
+        }
+        Remedy::LogRequests => "run with -vv to see the requests",
+        Remedy::StatePlatform => "say with --platform for which it is, or rebuild the image for its platform",
+        Remedy::ChoosePresentPlatform => {
+            "the index names it, but the source lacks it; --platform chooses among those that are there"
+        }
+        Remedy::ChooseFewerImages => "choose some of its images with --platform, or one by its digest",
+        Remedy::ChooseOneImage { platforms } if platforms.is_empty() => {
+            "choose one with --platform, or write to oci-archive:"
+        }
+        Remedy::ChooseOneImage { platforms } => {
+            let platforms = platforms.join(", ");
+            return Cow::Owned(format!("choose one with --platform: {platforms}; or write to oci-archive:"));
+        }
+        Remedy::UseDefaultPath => "choose another --path; the default suits every image",
+        Remedy::ChoosePath => "choose another --path",
+        Remedy::ChoosePathInDirectory => "choose a --path in a directory that the image has",
+        Remedy::FollowLink => "give the --path that the link leads to",
+        Remedy::ReplaceFile => "choose another --path, or --replace to replace the file",
+        Remedy::ProvideReaper => {
+            "give one with --reaper PLATFORM=FILE: a static Linux program for that machine"
+        }
+        Remedy::ExpectReaper => {
+            "give the expected program with --reaper FILE (without it: one of `reapify reaper`); or wrap the \
+             image again, which replaces the reaper"
+        }
+        Remedy::KeepFormat => "leave out --format docker, or compress the layers with gzip",
+        Remedy::ReplaceArchive => "give another name, or --force to replace it",
+        Remedy::DecompressArchive { program } => {
+            return Cow::Owned(format!("decompress it on the way: {program} -dc FILE | reapify wrap …:- …"));
+        }
+        Remedy::ChooseProvenanceDestination => "--provenance is for registries and oci: directories",
+    })
+}
+
+fn host_hint(host: &str, remedy: HostRemedy) -> String {
+    let ways_to_tls =
+        format!("give its CA with --ca-file {host}=FILE or in certs.d/{host}, or use --insecure {host}");
+    match remedy {
+        HostRemedy::AllowPlainHttp => {
+            format!(
+                "{host} does not speak TLS on this port; if it speaks plain HTTP, use --plain-http {host}"
+            )
+        }
+        HostRemedy::AllowPlainRealm => {
+            format!("credentials do not go there in the clear; --plain-http {host} allows it")
+        }
+        HostRemedy::UseTls => format!("{host} speaks TLS: {ways_to_tls}"),
+        HostRemedy::TryTls => format!("if {host} speaks TLS, {ways_to_tls}"),
+        HostRemedy::TrustAuthority => ways_to_tls,
+        HostRemedy::InstallAuthorities => format!(
+            "install the package ca-certificates, name a file with SSL_CERT_FILE, or give the registry's CA \
+             with --ca-file {host}=FILE"
+        ),
+        HostRemedy::RenewCertificate => format!(
+            "check this machine's clock, and the dates of the certificate; --insecure {host} turns the check off"
+        ),
+        HostRemedy::UseCertifiedName => format!(
+            "the certificate has no subjectAltName for {host}: use a name that it has, or make it with one; \
+             --insecure {host} turns the check off"
+        ),
+    }
+}

@@ -5,7 +5,8 @@
 
 pub mod config;
 mod fallback;
-pub(crate) mod fuzz;
+#[cfg(any(test, fuzzing))]
+pub mod fuzz;
 mod hooks;
 mod hosts;
 mod image;

@@ -217,7 +217,12 @@ impl Client {
                 Hearing::Narrow => narrow = true,
                 Hearing::Silent => self.ask_root().await?,
             }
-            let next = self.tokens.authorization(&self.http, scopes, narrow).await?;
+            let mut next = self.tokens.authorization(&self.http, scopes, narrow).await?;
+            if next == authorization && !narrow {
+                // A new token with the same text would be refused again.
+                narrow = true;
+                next = self.tokens.authorization(&self.http, scopes, narrow).await?;
+            }
             if next.is_none() || next == authorization {
                 return Ok(answer);
             }

@@ -8,7 +8,8 @@
 //! The listener speaks plain HTTP; an ingress in front of it terminates TLS.
 
 pub mod events;
-pub(crate) mod fuzz;
+#[cfg(any(test, fuzzing))]
+pub mod fuzz;
 pub mod intake;
 pub mod listener;
 

@@ -426,6 +426,38 @@ fn results_of_other_entries_are_not_pruned() {
 }
 
 #[test]
+fn a_source_without_tags_prunes_nothing() {
+    let (source, target) = (Registry::start(), Registry::start());
+    for tag in ["1.0", "1.1", "1.2"] {
+        image(tag).in_registry(&source, "app", tag);
+    }
+    let config = Config::between(&source, &target, "    prune: {keep: 1}\n");
+    config.once();
+    source.hook(|asked| match asked.kind {
+        Kind::Tags { .. } => Act::Answer(Reply::status(200).body("{\"name\":\"app\",\"tags\":null}")),
+        _ => Act::Serve,
+    });
+    assert!(config.once().is_empty());
+    assert_eq!(target.tags("copy/app").len(), 3);
+}
+
+#[test]
+fn parts_of_the_work_keep_the_same_results() {
+    let (source, target) = (Registry::start(), Registry::start());
+    for n in 0..10 {
+        image(&n.to_string()).in_registry(&source, "app", &format!("1.{n}"));
+    }
+    Config::between(&source, &target, "").once();
+    let rules = "    tags: {allow: ['1\\.[89]']}\n    prune: {keep: 2}\n";
+    let config = Config::between(&source, &target, rules);
+    for part in 0..3 {
+        config.run("once").args([format!("--shard={part}/3"), "--shard-by=tag".into()]).run().succeeds();
+    }
+    let tags: Vec<String> = target.tags("copy/app").into_keys().collect();
+    assert_eq!(tags, ["1.6", "1.7", "1.8", "1.9"]);
+}
+
+#[test]
 fn replaced_images_are_kept_under_the_name_of_the_backup() {
     let (source, target) = (Registry::start(), Registry::start());
     image("old").in_registry(&source, "app", "v1");

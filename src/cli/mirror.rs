@@ -9,7 +9,7 @@ use super::output::{self, Console, printable};
 use super::places::client_options;
 use crate::error::{Error, Kind, Result};
 use crate::mirror::config::{self, Config};
-use crate::mirror::{Effort, Hosts, Pass, Place, repositories, results};
+use crate::mirror::{Effort, Hosts, Pass, Place, Results, repositories};
 use crate::stats::Stats;
 use clap::Subcommand;
 use std::sync::Arc;
@@ -116,6 +116,7 @@ async fn once(
     let pass = Pass {
         rules: loaded.rules.clone(),
         all: loaded.rules.clone(),
+        results: Arc::new(Results::new(&loaded.rules)),
         shared: shared.clone(),
         part: setup.work()?,
         parallel: setup.parallel(&loaded.config),
@@ -166,12 +167,13 @@ struct TagLine<'a> {
 async fn tags(global: &Global, loaded: &Loaded, network: &NetworkOptions, console: &Console) -> Result<()> {
     let options = client_options(network, Arc::default());
     let hosts = Hosts::new(&loaded.config, options, network.hosts(), network.store());
+    let results = Results::new(&loaded.rules);
     let mut failed = 0;
     for rule in &loaded.rules {
         let listed = async {
             for (source, target) in repositories(rule, &hosts).await? {
                 let place = Place::open(rule.clone(), source, target, &hosts).await?;
-                let own = results(&loaded.rules, &place.source);
+                let own = results.of(&place.source);
                 for listed in place.tags(&hosts, &own).await? {
                     let source = place.source.with_tag(&listed.tag)?;
                     let line = TagLine {

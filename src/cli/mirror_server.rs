@@ -6,8 +6,8 @@ use super::mirror_setup::{ConfigArgs, Loaded, PartArgs, Setup};
 use super::options::{Global, NetworkOptions};
 use super::output::Console;
 use crate::error::{Error, Result};
-use crate::mirror::Effort;
 use crate::mirror::config::{EventKind, Events, Proof as Stated};
+use crate::mirror::{Effort, Results};
 use crate::serve::{Current, Kind, Limits, Metrics, Proof, Queue, Receiver, Server, Service, serve};
 use crate::stats::Stats;
 use std::net::SocketAddr;
@@ -128,6 +128,7 @@ fn current(loaded: Loaded, setup: &Setup<'_>) -> Current {
     Current {
         shared: Arc::new(setup.shared(&loaded.config, &stats)),
         parallel: setup.parallel(&loaded.config),
+        results: Arc::new(Results::new(&loaded.rules)),
         config: loaded.config,
         rules: loaded.rules,
         stats,

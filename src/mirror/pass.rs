@@ -5,9 +5,9 @@ use super::image;
 use super::listing::{self, Item, Place};
 use super::prune::Pruner;
 use super::report::{Action, Line};
+use super::results::Results;
 use super::rule::Rule;
 use super::rules::shard::Shard;
-use super::rules::suffix::OwnResults;
 use super::run::{Part, Shared};
 use crate::error::Error;
 use crate::image::{Digest, Reference};
@@ -30,8 +30,10 @@ const SECOND_CHANCES: usize = 10_000;
 pub struct Pass {
     /// The entries to go over.
     pub rules: Vec<Arc<Rule>>,
-    /// All entries: the results of one are no sources of another.
+    /// All entries: what others write is not pruned.
     pub all: Vec<Arc<Rule>>,
+    /// What entries write is no source of others.
+    pub results: Arc<Results>,
     /// What images share.
     pub shared: Arc<Shared>,
     /// What this process does of it.
@@ -49,7 +51,7 @@ type Listing = std::result::Result<(Arc<Rule>, (Reference, Reference)), Box<Line
 enum Found {
     Items(Vec<Item>),
     Failed(Box<Line>),
-    /// All images of a place were found.
+    /// All images of a place, some of which are in this part.
     Prune(Box<Place>, Vec<Item>),
 }
 
@@ -103,7 +105,7 @@ impl Pass {
             if self.halt.is_cancelled() {
                 break;
             }
-            let items = match found {
+            let mut items = match found {
                 Found::Items(items) => items,
                 Found::Failed(line) => {
                     let _ = sender.send((*line, None)).await;
@@ -114,6 +116,7 @@ impl Pass {
                     items
                 }
             };
+            items.retain(|item| self.part.has(&item.destination));
             for item in items {
                 if let Some(line) = twice(&mut taken, &item) {
                     let _ = sender.send((line, None)).await;
@@ -163,7 +166,7 @@ impl Pass {
             Err(line) => return Found::Failed(line),
         };
         let hosts = &self.shared.hosts;
-        let results = self.results(&source);
+        let results = self.results.of(&source);
         let listed = async {
             let place = Place::open(rule.clone(), source.clone(), target, hosts).await?;
             let items = place.items(hosts, &results).await?;
@@ -171,10 +174,10 @@ impl Pass {
         };
         match listed.await {
             Ok((place, items)) => {
-                let own = items.into_iter().filter(|item| self.part.has(&item.destination)).collect();
+                // The order of what is kept depends on all of them.
                 match rule.entry.prune {
-                    Some(_) => Found::Prune(Box::new(place), own),
-                    None => Found::Items(own),
+                    Some(_) => Found::Prune(Box::new(place), items),
+                    None => Found::Items(items),
                 }
             }
             Err(error) => {
@@ -183,11 +186,6 @@ impl Pass {
                 Found::Failed(Box::new(line))
             }
         }
-    }
-
-    /// The tags of a repository that are results of entries.
-    fn results(&self, source: &Reference) -> OwnResults {
-        results(&self.all, source)
     }
 
     /// Tries what failed once more, a few at a time: what failed for too much at once may pass now.
@@ -207,19 +205,6 @@ impl Pass {
             }
         }
     }
-}
-
-/// The shapes of the tags that entries write into a repository.
-pub fn results(all: &[Arc<Rule>], source: &Reference) -> OwnResults {
-    let writes_here = |rule: &&Arc<Rule>| match rule.entry.kind {
-        super::config::Kind::Image => rule
-            .destination(source)
-            .is_ok_and(|destination| destination.repository_name() == source.repository_name()),
-        _ => rule
-            .target_repository(source)
-            .is_ok_and(|target| target.repository_name() == source.repository_name()),
-    };
-    OwnResults::new(all.iter().filter(writes_here).map(|rule| rule.naming.clone()))
 }
 
 /// The line of an image whose destination another one has already; `None` for the first.

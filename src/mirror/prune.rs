@@ -44,6 +44,10 @@ impl Pruner<'_> {
 
     async fn lines(&self, choice: Prune, items: &[Item]) -> Result<Vec<Line>> {
         let (place, target) = (self.place, &self.place.target);
+        // A source that lists nothing has more likely lost its list than its images.
+        if items.is_empty() {
+            return Ok(Vec::new());
+        }
         let reached = self.shared.hosts.reach(target)?;
         let present = match place.pair.destination.tags(reached.repository()).await {
             Ok(tags) => tags,

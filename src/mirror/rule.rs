@@ -122,10 +122,21 @@ impl Rule {
                 };
                 Naming::from_probe(&self.target_tag(&source)?)
             }
+            _ if self.entry.kind == Kind::Image => return self.image_shape(),
             (None, Some(suffix)) => Naming::from_suffix(suffix),
             _ => Ok(Naming::Same),
         };
         naming.map_err(Error::usage)
+    }
+
+    /// The result of a single image is told from the tags of its own repository by its name.
+    fn image_shape(&self) -> Result<Naming> {
+        let (source, destination) = (self.entry.source.parse::<Reference>()?, self.image_destination()?);
+        let is_beside = source.repository_name() == destination.repository_name() && source != destination;
+        Ok(match destination.tag().filter(|_| is_beside) {
+            Some(tag) => Naming::Fixed(tag.to_owned()),
+            None => Naming::Same,
+        })
     }
 
     /// Fails if source or target is not what the entry's type says.

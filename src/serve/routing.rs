@@ -4,7 +4,7 @@ use super::events::Push;
 use super::intake::{Route, Wanted};
 use crate::image::Reference;
 use crate::mirror::config::Kind;
-use crate::mirror::{Hosts, Item, Part, Place, Rule, results};
+use crate::mirror::{Hosts, Item, Part, Place, Results, Rule};
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
@@ -12,6 +12,8 @@ use std::sync::Arc;
 pub struct Routing<'a> {
     /// The entries.
     pub rules: &'a [Arc<Rule>],
+    /// What they write.
+    pub results: &'a Results,
     /// The registries.
     pub hosts: &'a Hosts,
     /// Names that registries give themselves, with those of the configuration.
@@ -50,7 +52,7 @@ impl Routing<'_> {
         } else if !rule.filter.verdict(&push.tag).is_selected() {
             return Err(format!("the tag is {}", rule.filter.verdict(&push.tag)));
         }
-        if results(self.rules, &source).contains(&push.tag) {
+        if self.results.of(&source).contains(&push.tag) {
             return Err("the tag is a result of this mirror".into());
         }
         let destination = rule.destination(&source).map_err(|e| e.to_string())?;

@@ -8,8 +8,7 @@ use super::routing::{self, Routing};
 use crate::error::{Kind, Result};
 use crate::image::Digest;
 use crate::mirror::config::Config;
-use crate::mirror::rules::suffix::OwnResults;
-use crate::mirror::{Action, Item, Line, Part, Pass, Rule, Shared, mirror, results, schedule};
+use crate::mirror::{Action, Item, Line, Part, Pass, Results, Rule, Shared, mirror, schedule};
 use crate::registry::Repository;
 use crate::rewrite::record::Annotations;
 use crate::stats::Stats;
@@ -44,6 +43,8 @@ pub struct Current {
     pub stats: Arc<Stats>,
     /// How many images are done at once.
     pub parallel: usize,
+    /// What its entries write.
+    pub results: Arc<Results>,
 }
 
 /// The server.
@@ -68,6 +69,7 @@ impl Intake for Server {
         let current = self.current();
         let routing = Routing {
             rules: &current.rules,
+            results: &current.results,
             hosts: &current.shared.hosts,
             names: &current.config.events.hosts,
             part: &self.part,
@@ -137,6 +139,7 @@ impl Server {
         };
         let routing = Routing {
             rules: &current.rules,
+            results: &current.results,
             hosts: &current.shared.hosts,
             names: &current.config.events.hosts,
             part: &self.part,
@@ -225,6 +228,7 @@ impl Server {
         let pass = Pass {
             rules: rules.clone(),
             all: current.rules.clone(),
+            results: current.results.clone(),
             shared: current.shared.clone(),
             part: self.part,
             parallel: current.parallel,
@@ -278,8 +282,7 @@ impl Server {
         let hosts = &current.shared.hosts;
         let item = routing::item(rule, wanted, hosts).await?;
         if rule.recency.newest.is_some() || rule.recency.min_age.is_some() {
-            let own: OwnResults = results(&current.rules, &item.source);
-            let taken = item.place.items(hosts, &own).await?;
+            let taken = item.place.items(hosts, &current.results.of(&item.source)).await?;
             if !taken.iter().any(|other| other.source == item.source) {
                 return Ok(None);
             }

@@ -1,0 +1,48 @@
+//! Which tags of a repository are results of entries, and so no sources.
+
+use super::config::Kind;
+use super::rule::Rule;
+use super::rules::suffix::{Naming, OwnResults};
+use crate::image::Reference;
+use std::collections::HashMap;
+use std::sync::Arc;
+
+/// The shapes of the tags that entries write, by repository.
+pub struct Results {
+    /// Of entries that write one repository.
+    fixed: HashMap<String, Vec<Naming>>,
+    /// Entries that write many.
+    registries: Vec<Arc<Rule>>,
+}
+
+impl Results {
+    /// Collects the shapes of all entries.
+    pub fn new(all: &[Arc<Rule>]) -> Self {
+        let mut results = Results { fixed: HashMap::new(), registries: Vec::new() };
+        for rule in all {
+            match rule.entry.kind {
+                Kind::Registry => results.registries.push(rule.clone()),
+                Kind::Repository | Kind::Image => {
+                    if let Ok(target) = rule.entry.target.parse::<Reference>() {
+                        let shapes = results.fixed.entry(target.repository_name()).or_default();
+                        if !shapes.contains(&rule.naming) {
+                            shapes.push(rule.naming.clone());
+                        }
+                    }
+                }
+            }
+        }
+        results
+    }
+
+    /// The results in the repository of a source.
+    pub fn of(&self, source: &Reference) -> OwnResults {
+        let here = source.repository_name();
+        let fixed = self.fixed.get(&here).into_iter().flatten();
+        let writes_here = |rule: &&Arc<Rule>| {
+            rule.target_repository(source).is_ok_and(|target| target.repository_name() == here)
+        };
+        let many = self.registries.iter().filter(writes_here).map(|rule| &rule.naming);
+        OwnResults::new(fixed.chain(many).cloned())
+    }
+}

@@ -18,6 +18,8 @@
 //! - [`engine`]: one run from end to end, and the moving of blobs, each once
 //! - [`inspect`]: how an image starts, who becomes PID 1, and what that means
 //! - [`pod`]: Kubernetes documents: finds containers, judges and edits them
+//! - [`mirror`]: many images by a configuration, in one pass
+//! - [`serve`]: the mirror that runs for ever: schedules, webhooks, metrics
 //! - [`verify`](mod@verify): whether a wrapped image is what its record says
 //! - [`cli`]: the command line; alone prints, alone turns errors into exit codes
 #![forbid(unsafe_code)]

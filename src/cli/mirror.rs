@@ -1,9 +1,9 @@
 //! `reapify mirror`: one pass, a check, and what shows a configuration.
 
 use super::interrupt::interruptible;
-use super::mirror_lines::{Files, Lines};
+use super::mirror_lines::Lines;
 use super::mirror_server;
-use super::mirror_setup::{ConfigArgs, Loaded, PartArgs, Setup};
+use super::mirror_setup::{ConfigArgs, Loaded, PassArgs, Setup};
 use super::options::{Format, Global, NetworkOptions};
 use super::output::{self, Console, printable};
 use super::places::client_options;
@@ -25,7 +25,7 @@ enum Command {
     /// Run one pass: mirror what has changed
     Once(Box<OnceArgs>),
     /// Tell what `once` would change; exit with 8 if anything
-    Check(Box<CheckArgs>),
+    Check(Box<PassArgs>),
     /// Mirror by schedule and by webhook, until a signal stops it
     Server(Box<mirror_server::Args>),
     /// Print the configuration as it is understood, without its secrets
@@ -38,8 +38,6 @@ enum Command {
 
 #[derive(clap::Args)]
 struct OnceArgs {
-    #[command(flatten)]
-    config: ConfigArgs,
     /// Mirror only what the destination does not have at all
     #[arg(long, conflicts_with = "recheck")]
     missing: bool,
@@ -47,23 +45,7 @@ struct OnceArgs {
     #[arg(long)]
     recheck: bool,
     #[command(flatten)]
-    files: Files,
-    #[command(flatten)]
-    part: PartArgs,
-    #[command(flatten)]
-    network: NetworkOptions,
-}
-
-#[derive(clap::Args)]
-struct CheckArgs {
-    #[command(flatten)]
-    config: ConfigArgs,
-    #[command(flatten)]
-    files: Files,
-    #[command(flatten)]
-    part: PartArgs,
-    #[command(flatten)]
-    network: NetworkOptions,
+    pass: PassArgs,
 }
 
 #[derive(clap::Args)]
@@ -79,16 +61,9 @@ pub async fn run(global: &Global, args: Args, console: &Console) -> Result<()> {
     match args.command {
         Command::Once(args) => {
             let effort = if args.missing { Effort::Missing } else { Effort::Changed };
-            let loaded = Loaded::read(args.config.path(), console)?;
-            let setup = Setup { network: &args.network, part: &args.part, effort, recheck: args.recheck };
-            once(global, &loaded, &setup, &args.files, console).await
+            once(global, &args.pass, effort, args.recheck, console).await
         }
-        Command::Check(args) => {
-            let loaded = Loaded::read(args.config.path(), console)?;
-            let setup =
-                Setup { network: &args.network, part: &args.part, effort: Effort::Check, recheck: false };
-            once(global, &loaded, &setup, &args.files, console).await
-        }
+        Command::Check(args) => once(global, &args, Effort::Check, false, console).await,
         Command::Server(args) => mirror_server::run(global, *args, console).await,
         Command::Config(args) => show(global, &Loaded::read(args.path(), console)?.config),
         Command::Tags(args) => {
@@ -105,13 +80,15 @@ pub async fn run(global: &Global, args: Args, console: &Console) -> Result<()> {
 
 async fn once(
     global: &Global,
-    loaded: &Loaded,
-    setup: &Setup<'_>,
-    files: &Files,
+    args: &PassArgs,
+    effort: Effort,
+    recheck: bool,
     console: &Console,
 ) -> Result<()> {
+    let loaded = Loaded::read(args.config.path(), console)?;
+    let setup = Setup { network: &args.network, part: &args.part, effort, recheck };
     let stats = Arc::new(Stats::default());
-    let mut lines = Lines::open(files, global)?;
+    let mut lines = Lines::open(&args.files, global)?;
     let shared = Arc::new(setup.shared(&loaded.config, &stats));
     let pass = Pass {
         rules: loaded.rules.clone(),
@@ -134,7 +111,7 @@ async fn once(
     if let Some(failure) = lines.summary.failure() {
         return Err(failure);
     }
-    match setup.effort {
+    match effort {
         Effort::Check if lines.summary.pending > 0 => {
             let pending = lines.summary.pending;
             Err(Error::new(

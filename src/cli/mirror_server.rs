@@ -1,15 +1,14 @@
 //! `reapify mirror server`: passes by schedule, images by webhook.
 
 use super::interrupt;
-use super::mirror_lines::{Files, Lines};
-use super::mirror_setup::{ConfigArgs, Loaded, PartArgs, Setup};
-use super::options::{Global, NetworkOptions};
+use super::mirror_lines::Lines;
+use super::mirror_setup::{Loaded, PassArgs, Setup};
+use super::options::Global;
 use super::output::Console;
 use crate::error::{Error, Result};
 use crate::mirror::config::{EventKind, Events, Proof as Stated};
 use crate::mirror::{Effort, Results};
 use crate::serve::{Current, Kind, Limits, Metrics, Proof, Queue, Receiver, Server, Service, serve};
-use crate::stats::Stats;
 use std::net::SocketAddr;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
@@ -25,8 +24,6 @@ const WORKERS: usize = 16;
 
 #[derive(clap::Args)]
 pub struct Args {
-    #[command(flatten)]
-    config: ConfigArgs,
     /// Listen here for webhooks, and for who asks for metrics and health: /events, /metrics, /healthz, /readyz
     #[arg(long, value_name = "ADDRESS:PORT")]
     listen: Option<SocketAddr>,
@@ -34,21 +31,18 @@ pub struct Args {
     #[arg(long, value_name = "SECONDS", default_value_t = 25)]
     drain: u64,
     #[command(flatten)]
-    files: Files,
-    #[command(flatten)]
-    part: PartArgs,
-    #[command(flatten)]
-    network: NetworkOptions,
+    pass: PassArgs,
 }
 
 /// Runs until a signal ends it.
 pub async fn run(global: &Global, args: Args, console: &Console) -> Result<()> {
     let drain = Duration::from_secs(args.drain);
     interrupt::allow(drain + Duration::from_secs(2));
-    let setup = Setup { network: &args.network, part: &args.part, effort: Effort::Changed, recheck: false };
-    let loaded = Loaded::read(args.config.path(), console)?;
+    let setup =
+        Setup { network: &args.pass.network, part: &args.pass.part, effort: Effort::Changed, recheck: false };
+    let loaded = Loaded::read(args.pass.config.path(), console)?;
     let receivers = receivers(&loaded.config.events)?;
-    let lines = Arc::new(Mutex::new(Lines::open(&args.files, global)?));
+    let lines = Arc::new(Mutex::new(Lines::open(&args.pass.files, global)?));
     let first = current(loaded, &setup);
     let workers = first.parallel.min(WORKERS);
     let (queue, metrics) = (Queue::new(QUEUE), Arc::new(Metrics::default()));
@@ -118,20 +112,18 @@ async fn until_signal(
 
 /// Reads the configuration again, and lets its senders of webhooks in.
 fn again(service: &Service, args: &Args, console: &Console) -> Result<Loaded> {
-    let loaded = Loaded::read(args.config.path(), console)?;
+    let loaded = Loaded::read(args.pass.config.path(), console)?;
     service.set_receivers(receivers(&loaded.config.events)?).map_err(Error::usage)?;
     Ok(loaded)
 }
 
 fn current(loaded: Loaded, setup: &Setup<'_>) -> Current {
-    let stats = Arc::new(Stats::default());
     Current {
-        shared: Arc::new(setup.shared(&loaded.config, &stats)),
+        shared: Arc::new(setup.shared(&loaded.config, &Arc::default())),
         parallel: setup.parallel(&loaded.config),
         results: Arc::new(Results::new(&loaded.rules)),
         config: loaded.config,
         rules: loaded.rules,
-        stats,
     }
 }
 

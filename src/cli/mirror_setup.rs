@@ -1,5 +1,6 @@
 //! What the commands of `reapify mirror` have in common: a configuration, a part of the work, how registries are reached.
 
+use super::mirror_lines::Files;
 use super::options::NetworkOptions;
 use super::output::Console;
 use super::places::client_options;
@@ -44,6 +45,19 @@ pub struct PartArgs {
     /// How many images are done at once [default: the configuration's, or 48]
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u16).range(1..))]
     parallel: Option<u16>,
+}
+
+/// What the commands that run passes have in common.
+#[derive(clap::Args)]
+pub struct PassArgs {
+    #[command(flatten)]
+    pub config: ConfigArgs,
+    #[command(flatten)]
+    pub files: Files,
+    #[command(flatten)]
+    pub part: PartArgs,
+    #[command(flatten)]
+    pub network: NetworkOptions,
 }
 
 #[derive(Clone, Copy, ValueEnum, Default)]

@@ -5,6 +5,7 @@ use super::fallback::Fallback;
 use super::hooks::{self, When};
 use super::listing::Item;
 use super::report::{Action, Line};
+use super::rules::digest_tags::DigestTags;
 use super::run::{Effort, Shared};
 use crate::engine::report::{self, Report};
 use crate::engine::{Copy, Job, Pending, Permit, Task};
@@ -211,28 +212,30 @@ impl Work<'_> {
 
     /// Copies what belongs to an image that was copied: its referrers, and the tags that are named after its digest.
     async fn companions(&self, image: &Digest) -> Result<()> {
-        let (item, entry) = (self.item, &self.item.place.rule.entry);
-        if !entry.referrers && !entry.digest_tags {
+        let (item, entry, hosts) = (self.item, &self.item.place.rule.entry, &self.shared.hosts);
+        let counting = |client: &Client| Arc::new(client.counting(self.stats.clone()));
+        let (from, to) = (counting(&item.place.pair.source), counting(&item.place.pair.destination));
+        if entry.digest_tags {
+            let tags = item.place.all_tags(hosts).await?;
+            let tags = DigestTags::new(tags.iter().map(String::as_str));
+            for tag in tags.of(&image.to_string()) {
+                let (source, target) = (item.source.with_tag(tag)?, item.destination.with_tag(tag)?);
+                let copied = self.copy(&from, &to, &source, &target)?.run().await;
+                copied.map_err(|e| e.context(format!("the tag {tag}")))?;
+            }
+        }
+        if !entry.referrers {
             return Ok(());
         }
-        let (from, to) = (&item.place.pair.source, &item.place.pair.destination);
-        let name = self.shared.hosts.reach(&item.source)?;
-        let source = Repository::source(Arc::new(from.counting(self.stats.clone())), name);
-        for referrer in source.referrers(image).await? {
-            let (source, target) = match (&referrer.digest, &referrer.tag) {
-                (Some(digest), _) if entry.referrers => {
-                    (item.source.with_digest(digest), item.destination.with_digest(digest))
-                }
-                (None, Some(tag)) if entry.digest_tags => {
-                    (item.source.with_tag(tag)?, item.destination.with_tag(tag)?)
-                }
-                _ => continue,
-            };
-            let job = self.copy(from, to, &source, &target)?;
-            job.run().await.map_err(|e| e.context(format!("the referrer {referrer}")))?;
-            if referrer.digest.is_some() {
-                let manifest = job.source.manifest().await?;
-                job.sink.put_referrer(&manifest, image).await?;
+        let source = Repository::source(from.clone(), hosts.reach(&item.source)?);
+        // Those without a digest are tags, which `digestTags` is for.
+        for digest in source.referrers(image).await?.into_iter().filter_map(|referrer| referrer.digest) {
+            let (source, target) = (item.source.with_digest(&digest), item.destination.with_digest(&digest));
+            let job = self.copy(&from, &to, &source, &target)?;
+            let context = |e: Error| e.context(format!("the referrer {digest}"));
+            if job.run().await.map_err(context)?.written {
+                let manifest = job.source.manifest().await.map_err(context)?;
+                job.sink.put_referrer(&manifest, image).await.map_err(context)?;
             }
         }
         Ok(())

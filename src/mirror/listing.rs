@@ -11,9 +11,10 @@ use crate::image::{Content, Reference};
 use crate::registry::Repository;
 use crate::transport::Source;
 use futures_util::{FutureExt, StreamExt, stream};
-use std::collections::HashMap;
+use std::collections::{BTreeSet, HashMap};
 use std::sync::Arc;
 use std::time::SystemTime;
+use tokio::sync::OnceCell;
 
 /// How many configs are read at once to tell when images were created.
 const CONFIGS: usize = 16;
@@ -29,6 +30,8 @@ pub struct Place {
     pub target: Reference,
     /// The clients of both.
     pub pair: Pair,
+    /// The tags of the source, listed when they are needed.
+    listed: Arc<OnceCell<BTreeSet<String>>>,
 }
 
 /// An image to be mirrored.
@@ -75,7 +78,7 @@ impl Place {
     /// Opens the clients of a repository and of the one that its results go to.
     pub async fn open(rule: Arc<Rule>, source: Reference, target: Reference, hosts: &Hosts) -> Result<Self> {
         let pair = hosts.pair(&source, &target).await?;
-        Ok(Place { rule, source, target, pair })
+        Ok(Place { rule, source, target, pair, listed: Arc::default() })
     }
 
     /// The images that the entry takes of this repository. `results` are the shapes of the tags that entries write into it.
@@ -97,11 +100,10 @@ impl Place {
 
     /// All tags of the repository, each with why it is left out if it is.
     pub async fn tags(&self, hosts: &Hosts, results: &OwnResults) -> Result<Vec<Listed>> {
-        let reached = hosts.reach(&self.source)?;
-        let tags = self.pair.source.tags(reached.repository()).await?;
+        let tags = self.all_tags(hosts).await?;
         let mut candidates = Vec::new();
         let mut listed = Vec::new();
-        for tag in &tags {
+        for tag in tags {
             let refused = match self.rule.filter.verdict(tag) {
                 _ if results.contains(tag) => Some("a result of this mirror".to_owned()),
                 Verdict::Selected { names_prerelease } => {
@@ -121,6 +123,12 @@ impl Place {
             listed.refused = left_out.get(listed.tag.as_str()).map(ToString::to_string);
         }
         Ok(listed)
+    }
+
+    /// The tags of the repository; they are listed once.
+    pub async fn all_tags(&self, hosts: &Hosts) -> Result<&BTreeSet<String>> {
+        let list = async || self.pair.source.tags(hosts.reach(&self.source)?.repository()).await;
+        self.listed.get_or_try_init(list).await
     }
 
     /// When the images of tags were created, for those where it decides.

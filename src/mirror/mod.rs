@@ -4,6 +4,7 @@
 //! `listing` finds the images of an entry, `image` does one of them through the engine, and [`Pass`] all of them.
 
 pub mod config;
+pub mod duration;
 mod fallback;
 #[cfg(any(test, fuzzing))]
 pub mod fuzz;

@@ -7,13 +7,15 @@ use super::prune::Pruner;
 use super::report::{Action, Line};
 use super::results::Results;
 use super::rule::Rule;
-use super::rules::shard::Shard;
+use super::rules::shard::{self, Shard};
 use super::run::{Part, Shared};
 use crate::error::Error;
-use crate::image::{Digest, Reference};
+use crate::image::Reference;
+use futures_util::future::FusedFuture;
 use futures_util::stream::{self, BoxStream};
 use futures_util::{FutureExt, StreamExt};
 use std::collections::HashMap;
+use std::collections::hash_map::Entry;
 use std::sync::Arc;
 use tokio::sync::{Semaphore, mpsc};
 use tokio::task::JoinSet;
@@ -64,14 +66,11 @@ impl Pass {
         let mut again: Vec<Item> = Vec::new();
         let mut prunes: Vec<(Place, Vec<Item>)> = Vec::new();
         self.rules.iter().for_each(|rule| self.shared.rechecked.begin(rule.entry.position));
-        let mut begin = Some(self.begin(&mut tasks, &turns, sender).boxed());
+        // Its sender goes with it when it ends: the lines end with the last image.
+        let mut begin = self.begin(&mut tasks, &turns, sender).boxed().fuse();
         loop {
             tokio::select! {
-                found = async { match begin.as_mut() { Some(begin) => begin.await, None => std::future::pending().await } } => {
-                    prunes = found;
-                    // Its sender goes with it: the lines end with the last image.
-                    begin = None;
-                }
+                found = &mut begin, if !begin.is_terminated() => prunes = found,
                 line = lines.recv() => match line {
                     // What was written is not done again, whatever failed after it.
                     Some((line, Some(item)))
@@ -99,7 +98,7 @@ impl Pass {
         sender: mpsc::Sender<(Line, Option<Item>)>,
     ) -> Vec<(Place, Vec<Item>)> {
         let mut prunes = Vec::new();
-        let mut taken: HashMap<[u8; 16], usize> = HashMap::new();
+        let mut taken = HashMap::new();
         let mut found = self.found();
         while let Some(found) = found.next().await {
             if self.halt.is_cancelled() {
@@ -207,27 +206,20 @@ impl Pass {
     }
 }
 
-/// The line of an image whose destination another one has already; `None` for the first.
-fn twice(taken: &mut HashMap<[u8; 16], usize>, item: &Item) -> Option<Line> {
-    let key = |text: String| {
-        let digest = Digest::sha256(text);
-        let mut short = [0; 16];
-        let hex = digest.hex().as_bytes();
-        short.iter_mut().zip(hex.chunks(2)).for_each(|(byte, pair)| {
-            let text = std::str::from_utf8(pair).unwrap_or("0");
-            *byte = u8::from_str_radix(text, 16).unwrap_or(0);
-        });
-        short
-    };
-    let entry = item.place.rule.entry.position;
-    match taken.insert(key(item.destination.to_string()), entry) {
-        None => None,
-        Some(first) => {
-            taken.insert(key(item.destination.to_string()), first);
+/// The line of an image whose destination another one has already; `None` for the first. A hash stands for each
+/// destination: a pass may have a million.
+fn twice(taken: &mut HashMap<u64, usize>, item: &Item) -> Option<Line> {
+    let (entry, destination) = (item.place.rule.entry.position, item.destination.to_string());
+    match taken.entry(shard::hash(&destination)) {
+        Entry::Vacant(place) => {
+            place.insert(entry);
+            None
+        }
+        Entry::Occupied(first) => {
             let mut line = Line::new(entry, Action::Skipped);
             line.source = Some(item.source.to_string());
-            line.destination = Some(item.destination.to_string());
-            line.reason = Some(format!("entry {first} has this destination"));
+            line.destination = Some(destination);
+            line.reason = Some(format!("entry {} has this destination", first.get()));
             Some(line)
         }
     }

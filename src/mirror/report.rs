@@ -57,11 +57,6 @@ impl Action {
             Action::Pending => "pending",
         }
     }
-
-    /// Whether the destination was changed.
-    pub fn is_change(self) -> bool {
-        !matches!(self, Action::Unchanged | Action::Failed | Action::Skipped | Action::Pending)
-    }
 }
 
 impl fmt::Display for Action {

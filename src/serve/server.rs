@@ -11,7 +11,6 @@ use crate::mirror::config::Config;
 use crate::mirror::{Action, Item, Line, Part, Pass, Results, Rule, Shared, mirror, schedule};
 use crate::registry::Repository;
 use crate::rewrite::record::Annotations;
-use crate::stats::Stats;
 use crate::transport::{Sink, Source};
 use std::collections::{HashMap, HashSet};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock};
@@ -39,8 +38,6 @@ pub struct Current {
     pub rules: Vec<Arc<Rule>>,
     /// What its images share.
     pub shared: Arc<Shared>,
-    /// Counts the requests that belong to no image.
-    pub stats: Arc<Stats>,
     /// How many images are done at once.
     pub parallel: usize,
     /// What its entries write.
@@ -66,15 +63,7 @@ pub struct Server {
 
 impl Intake for Server {
     fn route(&self, push: &Push) -> Route {
-        let current = self.current();
-        let routing = Routing {
-            rules: &current.rules,
-            results: &current.results,
-            hosts: &current.shared.hosts,
-            names: &current.config.events.hosts,
-            part: &self.part,
-        };
-        routing.route(push)
+        self.routing(&self.current()).route(push)
     }
 
     fn is_ready(&self) -> bool {
@@ -110,6 +99,16 @@ impl Server {
         self.current.read().unwrap_or_else(PoisonError::into_inner).clone()
     }
 
+    fn routing<'a>(&'a self, current: &'a Current) -> Routing<'a> {
+        Routing {
+            rules: &current.rules,
+            results: &current.results,
+            hosts: &current.shared.hosts,
+            names: &current.config.events.hosts,
+            part: &self.part,
+        }
+    }
+
     fn name_entries(&self) {
         let names: Vec<String> = self.current().rules.iter().map(|rule| name(rule)).collect();
         self.metrics.set_entries(names.iter().map(String::as_str), SystemTime::now());
@@ -118,6 +117,8 @@ impl Server {
     /// Puts another configuration in force. Its passes begin when the images under way by the old one are done.
     pub fn reload(self: &Arc<Self>, next: Current) {
         *self.current.write().unwrap_or_else(PoisonError::into_inner) = Arc::new(next);
+        // The hosts of another configuration count from nothing.
+        self.counts.lock().unwrap_or_else(PoisonError::into_inner).clear();
         self.name_entries();
         let current = self.current();
         // What waits is looked at again: the entry may be another, or gone.
@@ -137,14 +138,7 @@ impl Server {
             actor: None,
             user_agent: None,
         };
-        let routing = Routing {
-            rules: &current.rules,
-            results: &current.results,
-            hosts: &current.shared.hosts,
-            names: &current.config.events.hosts,
-            part: &self.part,
-        };
-        match routing.route(&push) {
+        match self.routing(current).route(&push) {
             Route::Wanted(all) => all.into_iter().find(|one| one.key == wanted.key),
             Route::Ignored(_) => None,
         }

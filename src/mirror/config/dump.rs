@@ -1,6 +1,5 @@
 //! Writes a configuration with everything resolved and its secrets masked; what is written can be loaded again.
 
-use super::duration;
 use super::model::{
     Attestations, Config, Credential, Entry, EventKind, Events, Format, Hook, IfInit, Mode, Newest, NewestBy,
     OnUnsupported, Origin, Patterns, Proof, Prune, Receiver, Recheck, TagSet, Tls, Wrap,
@@ -8,6 +7,7 @@ use super::model::{
 use super::secret::Secret;
 use super::template::Template;
 use super::written::Document;
+use crate::mirror::duration;
 use serde_json::json;
 use std::time::Duration;
 

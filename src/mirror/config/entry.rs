@@ -1,6 +1,5 @@
 //! Reads `defaults` and the entries of `sync`, and merges the former into the latter.
 
-use super::duration;
 use super::fields::{Fields, Item, Reader, Result};
 use super::keys;
 use super::model::{
@@ -10,6 +9,7 @@ use super::problem::Place;
 use super::template::Template;
 use super::template_parts::{Context, Scope, Sync};
 use super::wrapping::{self, HookSettings, WrapSettings};
+use crate::mirror::duration;
 use std::collections::BTreeMap;
 use std::time::Duration;
 

@@ -1,13 +1,13 @@
 //! Reads typed values out of the tree, each key checked against its table.
 
 use super::Outside;
-use super::duration;
 use super::keys::{ALL, SYNONYMS, Table};
 use super::nearest::nearest;
 use super::node::{Node, NodeId, Tree, Value};
 use super::problem::{ConfigError, Note, Place};
 use super::template::Template;
 use super::template_parts::{Context, Scope};
+use crate::mirror::duration;
 use std::cell::{Cell, RefCell};
 use std::collections::{BTreeMap, HashMap};
 use std::time::Duration;

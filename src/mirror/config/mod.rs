@@ -17,7 +17,6 @@
 
 mod credential;
 mod dump;
-pub mod duration;
 mod entry;
 mod events;
 mod fields;

@@ -1,11 +1,11 @@
 //! Reads the keys that regsync does not have or does not act on: `wrap`, `newest`, `prune`, `recheck`, `hooks`.
 
-use super::duration;
 use super::fields::{Fields, Item, Result};
 use super::keys;
 use super::model::{Attestations, Format, Hook, Hooks, IfInit, Mode, Newest, NewestBy, Prune, Recheck, Wrap};
 use super::secret::Secret;
 use super::template_parts::{Context, Scope};
+use crate::mirror::duration;
 use std::time::Duration;
 
 /// `wrap` as one place of the file has it, so that an entry's keys can go before those of `defaults`.

@@ -2,7 +2,6 @@
 
 pub mod cron;
 pub mod digest_tags;
-pub mod duration;
 pub mod go_class;
 pub mod go_escape;
 pub mod go_regex;

@@ -4,7 +4,8 @@
 //! Intervals count from the time that [`Schedule::next`] is given. The caller keeps runs of one entry from overlapping.
 
 use super::cron::Cron;
-use super::{duration, shard};
+use super::shard;
+use crate::mirror::duration;
 use jiff::Timestamp;
 use jiff::tz::TimeZone;
 use std::time::{Duration, SystemTime};
@@ -72,7 +73,9 @@ impl Schedule {
         };
         match text.strip_prefix("@every") {
             Some(every) if every.starts_with(char::is_whitespace) => {
-                let every = duration::parse(every.trim())?;
+                let every = every.trim();
+                let every =
+                    duration::parse(every).map_err(|why| format!("invalid duration {every:?}: {why}"))?;
                 match every.is_zero() {
                     true => Err("the duration is zero".to_string()),
                     false => Ok(Schedule::every(every)),

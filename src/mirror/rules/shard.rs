@@ -92,7 +92,7 @@ impl Shard {
 
 /// The first eight bytes of the SHA-256 of a key, as a big-endian number. It must never change: shards of different
 /// versions may run side by side.
-pub(super) fn hash(key: &str) -> u64 {
+pub fn hash(key: &str) -> u64 {
     Sha256::digest(key).iter().take(8).fold(0, |hash, byte| hash << 8 | u64::from(*byte))
 }
 

@@ -68,11 +68,22 @@ fn part(text: &str) -> Result<(u128, &str), String> {
         "" => 0,
         whole => whole.parse::<u64>().map_err(|_| "the duration is too long")?,
     };
-    // Further digits are below a nanosecond for every unit.
-    let fraction = fraction.get(..fraction.len().min(18)).unwrap_or_default();
-    let scale = 10u128.pow(fraction.len() as u32);
-    let fraction = fraction.parse::<u128>().unwrap_or(0) * size / scale;
-    Ok((u128::from(whole) * size + fraction, rest))
+    Ok((u128::from(whole) * size + fraction_of(fraction, size), rest))
+}
+
+/// Returns a fraction of a unit, computed as Go does: in floating point, of as many digits as fit into 63 bits.
+fn fraction_of(digits: &str, unit: u128) -> u128 {
+    let mut numerator = 0;
+    let mut scale = 1.0;
+    for digit in digits.bytes() {
+        let next = u128::from(digit - b'0') + numerator * 10;
+        if next > LONGEST {
+            break;
+        }
+        numerator = next;
+        scale *= 10.0;
+    }
+    (numerator as f64 * (unit as f64 / scale)) as u128
 }
 
 fn digits(text: &str) -> (&str, &str) {
@@ -102,7 +113,7 @@ pub fn format(duration: Duration) -> String {
 }
 
 /// Writes a duration as Go's `Duration.String` does: `1h0m0s`, `1.5s`, `2ms`.
-pub(super) fn go_text(duration: Duration) -> String {
+pub fn go_text(duration: Duration) -> String {
     let nanoseconds = duration.as_nanos();
     let (unit, size) = match nanoseconds {
         0 => return "0s".into(),
@@ -129,26 +140,50 @@ pub(super) fn go_text(duration: Duration) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use proptest::prelude::*;
 
     #[test]
     fn durations_are_read_as_go_reads_them() {
         for (text, nanoseconds) in [
             ("0", 0),
+            ("+0", 0),
             ("-0", 0),
-            ("0s", 0),
             ("-0s", 0),
             ("5s", 5_000_000_000),
+            ("1478s", 1_478_000_000_000),
             ("+5s", 5_000_000_000),
+            ("5.0s", 5_000_000_000),
+            ("5.6s", 5_600_000_000),
+            ("5.s", 5_000_000_000),
+            (".5s", 500_000_000),
+            ("1.004s", 1_004_000_000),
+            ("1.0040s", 1_004_000_000),
+            ("100.00100s", 100_001_000_000),
+            ("10ns", 10),
+            ("11us", 11_000),
+            ("12\u{b5}s", 12_000),
+            ("12\u{3bc}s", 12_000),
+            ("13ms", 13_000_000),
+            ("15m", 900_000_000_000),
+            ("16h", 57_600_000_000_000),
+            ("3h30m", 12_600_000_000_000),
+            ("10.5s4m", 250_500_000_000),
+            ("1h2m3s4ms5us6ns", 3_723_004_005_006),
+            ("39h9m14.425s", 140_954_425_000_000),
+            ("0.3333333333333333333h", 1_200_000_000_000),
+            ("0.9223372036854775807h", 3_320_413_933_267),
+            ("0.100000000000000000000h", 360_000_000_000),
+            ("9223372036854775807ns", 9_223_372_036_854_775_807),
+            ("0.9223372036854775807ns", 0),
+            ("00000000000000000000000001s", 1_000_000_000),
+            ("0s", 0),
             ("30m", 1_800_000_000_000),
             ("1h30m", 5_400_000_000_000),
             ("1m1h", 3_660_000_000_000),
             ("1.5h", 5_400_000_000_000),
-            (".5s", 500_000_000),
-            ("5.s", 5_000_000_000),
             ("1\u{b5}s", 1_000),
             ("1\u{3bc}s", 1_000),
             ("3h2m1s4ms5us6ns", 10_921_004_005_006),
-            ("0.3333333333333333333h", 1_199_999_999_999),
             ("9223372036854775807ns", i64::MAX as u64),
         ] {
             assert_eq!(parse(text), Ok(Duration::from_nanos(nanoseconds)), "{text}");
@@ -215,5 +250,18 @@ mod tests {
             assert_eq!(parse(&format(duration)), Ok(duration));
         }
         assert_eq!(format(Duration::from_secs(900)), "15m");
+    }
+
+    proptest! {
+        #[test]
+        fn any_text_is_read_or_refused(text in "[-+]?[0-9.a-z\u{b5} ]{0,40}|.*") {
+            let _ = parse(&text);
+        }
+
+        #[test]
+        fn whole_units_add_up(hours in 0u64..10_000, minutes in 0u64..10_000, seconds in 0u64..100_000) {
+            let expected = Duration::from_secs(hours * 3600 + minutes * 60 + seconds);
+            prop_assert_eq!(parse(&format!("{hours}h{minutes}m{seconds}s")), Ok(expected));
+        }
     }
 }

@@ -226,6 +226,19 @@ def memory_and_descriptors(pid):
     return rss / 1024, len(os.listdir(f"/proc/{pid}/fd"))
 
 
+def connections(pid):
+    """Returns the TCP connections that a process holds, as lines of `/proc/net/tcp`."""
+    sockets = set()
+    for entry in pathlib.Path(f"/proc/{pid}/fd").iterdir():
+        try:
+            sockets.add(os.readlink(entry))
+        except FileNotFoundError:
+            continue
+    rows = [line.split() for line in pathlib.Path(f"/proc/{pid}/net/tcp").read_text().splitlines()[1:]]
+    # Field 2 is the remote address, all zeros for a listener; 9 is the inode.
+    return [" ".join(row[:4]) for row in rows if f"socket:[{row[9]}]" in sockets and not row[2].endswith(":0000")]
+
+
 def cpu_seconds(pid):
     """Returns the CPU time of a process so far."""
     # Field 2 is the program's name in parentheses; 14 and 15 are the ticks in user and kernel mode.

@@ -6,7 +6,7 @@ use super::options::{Format, Global, PlatformOptions, SourceOptions};
 use super::output::{Console, result};
 use super::places::{self, Places};
 use crate::error::{Error, Kind, Result};
-use crate::image::{Descriptor, Location, Platform};
+use crate::image::{Descriptor, Location, Platform, StatedPlatform};
 use crate::inspect::report::{self, PlatformReport, Report};
 use crate::inspect::{Action, Answer, look};
 use crate::layers::{Cache, Layers};
@@ -138,7 +138,7 @@ async fn inspect(
     let reader = Reader::new(source.clone());
     let selection = Selection::new(&reader, &manifest, wanted).await?;
     let may_be_image = |child: &Descriptor| {
-        let is_unknown = child.platform.as_ref().is_some_and(Platform::is_unknown);
+        let is_unknown = child.platform.as_ref().is_some_and(StatedPlatform::is_unknown);
         child.is_manifest() && !child.is_attestation() && !is_unknown
     };
     let is_meant = |child: &Descriptor| may_be_image(child) && selection.keeps(child);
@@ -147,7 +147,7 @@ async fn inspect(
         return Err(crate::rewrite::artifact(manifest.artifact_type()));
     }
     if let Tree::Image(image, _) = &tree {
-        select::check_alone(image.config.platform().ok(), wanted)?;
+        select::check_alone(image.config.platform().ok().as_ref(), wanted)?;
     }
     let reapers = Reapers::default();
     let mut findings = Vec::new();

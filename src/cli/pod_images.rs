@@ -3,7 +3,7 @@
 use super::options::SourceOptions;
 use super::places::{self, Places};
 use crate::error::{Error, Result};
-use crate::image::{Descriptor, ImageConfig, Location, Platform};
+use crate::image::{Descriptor, ImageConfig, Location};
 use crate::inspect::{Findings, Layered, Start, Way, look as inspect, start};
 use crate::layers::{Cache, Layers};
 use crate::pod::{CommandJudgement, Deep, ImageFacts, Opened, both};
@@ -70,8 +70,11 @@ pub async fn look(from: &SourceOptions, names: Vec<String>, no_cache: bool) -> R
 async fn one(source: Arc<dyn Source>, cache: Option<Cache>) -> Result<One> {
     let manifest = source.manifest().await?;
     let reader = Reader::new(source.clone());
-    let is_linux = |child: &&Descriptor| child.platform.as_ref().is_some_and(|p| p.os == "linux");
-    let is_usual = |child: &&Descriptor| child.platform.as_ref().is_some_and(|p| p.architecture == "amd64");
+    let is_linux =
+        |child: &&Descriptor| child.platform.as_ref().is_some_and(|p| p.os.as_deref() == Some("linux"));
+    let is_usual = |child: &&Descriptor| {
+        child.platform.as_ref().is_some_and(|p| p.architecture.as_deref() == Some("amd64"))
+    };
     let children = manifest.children().to_vec();
     let chosen = children.iter().filter(is_linux).find(is_usual).or_else(|| children.iter().find(is_linux));
     let chosen = chosen.map(|child| child.digest.clone());
@@ -84,8 +87,8 @@ async fn one(source: Arc<dyn Source>, cache: Option<Cache>) -> Result<One> {
     let config: &ImageConfig = &image.config;
     let mut layers = Layers::new(source.clone(), &image.manifest, config, cache);
     let findings = inspect(image, listed.as_ref(), &Reapers::default(), Some(&mut layers)).await?;
-    let platform: Option<&Platform> = Some(&findings.platform);
-    Ok(One { start: start(config, platform), layers, findings, asked: BTreeSet::new() })
+    let platform = findings.platform.complete();
+    Ok(One { start: start(config, platform.as_ref()), layers, findings, asked: BTreeSet::new() })
 }
 
 impl Looked {

@@ -96,7 +96,7 @@ fn child_values(child: &Child, changes: &mut Vec<Change>) {
     }
     if child.digest != child.descriptor.digest {
         changes.push(Change::Value {
-            platform: child.descriptor.platform.clone(),
+            platform: child.descriptor.complete_platform(),
             document: "index",
             pointer: format!("/manifests/{}/digest", child.position),
             before: Some(format!("{:?}", child.descriptor.digest.to_string())),

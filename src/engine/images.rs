@@ -3,7 +3,7 @@
 use super::task::{Task, Wrap};
 use super::tree::ImageNode;
 use crate::error::{Context, Error, Kind, Remedy, Result};
-use crate::image::{Manifest, Platform};
+use crate::image::{Manifest, Platform, StatedPlatform};
 use crate::layers::Layers;
 use crate::read::{Reader, machine, select};
 use crate::rewrite::{self, DEFAULT_PATH, Image, Outcome, Read, Target, record};
@@ -39,7 +39,7 @@ impl<'a> Images<'a> {
         &self,
         manifest: Manifest,
         config: Bytes,
-        listed: Option<&Platform>,
+        listed: Option<&StatedPlatform>,
         is_child: bool,
     ) -> Result<Looked> {
         let keeps_manifests = self.reader.source().keeps_manifests();
@@ -94,7 +94,7 @@ impl<'a> Images<'a> {
     async fn platform(
         &self,
         image: &Image,
-        listed: Option<&Platform>,
+        listed: Option<&StatedPlatform>,
         wrap: &Wrap,
     ) -> Result<Result<(Platform, Option<String>), String>> {
         let target = Target::of(listed, &image.config.platform);

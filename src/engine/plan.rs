@@ -8,7 +8,7 @@ use super::images::{Images, Looked};
 use super::task::{Task, Unsupported};
 use super::tree::{Carried, Child, CopiedNode, ImageNode, IndexNode, Node, Root};
 use crate::error::{Context, Error, Result};
-use crate::image::{Content, Descriptor, Digest, Manifest, Platform};
+use crate::image::{Content, Descriptor, Digest, Manifest, StatedPlatform};
 use crate::read::select::{self, Selection};
 use crate::read::{Limits, Reader};
 use crate::rewrite::index::{self, History, Replaced};
@@ -48,7 +48,7 @@ impl<'a> Planner<'a> {
     }
 
     /// The tree of an image. `listed` is the platform for which an index lists it, if it was chosen from one.
-    pub async fn root(&self, manifest: Manifest, listed: Option<&Platform>) -> Result<Root> {
+    pub async fn root(&self, manifest: Manifest, listed: Option<&StatedPlatform>) -> Result<Root> {
         if matches!(self.task, Task::Copy(_)) {
             return self.copied(manifest, None).await;
         }
@@ -100,7 +100,12 @@ impl<'a> Planner<'a> {
         Ok(Root::Copied(Box::new(CopiedNode { input, output, below, reason, notes })))
     }
 
-    async fn image(&self, manifest: Manifest, listed: Option<&Platform>, is_child: bool) -> Result<Found> {
+    async fn image(
+        &self,
+        manifest: Manifest,
+        listed: Option<&StatedPlatform>,
+        is_child: bool,
+    ) -> Result<Found> {
         let (config, layers) = match &manifest.content {
             Content::Image { config, layers } => (config.as_ref().clone(), layers.clone()),
             Content::Artifact { kind, .. } => return Ok(Found::Artifact(kind.clone())),
@@ -132,9 +137,9 @@ impl<'a> Planner<'a> {
         config: &Descriptor,
         layers: &[Descriptor],
         is_wrapped: bool,
-        platform: Option<&Platform>,
+        listed: Option<&StatedPlatform>,
     ) {
-        for _ in 0..self.new_blobs(&config.digest, platform) {
+        for _ in 0..self.new_blobs(&config.digest, listed) {
             self.copier.open_early();
         }
         // The last layer of a wrapped image is the reaper's, which goes, or gives way to another.
@@ -149,11 +154,11 @@ impl<'a> Planner<'a> {
 
     /// Estimates how many new blobs an image will have: a config, and a layer where its reaper is not that of another
     /// image too.
-    fn new_blobs(&self, config: &Digest, platform: Option<&Platform>) -> usize {
+    fn new_blobs(&self, config: &Digest, listed: Option<&StatedPlatform>) -> usize {
         let mut expected = self.expected.lock().unwrap_or_else(PoisonError::into_inner);
         let for_config = usize::from(expected.insert(config.clone()));
         let Task::Wrap(wrap) = self.task else { return for_config };
-        match platform.map(|platform| wrap.reapers.select(platform)) {
+        match listed.and_then(StatedPlatform::complete).map(|platform| wrap.reapers.select(&platform)) {
             // Any of the reapers: another job may have sent it.
             None => for_config * (1 + usize::from(self.copier.announces(&Digest::sha256("a reaper")))),
             Some(Ok(reaper)) => {

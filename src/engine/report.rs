@@ -302,7 +302,7 @@ fn node_reports(node: &Node) -> Vec<PlatformReport> {
         Node::Image(image) => vec![image_report(image)],
         Node::Index(index) => index.children.iter().flat_map(|c| node_reports(&c.node)).collect(),
         Node::Carried(carried) => vec![PlatformReport {
-            platform: carried.descriptor.platform.clone(),
+            platform: carried.descriptor.complete_platform(),
             action: Action::Skipped,
             reason: Some(carried.reason.clone()),
             source_digest: carried.descriptor.digest.clone(),

@@ -14,7 +14,7 @@ use super::task::Task;
 use super::tree::Root;
 use super::{provenance, referrers};
 use crate::error::{Context, Error, Kind, Remedy, Result};
-use crate::image::{Content, Manifest, Platform};
+use crate::image::{Content, Manifest, Platform, StatedPlatform};
 use crate::read::{Reader, select};
 use crate::stats::Stats;
 use crate::transport::{Head, Sink, Source};
@@ -73,7 +73,7 @@ pub struct Pending<'a> {
 struct Start {
     source: Manifest,
     /// The platform for which an index lists the source, if it was chosen from one.
-    listed: Option<Platform>,
+    listed: Option<StatedPlatform>,
     /// What the destination's name stands for.
     current: Option<Manifest>,
     reader: Arc<Reader>,
@@ -209,7 +209,7 @@ impl Job {
     }
 
     /// The image itself, where no index is wanted or none fits.
-    async fn fitting(&self, source: Manifest, reader: &Reader) -> Result<(Manifest, Option<Platform>)> {
+    async fn fitting(&self, source: Manifest, reader: &Reader) -> Result<(Manifest, Option<StatedPlatform>)> {
         let takes_it = self.only.is_none() && self.sink.takes_indexes();
         if takes_it || !matches!(source.content, Content::Index { .. }) {
             return Ok((source, None));

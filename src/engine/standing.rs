@@ -140,7 +140,7 @@ impl Standing<'_> {
             None => (Action::Unchanged, SAME.into()),
         };
         Ok(vec![PlatformReport {
-            platform: after.platform.clone(),
+            platform: after.complete_platform(),
             action,
             reason: Some(reason),
             source_digest: before.digest.clone(),

@@ -1,7 +1,7 @@
 //! The image config, as far as the rewrite has to know it.
 
 use super::json::{self, Object};
-use super::platform::Platform;
+use super::platform::{Platform, StatedPlatform};
 use crate::error::{Error, Result};
 use bytes::Bytes;
 use serde::Deserialize;
@@ -23,7 +23,7 @@ pub struct Fields {
     /// The text, untouched.
     pub bytes: Bytes,
     /// `os`, `architecture` and `variant` as they are written.
-    pub platform: Platform,
+    pub platform: StatedPlatform,
     /// `config.Entrypoint`; empty for absent, `null` and `[]`.
     pub entrypoint: Vec<String>,
     /// `config.Cmd`; empty for absent, `null` and `[]`.
@@ -48,10 +48,8 @@ pub struct Fields {
 
 #[derive(Deserialize)]
 struct View<'a> {
-    #[serde(default)]
-    os: String,
-    #[serde(default)]
-    architecture: String,
+    os: Option<String>,
+    architecture: Option<String>,
     variant: Option<String>,
     #[serde(borrow)]
     created: Option<&'a RawValue>,
@@ -127,7 +125,7 @@ impl ImageConfig {
         })?;
         let inner = view.config.map(|o| o.0).unwrap_or_default();
         let fields = Fields {
-            platform: Platform { os: view.os, architecture: view.architecture, variant: view.variant },
+            platform: StatedPlatform::new(view.os, view.architecture, view.variant),
             entrypoint: strings("Entrypoint", inner.entrypoint)?,
             cmd: strings("Cmd", inner.cmd)?,
             user: inner.user.filter(|user| !user.is_empty()),
@@ -143,15 +141,12 @@ impl ImageConfig {
         Ok(ImageConfig(Arc::new(Fields { bytes, ..fields })))
     }
 
-    /// The platform; fails where the config does not name one.
-    pub fn platform(&self) -> Result<&Platform> {
-        if self.platform.os.is_empty() || self.platform.architecture.is_empty() {
-            return Err(Error::unsupported(
-                "the image config does not say for which os and architecture it is",
-            )
-            .hint("rebuild the image with a platform, or set os and architecture in its config"));
-        }
-        Ok(&self.platform)
+    /// Returns the platform; fails if the config does not state both `os` and `architecture`.
+    pub fn platform(&self) -> Result<Platform> {
+        self.platform.complete().ok_or_else(|| {
+            Error::unsupported("the image config has no `os` or `architecture`")
+                .hint("rebuild the image with a platform, or set os and architecture in its config")
+        })
     }
 
     /// Whether there is an entrypoint. `[""]` counts as none, as it does in Docker.

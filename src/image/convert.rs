@@ -19,17 +19,12 @@ impl TryFrom<&spec::Digest> for Digest {
     }
 }
 
-impl TryFrom<&Platform> for spec::Platform {
-    type Error = Error;
-
-    fn try_from(platform: &Platform) -> Result<Self> {
-        if platform.os.is_empty() || platform.architecture.is_empty() {
-            return Err(Error::unsupported(format!("incomplete platform {platform}")));
-        }
+impl From<&Platform> for spec::Platform {
+    fn from(platform: &Platform) -> Self {
         let mut converted = spec::Platform::default();
         converted.set_os(platform.os.as_str().into()).set_architecture(platform.architecture.as_str().into());
         converted.set_variant(platform.variant.clone());
-        Ok(converted)
+        converted
     }
 }
 
@@ -43,14 +38,15 @@ impl From<&spec::Platform> for Platform {
     }
 }
 
-/// Without what the platform lacks, if it is incomplete.
+/// Leaves out an incomplete platform.
 impl From<&Descriptor> for spec::Descriptor {
     fn from(descriptor: &Descriptor) -> Self {
         let media_type = descriptor.media_type.as_str().into();
         let mut converted = spec::Descriptor::new(media_type, descriptor.size, &descriptor.digest);
         converted.set_urls(descriptor.urls.clone());
         converted.set_annotations(descriptor.annotations.clone().map(|all| all.into_iter().collect()));
-        converted.set_platform(descriptor.platform.as_ref().and_then(|p| p.try_into().ok()));
+        let platform = descriptor.complete_platform();
+        converted.set_platform(platform.as_ref().map(Into::into));
         converted.set_artifact_type(descriptor.artifact_type.as_deref().map(Into::into));
         converted.set_data(descriptor.data.clone());
         converted
@@ -65,7 +61,7 @@ impl TryFrom<&spec::Descriptor> for Descriptor {
             media_type: descriptor.media_type().as_ref().into(),
             digest: descriptor.digest().try_into()?,
             size: descriptor.size(),
-            platform: descriptor.platform().as_ref().map(Into::into),
+            platform: descriptor.platform().as_ref().map(|platform| Platform::from(platform).into()),
             urls: descriptor.urls().clone(),
             data: descriptor.data().clone(),
             artifact_type: descriptor.artifact_type().as_ref().map(ToString::to_string),
@@ -113,7 +109,7 @@ mod tests {
             ["linux/amd64", "linux/loong64", "windows/amd64", "linux/mips64le", "linux/new", "linux/386"]
         {
             let platform: Platform = platform.parse().unwrap();
-            assert_eq!(Platform::from(&spec::Platform::try_from(&platform).unwrap()), platform);
+            assert_eq!(Platform::from(&spec::Platform::from(&platform)), platform);
         }
         for name in [
             "app",
@@ -130,8 +126,6 @@ mod tests {
     fn rejects_what_the_other_side_has_no_place_for() {
         let short: spec::Digest = "md5:abc".parse().unwrap();
         assert!(Digest::try_from(&short).is_err());
-        let platform = Platform { os: String::new(), architecture: "amd64".into(), variant: None };
-        assert!(spec::Platform::try_from(&platform).is_err());
         let reference: Reference = "[::1]:5000/app:v1".parse().unwrap();
         assert!(distribution::Reference::try_from(&reference).is_err());
     }

@@ -3,7 +3,7 @@
 use super::digest::Digest;
 use super::json::{self, Object, optional_object};
 use super::media_type::{self, Family, MediaType};
-use super::platform::Platform;
+use super::platform::{Platform, StatedPlatform};
 use crate::error::{Error, Result};
 use bytes::Bytes;
 use serde::Deserialize;
@@ -25,7 +25,7 @@ pub struct Descriptor {
     pub size: u64,
     /// What a manifest is for.
     #[serde(default, deserialize_with = "optional_object")]
-    pub platform: Option<Platform>,
+    pub platform: Option<StatedPlatform>,
     /// Where else the content is (foreign layers).
     pub urls: Option<Vec<String>>,
     /// The content itself, in base64.
@@ -42,6 +42,11 @@ impl json::View for Descriptor {
 }
 
 impl Descriptor {
+    /// Returns the platform, if it is stated completely.
+    pub fn complete_platform(&self) -> Option<Platform> {
+        self.platform.as_ref().and_then(StatedPlatform::complete)
+    }
+
     /// A descriptor of bytes that are at hand.
     pub fn of(media_type: impl Into<MediaType>, bytes: &[u8]) -> Self {
         Self::new(media_type, Digest::sha256(bytes), bytes.len() as u64)

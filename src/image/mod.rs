@@ -22,7 +22,7 @@ pub use location::{Choice, Location};
 pub use manifest::{Content, Descriptor, Manifest};
 pub use media_type::MediaType;
 pub use path::ImagePath;
-pub use platform::Platform;
+pub use platform::{Platform, StatedPlatform};
 pub use reference::Reference;
 
 /// The largest manifest that is read, as the OCI distribution specification recommends.

@@ -2,26 +2,79 @@
 
 use super::json;
 use crate::error::{Error, Result};
-use serde::Deserialize;
+use serde::{Deserialize, Deserializer};
 use std::fmt;
 use std::str::FromStr;
 
-/// What a manifest is for. Empty `os` and `architecture` stand for fields that were absent.
-#[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord, Deserialize)]
+/// A platform with a known operating system and architecture.
+#[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct Platform {
     /// `linux`, `windows`, …
-    #[serde(default)]
     pub os: String,
     /// `amd64`, `arm64`, `arm`, …
-    #[serde(default)]
     pub architecture: String,
     /// `v7`, `v8`, …
-    #[serde(default)]
     pub variant: Option<String>,
 }
 
-impl json::View for Platform {
+/// The platform that a descriptor or a config states; each field may be absent. An empty string counts as absent, as it
+/// does for Go programs.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct StatedPlatform {
+    /// `linux`, `windows`, …
+    pub os: Option<String>,
+    /// `amd64`, `arm64`, `arm`, …
+    pub architecture: Option<String>,
+    /// `v7`, `v8`, …
+    pub variant: Option<String>,
+}
+
+impl json::View for StatedPlatform {
     const KEYS: &'static [&'static str] = &["os", "architecture", "variant"];
+}
+
+impl<'de> Deserialize<'de> for StatedPlatform {
+    fn deserialize<D: Deserializer<'de>>(platform: D) -> std::result::Result<Self, D::Error> {
+        #[derive(Deserialize)]
+        struct Stated {
+            os: Option<String>,
+            architecture: Option<String>,
+            variant: Option<String>,
+        }
+        let stated = Stated::deserialize(platform)?;
+        Ok(Self::new(stated.os, stated.architecture, stated.variant))
+    }
+}
+
+impl StatedPlatform {
+    /// Creates a platform from its fields; empty ones count as absent.
+    pub fn new(os: Option<String>, architecture: Option<String>, variant: Option<String>) -> Self {
+        let stated = |field: Option<String>| field.filter(|text| !text.is_empty());
+        StatedPlatform { os: stated(os), architecture: stated(architecture), variant: stated(variant) }
+    }
+
+    /// Returns the platform if both operating system and architecture are stated.
+    pub fn complete(&self) -> Option<Platform> {
+        let (os, architecture) = (self.os.clone()?, self.architecture.clone()?);
+        Some(Platform { os, architecture, variant: self.variant.clone() })
+    }
+
+    /// Returns whether the stated platform is complete and [satisfies](Platform::satisfies) `wanted`.
+    pub fn satisfies(&self, wanted: &Platform) -> bool {
+        self.complete().is_some_and(|platform| platform.satisfies(wanted))
+    }
+
+    /// Returns whether this is the placeholder that BuildKit gives to attestations.
+    pub fn is_unknown(&self) -> bool {
+        [&self.os, &self.architecture].into_iter().any(|field| field.as_deref() == Some("unknown"))
+    }
+}
+
+impl From<Platform> for StatedPlatform {
+    fn from(platform: Platform) -> Self {
+        let Platform { os, architecture, variant } = platform;
+        StatedPlatform { os: Some(os), architecture: Some(architecture), variant }
+    }
 }
 
 impl Platform {
@@ -61,21 +114,24 @@ impl Platform {
             && own.architecture == wanted.architecture
             && (wanted.variant.is_none() || own.variant == wanted.variant)
     }
-
-    /// The placeholder BuildKit gives to attestations.
-    pub fn is_unknown(&self) -> bool {
-        self.os == "unknown" || self.architecture == "unknown"
-    }
 }
 
 impl fmt::Display for Platform {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let or_unknown = |s: &str| if s.is_empty() { "unknown".to_string() } else { s.to_string() };
-        write!(f, "{}/{}", or_unknown(&self.os), or_unknown(&self.architecture))?;
+        write!(f, "{}/{}", self.os, self.architecture)?;
         match &self.variant {
-            Some(variant) if !variant.is_empty() => write!(f, "/{variant}"),
-            _ => Ok(()),
+            Some(variant) => write!(f, "/{variant}"),
+            None => Ok(()),
         }
+    }
+}
+
+/// A missing part is written as `unknown`.
+impl fmt::Display for StatedPlatform {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let or_unknown = |field: &Option<String>| field.clone().unwrap_or_else(|| "unknown".into());
+        let (os, architecture) = (or_unknown(&self.os), or_unknown(&self.architecture));
+        Platform { os, architecture, variant: self.variant.clone() }.fmt(f)
     }
 }
 

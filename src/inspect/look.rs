@@ -6,7 +6,7 @@ use super::layered::Layered;
 use super::start::Start;
 use super::verdict::{Evidence, Verdict};
 use crate::error::{Kind as ErrorKind, Result};
-use crate::image::{Digest, ImageConfig, Platform};
+use crate::image::{Digest, ImageConfig, Platform, StatedPlatform};
 use crate::layers::marks::{Mark, Marks};
 use crate::layers::{self, Head, Layers, View};
 use crate::read::machine;
@@ -24,7 +24,7 @@ const MAX_ROUNDS: usize = 64;
 #[derive(Debug, Clone)]
 pub struct Findings {
     /// What it is for.
-    pub platform: Platform,
+    pub platform: StatedPlatform,
     /// The digest of its manifest.
     pub digest: Digest,
     /// How it starts.
@@ -47,7 +47,7 @@ pub struct Findings {
 /// the platform for which an index lists the image.
 pub async fn look(
     image: &Image,
-    listed: Option<&Platform>,
+    listed: Option<&StatedPlatform>,
     reapers: &Reapers,
     layers: Option<&mut Layers>,
 ) -> Result<Findings> {
@@ -80,7 +80,7 @@ pub async fn look(
         record.as_ref().and_then(|r| reapers.all().find(|known| known.digest == r.reaper)?.version());
     Ok(Findings {
         is_wrappable: matches!(decided, Some(Ok(Decision::Wrap(_) | Decision::Upgrade(..)))),
-        platform: platform.unwrap_or_else(|| config.platform.canonical()),
+        platform: platform.map_or_else(|| config.platform.clone(), Into::into),
         digest: image.manifest.digest.clone(),
         verdict,
         record,

@@ -1,7 +1,7 @@
 //! For which machine the program of an image is: asked of its layers where index and config disagree or are silent.
 
 use crate::error::{Kind as ErrorKind, Result};
-use crate::image::{ImageConfig, Platform};
+use crate::image::{ImageConfig, Platform, StatedPlatform};
 use crate::layers::{File, Found, Head, Layers, View};
 use crate::reapers::elf::Program;
 use crate::rewrite::{Image, Target, argv};
@@ -15,7 +15,7 @@ const MAX_STEPS: usize = 8;
 const DEFAULT_PATH: &str = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin";
 
 /// The platform that index and config name, the index first.
-pub fn stated(image: &Image, listed: Option<&Platform>) -> Option<Platform> {
+pub fn stated(image: &Image, listed: Option<&StatedPlatform>) -> Option<Platform> {
     match Target::of(listed, &image.config.platform) {
         Target::Known(platform) | Target::Contested { index: platform, .. } => Some(platform.canonical()),
         Target::Unnamed { .. } => None,

@@ -1,7 +1,7 @@
 //! Manifests and configs, read whole and verified, and each of them once.
 
 use crate::error::{Context, Error, Kind, Remedy, Result};
-use crate::image::{Content, Descriptor, Digest, MAX_CONFIG, Manifest, MediaType, Platform};
+use crate::image::{Content, Descriptor, Digest, MAX_CONFIG, Manifest, MediaType, StatedPlatform};
 use crate::rewrite::{Image, Read};
 use crate::transport::Source;
 use crate::transport::checked::{read_whole, verified};
@@ -167,7 +167,7 @@ impl Reader {
 /// A manifest and what is below it.
 pub enum Tree {
     /// An image, and the platform for which an index lists it.
-    Image(Box<Image>, Option<Platform>),
+    Image(Box<Image>, Option<StatedPlatform>),
     /// An index, and those of its children that were wanted, by position.
     Index(Manifest, Vec<(usize, Tree)>),
     /// Something else, or an image that is not sound: what it is, or what is wrong with it.
@@ -176,7 +176,7 @@ pub enum Tree {
 
 impl Tree {
     /// The images in it, in their order, with the platforms for which indexes list them.
-    pub fn images(self) -> Vec<(Image, Option<Platform>)> {
+    pub fn images(self) -> Vec<(Image, Option<StatedPlatform>)> {
         match self {
             Tree::Image(image, listed) => vec![(*image, listed)],
             Tree::Index(_, children) => children.into_iter().flat_map(|(_, tree)| tree.images()).collect(),

@@ -2,14 +2,15 @@
 
 use super::{Limits, Reader};
 use crate::error::{Context, Error, Remedy, Result};
-use crate::image::{Content, Descriptor, Digest, ImageConfig, Manifest, Platform};
+use crate::image::{Content, Descriptor, Digest, ImageConfig, Manifest, Platform, StatedPlatform};
 use crate::rewrite::Target;
 use futures_util::future::{BoxFuture, FutureExt, try_join_all};
 use std::collections::HashSet;
+use std::fmt::Display;
 
 /// Why a child is taken along as it is, if its descriptor tells so.
 pub fn carried(child: &Descriptor) -> Option<String> {
-    let other_os = |p: &Platform| !p.os.is_empty() && p.os != "linux" && !p.is_unknown();
+    let other_os = |p: &StatedPlatform| p.os.as_deref().is_some_and(|os| os != "linux") && !p.is_unknown();
     if child.is_attestation() {
         Some("an attestation".into())
     } else if is_unknown(child) {
@@ -70,7 +71,7 @@ impl<'a> Selection<'a> {
 
     /// Whether a child is wanted, or an index with something wanted in it.
     pub fn keeps(&self, child: &Descriptor) -> bool {
-        let is_wanted = |p: &Platform| self.wanted.iter().any(|w| p.satisfies(w));
+        let is_wanted = |p: &StatedPlatform| self.wanted.iter().any(|w| p.satisfies(w));
         if self.wanted.is_empty() {
             true
         } else if child.is_index() {
@@ -122,7 +123,7 @@ pub async fn one(reader: &Reader, root: &Manifest, wanted: &[Platform]) -> Resul
         wanted => Selection::new(reader, root, wanted).await?.images,
     };
     let is_exactly = |image: &&Descriptor| {
-        let own = image.platform.as_ref().map(Platform::canonical);
+        let own = image.platform.as_ref().and_then(StatedPlatform::complete).map(|p| p.canonical());
         wanted.len() == 1 && own.as_ref() == Some(&wanted[0].canonical())
     };
     let only = |images: &[Descriptor]| images.windows(2).all(|two| two[0].digest == two[1].digest);
@@ -142,7 +143,7 @@ async fn images_in(reader: &Reader, root: &Manifest) -> Result<Vec<Descriptor>> 
     let leaves = leaves(reader, root, &Limits::default(), 0).await?;
     let is_image = |image: &Descriptor| {
         (image.media_type.is_empty() || image.is_image())
-            && !image.platform.as_ref().is_some_and(Platform::is_unknown)
+            && !image.platform.as_ref().is_some_and(StatedPlatform::is_unknown)
     };
     Ok(leaves.into_iter().map(|leaf| leaf.image).filter(is_image).collect())
 }
@@ -157,7 +158,7 @@ struct Leaf {
 
 /// Whether an index says what a child is for.
 fn is_listed(child: &Descriptor) -> bool {
-    child.platform.as_ref().is_some_and(|p| !p.os.is_empty() && !p.architecture.is_empty())
+    child.platform.as_ref().is_some_and(|p| p.complete().is_some())
 }
 
 /// The platform that an image's config names. What cannot be read has none.
@@ -184,7 +185,7 @@ fn leaves<'a>(
                 let is_unlisted = !is_listed(child) && !is_unknown(child);
                 let mut image = child.clone();
                 if is_unlisted {
-                    image.platform = configured(reader, child).await.or(image.platform);
+                    image.platform = configured(reader, child).await.map(Into::into).or(image.platform);
                 }
                 return Ok(vec![Leaf { above: Vec::new(), image, is_unlisted }]);
             }
@@ -200,9 +201,9 @@ fn leaves<'a>(
 }
 
 /// Each name once.
-fn names<'p>(platforms: impl Iterator<Item = &'p Platform>) -> Vec<String> {
+fn names(platforms: impl Iterator<Item = impl Display>) -> Vec<String> {
     let mut names: Vec<String> = Vec::new();
-    for name in platforms.map(Platform::to_string) {
+    for name in platforms.map(|platform| platform.to_string()) {
         if !names.contains(&name) {
             names.push(name);
         }

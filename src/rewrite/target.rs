@@ -3,7 +3,7 @@
 //! Engines pick an image by what the index says, and the kernel runs the program that the layers hold. Builds for
 //! several machines that forgot the platform of the base image leave the builder's own in the config.
 
-use crate::image::Platform;
+use crate::image::{Platform, StatedPlatform};
 
 /// What is known of an image's platform without its layers.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -26,16 +26,16 @@ pub enum Target {
 
 impl Target {
     /// Compares what the index says, if anything, with what the config says.
-    pub fn of(index: Option<&Platform>, config: &Platform) -> Self {
-        let is_named = |platform: &&Platform| !platform.architecture.is_empty() && !platform.is_unknown();
-        let said = |os: &str| Some(os).filter(|os| !os.is_empty() && *os != "unknown").map(String::from);
-        let os =
-            index.and_then(|index| said(&index.os)).or(said(&config.os)).unwrap_or_else(|| "linux".into());
-        let complete = |platform: &Platform| Platform {
-            os: said(&platform.os).unwrap_or_else(|| os.clone()),
-            ..platform.clone()
+    pub fn of(index: Option<&StatedPlatform>, config: &StatedPlatform) -> Self {
+        let known_os = |stated: &StatedPlatform| stated.os.clone().filter(|os| os != "unknown");
+        let os = index.and_then(known_os).or(known_os(config)).unwrap_or_else(|| "linux".into());
+        let complete = |stated: &StatedPlatform| {
+            let stated = Some(stated).filter(|stated| !stated.is_unknown())?;
+            let architecture = stated.architecture.clone()?;
+            let os = known_os(stated).unwrap_or_else(|| os.clone());
+            Some(Platform { os, architecture, variant: stated.variant.clone() })
         };
-        match (index.filter(is_named).map(complete), Some(config).filter(is_named).map(complete)) {
+        match (index.and_then(complete), complete(config)) {
             (None, None) => Target::Unnamed { os },
             (Some(one), None) | (None, Some(one)) => Target::Known(one),
             (Some(index), Some(config)) => {
@@ -82,9 +82,8 @@ impl Target {
 
 /// The variant that is safe for both: of arm, a lower one runs on higher machines.
 fn lower(architecture: &str, index: Option<String>, config: Option<String>) -> Option<String> {
-    let given = |variant: Option<String>| variant.filter(|v| !v.is_empty());
     let level = |variant: &String| variant.trim_start_matches('v').parse::<u32>().unwrap_or(0);
-    match (given(index), given(config)) {
+    match (index, config) {
         (Some(index), Some(config)) if architecture == "arm" && level(&config) < level(&index) => {
             Some(config)
         }
@@ -96,10 +95,13 @@ fn lower(architecture: &str, index: Option<String>, config: Option<String>) -> O
 mod tests {
     use super::*;
 
-    fn platform(text: &str) -> Platform {
+    fn stated(text: &str) -> StatedPlatform {
         let mut parts = text.split('/').map(String::from);
-        let mut next = || parts.next().unwrap_or_default();
-        Platform { os: next(), architecture: next(), variant: Some(next()).filter(|v| !v.is_empty()) }
+        StatedPlatform::new(parts.next(), parts.next(), parts.next())
+    }
+
+    fn platform(text: &str) -> Platform {
+        stated(text).complete().unwrap()
     }
 
     #[test]
@@ -115,14 +117,14 @@ mod tests {
             (Some("linux/arm/v7"), "linux/arm", "linux/arm/v7"),
             (Some("linux/amd64"), "linux/x86_64", "linux/amd64"),
         ] {
-            let target = Target::of(index.map(platform).as_ref(), &platform(config));
+            let target = Target::of(index.map(stated).as_ref(), &stated(config));
             assert_eq!(target, Target::Known(platform(expected)), "{index:?} {config}");
         }
     }
 
     #[test]
     fn the_program_decides_where_they_disagree_or_are_silent() {
-        let contested = || Target::of(Some(&platform("linux/arm64")), &platform("linux/amd64"));
+        let contested = || Target::of(Some(&stated("linux/arm64")), &stated("linux/amd64"));
         for (machine, expected) in [("arm64", "linux/arm64"), ("amd64", "linux/amd64")] {
             let (chosen, note) = contested().settle(Some(machine)).unwrap();
             assert_eq!((chosen.to_string().as_str(), note.is_some()), (expected, true));
@@ -130,7 +132,7 @@ mod tests {
         for machine in [None, Some("s390x")] {
             assert!(contested().settle(machine).unwrap_err().contains("linux/arm64"));
         }
-        let unnamed = || Target::of(None, &platform(""));
+        let unnamed = || Target::of(None, &stated(""));
         assert_eq!(unnamed().settle(Some("s390x")).unwrap().0, platform("linux/s390x"));
         assert!(unnamed().settle(None).is_err());
     }

@@ -3,7 +3,7 @@
 use super::layer;
 use crate::error::{Context, Error, Result};
 use crate::image::json::{Document, child, quote};
-use crate::image::{Digest, Manifest, Platform};
+use crate::image::{Digest, Manifest, Platform, StatedPlatform};
 use crate::read::machine;
 use crate::read::select;
 use crate::read::{Reader, Tree};
@@ -130,7 +130,7 @@ pub(super) fn check(reader: &Reader, tree: Tree) -> BoxFuture<'_, Result<Checked
 }
 
 /// One image: against its record, or against the reasons for having none.
-async fn one(reader: &Reader, image: Image, listed: Option<&Platform>) -> Result<Checked> {
+async fn one(reader: &Reader, image: Image, listed: Option<&StatedPlatform>) -> Result<Checked> {
     let mut outcome = VerifiedImage {
         platform: machine::stated(&image, listed),
         digest: image.manifest.digest.clone(),
@@ -170,7 +170,7 @@ async fn one(reader: &Reader, image: Image, listed: Option<&Platform>) -> Result
 }
 
 /// Why wrap leaves an image alone, if it does.
-async fn exempt(reader: &Reader, image: &Image, listed: Option<&Platform>) -> Result<Option<String>> {
+async fn exempt(reader: &Reader, image: &Image, listed: Option<&StatedPlatform>) -> Result<Option<String>> {
     let platform = match Target::of(listed, &image.config.platform) {
         Target::Known(platform) => platform,
         contested => match contested.settle(machine::of_program(reader.source(), image).await?) {
@@ -190,7 +190,7 @@ async fn exempt(reader: &Reader, image: &Image, listed: Option<&Platform>) -> Re
 async fn platform(
     reader: &Reader,
     image: &Image,
-    listed: Option<&Platform>,
+    listed: Option<&StatedPlatform>,
     layer: &layer::Contents,
 ) -> Result<Platform> {
     let recorded = Annotations::read(&image.manifest).and_then(|annotations| annotations.platform);

@@ -145,7 +145,8 @@ fn parse_index(bencher: Bencher, children: usize) {
 }
 
 fn wrapped(image: &Image, reapers: &Reapers, policy: &Policy) -> Outcome {
-    let decision = rewrite::decide(image, &image.config.platform, reapers, policy).expect("a decision");
+    let decision = rewrite::decide(image, &image.config.platform().expect("a platform"), reapers, policy)
+        .expect("a decision");
     decision.build(&[]).expect("a wrapped image")
 }
 

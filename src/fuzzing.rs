@@ -147,7 +147,8 @@ pub fn configs(data: &[u8]) {
 fn wrap_and_back(manifest: Manifest, config: Vec<u8>) {
     let Ok(Read::Image(source)) = Image::read(manifest, config.clone().into(), true) else { return };
     let (reapers, policy) = (Reapers::default(), Policy::default());
-    let wrap = |image: &Image| rewrite::decide(image, &image.config.platform, &reapers, &policy)?.build(&[]);
+    let wrap =
+        |image: &Image| rewrite::decide(image, &image.config.platform()?, &reapers, &policy)?.build(&[]);
     let Ok(Outcome::Wrapped(new)) = wrap(&source) else { return };
     let wrapped = Image::new(new.manifest, new.config, true).expect("a wrapped image is an image");
     if let Some(annotations) = Annotations::read(&wrapped.manifest) {

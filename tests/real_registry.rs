@@ -3,6 +3,8 @@
 mod support;
 
 use support::docker_registry::{DockerRegistry, Options};
+use support::image::{Image, file};
+use support::registry::Registry;
 use support::run::reapify;
 use support::tokens::TokenServer;
 use support::zombies;
@@ -122,4 +124,35 @@ fn tokens_signed_by_a_token_server() {
     assert_eq!(report["stats"]["blobs_mounted"], 2, "the token is good for both repositories: {report}");
     assert_eq!(tokens.asked().len() - before, 1, "{:?}", tokens.asked());
     reapify(["wrap", &from, &registry.name("x", "v1")]).run().exits(4);
+}
+
+#[test]
+fn prune_requests_a_token_that_grants_deletion() {
+    let tokens = TokenServer::start("ann", "s3cret", 300);
+    let target = Options::default().auth(&tokens.section()).start();
+    let source = Registry::start();
+    for tag in ["1.0", "1.1", "2.0"] {
+        Image::new().layer(&[file("app", tag.as_bytes())]).in_registry(&source, "app", tag);
+    }
+    let dir = support::scratch();
+    let pass = |more: &str| {
+        let file = dir.path().join("regsync.yml");
+        let text = format!(
+            "version: 1\ncreds: [{{registry: '{0}', user: ann, pass: s3cret}}]\nsync:\n  - source: {1}/app\n    \
+             target: {0}/copy\n    type: repository\n{more}",
+            target.host(),
+            source.host(),
+        );
+        std::fs::write(&file, text).unwrap();
+        reapify(["mirror", "once", "-c"]).arg(&file).run().succeeds()
+    };
+    pass("");
+    pass("    tags: {allow: ['2.*']}\n    prune: {keep: 1}\n");
+    let scopes: Vec<String> =
+        tokens.asked().iter().filter(|query| query.contains("delete")).cloned().collect();
+    assert_eq!(scopes.len(), 1, "{scopes:?}");
+    let creds = ["--src-creds", "ann:s3cret"];
+    for (tag, code) in [("2.0", 0), ("1.1", 0), ("1.0", 3)] {
+        reapify(["inspect", "--shallow", &target.name("copy", tag)]).args(creds).run().exits(code);
+    }
 }

@@ -86,7 +86,8 @@ async fn once(
     console: &Console,
 ) -> Result<()> {
     let loaded = Loaded::read(args.config.path(), console)?;
-    let setup = Setup { network: &args.network, part: &args.part, effort, recheck };
+    let setup =
+        Setup { network: &args.network, part: &args.part, effort, recheck, rechecked: Default::default() };
     let stats = Arc::new(Stats::default());
     let mut lines = Lines::open(&args.files, global)?;
     let shared = Arc::new(setup.shared(&loaded.config, &stats));

@@ -38,8 +38,13 @@ pub struct Args {
 pub async fn run(global: &Global, args: Args, console: &Console) -> Result<()> {
     let drain = Duration::from_secs(args.drain);
     interrupt::allow(drain + Duration::from_secs(2));
-    let setup =
-        Setup { network: &args.pass.network, part: &args.pass.part, effort: Effort::Changed, recheck: false };
+    let setup = Setup {
+        network: &args.pass.network,
+        part: &args.pass.part,
+        effort: Effort::Changed,
+        recheck: false,
+        rechecked: Default::default(),
+    };
     let loaded = Loaded::read(args.pass.config.path(), console)?;
     let receivers = receivers(&loaded.config.events)?;
     let lines = Arc::new(Mutex::new(Lines::open(&args.pass.files, global)?));

@@ -9,7 +9,7 @@ use crate::engine::Commons;
 use crate::error::{Context, Error, Result};
 use crate::mirror::config::{self, Config, Outside};
 use crate::mirror::rules::shard::{Shard, ShardBy};
-use crate::mirror::{Effort, Hosts, Part, Rule, Shared};
+use crate::mirror::{Effort, Hosts, Part, Rechecked, Rule, Shared};
 use crate::stats::Stats;
 use clap::ValueEnum;
 use std::path::{Path, PathBuf};
@@ -127,6 +127,7 @@ pub struct Setup<'a> {
     pub part: &'a PartArgs,
     pub effort: Effort,
     pub recheck: bool,
+    pub rechecked: Arc<Rechecked>,
 }
 
 impl Setup<'_> {
@@ -140,7 +141,7 @@ impl Setup<'_> {
             effort: self.effort,
             recheck: self.recheck,
             sinks: Default::default(),
-            rechecked: Default::default(),
+            rechecked: self.rechecked.clone(),
         }
     }
 

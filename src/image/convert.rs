@@ -96,7 +96,7 @@ mod tests {
     #[test]
     fn there_and_back_is_the_same() {
         let descriptor = Descriptor {
-            platform: Some("linux/arm/v7".parse().unwrap()),
+            platform: Some("linux/arm/v7".parse::<Platform>().unwrap().into()),
             urls: Some(vec!["https://example.com".into()]),
             data: Some("YWJj".into()),
             artifact_type: Some("x/y".into()),

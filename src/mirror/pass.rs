@@ -65,7 +65,7 @@ impl Pass {
         let turns = Arc::new(Semaphore::new(self.parallel.max(1)));
         let mut again: Vec<Item> = Vec::new();
         let mut prunes: Vec<(Place, Vec<Item>)> = Vec::new();
-        self.rules.iter().for_each(|rule| self.shared.rechecked.begin(rule.entry.position));
+        self.rules.iter().for_each(|rule| self.shared.rechecked.begin(rule.identity));
         // Its sender goes with it when it ends: the lines end with the last image.
         let mut begin = self.begin(&mut tasks, &turns, sender).boxed().fuse();
         loop {

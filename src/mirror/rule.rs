@@ -11,6 +11,7 @@ use crate::image::{ImagePath, Platform, Reference};
 use crate::reapers::Reapers;
 use crate::rewrite::{Format, IfInit, Policy};
 use std::collections::HashMap;
+use std::hash::{DefaultHasher, Hash, Hasher};
 use std::sync::Arc;
 
 /// An entry that can be run.
@@ -29,6 +30,8 @@ pub struct Rule {
     pub task: Task,
     /// The only platform that is taken.
     pub only: Option<Platform>,
+    /// The same for an entry with the same source, target and filter in another version of the configuration.
+    pub identity: u64,
 }
 
 /// Reads the reapers that `wrap.reaper` names, each `[PLATFORM=]FILE`.
@@ -64,6 +67,7 @@ impl Rule {
     ) -> Result<Self> {
         let sets: Vec<TagSet> = entry.tag_sets.iter().map(tag_set).collect();
         let key = format!("{sets:?}");
+        let identity = identity(&entry, &key);
         let (filter, warnings) = match filters.get(&key) {
             Some(known) => known.clone(),
             None => {
@@ -99,7 +103,8 @@ impl Rule {
             let place = entry.place("schedule");
             Error::usage(format!("{file}:{}:{}: {why}", place.line, place.column))
         })?;
-        let mut rule = Rule { entry, filter, repositories, recency, naming: Naming::Same, task, only };
+        let mut rule =
+            Rule { entry, filter, repositories, recency, naming: Naming::Same, task, only, identity };
         rule.naming = rule.shape()?;
         rule.check_names()?;
         if (rule.entry.referrers || rule.entry.digest_tags) && rule.entry.wrap.mode == Mode::Wrap {
@@ -282,6 +287,12 @@ fn named(reference: &Reference) -> Named {
         path: String::new(),
         common_name: reference.to_string(),
     }
+}
+
+fn identity(entry: &config::Entry, filter: &str) -> u64 {
+    let mut hasher = DefaultHasher::new();
+    (&entry.source, &entry.target, filter).hash(&mut hasher);
+    hasher.finish()
 }
 
 fn wrap(entry: &config::Entry, platforms: Vec<Platform>, reapers: ReadReapers<'_>) -> Result<Wrap> {

@@ -58,8 +58,8 @@ pub struct Shared {
     pub recheck: bool,
     /// Uploads under way.
     pub sinks: Sinks,
-    /// When entries were rechecked.
-    pub rechecked: Rechecked,
+    /// When entries were rechecked. It outlives the configuration.
+    pub rechecked: Arc<Rechecked>,
 }
 
 impl Shared {
@@ -71,7 +71,7 @@ impl Shared {
                 Recheck::Always => true,
                 Recheck::Never => false,
                 Recheck::Every(every) => {
-                    self.rechecked.is_due(rule.entry.position, every, &destination.to_string())
+                    self.rechecked.is_due(rule.identity, every, &destination.to_string())
                 }
             }
     }
@@ -81,8 +81,8 @@ impl Shared {
 /// process knows of no pass before its first one, in which nothing is due.
 pub struct Rechecked {
     begun: Instant,
-    /// When the last two passes over an entry began.
-    passes: Mutex<HashMap<usize, [Duration; 2]>>,
+    /// When the last two passes over an entry began, by the entry's identity.
+    passes: Mutex<HashMap<u64, [Duration; 2]>>,
 }
 
 impl Default for Rechecked {
@@ -93,14 +93,14 @@ impl Default for Rechecked {
 
 impl Rechecked {
     /// Notes that a pass over an entry begins.
-    pub fn begin(&self, entry: usize) {
+    pub fn begin(&self, entry: u64) {
         let now = self.begun.elapsed();
         let mut passes = self.passes.lock().unwrap_or_else(PoisonError::into_inner);
         let last = passes.get(&entry).map_or(now, |[_, last]| *last);
         passes.insert(entry, [last, now]);
     }
 
-    fn is_due(&self, entry: usize, every: Duration, destination: &str) -> bool {
+    fn is_due(&self, entry: u64, every: Duration, destination: &str) -> bool {
         let passes = self.passes.lock().unwrap_or_else(PoisonError::into_inner);
         passes
             .get(&entry)

@@ -97,14 +97,41 @@ fn value_of(text: &str) -> (String, &str) {
 pub struct Scope {
     /// The repository.
     pub repository: String,
-    /// Whether blobs and manifests are written.
-    pub push: bool,
+    /// What is done there.
+    pub access: Access,
+}
+
+/// The actions that a request needs on a repository.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Access {
+    /// Reads blobs and manifests.
+    Pull,
+    /// Reads and writes blobs and manifests.
+    Push,
+    /// Deletes manifests.
+    Delete,
+}
+
+impl Access {
+    /// Returns the actions as the token specification writes them.
+    fn actions(self) -> &'static str {
+        match self {
+            Access::Pull => "pull",
+            Access::Push => "pull,push",
+            Access::Delete => "pull,delete",
+        }
+    }
 }
 
 impl Scope {
     /// The text of the scope.
     pub fn text(&self) -> String {
-        format!("repository:{}:{}", self.repository, if self.push { "pull,push" } else { "pull" })
+        format!("repository:{}:{}", self.repository, self.access.actions())
+    }
+
+    /// Returns whether a token for this scope serves a request that needs `other`.
+    pub fn covers(&self, other: &Scope) -> bool {
+        self.repository == other.repository && (self.access == other.access || other.access == Access::Pull)
     }
 }
 

@@ -1,7 +1,7 @@
 //! Blobs on their way out of a registry: a broken connection is resumed with a range.
 
 use super::answer::Answer;
-use super::auth::Scope;
+use super::auth::{Access, Scope};
 use super::client::Client;
 use super::governor::Turn;
 use super::http::{Lane, Request};
@@ -38,7 +38,7 @@ pub async fn open(client: Arc<Client>, repository: &str, descriptor: &Descriptor
     let operation = format!("reading {} from {}/{repository}", descriptor.digest, client.host());
     let mut download = Download {
         client,
-        scopes: [Scope { repository: repository.into(), push: false }],
+        scopes: [Scope { repository: repository.into(), access: Access::Pull }],
         operation,
         descriptor: descriptor.clone(),
         answer: None,

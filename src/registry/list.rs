@@ -1,7 +1,7 @@
 //! What a registry has: the tags of a repository, and the repositories (OCI distribution specification, "Listing Tags";
 //! distribution's catalog API).
 
-use super::auth::Scope;
+use super::auth::{Access, Scope};
 use super::client::Client;
 use super::http::Request;
 use super::referrers::{next_link, next_page};
@@ -32,7 +32,7 @@ impl Client {
     /// that name.
     pub async fn tags(&self, repository: &str) -> Result<BTreeSet<String>> {
         let url = self.url(repository, &format!("tags/list?{PAGE}"))?;
-        let scopes = [Scope { repository: repository.into(), push: false }];
+        let scopes = [Scope { repository: repository.into(), access: Access::Pull }];
         let operation = format!("listing the tags of {}/{repository}", self.host());
         let read = |body: &[u8]| Ok(serde_json::from_slice::<Tags>(body)?.tags.unwrap_or_default());
         self.names(url, &scopes, &operation, &read).await

@@ -1,7 +1,7 @@
 //! One repository of a registry, as a source and as a destination.
 
 use super::answer::FullResponse;
-use super::auth::Scope;
+use super::auth::{Access, Scope};
 use super::body::Body;
 use super::client::Client;
 use super::download;
@@ -39,16 +39,16 @@ pub struct Repository {
 impl Repository {
     /// A repository to read from.
     pub fn source(client: Arc<Client>, name: Reference) -> Self {
-        Self::new(client, name, false)
+        Self::new(client, name, Access::Pull)
     }
 
     /// A repository to write to.
     pub fn sink(client: Arc<Client>, name: Reference) -> Self {
-        Self::new(client, name, true)
+        Self::new(client, name, Access::Push)
     }
 
-    fn new(client: Arc<Client>, name: Reference, push: bool) -> Self {
-        let scope = Scope { repository: name.repository().into(), push };
+    fn new(client: Arc<Client>, name: Reference, access: Access) -> Self {
+        let scope = Scope { repository: name.repository().into(), access };
         client.announce(scope.clone());
         let sessions = Arc::new(Sessions::new(client.clone(), name.repository()));
         let uploads = Uploads::new(client.clone(), name.repository(), sessions.clone());
@@ -186,7 +186,8 @@ impl Repository {
         let target = digest.to_string();
         let operation = format!("deleting {}", self.described(&target));
         let request = self.manifest_request(Method::DELETE, &target, operation)?;
-        let answer = self.client.fetch(&request, &self.scopes, 64 << 10).await?;
+        let scopes = [Scope { repository: self.name.repository().into(), access: Access::Delete }];
+        let answer = self.client.fetch(&request, &scopes, 64 << 10).await?;
         match answer.status {
             StatusCode::NOT_FOUND => Ok(()),
             status if status.is_success() => Ok(()),

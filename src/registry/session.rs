@@ -2,7 +2,7 @@
 //! specification, "Pushing Blobs" and "Mounting a blob from another repository").
 
 use super::answer::Answer;
-use super::auth::Scope;
+use super::auth::{Access, Scope};
 use super::client::Client;
 use super::http::{Lane, Request};
 use super::retry::Attempts;
@@ -61,7 +61,7 @@ impl Sessions {
         Sessions {
             client,
             repository: repository.into(),
-            scopes: [Scope { repository: repository.into(), push: true }],
+            scopes: [Scope { repository: repository.into(), access: Access::Push }],
             state: Arc::default(),
             opening: TaskTracker::new(),
         }
@@ -88,7 +88,7 @@ impl Sessions {
         let mut url = self.client.url(&self.repository, "blobs/uploads/")?;
         url.query_pairs_mut().append_pair("mount", &descriptor.digest.to_string()).append_pair("from", from);
         let operation = format!("mounting {} from {from}", descriptor.digest);
-        let scopes = [self.scopes[0].clone(), Scope { repository: from.into(), push: false }];
+        let scopes = [self.scopes[0].clone(), Scope { repository: from.into(), access: Access::Pull }];
         let mut attempts = self.client.options().retry.at_most(1).start();
         match self.post(&url, &scopes, &operation, &mut attempts).await {
             Ok(answer) => match answer.status() {

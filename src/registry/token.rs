@@ -1,7 +1,7 @@
 //! The credentials of one registry: what a request may carry, and the tokens that its challenges ask for.
 
 use super::answer::Answer;
-use super::auth::{self, Challenge, Scope, Token};
+use super::auth::{self, Access, Challenge, Scope, Token};
 use super::body::Body;
 use super::error::response_error;
 use super::http::{Http, Lane, Request};
@@ -92,12 +92,12 @@ impl Tokens {
     /// Adds to the scopes that the run needs.
     pub fn announce(&self, scope: Scope) {
         let mut state = self.lock();
-        state.scopes.retain(|s| s.repository != scope.repository || s.push);
-        if !state.scopes.iter().any(|s| s.repository == scope.repository) {
+        if !state.scopes.iter().any(|known| known.covers(&scope)) {
+            state.scopes.retain(|known| !scope.covers(known));
             state.scopes.push(scope);
         }
         // Some servers grant no more than the first.
-        state.scopes.sort_by_key(|s| !s.push);
+        state.scopes.sort_by_key(|scope| scope.access != Access::Push);
     }
 
     fn lock(&self) -> MutexGuard<'_, State> {
@@ -332,8 +332,7 @@ pub enum Hearing {
 
 impl State {
     fn wanted(&self, own: &[Scope], narrow: bool) -> Vec<String> {
-        let is_announced =
-            |own: &Scope| self.scopes.iter().any(|s| s.repository == own.repository && (s.push || !own.push));
+        let is_announced = |own: &Scope| self.scopes.iter().any(|scope| scope.covers(own));
         match narrow || self.is_split || !own.iter().all(is_announced) {
             true => self.own(own),
             false => self.scopes.iter().map(Scope::text).collect(),

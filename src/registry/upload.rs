@@ -2,7 +2,7 @@
 //! chunks, whichever it takes.
 
 use super::answer::Answer;
-use super::auth::Scope;
+use super::auth::{Access, Scope};
 use super::body::Body;
 use super::client::Client;
 use super::error::Refusal;
@@ -49,7 +49,7 @@ impl From<Error> for Failure {
 impl Uploads {
     /// Nothing is sent yet.
     pub fn new(client: Arc<Client>, repository: &str, sessions: Arc<Sessions>) -> Self {
-        let scopes = [Scope { repository: repository.into(), push: true }];
+        let scopes = [Scope { repository: repository.into(), access: Access::Push }];
         Uploads { client, repository: repository.into(), scopes, sessions }
     }
 

@@ -417,7 +417,7 @@ mod tests {
         );
         let image = image(&config);
         let (reapers, policy) = (Reapers::default(), Policy::default());
-        let decision = rewrite::decide(&image, &image.config.platform, &reapers, &policy).unwrap();
+        let decision = rewrite::decide(&image, &image.config.platform().unwrap(), &reapers, &policy).unwrap();
         let outcome = decision.build(&[]).unwrap();
         let wrapped = outcome.built().unwrap();
         let steps: Vec<Undo> =

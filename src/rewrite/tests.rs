@@ -51,7 +51,7 @@ fn reapers(program: &'static [u8]) -> Reapers {
 }
 
 fn wrap(image: &Image, reapers: &Reapers, policy: &Policy) -> Result<Outcome> {
-    decide(image, &image.config.platform, reapers, policy)?.build(&[])
+    decide(image, &image.config.platform()?, reapers, policy)?.build(&[])
 }
 
 /// The result of a wrap that builds one.
@@ -206,7 +206,7 @@ fn images_with_an_init_are_left_alone_unless_asked() {
     let result = after(&wrapped(&source, &reapers(b""), &insist));
     // A wrap that was insisted on stays, whatever the next one thinks of it.
     for (reapers, again) in [(reapers(b""), &Policy::default()), (reapers(b"new"), &Policy::default())] {
-        let decision = decide(&result, &result.config.platform, &reapers, again).unwrap();
+        let decision = decide(&result, &result.config.platform().unwrap(), &reapers, again).unwrap();
         assert!(matches!(decision, Decision::Skip { original: Some(_), .. }), "{decision:?}");
         assert!(skipped(&result, &reapers, again).contains("keeps that reaper"));
     }

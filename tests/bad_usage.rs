@@ -130,7 +130,7 @@ fn names_and_options_that_make_no_sense() {
         (&index, &to, &["--platform", "linux/s390x"], "linux/s390x"),
         (&index, &to, &["--platform", "linux/"], "linux/"),
         (&index, &to, &["--platform", "linux"], "invalid platform"),
-        (&source, &"containers-storage:x".to_owned(), &[], "not a transport"),
+        (&source, &"containers-storage:x".to_owned(), &[], "unsupported transport"),
         (&source, &to, &["--path", "relative"], "absolute"),
         (&source, &to, &["--path", "/a/../b"], "/a/../b"),
         (&source, &to, &["--reaper-arg", "--no-such-option"], "--no-such-option"),

@@ -183,8 +183,8 @@ fn where_it_would_break_the_image_it_is_refused() {
         ("/usr/local/bin does not exist", vec![layer(&DIRECTORIES[..2])], &[]),
         ("/usr does not exist", vec![layer(&[])], &[]),
         ("/usr/local does not exist", vec![layer(&DIRECTORIES), layer(&[("usr/.wh.local", FILE, b"")])], &[]),
-        ("has a file /usr/local/bin/reaper already", vec![layer(&there)], &[]),
-        ("has a file /usr/local/bin/reaper already", vec![layer(&linked)], &[]),
+        ("already has a file /usr/local/bin/reaper", vec![layer(&there)], &[]),
+        ("already has a file /usr/local/bin/reaper", vec![layer(&linked)], &[]),
         (
             "/usr/local/bin/reaper is a directory",
             vec![layer(&[("usr/local/bin/reaper/x", FILE, b"")])],

@@ -201,9 +201,9 @@ fn each_untruth_is_found_and_named() {
     const OTHER: &str = "sha256:aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa";
     let cases: [(&str, Change); 24] = [
         // The record.
-        ("incomplete or of another version", |f| f.relabelled("record", "2")),
-        ("incomplete or of another version", |f| f.relabelled("undo", "{}}")),
-        ("incomplete or of another version", |f| f.in_config("\"io.reapify.path\":\"/.reaper\",", "")),
+        ("incomplete or has an unknown version", |f| f.relabelled("record", "2")),
+        ("incomplete or has an unknown version", |f| f.relabelled("undo", "{}}")),
+        ("incomplete or has an unknown version", |f| f.in_config("\"io.reapify.path\":\"/.reaper\",", "")),
         ("does not give the recorded source", |f| f.relabelled("source", OTHER)),
         ("does not give the recorded source", |f| f.relabelled("undo", r#"{"config":[],"manifest":[]}"#)),
         ("the reaper is sha256:", |f| f.relabelled("reaper", OTHER)),
@@ -230,7 +230,7 @@ fn each_untruth_is_found_and_named() {
             f.in_manifest("{\"schemaVersion\":2,", "{\"schemaVersion\":2, ")
         }),
         // The layer, and all that is said of it.
-        ("it holds /sbin too", |f| {
+        ("it also contains /sbin", |f| {
             let tar = f.layer_with(&[("sbin", SYMLINK, b"")], 0o755, 0, b"");
             f.relayered(&tar)
         }),
@@ -261,7 +261,7 @@ fn each_untruth_is_found_and_named() {
 #[test]
 fn a_reaper_for_another_machine_is_found_out() {
     let forgery = Forgery::new().resourced("\"amd64\"", "\"arm64\"").written();
-    forgery.verify(&[]).exits(6).says("the reaper does not fit the image").says("arm64");
+    forgery.verify(&[]).exits(6).says("the reaper does not match the image").says("arm64");
 }
 
 /// The reaper of an image that does not say for which ARM it is is that of the oldest.

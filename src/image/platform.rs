@@ -1,4 +1,4 @@
-//! Platforms: `os/architecture[/variant]`, in Go's names, as the OCI image specification has them.
+//! Platforms: `os/architecture[/variant]`, with Go's names, as in the OCI image specification.
 
 use super::json;
 use crate::error::{Error, Result};
@@ -6,7 +6,7 @@ use serde::Deserialize;
 use std::fmt;
 use std::str::FromStr;
 
-/// What a manifest is for. Empty `os` and `architecture` stand for fields that were absent.
+/// The platform of an image. Empty `os` and `architecture` stand for absent fields.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord, Deserialize)]
 pub struct Platform {
     /// `linux`, `windows`, …
@@ -25,7 +25,7 @@ impl json::View for Platform {
 }
 
 impl Platform {
-    /// A platform from its parts, in canonical names.
+    /// Creates a platform from its parts, with canonical names.
     pub fn new(os: &str, architecture: &str, variant: Option<&str>) -> Self {
         let (architecture, implied) = match architecture {
             "x86_64" | "x86-64" => ("amd64", None),
@@ -36,7 +36,7 @@ impl Platform {
             other => (other, None),
         };
         let variant = match (architecture, variant.filter(|v| !v.is_empty()).or(implied)) {
-            // arm64/v8 and amd64/v1 are the plain architecture.
+            // The plain architecture implies arm64/v8 and amd64/v1.
             ("arm64", Some("v8" | "8")) | ("amd64", Some("v1")) => None,
             ("arm", None) => Some("v7"),
             ("arm", Some("5")) => Some("v5"),
@@ -47,14 +47,14 @@ impl Platform {
         Platform { os: os.into(), architecture: architecture.into(), variant: variant.map(Into::into) }
     }
 
-    /// The same platform in canonical names: `arm64/v8` is `arm64`, `arm` is `arm/v7`.
+    /// Returns the same platform with canonical names: `arm64/v8` becomes `arm64`, `arm` becomes `arm/v7`.
     #[must_use]
     pub fn canonical(&self) -> Self {
         Self::new(&self.os, &self.architecture, self.variant.as_deref())
     }
 
-    /// Whether this platform is what `wanted` asks for: equal in canonical names, or equal but for a
-    /// variant that `wanted` leaves open (`linux/arm` does not: it means `linux/arm/v7`).
+    /// Returns whether this platform matches `wanted`: equal in canonical names, or equal except for a variant if
+    /// `wanted` has none. (`linux/arm` has one: it means `linux/arm/v7`.)
     pub fn satisfies(&self, wanted: &Platform) -> bool {
         let (own, wanted) = (self.canonical(), wanted.canonical());
         own.os == wanted.os
@@ -62,7 +62,7 @@ impl Platform {
             && (wanted.variant.is_none() || own.variant == wanted.variant)
     }
 
-    /// The placeholder BuildKit gives to attestations.
+    /// Returns whether this is the placeholder that BuildKit gives to attestations.
     pub fn is_unknown(&self) -> bool {
         self.os == "unknown" || self.architecture == "unknown"
     }
@@ -85,7 +85,7 @@ impl FromStr for Platform {
     fn from_str(text: &str) -> Result<Self> {
         let bad = || {
             Error::usage(format!("invalid platform {text:?}"))
-                .hint("write os/architecture[/variant], as in linux/amd64 or linux/arm/v7")
+                .hint("use os/architecture[/variant], as in linux/amd64 or linux/arm/v7")
         };
         let parts: Vec<&str> = text.split('/').collect();
         let plain = |s: &&str| {

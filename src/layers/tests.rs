@@ -192,7 +192,7 @@ fn what_would_break_the_image_is_refused() {
         ("/a/r", &[&[("b", Dir(1))]], "/a does not exist"),
         ("/a/r", &[&[(".wh.a", FILE)], &[("a", Dir(1))]], "/a does not exist"),
         ("/a/r", &[&[(".wh..wh..opq", FILE)], &[("a", Dir(1))]], "/a does not exist"),
-        ("/r", &[&[], &[("r", FILE)]], "has a file /r already"),
+        ("/r", &[&[], &[("r", FILE)]], "already has a file /r"),
         ("/r", &[&[("r/x", FILE)]], "/r is a directory"),
         ("/a/r", &[&[("a", Dir(1)), ("a/r", Dir(1))]], "/a/r is a directory"),
     ];

@@ -1,38 +1,38 @@
-//! A manifest and its config, checked to be a container image together.
+//! Container images: a manifest and its config, checked against each other.
 
 use super::record::{self, Found, Original};
 use crate::error::{Error, Result};
 use crate::image::{Content, ImageConfig, Manifest, media_type};
 use bytes::Bytes;
 
-/// What a manifest and its config turn out to be.
+/// The result of reading a manifest with its config.
 #[derive(Debug)]
 pub enum Read {
     /// A container image.
     Image(Box<Image>),
-    /// Something else, by its own name for itself.
+    /// An artifact, with its type.
     Artifact(String),
 }
 
-/// The error for an artifact where an image is needed.
+/// Returns the error for an artifact where an image is required.
 pub fn artifact(kind: &str) -> Error {
     Error::unsupported(format!("this is not a container image but an artifact ({kind})"))
-        .hint("only images have an entrypoint to wrap")
+        .hint("use a reference to a container image; artifacts have no entrypoint")
 }
 
-/// An image to be rewritten.
+/// A container image.
 #[derive(Debug, Clone)]
 pub struct Image {
     /// The manifest.
     pub manifest: Manifest,
     /// The config.
     pub config: ImageConfig,
-    /// Whether the manifest is the one the image was pushed with; not so in a `docker-archive:`.
+    /// Whether the manifest is the one that was pushed. It is not in a `docker-archive:`, which stores none.
     pub keeps_manifest: bool,
 }
 
 impl Image {
-    /// What the manifest alone shows to be no image that can be wrapped, by the types of its layers.
+    /// Returns what the manifest alone determines: an artifact, or an error for an image that cannot be wrapped.
     pub fn other(manifest: &Manifest) -> Option<Result<Read>> {
         let Content::Image { layers, .. } = &manifest.content else { return None };
         let layer = layers.iter().find(|layer| !layer.media_type.is_image_layer())?;
@@ -45,14 +45,19 @@ impl Image {
         })
     }
 
-    /// Takes a manifest and its config, and checks that together they are a container image. What is
-    /// clearly something else is [`Read::Artifact`]; what is an image but not a sound one is an error.
+    /// Reads a manifest with its config.
+    ///
+    /// # Errors
+    ///
+    /// Returns an error for a malformed image; content that is clearly not an image is [`Read::Artifact`] instead.
     pub fn read(manifest: Manifest, config: Bytes, keeps_manifest: bool) -> Result<Read> {
         let (descriptor, layers) = match &manifest.content {
             Content::Image { config, layers } => (config, layers),
             Content::Artifact { kind, .. } => return Ok(Read::Artifact(kind.clone())),
             Content::Opaque { why, .. } => return Err(why.clone()),
-            Content::Index { .. } => return Err(Error::other("an index was taken for an image")),
+            Content::Index { .. } => {
+                return Err(Error::other("internal error: an index was read as an image"));
+            }
         };
         if let Some(other) = Self::other(&manifest) {
             return other;
@@ -68,12 +73,12 @@ impl Image {
                 layers.len(),
                 config.diff_ids.len()
             ))
-            .hint("the image is damaged; rebuild it"));
+            .hint("rebuild the image"));
         }
         Ok(Read::Image(Box::new(Image { manifest, config, keeps_manifest })))
     }
 
-    /// As [`Image::read`], where nothing but an image will do.
+    /// Reads a manifest with its config, like [`Image::read`], and returns an error for an artifact.
     pub fn new(manifest: Manifest, config: Bytes, keeps_manifest: bool) -> Result<Self> {
         match Self::read(manifest, config, keeps_manifest)? {
             Read::Image(image) => Ok(*image),
@@ -81,7 +86,7 @@ impl Image {
         }
     }
 
-    /// What the record in its labels says of it.
+    /// Returns the state of the record in the image's labels.
     pub fn record(&self) -> Found {
         match self.keeps_manifest {
             true => record::find(&self.manifest, &self.config),
@@ -89,7 +94,7 @@ impl Image {
         }
     }
 
-    /// Whether the image is wrapped, and the image before that.
+    /// Returns the image before the wrap, if it is wrapped.
     pub fn original(&self) -> Option<Box<Original>> {
         match self.record() {
             Found::Valid(original) => Some(original),
@@ -98,7 +103,7 @@ impl Image {
     }
 }
 
-/// The words that name the program: Entrypoint's, or Cmd's where there is none.
+/// Returns the words that name the program: Entrypoint, or Cmd if there is no entrypoint.
 pub fn argv(config: &ImageConfig) -> &[String] {
     if config.has_entrypoint() { &config.entrypoint } else { &config.cmd }
 }

@@ -1,7 +1,7 @@
-//! The rewrite: bytes in, bytes out. No I/O, no clock, no environment (contract C2).
+//! The rewrite of images: a pure function from bytes to bytes, without I/O, clock or environment.
 //!
-//! [`decide`](decide::decide) says what wrap does to an image, and [`Decision::build`] does it; [`unwrap`] is the
-//! inverse. Both work on one image; [`index`] carries the results into the index above.
+//! [`decide`](decide::decide) determines what wrap does to an image, and [`Decision::build`] does it; [`unwrap`] is
+//! the inverse. Both work on one image; [`index`] updates the index that lists it.
 
 pub mod build;
 pub mod decide;

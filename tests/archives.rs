@@ -231,8 +231,8 @@ fn hostile_and_broken_archives_are_refused() {
         ("no member", &[("m.tar", SYMLINK, b"n.tar")]),
         ("more than once", &[good, good]),
         ("more than once", &[good, ("./manifest.json", FILE, b"[]")]),
-        ("not a plain file", &[("m.tar", tar::EntryType::Fifo, b"")]),
-        ("not a plain file", &[("m.tar", tar::EntryType::Char, b"")]),
+        ("not a regular file", &[("m.tar", tar::EntryType::Fifo, b"")]),
+        ("not a regular file", &[("m.tar", tar::EntryType::Char, b"")]),
         ("no member", &[("m.tar", tar::EntryType::Directory, b"")]),
         ("no member", &[]),
     ];

@@ -298,7 +298,7 @@ fn immutable_tags_are_told_by_status_code_or_words() {
             true => Act::Answer(Reply::error(status, code, words)),
             false => Act::Serve,
         });
-        wrap(&from, &registry.name("copy", "v1")).run().exits(4).says("the tag v1 cannot be moved");
+        wrap(&from, &registry.name("copy", "v1")).run().exits(4).says("the tag v1 is immutable");
     });
 }
 
@@ -378,7 +378,7 @@ fn a_refused_connection_is_tried_twice_and_soon_given_up() {
     let begun = Instant::now();
     let outcome = reapify(["wrap", &zombies(), "127.0.0.1:1/copy:v1"]).run().exits(7).says("127.0.0.1:1");
     assert!(begun.elapsed() < Duration::from_secs(5), "{outcome}");
-    let warnings = outcome.stderr.lines().filter(|line| line.contains("trying again")).count();
+    let warnings = outcome.stderr.lines().filter(|line| line.contains("retrying")).count();
     assert_eq!(warnings, 1, "each cause is reported once: {outcome}");
 }
 

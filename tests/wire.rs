@@ -160,7 +160,7 @@ fn a_registry_that_stays_down_is_exit_7_and_nothing_is_tagged() {
         Kind::Upload { .. } => Act::Answer(Reply::status(503).header("retry-after", "0")),
         _ => Act::Serve,
     });
-    wrap(&from, &registry.name("copy", "v1")).run().exits(7).says("given up after 3 attempts").says("503");
+    wrap(&from, &registry.name("copy", "v1")).run().exits(7).says("gave up after 3 attempts").says("503");
     assert!(registry.manifest("copy", "v1").is_none());
 }
 
@@ -400,7 +400,7 @@ fn an_immutable_tag_is_told_as_such() {
         true => Act::Answer(Reply::error(409, "TAG_INVALID", "tag is immutable")),
         false => Act::Serve,
     });
-    wrap(&from, &registry.name("copy", "v1")).run().exits(4).says("the tag v1 cannot be moved");
+    wrap(&from, &registry.name("copy", "v1")).run().exits(4).says("the tag v1 is immutable");
 }
 
 #[test]

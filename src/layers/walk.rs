@@ -49,7 +49,7 @@ pub async fn read<V: Visitor>(source: &dyn Source, layer: &Descriptor, visitor: 
     let reading =
         tokio::task::spawn_blocking(move || members(Pipe { receiver, piece: Bytes::new() }, limit, visitor));
     feed(stream, sender).await?;
-    reading.await.map_err(|e| Error::other(format!("reading a layer ended early: {e}")))?
+    reading.await.map_err(|e| Error::other(format!("internal error: a background task failed: {e}")))?
 }
 
 async fn feed(mut stream: BlobStream, sender: mpsc::Sender<Bytes>) -> Result<()> {

@@ -16,7 +16,7 @@ use crate::registry::auth;
 use crate::rewrite::index::{self, History, Replaced};
 use crate::rewrite::paths::Standing;
 use crate::rewrite::record::Annotations;
-use crate::rewrite::{self, Image, Outcome, Policy, Read, repeat};
+use crate::rewrite::{self, Image, ImageOrArtifact, Outcome, Policy, repeat};
 use crate::transport::Source;
 use crate::transport::docker_archive::DockerArchive;
 use crate::transport::oci_archive::OciArchive;
@@ -145,7 +145,9 @@ pub fn configs(data: &[u8]) {
 }
 
 fn wrap_and_back(manifest: Manifest, config: Vec<u8>) {
-    let Ok(Read::Image(source)) = Image::read(manifest, config.clone().into(), true) else { return };
+    let Ok(ImageOrArtifact::Image(source)) = Image::read(manifest, config.clone().into(), true) else {
+        return;
+    };
     let (reapers, policy) = (Reapers::default(), Policy::default());
     let wrap = |image: &Image| rewrite::decide(image, &image.config.platform, &reapers, &policy)?.build(&[]);
     let Ok(Outcome::Wrapped(new)) = wrap(&source) else { return };

@@ -11,7 +11,7 @@ use crate::image::media_type::Family;
 use crate::image::{Content, Descriptor, Manifest, MediaType};
 use crate::read::{Reader, select};
 use crate::rewrite::record::Annotations;
-use crate::rewrite::{DEFAULT_PATH, Image, Read, index, repeat};
+use crate::rewrite::{DEFAULT_PATH, Image, ImageOrArtifact, index, repeat};
 use crate::transport::Head;
 use futures_util::future::{BoxFuture, FutureExt, try_join_all};
 
@@ -220,7 +220,7 @@ async fn comes_from(reader: &Reader, source: &Descriptor, result: &Descriptor) -
     let Content::Image { config, .. } = &manifest.content else { return Ok(false) };
     let Ok(config) = reader.config(config).await else { return Ok(false) };
     let image = match Image::read(manifest.as_ref().clone(), config, true) {
-        Ok(Read::Image(image)) => image,
+        Ok(ImageOrArtifact::Image(image)) => image,
         _ => return Ok(false),
     };
     Ok(image.original().is_some_and(|original| original.manifest.digest == source.digest))

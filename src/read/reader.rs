@@ -2,7 +2,7 @@
 
 use crate::error::{Context, Error, Kind, Remedy, Result};
 use crate::image::{Content, Descriptor, Digest, MAX_CONFIG, Manifest, MediaType, Platform};
-use crate::rewrite::{Image, Read};
+use crate::rewrite::{Image, ImageOrArtifact};
 use crate::transport::Source;
 use crate::transport::checked::{read_whole, verified};
 use bytes::Bytes;
@@ -160,8 +160,8 @@ impl Reader {
         };
         let config = self.config(&descriptor).await?;
         Ok(match Image::read(manifest, config, self.source.keeps_manifests())? {
-            Read::Image(image) => Tree::Image(image, None),
-            Read::Artifact(kind) => Tree::Other(kind),
+            ImageOrArtifact::Image(image) => Tree::Image(image, None),
+            ImageOrArtifact::Artifact(kind) => Tree::Other(kind),
         })
     }
 }

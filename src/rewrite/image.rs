@@ -7,7 +7,7 @@ use bytes::Bytes;
 
 /// The result of reading a manifest with its config.
 #[derive(Debug)]
-pub enum Read {
+pub enum ImageOrArtifact {
     /// A container image.
     Image(Box<Image>),
     /// An artifact, with its type.
@@ -33,7 +33,7 @@ pub struct Image {
 
 impl Image {
     /// Returns what the manifest alone determines: an artifact, or an error for an image that cannot be wrapped.
-    pub fn other(manifest: &Manifest) -> Option<Result<Read>> {
+    pub fn other(manifest: &Manifest) -> Option<Result<ImageOrArtifact>> {
         let Content::Image { layers, .. } = &manifest.content else { return None };
         let layer = layers.iter().find(|layer| !layer.media_type.is_image_layer())?;
         Some(match layer.media_type.contains("encrypted") {
@@ -41,7 +41,7 @@ impl Image {
                 Err(Error::unsupported("the image has encrypted layers")
                     .hint("wrap it before it is encrypted"))
             }
-            false => Ok(Read::Artifact(manifest.artifact_type().into())),
+            false => Ok(ImageOrArtifact::Artifact(manifest.artifact_type().into())),
         })
     }
 
@@ -49,11 +49,11 @@ impl Image {
     ///
     /// # Errors
     ///
-    /// Returns an error for a malformed image; content that is clearly not an image is [`Read::Artifact`] instead.
-    pub fn read(manifest: Manifest, config: Bytes, keeps_manifest: bool) -> Result<Read> {
+    /// Returns an error for a malformed image; content that is clearly not an image is [`ImageOrArtifact::Artifact`] instead.
+    pub fn read(manifest: Manifest, config: Bytes, keeps_manifest: bool) -> Result<ImageOrArtifact> {
         let (descriptor, layers) = match &manifest.content {
             Content::Image { config, layers } => (config, layers),
-            Content::Artifact { kind, .. } => return Ok(Read::Artifact(kind.clone())),
+            Content::Artifact { kind, .. } => return Ok(ImageOrArtifact::Artifact(kind.clone())),
             Content::Opaque { why, .. } => return Err(why.clone()),
             Content::Index { .. } => {
                 return Err(Error::other("internal error: an index was read as an image"));
@@ -65,7 +65,7 @@ impl Image {
         let config = match (ImageConfig::parse(config), descriptor.media_type.as_str()) {
             (Ok(config), _) => config,
             (Err(error), "" | media_type::OCI_CONFIG | media_type::DOCKER_CONFIG) => return Err(error),
-            (Err(_), _) => return Ok(Read::Artifact(manifest.artifact_type().into())),
+            (Err(_), _) => return Ok(ImageOrArtifact::Artifact(manifest.artifact_type().into())),
         };
         if layers.len() != config.diff_ids.len() {
             return Err(Error::unsupported(format!(
@@ -75,14 +75,14 @@ impl Image {
             ))
             .hint("rebuild the image"));
         }
-        Ok(Read::Image(Box::new(Image { manifest, config, keeps_manifest })))
+        Ok(ImageOrArtifact::Image(Box::new(Image { manifest, config, keeps_manifest })))
     }
 
     /// Reads a manifest with its config, like [`Image::read`], and returns an error for an artifact.
     pub fn new(manifest: Manifest, config: Bytes, keeps_manifest: bool) -> Result<Self> {
         match Self::read(manifest, config, keeps_manifest)? {
-            Read::Image(image) => Ok(*image),
-            Read::Artifact(kind) => Err(artifact(&kind)),
+            ImageOrArtifact::Image(image) => Ok(*image),
+            ImageOrArtifact::Artifact(kind) => Err(artifact(&kind)),
         }
     }
 

@@ -21,7 +21,7 @@ pub mod undo;
 pub use build::Plan;
 pub use decide::{Decision, decide};
 pub use format::Format;
-pub use image::{Image, Read, argv, artifact};
+pub use image::{Image, ImageOrArtifact, argv, artifact};
 pub use outcome::{New, Outcome};
 pub use policy::{DEFAULT_PATH, IfInit, Policy};
 pub use target::Target;

@@ -6,7 +6,7 @@ use super::known_inits;
 use super::outcome::Outcome;
 use super::paths::Directory;
 use super::policy::{IfInit, Policy};
-use super::record::{self, Found, Original};
+use super::record::{self, Original, RecordState};
 use crate::error::{Error, Remedy, Result};
 use crate::image::Platform;
 use crate::reapers::Reapers;
@@ -34,7 +34,7 @@ pub fn decide(image: &Image, platform: &Platform, reapers: &Reapers, policy: &Po
     let reaper = reapers.select(platform)?;
     let found = image.record();
     let family = match &found {
-        Found::Valid(original) => original.manifest.family(),
+        RecordState::Valid(original) => original.manifest.family(),
         _ => image.manifest.family(),
     };
     let policy = &policy.for_family(family);
@@ -43,8 +43,8 @@ pub fn decide(image: &Image, platform: &Platform, reapers: &Reapers, policy: &Po
     let skip = |reason: &str| Ok(Decision::Skip { reason: reason.into(), original: None });
     let plan = |image: Image| Plan::new(image, platform, reaper, recipe.clone(), policy).map(Box::new);
     match found {
-        Found::Valid(original) if original.record.recipe == recipe => Ok(Decision::Keep(original)),
-        Found::Valid(original) => {
+        RecordState::Valid(original) if original.record.recipe == recipe => Ok(Decision::Keep(original)),
+        RecordState::Valid(original) => {
             let source = Image {
                 manifest: original.manifest.clone(),
                 config: original.config.clone(),
@@ -58,18 +58,18 @@ pub fn decide(image: &Image, platform: &Platform, reapers: &Reapers, policy: &Po
                 None => Ok(Decision::Upgrade(plan(source)?, original)),
             }
         }
-        Found::Stale { reaper_first: true, .. } => {
+        RecordState::Stale { reaper_first: true, .. } => {
             skip("its base image is wrapped, so it already starts with a reaper")
         }
-        Found::Stale { .. } if starts_reaper => Err(Error::unsupported(format!(
+        RecordState::Stale { .. } if starts_reaper => Err(Error::unsupported(format!(
             "the image's own entrypoint is {}, the path chosen for the reaper",
             policy.path
         ))
         .hint(Remedy::ChoosePath)),
-        Found::Nothing if starts_reaper => {
+        RecordState::Absent if starts_reaper => {
             skip(&format!("its entrypoint is already {}, but it has no reapify record", policy.path))
         }
-        Found::Stale { .. } | Found::Nothing => match own_init(image, policy) {
+        RecordState::Stale { .. } | RecordState::Absent => match own_init(image, policy) {
             Some(reason) => skip(&reason),
             None => Ok(Decision::Wrap(plan(image.clone())?)),
         },

@@ -1,6 +1,6 @@
 //! Container images: a manifest and its config, checked against each other.
 
-use super::record::{self, Found, Original};
+use super::record::{self, Original, RecordState};
 use crate::error::{Error, Result};
 use crate::image::{Content, ImageConfig, Manifest, media_type};
 use bytes::Bytes;
@@ -87,7 +87,7 @@ impl Image {
     }
 
     /// Returns the state of the record in the image's labels.
-    pub fn record(&self) -> Found {
+    pub fn record(&self) -> RecordState {
         match self.keeps_manifest {
             true => record::find(&self.manifest, &self.config),
             false => record::find_without_manifest(&self.manifest, &self.config),
@@ -97,7 +97,7 @@ impl Image {
     /// Returns the image before the wrap, if it is wrapped.
     pub fn original(&self) -> Option<Box<Original>> {
         match self.record() {
-            Found::Valid(original) => Some(original),
+            RecordState::Valid(original) => Some(original),
             _ => None,
         }
     }

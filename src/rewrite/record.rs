@@ -234,9 +234,9 @@ pub fn condense(undos: &[Undo]) -> Vec<Undo> {
 
 /// The state of an image's record.
 #[derive(Debug)]
-pub enum Found {
+pub enum RecordState {
     /// The image has no record.
-    Nothing,
+    Absent,
     /// The image has a valid record.
     Valid(Box<Original>),
     /// The image has a record that does not describe it, such as one inherited from a wrapped base image.
@@ -272,18 +272,18 @@ fn is_inherited(config: &ImageConfig) -> bool {
 
 /// Finds the record of an image and checks it: the last layer and diff_id are the recorded ones, the entrypoint has
 /// the recorded prefix, and undoing the wrap gives the recorded source.
-pub fn find(manifest: &Manifest, config: &ImageConfig) -> Found {
+pub fn find(manifest: &Manifest, config: &ImageConfig) -> RecordState {
     if !any_trace(&config.labels) {
-        return Found::Nothing;
+        return RecordState::Absent;
     }
-    found(config, |record| undo(manifest, config, record))
+    state(config, |record| undo(manifest, config, record))
 }
 
-fn found(config: &ImageConfig, undo: impl FnOnce(Record) -> Result<Original>) -> Found {
+fn state(config: &ImageConfig, undo: impl FnOnce(Record) -> Result<Original>) -> RecordState {
     let incomplete = || Error::unsupported("its labels are incomplete or have an unknown version");
     match Record::read(&config.labels).ok_or_else(incomplete).and_then(undo) {
-        Ok(original) => Found::Valid(Box::new(original)),
-        Err(why) => Found::Stale { reaper_first: is_inherited(config), why },
+        Ok(original) => RecordState::Valid(Box::new(original)),
+        Err(why) => RecordState::Stale { reaper_first: is_inherited(config), why },
     }
 }
 
@@ -331,10 +331,10 @@ fn undo(manifest: &Manifest, config: &ImageConfig, record: Record) -> Result<Ori
 
 /// Undoes a wrap whose manifest was not preserved (`docker-archive:` stores none): the config is restored digest for
 /// digest, and the manifest loses its last layer.
-pub fn find_without_manifest(manifest: &Manifest, config: &ImageConfig) -> Found {
+pub fn find_without_manifest(manifest: &Manifest, config: &ImageConfig) -> RecordState {
     match find(manifest, config) {
-        Found::Stale { .. } => found(config, |record| undo_config(manifest, config, record)),
-        found => found,
+        RecordState::Stale { .. } => state(config, |record| undo_config(manifest, config, record)),
+        state => state,
     }
 }
 

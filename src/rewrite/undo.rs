@@ -1,7 +1,7 @@
 //! Unwraps images.
 
 use super::image::Image;
-use super::record::{Found, Original};
+use super::record::{Original, RecordState};
 use crate::error::{Error, Result};
 
 /// Returns the image before the wrap.
@@ -12,10 +12,10 @@ use crate::error::{Error, Result};
 /// it.
 pub fn unwrap(image: &Image) -> Result<Box<Original>> {
     match image.record() {
-        Found::Valid(original) => Ok(original),
-        Found::Stale { why, .. } => Err(why
+        RecordState::Valid(original) => Ok(original),
+        RecordState::Stale { why, .. } => Err(why
             .context("the record of the wrap does not describe this image")
             .hint("it was built from a wrapped image or modified later; unwrap its base image instead")),
-        Found::Nothing => Err(Error::unsupported("the image is not wrapped")),
+        RecordState::Absent => Err(Error::unsupported("the image is not wrapped")),
     }
 }

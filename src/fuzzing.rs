@@ -14,7 +14,7 @@ use crate::reapers::Reapers;
 use crate::reapers::elf::Program;
 use crate::registry::auth;
 use crate::rewrite::index::{self, History, Replaced};
-use crate::rewrite::paths::Standing;
+use crate::rewrite::paths::PathState;
 use crate::rewrite::record::Annotations;
 use crate::rewrite::{self, Image, ImageOrArtifact, Outcome, Policy, repeat};
 use crate::transport::Source;
@@ -230,7 +230,7 @@ pub fn layers(data: &[u8]) {
         for path in paths {
             let is_there = !matches!(view.find(&path), Found::Absent | Found::Deeper);
             // Both look-ups agree on whether the path exists.
-            assert!(!is_there || view.standing(&path).is_some_and(|standing| standing != Standing::Absent));
+            assert!(!is_there || view.state(&path).is_some_and(|state| state != PathState::Absent));
         }
     }
 }

@@ -6,7 +6,7 @@ use super::view::{Found, View};
 use super::walk;
 use crate::error::{Context, Error, Result};
 use crate::image::{Content, Descriptor, Digest, ImageConfig, ImagePath, Manifest};
-use crate::rewrite::paths::{self, Directory, Standing};
+use crate::rewrite::paths::{self, Directory, PathState};
 use crate::transport::Source;
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
@@ -101,11 +101,11 @@ impl Layers {
     }
 
     /// Returns the state of a path, without following links.
-    pub async fn standing(&mut self, path: &str) -> Result<Standing> {
+    pub async fn state(&mut self, path: &str) -> Result<PathState> {
         let path = clean(path);
         loop {
-            match self.view.standing(&path) {
-                Some(standing) => return Ok(standing),
+            match self.view.state(&path) {
+                Some(state) => return Ok(state),
                 None => drop(self.deeper().await?),
             }
         }
@@ -116,9 +116,9 @@ impl Layers {
     pub async fn parents(&mut self, path: &ImagePath, replace: bool) -> Result<Vec<Directory>> {
         let mut parents = Vec::new();
         for above in path.parents() {
-            parents.push(paths::parent(&above, self.standing(above.in_layer()).await?)?);
+            parents.push(paths::parent(&above, self.state(above.in_layer()).await?)?);
         }
-        paths::target(path, &self.standing(path.in_layer()).await?, replace)?;
+        paths::target(path, &self.state(path.in_layer()).await?, replace)?;
         Ok(parents)
     }
 

@@ -1,6 +1,6 @@
 use super::*;
 use crate::error::Result;
-use crate::rewrite::paths::{self, Attributes, Kind, Standing};
+use crate::rewrite::paths::{self, Attributes, Kind, PathState};
 use std::collections::BTreeSet;
 use std::sync::Arc;
 
@@ -158,11 +158,11 @@ fn the_cache_preserves_an_index() {
 fn parents(path: &str, layers: &[Layer]) -> Result<Vec<u32>> {
     let view = view(layers, true);
     let path = path.parse().unwrap();
-    let standing = |path: &str| view.standing(path).unwrap();
+    let state = |path: &str| view.state(path).unwrap();
     let parents = crate::image::ImagePath::parents(&path)
-        .map(|above| paths::parent(&above, standing(above.in_layer())).map(|found| found.attributes.mode))
+        .map(|above| paths::parent(&above, state(above.in_layer())).map(|found| found.attributes.mode))
         .collect::<Result<Vec<u32>>>()?;
-    paths::target(&path, &standing(path.in_layer()), false).map(|()| parents)
+    paths::target(&path, &state(path.in_layer()), false).map(|()| parents)
 }
 
 #[test]
@@ -200,5 +200,5 @@ fn rejects_paths_that_would_break_the_image() {
         let error = parents(path, layers).unwrap_err();
         assert!(error.to_string().contains(why), "{path}: {error}");
     }
-    assert!(paths::target(&"/r".parse().unwrap(), &Standing::File, true).is_ok());
+    assert!(paths::target(&"/r".parse().unwrap(), &PathState::File, true).is_ok());
 }

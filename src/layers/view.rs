@@ -1,7 +1,7 @@
 //! Several layers, seen as one file system.
 
 use super::index::{File, LayerIndex, Node, clean};
-use crate::rewrite::paths::{Attributes, Standing};
+use crate::rewrite::paths::{Attributes, PathState};
 use std::sync::Arc;
 
 /// The maximum number of symbolic links that are followed, as in Linux.
@@ -120,16 +120,16 @@ impl View {
 
     /// Returns the state of a path itself, without following links, for a caller that wants to put a file there.
     /// `None` if a lower layer must be read first.
-    pub fn standing(&self, path: &str) -> Option<Standing> {
+    pub fn state(&self, path: &str) -> Option<PathState> {
         match self.literal(path) {
             Literal::Deeper => None,
-            Literal::Absent => Some(Standing::Absent),
+            Literal::Absent => Some(PathState::Absent),
             Literal::Node(depth, Node::Directory(attributes)) => {
                 let attributes = attributes.map(Some).or_else(|| self.lower(path, depth))?;
-                Some(Standing::Directory(attributes.unwrap_or(Attributes::IMPLIED)))
+                Some(PathState::Directory(attributes.unwrap_or(Attributes::IMPLIED)))
             }
-            Literal::Node(_, Node::Link(to)) => Some(Standing::Link(to.clone())),
-            Literal::Node(_, Node::HardLink(_) | Node::File(_) | Node::Plain) => Some(Standing::File),
+            Literal::Node(_, Node::Link(to)) => Some(PathState::Link(to.clone())),
+            Literal::Node(_, Node::HardLink(_) | Node::File(_) | Node::Plain) => Some(PathState::File),
         }
     }
 

@@ -49,7 +49,7 @@ pub enum Kind {
 
 /// The state of a path in an image, without following links.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Standing {
+pub enum PathState {
     /// The path does not exist.
     Absent,
     /// A directory.
@@ -61,30 +61,30 @@ pub enum Standing {
 }
 
 /// Checks that the reaper can be placed below `path` and returns that directory's entry.
-pub fn parent(path: &ImagePath, standing: Standing) -> Result<Directory> {
+pub fn parent(path: &ImagePath, state: PathState) -> Result<Directory> {
     let refused = |what: String, remedy: Remedy| {
         Err(Error::unsupported(format!("{path} {what} in the image")).hint(remedy))
     };
-    match standing {
-        Standing::Directory(attributes) => Ok(Directory { path: path.clone(), attributes }),
-        Standing::Link(to) => refused(
+    match state {
+        PathState::Directory(attributes) => Ok(Directory { path: path.clone(), attributes }),
+        PathState::Link(to) => refused(
             format!("is a symbolic link to {to:?}, which a file below it would replace"),
             Remedy::FollowLink,
         ),
-        Standing::File => refused("is not a directory".into(), Remedy::ChoosePath),
-        Standing::Absent => refused("does not exist".into(), Remedy::ChoosePathInDirectory),
+        PathState::File => refused("is not a directory".into(), Remedy::ChoosePath),
+        PathState::Absent => refused("does not exist".into(), Remedy::ChoosePathInDirectory),
     }
 }
 
 /// Returns an error unless the reaper can be placed at `path`. `replace` allows it to replace a file.
-pub fn target(path: &ImagePath, standing: &Standing, replace: bool) -> Result<()> {
-    match standing {
-        Standing::Absent => Ok(()),
-        Standing::Directory(_) => {
+pub fn target(path: &ImagePath, state: &PathState, replace: bool) -> Result<()> {
+    match state {
+        PathState::Absent => Ok(()),
+        PathState::Directory(_) => {
             Err(Error::unsupported(format!("{path} is a directory in the image")).hint(Remedy::ChoosePath))
         }
-        Standing::Link(_) | Standing::File if replace => Ok(()),
-        Standing::Link(_) | Standing::File => {
+        PathState::Link(_) | PathState::File if replace => Ok(()),
+        PathState::Link(_) | PathState::File => {
             Err(Error::unsupported(format!("the image already has a file {path}")).hint(Remedy::ReplaceFile))
         }
     }

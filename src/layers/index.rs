@@ -3,7 +3,7 @@
 use super::marks::{Marks, Scanner};
 use super::walk::{Member, Visitor};
 use crate::reapers::elf::Program;
-use crate::rewrite::paths::{Attributes, Kind};
+use crate::rewrite::paths::{Attributes, EntryKind};
 use serde::{Deserialize, Serialize};
 use std::collections::{BTreeSet, HashMap, HashSet};
 use std::io::Read;
@@ -255,10 +255,10 @@ impl Visitor for Builder {
             return Ok(());
         }
         let node = match (member.kind, member.hard_link) {
-            (Kind::Directory(attributes), _) => Node::Directory(Some(attributes)),
-            (Kind::Link(to), _) => Node::Link(to),
-            (Kind::Other, Some(to)) => Node::HardLink(clean(&to)),
-            (Kind::Other, None) => self.file(&path, member.mode, member.size, member.content)?,
+            (EntryKind::Directory(attributes), _) => Node::Directory(Some(attributes)),
+            (EntryKind::Link(to), _) => Node::Link(to),
+            (EntryKind::Other, Some(to)) => Node::HardLink(clean(&to)),
+            (EntryKind::Other, None) => self.file(&path, member.mode, member.size, member.content)?,
         };
         self.insert(path, node)
     }

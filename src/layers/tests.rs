@@ -1,6 +1,6 @@
 use super::*;
 use crate::error::Result;
-use crate::rewrite::paths::{self, Attributes, Kind, PathState};
+use crate::rewrite::paths::{self, Attributes, EntryKind, PathState};
 use std::collections::BTreeSet;
 use std::sync::Arc;
 
@@ -27,11 +27,11 @@ fn view(layers: &[Layer], is_complete: bool) -> View {
             let (kind, hard_link, mode, mut content) = match made {
                 Dir(mode) => {
                     let attributes = Attributes { mode: *mode, ..Attributes::IMPLIED };
-                    (Kind::Directory(attributes), None, *mode, &b""[..])
+                    (EntryKind::Directory(attributes), None, *mode, &b""[..])
                 }
-                Link(to) => (Kind::Link((*to).into()), None, 0o777, &b""[..]),
-                Hard(to) => (Kind::Other, Some((*to).to_owned()), 0o644, &b""[..]),
-                Regular(mode, content) => (Kind::Other, None, *mode, *content),
+                Link(to) => (EntryKind::Link((*to).into()), None, 0o777, &b""[..]),
+                Hard(to) => (EntryKind::Other, Some((*to).to_owned()), 0o644, &b""[..]),
+                Regular(mode, content) => (EntryKind::Other, None, *mode, *content),
             };
             let size = content.len() as u64;
             builder.member(Member { name, kind, hard_link, mode, size, content: &mut content }).unwrap();

@@ -3,7 +3,7 @@
 use crate::error::{Context, Error, Result};
 use crate::image::digest::{Algorithm, Hasher};
 use crate::image::{Descriptor, Digest};
-use crate::rewrite::paths::{Attributes, Kind};
+use crate::rewrite::paths::{Attributes, EntryKind};
 use crate::transport::checked::verified;
 use crate::transport::decompress::decompress;
 use crate::transport::limit::{Bounded, ReadLimit};
@@ -24,7 +24,7 @@ pub struct Member<'a> {
     /// The name, as written.
     pub name: &'a str,
     /// The type of the entry.
-    pub kind: Kind,
+    pub kind: EntryKind,
     /// The target of a hard link.
     pub hard_link: Option<String>,
     /// The permission bits.
@@ -108,9 +108,9 @@ fn show<V: Visitor>(entry: &mut tar::Entry<'_, impl Read>, visitor: &mut V) -> s
     let header = entry.header().clone();
     let link = String::from_utf8_lossy(&entry.link_name_bytes().unwrap_or_default()).into_owned();
     let kind = match header.entry_type() {
-        tar::EntryType::Directory => Kind::Directory(attributes(&header)?),
-        tar::EntryType::Symlink => Kind::Link(link.clone()),
-        _ => Kind::Other,
+        tar::EntryType::Directory => EntryKind::Directory(attributes(&header)?),
+        tar::EntryType::Symlink => EntryKind::Link(link.clone()),
+        _ => EntryKind::Other,
     };
     let hard_link = (header.entry_type() == tar::EntryType::Link).then_some(link);
     let (mode, size) = (header.mode().unwrap_or(0), entry.size());

@@ -124,7 +124,7 @@ fn interpreter(head: &[u8]) -> Option<String> {
 mod tests {
     use super::*;
     use crate::layers::{Builder, Member, Visitor};
-    use crate::rewrite::paths::Kind;
+    use crate::rewrite::paths::EntryKind;
 
     /// The name and the content of a file, and the target of a link.
     type Entry<'a> = (&'a str, &'a [u8], Option<&'a str>);
@@ -134,7 +134,7 @@ mod tests {
         for layer in layers {
             let mut builder = Builder::new(BTreeSet::new());
             for (name, mut content, link) in layer.iter().copied() {
-                let kind = link.map_or(Kind::Other, |to| Kind::Link(to.into()));
+                let kind = link.map_or(EntryKind::Other, |to| EntryKind::Link(to.into()));
                 let size = content.len() as u64;
                 let member = Member { name, kind, hard_link: None, mode: 0o755, size, content: &mut content };
                 builder.member(member).unwrap();

@@ -38,7 +38,7 @@ impl Attributes {
 
 /// The type of an entry in a layer.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Kind {
+pub enum EntryKind {
     /// A directory.
     Directory(Attributes),
     /// A symbolic link, with its target.

@@ -153,7 +153,7 @@ fn wrap_and_back(manifest: Manifest, config: Vec<u8>) {
     let Ok(Outcome::Wrapped(new)) = wrap(&source) else { return };
     let wrapped = Image::new(new.manifest, new.config, true).expect("a wrapped image is an image");
     if let Some(annotations) = Annotations::read(&wrapped.manifest) {
-        assert!(repeat::may_be(&source.manifest, &wrapped.manifest), "a result is known as one");
+        assert!(repeat::is_possible_result(&source.manifest, &wrapped.manifest), "a result is known as one");
         assert!(annotations.describe(&wrapped.manifest), "annotations describe the result");
     }
     let back = rewrite::unwrap(&wrapped).expect("what was wrapped can be unwrapped");

@@ -86,7 +86,7 @@ impl Standing<'_> {
     fn is_described(&self, source: &Manifest, current: &Manifest, annotations: &Annotations) -> bool {
         let same_recipe = self.has_recipe(source.family(), current, annotations);
         let is_source = current.digest == source.digest
-            || (annotations.source == source.digest && repeat::may_be(source, current));
+            || (annotations.source == source.digest && repeat::is_possible_result(source, current));
         same_recipe && is_source && annotations.describe(current) && self.has_our_layer(current)
     }
 

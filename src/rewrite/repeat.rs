@@ -10,7 +10,7 @@ use crate::image::media_type::Family;
 use crate::image::{Content, Descriptor, Manifest, authored};
 
 /// Returns whether `result` can be `source` wrapped, as far as the manifests show.
-pub fn may_be(source: &Manifest, result: &Manifest) -> bool {
+pub fn is_possible_result(source: &Manifest, result: &Manifest) -> bool {
     let repeated = match (&source.content, &result.content) {
         (Content::Image { .. }, Content::Image { layers, .. }) => match layers.last() {
             Some(added) => image(source, result, added),
@@ -71,7 +71,9 @@ pub fn pairs(source: &Manifest, result: &Manifest) -> Result<Vec<(usize, usize)>
     let mut pairs = Vec::new();
     for position in 0..source.children().len() {
         let next = pairs.len();
-        if next < result.children().len() && masked(&mut ours, position)? == masked(&mut theirs, next)? {
+        if next < result.children().len()
+            && without_target(&mut ours, position)? == without_target(&mut theirs, next)?
+        {
             pairs.push((position, next));
         }
     }
@@ -79,10 +81,10 @@ pub fn pairs(source: &Manifest, result: &Manifest) -> Result<Vec<(usize, usize)>
 }
 
 /// The fields of a descriptor that change with its target.
-const FOLLOWS: [&str; 3] = ["digest", "size", "data"];
+const TARGET_FIELDS: [&str; 3] = ["digest", "size", "data"];
 
 fn take_over(text: &mut Document, theirs: &mut Document, ours: &str, from: &str) -> Result<()> {
-    for field in FOLLOWS {
+    for field in TARGET_FIELDS {
         let place = child(ours, field);
         if let Some(value) = theirs.get(&child(from, field))?
             && text.get(&place)?.is_some()
@@ -98,10 +100,10 @@ fn at(position: usize) -> String {
 }
 
 /// Returns the descriptor of a child without the fields that change with its target.
-pub fn masked(index: &mut Document, position: usize) -> Result<Option<String>> {
+pub fn without_target(index: &mut Document, position: usize) -> Result<Option<String>> {
     let Some(descriptor) = index.get(&at(position))? else { return Ok(None) };
     let mut descriptor = Document::new(descriptor.as_bytes())?;
-    for field in FOLLOWS {
+    for field in TARGET_FIELDS {
         let place = child("", field);
         if descriptor.get(&place)?.is_some() {
             descriptor.set(&place, "0")?;
@@ -144,10 +146,10 @@ mod tests {
             let (parsed, _) = work::during(|| {
                 let base = index::unwrap(&source, &[], false).unwrap();
                 let wrapped = index::wrap(&base, &new, &[], 0, &recipe, base.original.family()).unwrap();
-                assert!(may_be(&source, &wrapped));
+                assert!(is_possible_result(&source, &wrapped));
                 let narrowed =
                     index::wrap(&base, &new, &[children - 1], 0, &recipe, base.original.family()).unwrap();
-                assert!(may_be(&source, &narrowed));
+                assert!(is_possible_result(&source, &narrowed));
             });
             parsed / source.bytes.len()
         };

@@ -240,7 +240,7 @@ fn updates_embedded_data_with_its_target() {
     let result = wrapped(&source, &reapers(b""), &Policy::default());
     let Content::Image { config, .. } = &result.manifest.content else { panic!() };
     assert_eq!(config.data.as_deref(), Some(encode(&result.config).as_str()));
-    assert!(repeat::may_be(&source.manifest, &result.manifest));
+    assert!(repeat::is_possible_result(&source.manifest, &result.manifest));
     assert_eq!(unwrap(&after(&result)).unwrap(), texts(&source));
     // Data that differs from its target could not be restored.
     let liar = image_of(&with("AAAA"), &text).unwrap();
@@ -417,7 +417,7 @@ proptest! {
         let source = image_of(&manifest, &text).unwrap();
         if let Outcome::Wrapped(new) = wrap(&source, &reapers(b""), &Policy::default()).unwrap() {
             let result = after(&new);
-            prop_assert!(repeat::may_be(&source.manifest, &result.manifest));
+            prop_assert!(repeat::is_possible_result(&source.manifest, &result.manifest));
             let annotations = Annotations::read(&result.manifest).unwrap();
             prop_assert!(annotations.describe(&result.manifest));
             prop_assert_eq!(unwrap(&result).unwrap(), texts(&source));

@@ -122,7 +122,8 @@ fn narrowed<'a>(
             // The index may list one digest more than once, for different platforms.
             Some((came_from, nested))
                 if *came_from == child.digest
-                    && repeat::masked(&mut ours, next)? == repeat::masked(&mut theirs, position)? =>
+                    && repeat::without_target(&mut ours, next)?
+                        == repeat::without_target(&mut theirs, position)? =>
             {
                 narrowed
                     .replaced

@@ -62,7 +62,7 @@ impl Answer {
     pub async fn chunk(&mut self) -> Result<Option<Bytes>> {
         let begun = Instant::now();
         let piece = timeout(self.pace.stall, self.response.chunk()).await;
-        let piece = piece.map_err(|_| stalled(self.pace.stall))?;
+        let piece = piece.map_err(|_| timeout_error(self.pace.stall))?;
         let piece = piece.map_err(|e| connection_error(e, &self.url))?;
         let len = piece.as_ref().map_or(0, Bytes::len);
         self.pace.check(begun.elapsed(), len as u64)?;
@@ -125,7 +125,7 @@ pub fn place(url: &Url) -> String {
 }
 
 /// Returns the error for a timeout.
-pub fn stalled(after: Duration) -> Error {
+pub fn timeout_error(after: Duration) -> Error {
     Error::network(format!("timed out: no data received for {} s", after.as_secs()))
         .retryable(Retry::Later { after: None })
 }

@@ -1,6 +1,6 @@
 //! Request bodies: ranges of blobs, counted and monitored while they are sent.
 
-use super::answer::stalled;
+use super::answer::timeout_error;
 use crate::error::Result;
 use crate::stats::Stats;
 use crate::transport::{BlobStream, Payload};
@@ -60,7 +60,7 @@ impl Progress {
                 () = tokio::time::sleep(wait) => {
                     let now = self.bytes.load(Ordering::Relaxed);
                     if is_sent || now == before {
-                        return Err(stalled(wait));
+                        return Err(timeout_error(wait));
                     }
                     before = now;
                 }

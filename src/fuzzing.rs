@@ -14,9 +14,9 @@ use crate::reapers::Reapers;
 use crate::reapers::elf::Program;
 use crate::registry::auth;
 use crate::rewrite::index::{self, History, Replaced};
-use crate::rewrite::paths::Standing;
+use crate::rewrite::paths::PathState;
 use crate::rewrite::record::Annotations;
-use crate::rewrite::{self, Image, Outcome, Policy, Read, repeat};
+use crate::rewrite::{self, Image, ImageOrArtifact, Outcome, Policy, repeat};
 use crate::transport::Source;
 use crate::transport::docker_archive::DockerArchive;
 use crate::transport::oci_archive::OciArchive;
@@ -145,14 +145,16 @@ pub fn configs(data: &[u8]) {
 }
 
 fn wrap_and_back(manifest: Manifest, config: Vec<u8>) {
-    let Ok(Read::Image(source)) = Image::read(manifest, config.clone().into(), true) else { return };
+    let Ok(ImageOrArtifact::Image(source)) = Image::read(manifest, config.clone().into(), true) else {
+        return;
+    };
     let (reapers, policy) = (Reapers::default(), Policy::default());
     let wrap =
         |image: &Image| rewrite::decide(image, &image.config.platform()?, &reapers, &policy)?.build(&[]);
     let Ok(Outcome::Wrapped(new)) = wrap(&source) else { return };
     let wrapped = Image::new(new.manifest, new.config, true).expect("a wrapped image is an image");
     if let Some(annotations) = Annotations::read(&wrapped.manifest) {
-        assert!(repeat::may_be(&source.manifest, &wrapped.manifest), "a result is known as one");
+        assert!(repeat::is_possible_result(&source.manifest, &wrapped.manifest), "a result is known as one");
         assert!(annotations.describe(&wrapped.manifest), "annotations describe the result");
     }
     let back = rewrite::unwrap(&wrapped).expect("what was wrapped can be unwrapped");
@@ -229,7 +231,7 @@ pub fn layers(data: &[u8]) {
         for path in paths {
             let is_there = !matches!(view.find(&path), Found::Absent | Found::Deeper);
             // Both look-ups agree on whether the path exists.
-            assert!(!is_there || view.standing(&path).is_some_and(|standing| standing != Standing::Absent));
+            assert!(!is_there || view.state(&path).is_some_and(|state| state != PathState::Absent));
         }
     }
 }

@@ -1,4 +1,4 @@
-//! Archives as engines old and new write them, and as nobody should.
+//! Archives as written by old and new engines, and invalid ones.
 
 mod support;
 
@@ -12,7 +12,7 @@ use support::run::{Outcome, reapify, tool};
 use support::tars::{FILE, LINK, Member, SYMLINK, gzip, tar_of, zstd};
 use support::{in_parallel, scratch, zombies};
 
-/// What is in an image: two layers, not compressed, the second the same as the first, and a config.
+/// The content of an image: two equal uncompressed layers and a config.
 struct Parts {
     layer: Vec<u8>,
     config: Vec<u8>,
@@ -21,12 +21,12 @@ struct Parts {
 fn parts() -> Parts {
     let layer = tar_of(&[("app", FILE, b"#!/bin/sh\n")]);
     let id = digest(&layer);
-    // As stored: what `Image` would compress is given as it is.
+    // Stored uncompressed, because `Image` would compress the layers.
     let image = Image::new().raw_layer(&layer, &id).raw_layer(&layer, &id);
     Parts { config: image.config_bytes(), layer }
 }
 
-/// `docker save` before 25: a directory a layer, and a link where a layer comes again.
+/// Returns an archive of `docker save` before version 25: a directory per layer, and a link for a repeated layer.
 fn old_engine(parts: &Parts) -> Vec<u8> {
     let manifest =
         json!([{"Config": "c.json", "RepoTags": ["app:v1"], "Layers": ["a/layer.tar", "b/layer.tar"]}]);
@@ -43,7 +43,7 @@ fn old_engine(parts: &Parts) -> Vec<u8> {
     ])
 }
 
-/// An archive in a directory, wrapped from the file into a layout beside it.
+/// An archive in a directory, to be wrapped into a layout beside it.
 struct Case {
     dir: tempfile::TempDir,
 }
@@ -76,18 +76,18 @@ impl Case {
 }
 
 #[test]
-fn an_archive_of_an_old_engine_with_a_link_for_a_layer() {
+fn wraps_archives_of_old_engines_with_linked_layers() {
     let parts = parts();
     let archive = old_engine(&parts);
     let case = Case::new(&archive);
     let wrapped = case.wrap("docker-archive", "").succeeds().digest();
     let layer = blob_path(&case.layout(), &digest(&parts.layer));
-    assert_eq!(std::fs::read(layer).expect("the layer"), parts.layer, "layers stay as they are");
+    assert_eq!(std::fs::read(layer).expect("the layer"), parts.layer, "layers are unchanged");
     let name = format!("oci:{}:v1", case.layout().display());
     tool("skopeo", ["copy", "-q", &name, &format!("dir:{}", case.dir.path().join("copy").display())])
         .run()
         .succeeds();
-    // Compressed, it is the same image.
+    // The compressed archive contains the same image.
     let compressed = Case::new(&gzip(&archive)).wrap("docker-archive", ":app:v1").succeeds().digest();
     assert_eq!(compressed, wrapped);
     let pipe = ["wrap", "docker-archive:-", &name];
@@ -99,7 +99,7 @@ fn an_archive_of_an_old_engine_with_a_link_for_a_layer() {
 }
 
 #[test]
-fn an_archive_of_a_new_engine_is_both_a_layout_and_an_archive() {
+fn reads_archives_of_new_engines_in_both_formats() {
     let dir = scratch();
     let name = format!("oci-archive:{}", dir.path().join("oci.tar").display());
     tool("skopeo", ["copy", "-q", &zombies(), &name]).run().succeeds();
@@ -125,7 +125,7 @@ fn an_archive_of_a_new_engine_is_both_a_layout_and_an_archive() {
 }
 
 #[test]
-fn what_docker_saves_is_wrapped_and_loads_again() {
+fn docker_loads_wrapped_archives_that_docker_saved() {
     let engine = Docker::get();
     let dir = scratch();
     let file = |name: &str| dir.path().join(name).display().to_string();
@@ -142,7 +142,7 @@ fn what_docker_saves_is_wrapped_and_loads_again() {
 }
 
 #[test]
-fn of_several_images_one_has_to_be_named() {
+fn requires_a_choice_among_several_images() {
     let parts = parts();
     let entry = |tag: &str| json!({"Config": "c.json", "RepoTags": [tag], "Layers": ["l.tar", "l.tar"]});
     let with = |manifest: serde_json::Value| {
@@ -158,7 +158,7 @@ fn of_several_images_one_has_to_be_named() {
     two.wrap("docker-archive", ":other/app:v2").succeeds();
     two.wrap("docker-archive", ":other/app:v3").exits(3).says("other/app:v2");
     with(json!([])).wrap("docker-archive", "").exits(3);
-    // Of a list of platforms only one may be there.
+    // The archive may contain only one of the platforms that it lists.
     let elsewhere = json!({"Config": "d.json", "RepoTags": ["app:v1"], "Layers": ["l.tar", "m.tar"]});
     let one = with(json!([elsewhere, entry("app:v1")]));
     one.wrap("docker-archive", "").succeeds();
@@ -166,9 +166,9 @@ fn of_several_images_one_has_to_be_named() {
     one.wrap("docker-archive", ":@0").exits(5).says("d.json");
 }
 
-/// Docker from 25 on: an OCI layout in a tar, where the tag is not the whole name.
+/// Docker from version 25: an OCI layout in a tar file, in which a tag is not the full name.
 #[test]
-fn of_several_images_in_a_layout_one_is_named_in_full() {
+fn chooses_an_image_in_a_layout_by_its_full_name() {
     let config = |n: &str| support::image::CONFIG.replace("serve", n);
     let images = ["one", "two"].map(|n| (n, Image::small().config(&config(n))));
     let entry = |(name, image): &(&str, Image)| {
@@ -207,10 +207,10 @@ fn of_several_images_in_a_layout_one_is_named_in_full() {
 }
 
 #[test]
-fn hostile_and_broken_archives_are_refused() {
+fn rejects_hostile_and_malformed_archives() {
     let parts = parts();
     let manifest = json!([{"Config": "c.json", "Layers": ["l.tar", "m.tar"]}]).to_string();
-    // The image is whole but for `m.tar`, its second layer; each case adds that and more.
+    // The image is complete except for `m.tar`, its second layer; each case adds that and more.
     let base: [Member; 3] = [
         ("l.tar", FILE, &parts.layer),
         ("c.json", FILE, &parts.config),
@@ -231,8 +231,8 @@ fn hostile_and_broken_archives_are_refused() {
         ("no member", &[("m.tar", SYMLINK, b"n.tar")]),
         ("more than once", &[good, good]),
         ("more than once", &[good, ("./manifest.json", FILE, b"[]")]),
-        ("not a plain file", &[("m.tar", tar::EntryType::Fifo, b"")]),
-        ("not a plain file", &[("m.tar", tar::EntryType::Char, b"")]),
+        ("not a regular file", &[("m.tar", tar::EntryType::Fifo, b"")]),
+        ("not a regular file", &[("m.tar", tar::EntryType::Char, b"")]),
         ("no member", &[("m.tar", tar::EntryType::Directory, b"")]),
         ("no member", &[]),
     ];
@@ -252,7 +252,7 @@ fn hostile_and_broken_archives_are_refused() {
 }
 
 #[test]
-fn archives_that_would_fill_memory_or_disk_are_refused() {
+fn rejects_archives_that_would_exhaust_memory_or_disk() {
     let zeros = vec![0; 400 << 20];
     let bomb = gzip(&tar_of(&[("layer", FILE, &zeros)]));
     let name = "n".repeat(2 << 20);
@@ -270,7 +270,7 @@ fn archives_that_would_fill_memory_or_disk_are_refused() {
 }
 
 #[test]
-fn a_layer_that_is_not_what_the_config_says_is_found_out() {
+fn detects_layers_that_do_not_match_the_config() {
     let parts = parts();
     let other = tar_of(&[("app", FILE, b"#!/bin/no\n")]);
     assert_eq!(other.len(), parts.layer.len());
@@ -286,7 +286,7 @@ fn a_layer_that_is_not_what_the_config_says_is_found_out() {
 }
 
 #[test]
-fn truncated_anywhere_an_archive_is_refused() {
+fn rejects_archives_truncated_at_any_position() {
     let dir = scratch();
     let oci = dir.path().join("oci.tar");
     let small = Image::new().layer(&[file("app", b"x")]).in_layout(&dir.path().join("small"), "v1");
@@ -295,7 +295,7 @@ fn truncated_anywhere_an_archive_is_refused() {
         [("docker-archive", old_engine(&parts())), ("oci-archive", std::fs::read(oci).expect("an archive"))];
     for (transport, archive) in archives {
         Case::new(&archive).wrap(transport, "").succeeds();
-        // A tar ends in two or more blocks of zeros: without those all that matters is still there.
+        // A tar ends with at least two blocks of zeros: without those, all content is still present.
         let end = archive.iter().rposition(|byte| *byte != 0).expect("not all zeros") + 1;
         let cuts = (0..end).step_by(archive.len().div_ceil(40)).chain([1, end - 1]);
         in_parallel(cuts, |at| {
@@ -307,7 +307,7 @@ fn truncated_anywhere_an_archive_is_refused() {
     }
 }
 
-/// An archive with one image, whose entry of `manifest.json` is this text.
+/// Returns an archive with one image, whose entry of `manifest.json` is this text.
 fn with_entry(entry: &str) -> Case {
     let parts = parts();
     let manifest = format!("[{entry}]");
@@ -319,11 +319,11 @@ fn with_entry(entry: &str) -> Case {
 }
 
 #[test]
-fn keys_of_manifest_json_may_be_in_any_case() {
+fn accepts_keys_of_manifest_json_in_any_case() {
     for entry in [
         r#"{"config":"c.json","repoTags":["app:v1"],"layers":["l.tar","l.tar"]}"#,
         r#"{"CONFIG":"c.json","repotags":["app:v1"],"Layers":["l.tar","l.tar"],"layerSources":null}"#,
-        // Go folds the long s, too.
+        // Go also folds the long s.
         "{\"config\":\"c.json\",\"repoTag\u{17f}\":[\"app:v1\"],\"layers\":[\"l.tar\",\"l.tar\"]}",
     ] {
         with_entry(entry).wrap("docker-archive", ":app:v1").succeeds();
@@ -340,7 +340,7 @@ fn keys_of_manifest_json_may_be_in_any_case() {
 }
 
 #[test]
-fn unnamed_images_are_chosen_by_position_or_digest() {
+fn chooses_unnamed_images_by_position_or_digest() {
     let parts = parts();
     let other = String::from_utf8(parts.config.clone()).unwrap().replace("serve", "other").into_bytes();
     let entry = |config: &str| json!({"Config": config, "RepoTags": null, "Layers": ["l.tar", "l.tar"]});
@@ -355,7 +355,7 @@ fn unnamed_images_are_chosen_by_position_or_digest() {
     case.wrap("docker-archive", "").exits(2).says(&format!("{archive}:@0, docker-archive:{archive}:@1"));
     let results = [":@0", ":@1"].map(|choice| case.wrap("docker-archive", choice).succeeds().digest());
     assert_ne!(results[0], results[1]);
-    // By the digest that engines call it by, and by that of the manifest that is made for it.
+    // By the digest of the config, which engines use, and by that of the manifest created for it.
     for (config, result) in [&parts.config, &other].into_iter().zip(&results) {
         let by_id = case.wrap("docker-archive", &format!("@{}", digest(config))).succeeds().digest();
         assert_eq!(by_id, *result);
@@ -374,7 +374,7 @@ fn unnamed_images_are_chosen_by_position_or_digest() {
 }
 
 #[test]
-fn an_image_without_layers_is_an_image() {
+fn accepts_images_without_layers() {
     let config = Image::new().config_bytes();
     for layers in ["null", "[]"] {
         let manifest = format!(r#"[{{"Config":"c.json","RepoTags":["app:v1"],"Layers":{layers}}}]"#);
@@ -395,7 +395,7 @@ fn entries(archive: &std::path::Path) -> Vec<serde_json::Value> {
 }
 
 #[test]
-fn names_are_inherited_unless_the_destination_has_one() {
+fn inherits_names_unless_the_destination_has_one() {
     let entry =
         r#"{"Config":"c.json","RepoTags":["app:v1","example.com/app:v2"],"Layers":["l.tar","l.tar"]}"#;
     let case = with_entry(entry);
@@ -412,7 +412,7 @@ fn names_are_inherited_unless_the_destination_has_one() {
     wrap(&format!("{from}:example.com/app:v2"), "docker-archive", "");
     assert_eq!(repo_tags(&to), json!(["example.com/app:v2"]));
     wrap(&zombies(), "docker-archive", "");
-    assert_eq!(repo_tags(&to), json!([]), "a tag alone is no name for an engine");
+    assert_eq!(repo_tags(&to), json!([]), "a tag alone is not a name for an engine");
 
     let annotations = |entry: &serde_json::Value| entry["annotations"].clone();
     wrap(&from, "oci-archive", "");
@@ -436,7 +436,7 @@ fn names_are_inherited_unless_the_destination_has_one() {
 }
 
 #[test]
-fn a_pipe_through_the_engine_keeps_the_name() {
+fn a_pipe_between_engines_keeps_the_name() {
     let engine = Docker::get();
     let dir = scratch();
     let file = |name: &str| dir.path().join(name).display().to_string();
@@ -454,7 +454,7 @@ fn a_pipe_through_the_engine_keeps_the_name() {
 }
 
 #[test]
-fn pipes_and_devices_are_written_to_and_read_from() {
+fn reads_and_writes_pipes_and_devices() {
     use std::os::unix::fs::FileTypeExt as _;
     let dir = scratch();
     let pipe = dir.path().join("pipe");
@@ -473,7 +473,7 @@ fn pipes_and_devices_are_written_to_and_read_from() {
 }
 
 #[test]
-fn an_archive_that_appears_meanwhile_is_not_replaced() {
+fn does_not_replace_an_archive_created_meanwhile() {
     let dir = scratch();
     let (pipe, out) = (dir.path().join("pipe"), dir.path().join("out.tar"));
     let source = format!("oci-archive:{}", dir.path().join("in.tar").display());
@@ -486,7 +486,7 @@ fn an_archive_that_appears_meanwhile_is_not_replaced() {
         args.extend(force.then(|| "--force".to_owned()));
         let _ = std::fs::remove_file(&out);
         let running = reapify(args).start();
-        // The source is opened after the destination, which is the time for another to come.
+        // The source is opened after the destination, which leaves time to create another archive.
         let mut input = std::fs::File::options().write(true).open(&pipe).unwrap();
         std::fs::write(&out, "precious").unwrap();
         std::io::Write::write_all(&mut input, &archive).unwrap();
@@ -505,7 +505,7 @@ fn an_archive_that_appears_meanwhile_is_not_replaced() {
 }
 
 #[test]
-fn a_link_to_an_archive_stays_a_link() {
+fn writes_through_a_symbolic_link() {
     let dir = scratch();
     let (link, target) = (dir.path().join("link.tar"), dir.path().join("target.tar"));
     std::fs::write(&target, "old").unwrap();
@@ -515,7 +515,7 @@ fn a_link_to_an_archive_stays_a_link() {
     tool("skopeo", ["inspect", "--raw", &format!("oci-archive:{}:v1", target.display())]).run().succeeds();
 }
 
-/// An index as engines save it: two platforms and an attestation, of which only the first image is there.
+/// Returns an index as engines save it: two platforms and an attestation, of which only the first image is present.
 fn saved_index(dir: &std::path::Path, more: &[serde_json::Value]) -> (Image, String) {
     let image = Image::small();
     image.in_layout(dir, "unused");
@@ -540,7 +540,7 @@ fn absent(architecture: &str, more: &serde_json::Value) -> serde_json::Value {
 }
 
 #[test]
-fn an_index_with_one_image_goes_into_a_docker_archive() {
+fn writes_an_index_with_one_image_to_a_docker_archive() {
     let dir = scratch();
     let about = json!({
         "platform": {"os": "unknown", "architecture": "unknown"},
@@ -558,7 +558,7 @@ fn an_index_with_one_image_goes_into_a_docker_archive() {
 }
 
 #[test]
-fn what_an_archive_lacks_of_an_index_is_named() {
+fn names_the_children_missing_from_an_archive() {
     let dir = scratch();
     let (_, source) = saved_index(&dir.path().join("layout"), &[absent("arm64", &json!({}))]);
     let archive = dir.path().join("archive.tar").display().to_string();

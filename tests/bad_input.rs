@@ -1,5 +1,5 @@
-//! What cannot be wrapped is refused: with an error that names the image and the reason, with the exit code
-//! of its kind, and with nothing written (C10).
+//! Images that cannot be wrapped are rejected: with an error that names the image and the reason, the exit code of
+//! its kind, and nothing written.
 
 mod support;
 
@@ -12,7 +12,7 @@ use support::refusal::{Place, refused, refused_to, wrap};
 use support::registry::{Act, Kind, Reply};
 use support::run::tool;
 
-/// An image with this in place of the sample config's text.
+/// Returns an image in whose config the text `from` is replaced by `to`.
 fn with_config(from: &str, to: &str) -> Image {
     assert!(CONFIG.contains(from), "{from}");
     Image::small().config(&CONFIG.replace(from, to))
@@ -35,7 +35,7 @@ const BOTH: &str = r#"{"schemaVersion":2,"config":{"mediaType":"application/vnd.
 const ENCRYPTED: &str = r#"{"schemaVersion":2,"mediaType":"application/vnd.oci.image.manifest.v1+json","config":{"mediaType":"application/vnd.oci.image.config.v1+json",$CONFIG},"layers":[{"mediaType":"application/vnd.oci.image.layer.v1.tar+gzip+encrypted","digest":"sha256:a3ed95caeb02ffe68cdd9fd84406680ae93d663cb16422d00e8a7c22955b46d4","size":32}]}"#;
 
 #[test]
-fn images_of_a_kind_or_shape_that_is_not_understood() {
+fn rejects_unsupported_images() {
     let cases = [
         ("schema 1", with_manifest(SCHEMA1), "schema"),
         ("an artifact", with_manifest(ARTIFACT), "artifact"),
@@ -80,7 +80,7 @@ fn images_of_a_kind_or_shape_that_is_not_understood() {
 }
 
 #[test]
-fn one_layer_less_than_the_engines_allow_is_the_most() {
+fn wraps_images_up_to_the_maximum_number_of_layers() {
     let place = Place::new();
     let source = place.layout(&with_layers(126));
     wrap(&source, &place.at("oci", "layout:v1")).run().succeeds();
@@ -90,7 +90,7 @@ fn one_layer_less_than_the_engines_allow_is_the_most() {
 }
 
 #[test]
-fn bytes_that_are_not_what_their_digest_says() {
+fn rejects_content_that_does_not_match_its_digest() {
     type Damage = fn(&Path, &Image);
     let blob = |image: &Image, n: usize| digest(&image.blobs()[n]);
     assert_ne!(blob(&Image::small(), 0), blob(&Image::small(), 1));
@@ -109,7 +109,7 @@ fn bytes_that_are_not_what_their_digest_says() {
         let last = bytes.pop().expect("a blob is not empty");
         bytes.push(last ^ 1);
     }
-    // The layer is blob 0, the config blob 1.
+    // Blob 0 is the layer, blob 1 the config.
     let cases: [(&str, Damage); 9] = [
         ("a layer that is cut", |dir, image| change(dir, &image.blobs()[0], cut)),
         ("a layer that is longer", |dir, image| change(dir, &image.blobs()[0], grow)),
@@ -132,7 +132,7 @@ fn bytes_that_are_not_what_their_digest_says() {
 }
 
 #[test]
-fn a_registry_that_sends_other_bytes_than_it_was_asked_for() {
+fn rejects_wrong_content_from_a_registry() {
     let place = Place::new();
     let image = Image::small();
     place.pushed(&image);
@@ -148,18 +148,18 @@ fn a_registry_that_sends_other_bytes_than_it_was_asked_for() {
 }
 
 #[test]
-fn parts_of_images_that_are_not_there() {
+fn reports_missing_parts_of_images() {
     let place = Place::new();
     let image = Image::small();
     let source = place.pushed(&image);
     let names: Vec<String> = image.blobs().iter().map(|blob| digest(blob)).collect();
     for (blob, name) in image.blobs().iter().zip(&names) {
         place.registry.remove_blob("app", name);
-        // A destination in the same registry could be complete without the source: not this one.
+        // A destination in the same registry might be complete without the source; this one is not.
         refused(&place, &source, &[], 3, name);
         place.registry.put_blob("app", blob);
     }
-    // What reached a repository above must not make an image whole here.
+    // Blobs that the destination received above must not complete the image here.
     let place = Place::new();
     let layout = place.layout(&image);
     for name in names {
@@ -172,7 +172,7 @@ fn parts_of_images_that_are_not_there() {
 }
 
 #[test]
-fn archives_that_are_damaged_or_ambiguous() {
+fn rejects_damaged_and_ambiguous_archives() {
     let place = Place::new();
     let whole = place.at("oci-archive", "whole.tar:v1");
     tool("skopeo", ["copy", "-q", &place.layout(&Image::small()), &whole]).run().succeeds();

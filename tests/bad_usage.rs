@@ -1,5 +1,5 @@
-//! What cannot be done as it was asked: no such image, no permission, names, options and reapers that make no
-//! sense. Each with its own words and exit code, and nothing written.
+//! Requests that cannot be carried out: missing images, missing permissions, and invalid names, options and reapers.
+//! Each has a message and an exit code of its own, and nothing is written.
 
 mod support;
 
@@ -12,7 +12,7 @@ use support::run::{reapify, tool};
 use support::{project, zombies};
 
 #[test]
-fn images_that_are_not_there() {
+fn reports_missing_images() {
     let place = Place::new();
     let image = Image::small();
     place.layout(&image);
@@ -44,7 +44,7 @@ fn images_that_are_not_there() {
 }
 
 #[test]
-fn registries_that_do_not_let_one_in() {
+fn reports_denied_access() {
     let basic = Auth::Basic { user: "ann".into(), password: "secret".into() };
     for auth in [basic, Auth::Bearer(Bearer::new("ann", "secret"))] {
         let place = Place::new();
@@ -58,7 +58,7 @@ fn registries_that_do_not_let_one_in() {
             has_one_error(outcome).never_says("secret");
             place.is_untouched();
         }
-        // May read, may not write.
+        // The first login may read, the second may not write.
         let options = ["--src-creds", "ann:secret", "--dest-creds", "ann:wrong"];
         has_one_error(wrap(&source, &destination).args(options).run().exits(4)).never_says("secret");
         place.is_untouched();
@@ -70,7 +70,7 @@ fn registries_that_do_not_let_one_in() {
 }
 
 #[test]
-fn a_registry_that_forbids_what_is_asked() {
+fn reports_forbidden_requests() {
     let place = Place::new();
     let source = place.pushed(&Image::small());
     std::fs::create_dir_all(place.path("out")).expect("a directory");
@@ -88,7 +88,7 @@ fn a_registry_that_forbids_what_is_asked() {
 }
 
 #[test]
-fn reapers_that_cannot_work() {
+fn rejects_unusable_reapers() {
     let place = Place::new();
     let source = place.layout(&Image::small());
     let own = std::env::current_exe().expect("this test is a program");
@@ -107,7 +107,7 @@ fn reapers_that_cannot_work() {
 }
 
 #[test]
-fn names_and_options_that_make_no_sense() {
+fn rejects_invalid_names_and_options() {
     let place = Place::new();
     let image = Image::small();
     let source = place.layout(&image);
@@ -130,7 +130,7 @@ fn names_and_options_that_make_no_sense() {
         (&index, &to, &["--platform", "linux/s390x"], "linux/s390x"),
         (&index, &to, &["--platform", "linux/"], "linux/"),
         (&index, &to, &["--platform", "linux"], "invalid platform"),
-        (&source, &"containers-storage:x".to_owned(), &[], "not a transport"),
+        (&source, &"containers-storage:x".to_owned(), &[], "unsupported transport"),
         (&source, &to, &["--path", "relative"], "absolute"),
         (&source, &to, &["--path", "/a/../b"], "/a/../b"),
         (&source, &to, &["--reaper-arg", "--no-such-option"], "--no-such-option"),
@@ -147,7 +147,7 @@ fn names_and_options_that_make_no_sense() {
 }
 
 #[test]
-fn destinations_that_cannot_be_written() {
+fn reports_unwritable_destinations() {
     let place = Place::new();
     let source = place.layout(&Image::small());
     std::fs::write(place.path("file"), "precious").expect("a file");
@@ -168,7 +168,7 @@ fn destinations_that_cannot_be_written() {
 }
 
 #[test]
-fn platforms_are_asked_for_alike_everywhere() {
+fn suggests_platforms_alike_for_all_destinations() {
     let place = Place::new();
     let image = Image::small();
     let source = place.layout(&image);
@@ -184,9 +184,9 @@ fn platforms_are_asked_for_alike_everywhere() {
     }
 }
 
-/// What comes from an image does not move the cursor of who looks at it.
+/// Text from an image must not control the terminal.
 #[test]
-fn terminals_are_not_written_to_by_images() {
+fn escapes_control_characters_from_images() {
     let place = Place::new();
     let config = support::image::CONFIG
         .replace("/app", r"/\u001b[2J\u202etxt.exe")
@@ -203,7 +203,7 @@ fn terminals_are_not_written_to_by_images() {
 }
 
 #[test]
-fn commands_that_make_no_sense() {
+fn rejects_invalid_commands() {
     for (args, phrase) in [
         (&["wrap", "oci:here"][..], "required"),
         (&["reaper", "linux/vax", "-o", "x"], "linux/amd64"),
@@ -214,7 +214,7 @@ fn commands_that_make_no_sense() {
 }
 
 #[test]
-fn an_archive_that_exists_is_replaced_only_when_told() {
+fn replaces_an_existing_archive_only_with_force() {
     let place = Place::new();
     let source = place.layout(&Image::small());
     for (name, transport) in [("oci.tar", "oci-archive"), ("docker.tar", "docker-archive")] {
@@ -229,7 +229,7 @@ fn an_archive_that_exists_is_replaced_only_when_told() {
 }
 
 #[test]
-fn what_is_not_wrapped_is_not_unwrapped() {
+fn rejects_unwrapping_an_image_that_is_not_wrapped() {
     let place = Place::new();
     std::fs::create_dir_all(place.path("out")).expect("a directory");
     for source in [zombies(), place.pushed(&Image::small())] {
@@ -242,7 +242,7 @@ fn what_is_not_wrapped_is_not_unwrapped() {
 }
 
 #[test]
-fn places_with_several_images_when_none_is_named() {
+fn requires_a_choice_among_several_images() {
     let place = Place::new();
     let one = place.layout(&Image::small());
     let other = Image::new().in_layout(&place.path("other"), "v2");
@@ -255,7 +255,7 @@ fn places_with_several_images_when_none_is_named() {
 }
 
 #[test]
-fn platforms_are_chosen_alike_in_all_commands() {
+fn all_commands_choose_platforms_alike() {
     let dir = support::scratch();
     let registry = Registry::start();
     let children = ["amd64", "arm64", "s390x"].map(|architecture| {
@@ -279,7 +279,7 @@ fn platforms_are_chosen_alike_in_all_commands() {
 }
 
 #[test]
-fn every_command_honours_the_form_of_its_output_or_refuses_it() {
+fn every_command_honours_or_rejects_output_formats() {
     let list = reapify(["reaper", "--list", "--output", "json"]).run().succeeds().json();
     let text = reapify(["reaper", "--list"]).run().succeeds().text();
     let list = list.as_array().expect("a list");

@@ -1,4 +1,4 @@
-//! What goes through keeps its bytes, and the same in gives the same out.
+//! Bytes are preserved, and equal inputs give equal results.
 
 mod support;
 
@@ -8,7 +8,7 @@ use support::registry::Registry;
 use support::run::reapify;
 use support::{project, scratch, zombies};
 
-/// A config with all that typed tools lose.
+/// A config with everything that typed tools lose.
 const ODD: &str = r#"{ "architecture" : "amd64" ,"os":"linux","x-vendor":{"n":1e3,"big":12345678901234567890123,"f":1.10},
   "created":"2024-01-02T03:04:05.123456789Z", "config": {"Entrypoint" : [ "/app" , "\u003cx\u003e" ],"Healthcheck":{"Test":["NONE"],
   "StartInterval":5000000000},"StopTimeout":30,"OnBuild":["RUN \u0026 true"],"Shell":["/bin/bash","-c"],"ArgsEscaped":true,
@@ -18,7 +18,7 @@ const ODD: &str = r#"{ "architecture" : "amd64" ,"os":"linux","x-vendor":{"n":1e
 "#;
 
 #[test]
-fn only_the_intended_bytes_of_a_config_change() {
+fn changes_only_the_intended_bytes_of_a_config() {
     let dir = scratch();
     let source = Image::new().layer(&[file("app", b"x")]).config(ODD);
     let from = source.in_layout(&dir.path().join("a"), "v1");
@@ -28,7 +28,7 @@ fn only_the_intended_bytes_of_a_config_change() {
     let after = String::from_utf8(layout_blob(&to, manifest["config"]["digest"].as_str().unwrap())).unwrap();
     let before = String::from_utf8(source.config_bytes()).unwrap();
 
-    // By hand: what wrap adds, taken out again, gives the source; nothing else moved.
+    // Removing by hand what wrap adds restores the source; nothing else changed.
     let added =
         serde_json::from_str::<Value>(&after).unwrap()["rootfs"]["diff_ids"][1].as_str().unwrap().to_owned();
     let labels = after.find(r#","io.reapify."#).expect("labels");
@@ -53,9 +53,9 @@ fn only_the_intended_bytes_of_a_config_change() {
     assert_eq!(layout_manifest(&back, "v1"), source.manifest_bytes());
 }
 
-/// Pinned: the same source, the same reaper and options give this on any machine, at any time.
+/// Pinned: the same source, reaper and options give this digest on every machine, at any time.
 #[test]
-fn two_machines_one_digest() {
+fn the_digest_is_the_same_on_every_machine() {
     let reaper = project("testdata/tiny-init").display().to_string();
     for _ in 0..2 {
         let dir = scratch();
@@ -69,7 +69,7 @@ fn two_machines_one_digest() {
 }
 
 #[test]
-fn the_digest_is_on_standard_output_in_the_file_and_in_the_json() {
+fn reports_the_digest_on_standard_output_in_the_file_and_in_json() {
     let dir = scratch();
     let to = format!("oci:{}:v1", dir.path().join("a").display());
     let file = dir.path().join("digest");
@@ -119,7 +119,7 @@ fn the_digest_is_on_standard_output_in_the_file_and_in_the_json() {
 }
 
 #[test]
-fn a_dry_run_shows_every_change_and_makes_none() {
+fn a_dry_run_lists_every_change_and_makes_none() {
     let dir = scratch();
     let to = format!("oci:{}:v1", dir.path().join("a").display());
     let dry = reapify(["wrap", "--dry-run", "--output", "json", &zombies(), &to]).run().succeeds().json();
@@ -135,7 +135,7 @@ fn a_dry_run_shows_every_change_and_makes_none() {
 }
 
 #[test]
-fn someone_elses_init_is_recorded_as_such_and_comes_off_again() {
+fn records_and_unwraps_another_init() {
     let dir = scratch();
     let (to, back) = (
         format!("oci:{}:v1", dir.path().join("a").display()),
@@ -149,7 +149,7 @@ fn someone_elses_init_is_recorded_as_such_and_comes_off_again() {
     let inspected = reapify(["inspect", "--output", "json", &to]).run().succeeds().json();
     let reaper = &inspected["platforms"][0]["wrapped"];
     assert!(reaper["digest"].is_string() && reaper["version"].is_null(), "{reaper}");
-    // A reaper of somebody else has to be expected.
+    // Another reaper must be declared as expected.
     reapify(["verify", &to, "--source", &zombies()]).run().exits(6).says("--reaper");
     reapify(["verify", &to, "--source", &zombies(), "--reaper", tini]).run().succeeds();
     let restored = reapify(["unwrap", &to, &back]).run().succeeds().digest();
@@ -159,7 +159,7 @@ fn someone_elses_init_is_recorded_as_such_and_comes_off_again() {
 }
 
 #[test]
-fn the_result_stays_in_the_media_types_of_the_source() {
+fn the_result_keeps_the_media_types_of_the_source() {
     let registry = Registry::start();
     for family in [Family::Oci, Family::Docker] {
         let from = Image::small().family(family).in_registry(&registry, "app", "v1");

@@ -1,8 +1,7 @@
-//! Images as tools make them: `testdata/corpus`, made by `testdata/make-corpus` or written by hand after what
-//! the other tools are known to write. Each is wrapped to the bytes that lie beside it, carried over, or refused.
+//! Images as various tools create them: `testdata/corpus`, made by `testdata/make-corpus` or written by hand to match
+//! the output of the tools. Each is wrapped to the bytes stored beside it, copied unchanged, or rejected.
 //!
-//! `BLESS=1 cargo test --test corpus` writes those bytes anew; the difference is to be read before it is
-//! committed.
+//! `BLESS=1 cargo test --test corpus` writes those bytes again; review the difference before committing it.
 
 mod support;
 
@@ -15,13 +14,13 @@ use support::registry::Registry;
 use support::run::{Outcome, reapify};
 use support::{project, scratch};
 
-/// What becomes of an image.
+/// The expected treatment of an image.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Fate {
     Wrapped,
-    /// Copied as it is, with this reason.
+    /// Copied unchanged for this reason.
     Carried(&'static str),
-    /// Not copied; exit code 5, with these words.
+    /// Rejected with exit code 5 and this message.
     Refused(&'static str),
 }
 use Fate::{Carried, Refused, Wrapped};
@@ -83,7 +82,7 @@ impl Specimen {
         if is_docker { Family::Docker.manifest() } else { Family::Oci.manifest() }
     }
 
-    /// Its layers are elsewhere: nothing that is done within a repository touches them.
+    /// The layers are elsewhere: operations within a repository do not read them.
     fn push(&self, registry: &Registry, tag: &str) -> String {
         registry.set(|s| s.checks_references = false);
         registry.put_blob("app", &self.config);
@@ -101,10 +100,10 @@ impl Specimen {
     }
 }
 
-/// With reapers whose bytes never change.
+/// Wraps with reapers whose bytes never change.
 fn wrap(registry: &Registry, from: &str, to: &str) -> Outcome {
     let amd64 = project("testdata/tiny-init");
-    // The same for a machine that is never started: only its number in the ELF header is another.
+    // A copy for a machine that is never started differs only in the machine number of the ELF header.
     let mut program = std::fs::read(&amd64).expect("the smallest reaper");
     program.splice(18..20, 183u16.to_le_bytes());
     let dir = scratch();
@@ -122,7 +121,7 @@ fn unwrap(registry: &Registry, from: &str, to: &str) -> Value {
 }
 
 #[test]
-fn every_specimen_has_a_fate() {
+fn every_specimen_has_an_expectation() {
     let entries = std::fs::read_dir(corpus()).expect("the corpus");
     let mut names: Vec<String> =
         entries.map(|e| e.expect("an entry").file_name().to_string_lossy().into_owned()).collect();
@@ -131,7 +130,7 @@ fn every_specimen_has_a_fate() {
 }
 
 #[test]
-fn every_specimen_meets_its_fate() {
+fn every_specimen_meets_its_expectation() {
     for (name, fate) in FATES {
         let specimen = Specimen::read(name);
         let registry = Registry::start();
@@ -142,7 +141,7 @@ fn every_specimen_meets_its_fate() {
                 let report = outcome.succeeds().json();
                 assert_eq!(report["action"], "wrapped", "{name}");
                 compare(&specimen, &registry);
-                // Wrapped twice is wrapped once, and back is as it was.
+                // Wrapping again changes nothing, and unwrapping restores the original.
                 let again = wrap(&registry, "reaped", "twice").succeeds().json();
                 assert_eq!((&again["action"], &again["digest"]), (&"unchanged".into(), &report["digest"]));
                 assert_eq!(unwrap(&registry, "reaped", "back")["digest"], source, "{name}");
@@ -169,7 +168,7 @@ fn every_specimen_meets_its_fate() {
     }
 }
 
-/// The result and what lies beside the specimen; and only what wrap has to change differs.
+/// Compares the result with the files beside the specimen, and checks that only what wrap must change differs.
 fn compare(specimen: &Specimen, registry: &Registry) {
     let name = specimen.name;
     let manifest = registry.manifest("app", "reaped").expect("a wrapped image").bytes;
@@ -187,7 +186,7 @@ fn compare(specimen: &Specimen, registry: &Registry) {
 }
 
 #[test]
-fn all_in_one_index_are_wrapped_and_unwrapped() {
+fn wraps_and_unwraps_an_index_of_all_specimens() {
     for family in [Family::Oci, Family::Docker] {
         let registry = Registry::start();
         let found: Vec<Specimen> = FATES

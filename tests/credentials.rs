@@ -1,5 +1,5 @@
-//! Where credentials come from, in which order, and where they never go: files, helpers, the environment
-//! and the command line (contract C9).
+//! The sources of credentials, their precedence, and where they must never be sent: files, helpers, the environment
+//! and the command line.
 
 mod support;
 
@@ -11,12 +11,12 @@ use support::scratch;
 
 const USER: &str = "ann";
 const PASSWORD: &str = "s3cret";
-/// `ann:s3cret`, as files and headers have it.
+/// `ann:s3cret`, as files and headers contain it.
 const BASIC: &str = "YW5uOnMzY3JldA==";
 /// `bob:wr0ng`.
 const WRONG: &str = "Ym9iOndyMG5n";
 
-/// A registry that wants a password, with an image.
+/// A registry with an image that requires a password.
 struct Guarded {
     registry: Registry,
     from: String,
@@ -34,18 +34,18 @@ impl Guarded {
         self.registry.host()
     }
 
-    /// Everything it can say, at its most talkative.
+    /// Runs the most verbose command.
     fn inspect(&self) -> Run {
         reapify(["inspect", "-vvv", "--retries", "0", "--output", "json", &self.from])
     }
 
-    /// A file of docker's or podman's that knows this host.
+    /// Returns the path of a Docker or Podman file with an entry for this host.
     fn knows(&self, auth: &str) -> String {
         format!(r#"{{"auths": {{"{}": {{"auth": "{auth}"}}}}}}"#, self.host())
     }
 }
 
-/// Programs on the PATH.
+/// Programs on PATH.
 struct Programs(tempfile::TempDir);
 
 impl Programs {
@@ -53,12 +53,13 @@ impl Programs {
         Programs(scratch())
     }
 
-    /// A helper that notes what it is asked, then runs these lines.
+    /// Adds a helper that records its input and then runs these lines.
     fn helper(&self, name: &str, lines: &str) {
         let path = self.0.path().join(format!("docker-credential-{name}"));
         let asked = self.asked_path(name).display().to_string();
         let script = format!("#!/bin/sh\n{{ echo \"$@\"; cat; echo; }} >>'{asked}'\n{lines}\n");
-        // Not written by this process: a fork elsewhere could hold it open while it is to run.
+        // The file is not written by this process, because a concurrent fork could keep it open for writing while it
+        // is executed.
         let path = path.display().to_string();
         tool("install", ["-m", "755", "/dev/stdin", &path]).stdin(script).run().succeeds();
     }
@@ -67,7 +68,7 @@ impl Programs {
         self.0.path().join(format!("{name}.asked"))
     }
 
-    /// What a helper was asked.
+    /// Returns the recorded input of a helper.
     fn asked(&self, name: &str) -> String {
         std::fs::read_to_string(self.asked_path(name)).unwrap_or_default()
     }
@@ -85,7 +86,7 @@ fn no_secrets(outcome: Outcome) -> Outcome {
 const ANSWER: &str = r#"echo '{"ServerURL":"x","Username":"ann","Secret":"s3cret"}'"#;
 
 #[test]
-fn helpers_are_asked_by_the_name_of_the_registry() {
+fn passes_the_registry_name_to_helpers() {
     let guarded = Guarded::new();
     let programs = Programs::new();
     programs.helper("keys", ANSWER);
@@ -98,7 +99,7 @@ fn helpers_are_asked_by_the_name_of_the_registry() {
 }
 
 #[test]
-fn a_helper_of_the_host_comes_before_the_store_and_the_store_before_the_file() {
+fn host_helpers_precede_the_store_and_the_store_precedes_the_file() {
     let guarded = Guarded::new();
     let host = guarded.host();
     let programs = Programs::new();
@@ -117,18 +118,18 @@ fn a_helper_of_the_host_comes_before_the_store_and_the_store_before_the_file() {
     assert_eq!(programs.asked("wrong"), "");
     run(&[store("right"), auths(WRONG)]).succeeds();
     run(&[helper("wrong"), store("right"), auths(BASIC)]).exits(4);
-    // What the store does not know may be in the file; what `docker login` leaves there is no entry.
+    // If the store has nothing, the file may; the empty entry that `docker login` writes is not one.
     run(&[store("empty"), auths(BASIC)]).succeeds();
     run(&[store("empty"), format!(r#""auths": {{"{host}": {{}}}}"#)]).exits(4);
     run(&[store("empty")]).exits(4).says("docker login");
 }
 
 #[test]
-fn helpers_that_fail_are_named_and_no_secret_is() {
+fn errors_name_failing_helpers_but_no_secrets() {
     let guarded = Guarded::new();
     let programs = Programs::new();
     programs.helper("locked", "echo 'the keychain is locked' >&2; exit 1");
-    // What is on standard output may be a secret, and standard error may repeat it.
+    // Standard output may contain a secret, and standard error may repeat it.
     programs.helper("leaks", &format!("{ANSWER}; echo 'no use for s3cret, ann' >&2; exit 4"));
     programs.helper("half", r#"echo '{"Username":"ann","Secret":"s3cret'; echo 'cannot unlock' >&2; exit 5"#);
     programs.helper("traced", r#"set -x; true '{"Username":"ann","Secret":"s3cret"}'; exit 6"#);
@@ -156,13 +157,13 @@ fn helpers_that_fail_are_named_and_no_secret_is() {
     run("list").exits(4).says("its answer is malformed");
     run("deaf").exits(4).says("docker-credential-deaf");
     run("missing").exits(4).says("docker-credential-missing").says("No such file");
-    // A name is no path and no command line.
+    // A helper's name is not a path or a command line.
     run("../../bin/sh").exits(1).says("invalid credential helper name");
     run("keys; touch x").exits(4).says("No such file");
 }
 
 #[test]
-fn identity_tokens_of_helpers_and_files_are_traded() {
+fn exchanges_identity_tokens_of_helpers_and_files() {
     let guarded = Guarded::new();
     let bearer = Bearer { identity_token: Some("1dent1ty".into()), ..Bearer::new(USER, PASSWORD) };
     guarded.registry.set(|s| s.auth = Auth::Bearer(bearer));
@@ -181,7 +182,7 @@ fn identity_tokens_of_helpers_and_files_are_traded() {
 }
 
 #[test]
-fn the_longest_namespace_of_the_first_file_that_knows_it_counts() {
+fn uses_the_longest_namespace_of_the_first_matching_file() {
     let guarded = Guarded::new();
     let host = guarded.host();
     let podman = ".config/containers/auth.json";
@@ -206,7 +207,7 @@ fn the_longest_namespace_of_the_first_file_that_knows_it_counts() {
 }
 
 #[test]
-fn files_are_found_where_docker_and_podman_look() {
+fn finds_files_where_docker_and_podman_do() {
     let guarded = Guarded::new();
     let dir = scratch();
     let write = |path: &str, auth: &str| {
@@ -239,7 +240,7 @@ fn files_are_found_where_docker_and_podman_look() {
 }
 
 #[test]
-fn what_is_given_comes_before_what_is_found_and_each_side_has_its_own() {
+fn options_precede_files_and_each_side_has_its_own() {
     let guarded = Guarded::new();
     let other = Registry::start();
     other.set(|s| s.auth = Auth::Basic { user: "eve".into(), password: "0ther".into() });
@@ -256,10 +257,10 @@ fn what_is_given_comes_before_what_is_found_and_each_side_has_its_own() {
         .env("REAPIFY_DEST_CREDS", "eve:0ther");
     clean(from_env.run().succeeds());
     other.complete("copy", "v2");
-    // The command line before the environment.
+    // The command line takes precedence over the environment.
     let both = wrap(&to).env("REAPIFY_SRC_CREDS", "bob:wr0ng").args(["--src-creds", "ann:s3cret"]);
     clean(both.args(["--dest-creds", "eve:0ther"]).run().succeeds());
-    // Swapped they open neither.
+    // When swapped, the credentials are valid for neither host.
     let swapped = wrap(&to).args(["--dest-creds", "ann:s3cret", "--src-creds", "eve:0ther"]);
     clean(swapped.run().exits(4));
     guarded.registry.clear_log();
@@ -267,13 +268,13 @@ fn what_is_given_comes_before_what_is_found_and_each_side_has_its_own() {
     clean(wrap(&to).args(["--src-creds", "ann:s3cret", "--dest-creds", "eve:0ther"]).run().succeeds());
     assert!(!guarded.registry.log().everything_said().contains("ZXZlOjB0aGVy"));
     assert!(!other.log().everything_said().contains(BASIC));
-    // Secrets given on the command line do not stand in `--help`.
+    // Secrets from the environment do not appear in `--help`.
     reapify(["wrap", "--help"]).env("REAPIFY_SRC_CREDS", "ann:s3cret").run().succeeds().never_says(PASSWORD);
 }
 
 #[test]
-fn empty_credentials_are_none() {
-    // A public registry: tokens for those who do not log in, a refusal for a false name.
+fn treats_empty_credentials_as_none() {
+    // A public registry grants tokens without a login, but refuses a wrong user name.
     let registry = Registry::start();
     let from = Image::small().in_registry(&registry, "app", "v1");
     let bearer = Bearer { anonymous_pull: true, ..Bearer::new(USER, PASSWORD) };
@@ -300,14 +301,14 @@ fn empty_credentials_are_none() {
     let run = |args: &[&str]| reapify(["inspect", "--retries", "0", &from]).args(args).run();
     run(&["--src-creds", ":"]).succeeds();
     run(&["--authfile", "/dev/null"]).succeeds();
-    // What one file does not hold is looked for in the next.
+    // If one file has no entry, the next one is read.
     let guarded = Guarded::new();
     let run = guarded.inspect().home_file(".config/containers/auth.json", &guarded.knows("Og=="));
     no_secrets(run.home_file(".docker/config.json", &guarded.knows(BASIC)).run().succeeds());
 }
 
 #[test]
-fn verify_sends_the_credentials_of_each_image_to_its_own_host() {
+fn verify_sends_credentials_only_to_their_own_host() {
     let guarded = Guarded::new();
     let other = Registry::start();
     let wrapped = other.name("copy", "v1");
@@ -325,7 +326,7 @@ fn verify_sends_the_credentials_of_each_image_to_its_own_host() {
     let both = ["--src-creds", "eve:0ther", "--source-creds", "ann:s3cret"];
     verify(&both).succeeds();
     verify(&["--src-creds", "eve:0ther", "--source-creds", "ann", "--source-password-stdin"]).succeeds();
-    // What was given for one host does not go to the other.
+    // Credentials given for one host are not sent to the other.
     verify(&["--src-creds", "eve:0ther"]).exits(4);
     verify(&["--source-creds", "ann:s3cret"]).exits(4);
     verify(&["--src-creds", "x", "--src-password-stdin", "--source-creds", "y", "--source-password-stdin"])
@@ -353,7 +354,7 @@ fn verify_uses_one_login_for_two_images_of_one_host() {
 }
 
 #[test]
-fn standard_input_is_read_once_only() {
+fn reads_standard_input_only_once() {
     let guarded = Guarded::new();
     let password = ["--src-creds", "ann", "--src-password-stdin"];
     let second = ["--source-creds", "ann", "--source-password-stdin"];
@@ -369,7 +370,7 @@ fn standard_input_is_read_once_only() {
 }
 
 #[test]
-fn a_refusal_says_whose_credentials_were_sent_or_where_none_were_found() {
+fn errors_name_the_refused_login_or_the_files_searched() {
     let guarded = Guarded::new();
     let host = guarded.host();
     let inspect = |args: &[&str]| guarded.inspect().args(args);
@@ -389,7 +390,7 @@ fn a_refusal_says_whose_credentials_were_sent_or_where_none_were_found() {
     let nothing = refused(inspect(&[])).says("no credentials found in /run/containers/");
     nothing.says(".config/containers/auth.json").says(".docker/config.json").says(".dockercfg");
     refused(inspect(&["--authfile", "/dev/null"])).says("no credentials found in /dev/null");
-    // Each side answers for itself.
+    // Each side is reported by itself.
     let wrap = ["wrap", "--retries", "0", &guarded.from, &guarded.registry.name("copy", "v1")];
     let run = reapify(wrap).args(["--src-creds", "ann:s3cret", "--dest-creds", "bob:wr0ng"]);
     refused(run).says("user bob from --dest-creds was refused");

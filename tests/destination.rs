@@ -1,4 +1,4 @@
-//! What the destination holds is not believed, and what is said of it is true.
+//! The state of the destination is checked rather than trusted, and reports about it are correct.
 
 mod support;
 
@@ -14,12 +14,12 @@ fn wrap(from: &str, to: &str, options: &[&str]) -> Outcome {
     reapify(["wrap", "--output", "json"]).args(options).args([from, to]).run()
 }
 
-/// An image for linux/amd64 whose last layer says so.
+/// Returns an image for linux/amd64 with this content in its last layer.
 fn image_of(content: &str) -> Image {
     Image::new().layer(&[file("base", b"shared")]).layer(&[file("app", content.as_bytes())])
 }
 
-/// An index of an image that differs with `tag`, and one for arm64 and one for Windows that stay.
+/// Tags an index of an image that differs per tag, and of constant images for arm64 and Windows.
 fn family(registry: &Registry, tag: &str) -> String {
     let changing = image_of(tag);
     changing.in_registry(registry, "app", &format!("{tag}-amd64"));
@@ -43,7 +43,7 @@ fn children_of(registry: &Registry, repository: &str, tag: &str) -> Vec<String> 
 }
 
 #[test]
-fn children_that_the_destination_lost_are_put_back() {
+fn restores_children_missing_at_the_destination() {
     for (checks, lost) in [(true, 0), (true, 1), (true, 2), (false, 0), (false, 1), (false, 2)] {
         let registry = Registry::start();
         registry.set(|settings| settings.checks_references = checks);
@@ -69,7 +69,7 @@ fn children_that_the_destination_lost_are_put_back() {
             ])
         );
 
-        // The source has moved on, and shares what was lost.
+        // The source has changed, and shares the missing child.
         registry.remove_manifest("copy", &children_of(&registry, "copy", "v1")[lost]);
         let newer = wrap(&two, &to, &[]).succeeds().json();
         assert_eq!(newer["action"], "wrapped", "{checks} {lost}");
@@ -78,11 +78,11 @@ fn children_that_the_destination_lost_are_put_back() {
 }
 
 #[test]
-fn an_index_that_was_copied_sparsely_is_made_whole() {
+fn completes_a_sparsely_copied_index() {
     let registry = Registry::start();
     registry.set(|settings| settings.checks_references = false);
     let from = family(&registry, "one");
-    // Another tool has put the index there, and nothing that it names.
+    // Another tool copied the index without any of its children.
     let (bytes, _) = manifest(&registry, "app", "one");
     registry.put_manifest("copy", "v1", Family::Oci.index(), &bytes);
     wrap(&from, &registry.name("copy", "v1"), &[]).succeeds();
@@ -90,7 +90,7 @@ fn an_index_that_was_copied_sparsely_is_made_whole() {
 }
 
 #[test]
-fn children_of_nested_indexes_that_were_lost_are_put_back() {
+fn restores_missing_children_of_nested_indexes() {
     let registry = Registry::start();
     registry.set(|settings| settings.checks_references = false);
     family(&registry, "inner");
@@ -108,7 +108,7 @@ fn children_of_nested_indexes_that_were_lost_are_put_back() {
 }
 
 #[test]
-fn a_layer_that_the_destination_lost_is_sent_again() {
+fn sends_a_layer_missing_at_the_destination_again() {
     let (one, other) = (Registry::start(), Registry::start());
     for (source, destination) in [(&one, &one), (&one, &other)] {
         let (old, new) = (image_of("old"), image_of("new"));
@@ -118,7 +118,7 @@ fn a_layer_that_the_destination_lost_is_sent_again() {
         wrap(&from, &to, &[]).succeeds();
         let base = digest(&old.blobs()[0]);
         destination.remove_blob("copy", &base);
-        // Nothing to do is two requests, which cannot know it; whoever wants to know asks for more.
+        // The two requests of an up-to-date run cannot detect that; `--recheck` does.
         assert_eq!(wrap(&from, &to, &[]).succeeds().json()["action"], "unchanged");
         assert_eq!(wrap(&from, &to, &["--recheck"]).succeeds().json()["action"], "repaired");
         destination.complete("copy", "v1");
@@ -135,7 +135,7 @@ fn a_layer_that_the_destination_lost_is_sent_again() {
 }
 
 #[test]
-fn what_the_source_lost_too_is_an_error_and_nothing_is_tagged() {
+fn content_missing_at_both_ends_is_an_error_and_nothing_is_tagged() {
     let registry = Registry::start();
     let image = image_of("x");
     let from = image.in_registry(&registry, "app", "v1");
@@ -165,7 +165,7 @@ fn recheck_finds_a_lost_blob_of_any_child() {
 }
 
 #[test]
-fn a_layout_that_lost_or_damaged_a_blob_gets_it_again() {
+fn restores_missing_and_damaged_blobs_of_a_layout() {
     let dir = scratch();
     let image = image_of("old");
     let from = image.in_layout(&dir.path().join("source"), "v1");
@@ -178,7 +178,7 @@ fn a_layout_that_lost_or_damaged_a_blob_gets_it_again() {
     std::fs::remove_file(&path).unwrap();
     assert_eq!(wrap(&from, &to, &[]).succeeds().json()["action"], "repaired");
     reapify(["verify", "--deep", &to]).run().succeeds();
-    // As long as it was, but other bytes: no tag may point to it.
+    // The blob has the right size but other bytes: no tag may refer to it.
     let mut bytes = std::fs::read(&path).unwrap();
     *bytes.last_mut().unwrap() ^= 1;
     std::fs::write(&path, bytes).unwrap();
@@ -189,7 +189,7 @@ fn a_layout_that_lost_or_damaged_a_blob_gets_it_again() {
     reapify(["verify", "--deep", &to]).run().succeeds();
 }
 
-/// Writes an image like the one under a tag, with something in its config replaced and all else as it was.
+/// Writes a copy of the image under a tag in which a text of the config is replaced.
 fn edit_config(registry: &Registry, repository: &str, tag: &str, from: &str, to: &str) {
     let (bytes, parsed) = manifest(registry, repository, tag);
     let old = parsed["config"]["digest"].as_str().unwrap();
@@ -205,7 +205,7 @@ fn edit_config(registry: &Registry, repository: &str, tag: &str, from: &str, to:
 }
 
 #[test]
-fn a_config_that_another_tool_edited_is_noticed() {
+fn detects_a_config_edited_by_another_tool() {
     let registry = Registry::start();
     let from = Image::small().in_registry(&registry, "app", "v1");
     for to in [registry.name("copy", "v1"), registry.name("app", "v2")] {
@@ -214,7 +214,7 @@ fn a_config_that_another_tool_edited_is_noticed() {
         edit_config(&registry, repository, tag, "\"serve\"", "\"other\"");
         let again = wrap(&from, &to, &[]).succeeds().json();
         assert_eq!((&again["action"], &again["digest"]), (&"wrapped".into(), &result["digest"]));
-        // In place there is nothing else than what was edited: it is not called unchanged.
+        // In place there is only the edited image: it must not be reported as unchanged.
         edit_config(&registry, repository, tag, "[\"/.reaper\",\"--\",\"/app\"]", "[\"/app\"]");
         let in_place = wrap(&to, &to, &[]).succeeds().json();
         assert_eq!(in_place["action"], "wrapped", "{in_place}");
@@ -223,7 +223,7 @@ fn a_config_that_another_tool_edited_is_noticed() {
 }
 
 #[test]
-fn a_child_that_was_put_back_unwrapped_is_noticed() {
+fn detects_a_child_that_was_replaced_by_its_original() {
     let registry = Registry::start();
     let (from, to) = (family(&registry, "one"), registry.name("copy", "v1"));
     let result = wrap(&from, &to, &[]).succeeds().json();
@@ -240,7 +240,7 @@ fn a_child_that_was_put_back_unwrapped_is_noticed() {
     assert!(registry.manifest("copy", arm64).is_some());
     for source in [&to, &from] {
         registry.put_manifest("copy", "v1", Family::Oci.index(), text.as_bytes());
-        // unwrap says that it is not what was wrapped.
+        // unwrap reports that the index differs from the wrapped one.
         reapify(["unwrap", &to, &registry.name("copy", "back")])
             .run()
             .succeeds()
@@ -253,7 +253,7 @@ fn a_child_that_was_put_back_unwrapped_is_noticed() {
 }
 
 #[test]
-fn docker_types_that_are_done_take_three_requests_and_no_upload() {
+fn an_up_to_date_docker_image_takes_three_requests_and_no_upload() {
     let registry = Registry::start();
     let from = Image::small().family(Family::Docker).in_registry(&registry, "app", "v1");
     let to = registry.name("copy", "v1");
@@ -266,14 +266,14 @@ fn docker_types_that_are_done_take_three_requests_and_no_upload() {
     assert_eq!(actions(&again), pairs(&[("linux/amd64", "unchanged")]));
     let log = registry.log();
     assert_eq!((log.len(), log.count(|e| e.line().starts_with("GET"))), (3, 3), "{:#?}", log.lines());
-    // Another source, another config: noticed all the same.
+    // Another source with another config is detected too.
     let other = image_of("other").family(Family::Docker).in_registry(&registry, "app", "v2");
     assert_eq!(wrap(&other, &to, &[]).succeeds().json()["action"], "wrapped");
     registry.complete("copy", "v1");
 }
 
 #[test]
-fn the_report_is_the_truth() {
+fn reports_are_correct() {
     let registry = Registry::start();
     let from = Image::small().in_registry(&registry, "app", "v1");
     let to = registry.name("copy", "v1");
@@ -286,7 +286,7 @@ fn the_report_is_the_truth() {
         assert_eq!(images(&again)[0][field], images(&first)[0][field]);
     }
     assert_ne!(again["reason"].as_str().unwrap_or_default(), "");
-    // Unwrapping what is there unwrapped already.
+    // Unwrapping when the result already exists.
     let back = registry.name("back", "v1");
     let report = |to: &str| {
         reapify(["unwrap", "--output", "json", &registry.name("copy", "v1"), to]).run().succeeds().json()
@@ -305,7 +305,7 @@ fn the_report_is_the_truth() {
 }
 
 #[test]
-fn a_dry_run_says_what_would_be_written() {
+fn a_dry_run_reports_what_would_be_written() {
     let registry = Registry::start();
     let other = Registry::start();
     let from = Image::small().in_registry(&registry, "app", "v1");
@@ -335,7 +335,7 @@ fn a_dry_run_says_what_would_be_written() {
 }
 
 #[test]
-fn errors_in_json_are_one_object() {
+fn reports_an_error_as_one_json_object() {
     let registry = Registry::start();
     let from = registry.name("app", "none");
     let outcome = wrap(&from, &registry.name("copy", "v1"), &[]).exits(3);
@@ -345,7 +345,7 @@ fn errors_in_json_are_one_object() {
     assert!(error.as_object().unwrap().contains_key("hint"));
 }
 
-/// A wrap that was insisted on is not taken back by one that would not have done it.
+/// A forced wrap is not undone by a wrap that would have skipped the image.
 #[test]
 fn wrap_never_unwraps() {
     let registry = Registry::start();
@@ -372,7 +372,7 @@ fn wrap_never_unwraps() {
 }
 
 #[test]
-fn a_tag_that_somebody_else_moves_meanwhile_is_looked_at_again() {
+fn reads_a_tag_again_that_was_moved_meanwhile() {
     for (moves, code) in [(1, 0), (2, 0), (3, 7)] {
         let registry = Registry::start();
         let from = Image::small().in_registry(&registry, "app", "v1");
@@ -388,7 +388,7 @@ fn a_tag_that_somebody_else_moves_meanwhile_is_looked_at_again() {
                 && matches!(&request.kind, Kind::Manifest { reference, .. } if reference == "v1");
             let n = asked.fetch_add(usize::from(is_look), Ordering::SeqCst);
             if is_look && let (Some(image), Some(registry)) = (pushes.get(n), theirs.upgrade()) {
-                // Somebody pushes just before the tag is looked at.
+                // Another client pushes just before the tag is checked.
                 registry.put_manifest("app", "v1", Family::Oci.manifest(), &image.manifest_bytes());
             }
             Act::Serve
@@ -407,7 +407,7 @@ fn a_tag_that_somebody_else_moves_meanwhile_is_looked_at_again() {
 }
 
 #[test]
-fn side_questions_do_not_decide() {
+fn optional_requests_do_not_affect_the_result() {
     let registry = Registry::start();
     registry.set(|settings| settings.referrers = true);
     let from = Image::small().in_registry(&registry, "app", "v1");
@@ -424,7 +424,7 @@ fn side_questions_do_not_decide() {
     let report = run(&[], "v1").succeeds().says("warning:").json();
     assert!(report["warnings"][0].as_str().unwrap().contains("could not be found out"), "{report}");
     registry.complete("copy", "v1");
-    // A statement that was asked for is another thing: the result stands, and the command has failed.
+    // If a requested statement cannot be written, the command fails, but the result remains.
     registry.hook(|asked| match &asked.kind {
         Kind::Upload { .. } if asked.query.get("digest").is_some_and(|d| *d == digest(b"{}")) => {
             Act::Answer(support::registry::Reply::status(500))
@@ -436,7 +436,7 @@ fn side_questions_do_not_decide() {
 }
 
 #[test]
-fn what_is_not_understood_does_not_stop_the_others() {
+fn an_unsupported_child_does_not_prevent_the_others() {
     let dir = scratch();
     let source = dir.path().join("source");
     let name = |name: &str| format!("oci:{}:v1", dir.path().join(name).display());

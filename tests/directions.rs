@@ -1,16 +1,16 @@
-//! The house keeps its shape: which rooms may use which, no circles, and nothing too long to read.
+//! The structure of the code: which modules may use which, no cycles, and limits on length.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 
-/// A file of the library, as a module.
+/// A source file of the library as a module.
 struct Module {
     file: PathBuf,
-    /// As in `rewrite::record`; `rewrite` for its `mod.rs`.
+    /// The path, such as `rewrite::record`; `rewrite` for its `mod.rs`.
     path: String,
     /// The text without comments, strings and tests.
     code: String,
-    /// What the strings hold.
+    /// The contents of the strings.
     strings: Vec<String>,
 }
 
@@ -42,7 +42,7 @@ fn modules() -> Vec<Module> {
     found.into_iter().map(module).filter(|m| !is_test(m)).collect()
 }
 
-/// A source without comments and without what strings hold, and what they hold, as far as the first test module.
+/// Returns a source up to its first test module, without comments and string contents, and the string contents.
 fn code(text: &str) -> (String, Vec<String>) {
     let text = text.split("\n#[cfg(test)]\nmod ").next().unwrap_or_default();
     let (mut code, mut strings) = (String::new(), Vec::new());
@@ -85,7 +85,7 @@ fn code(text: &str) -> (String, Vec<String>) {
                 strings.push(held);
             }
             ('\'', _) => {
-                // A character, or a lifetime.
+                // A character literal or a lifetime.
                 let after: Vec<char> = rest.clone().take(4).collect();
                 let len = match after[..] {
                     ['\\', '\'' | '\\' | '"', '\'', ..] => 3,
@@ -102,7 +102,7 @@ fn code(text: &str) -> (String, Vec<String>) {
     (code, strings)
 }
 
-/// The paths below `crate` that a module names, in `use` lines and elsewhere: as modules.
+/// Returns the modules that a module names by paths from `crate`, in `use` lines and elsewhere.
 fn uses(module: &Module, all: &BTreeSet<&str>) -> BTreeSet<String> {
     let mut found = BTreeSet::new();
     for start in ["crate::", "super::", "self::"] {
@@ -127,7 +127,7 @@ fn uses(module: &Module, all: &BTreeSet<&str>) -> BTreeSet<String> {
             }
             for path in expand(tree) {
                 let whole = if base.is_empty() { path } else { format!("{base}::{path}") };
-                // The longest part that is a module; of a list of modules, the one that is meant.
+                // Use the longest prefix that is a module; a list of modules is expanded.
                 let parts: Vec<&str> = whole.split("::").collect();
                 let longest =
                     (1..=parts.len()).rev().map(|n| parts[..n].join("::")).find(|p| all.contains(p.as_str()));
@@ -138,7 +138,7 @@ fn uses(module: &Module, all: &BTreeSet<&str>) -> BTreeSet<String> {
     found
 }
 
-/// The modules below its own that a `mod.rs` names.
+/// Returns the submodules that a `mod.rs` names.
 fn uses_below(module: &Module, all: &BTreeSet<&str>) -> BTreeSet<String> {
     let is_child = |path: &&&str| path.rsplit_once("::").is_some_and(|(parent, _)| parent == module.path);
     let is_named = |name: &str| {
@@ -150,7 +150,7 @@ fn uses_below(module: &Module, all: &BTreeSet<&str>) -> BTreeSet<String> {
     children.filter(|path| is_named(path.rsplit("::").next().unwrap())).map(ToString::to_string).collect()
 }
 
-/// `a::{b, c::{d}}` is `a::b` and `a::c::d`.
+/// Expands `a::{b, c::{d}}` to `a::b` and `a::c::d`.
 fn expand(tree: &str) -> Vec<String> {
     let head_len = tree.find(|c: char| !(c.is_alphanumeric() || c == '_' || c == ':')).unwrap_or(tree.len());
     let head = tree[..head_len].trim_end_matches("::").to_owned();
@@ -186,7 +186,7 @@ fn expand(tree: &str) -> Vec<String> {
 }
 
 #[test]
-fn a_list_of_uses_is_read() {
+fn expands_lists_of_uses() {
     assert_eq!(expand("a::{b, c::{D, self}, E as F};"), ["a::b", "a::c::D", "a::c", "a::E"]);
     assert_eq!(expand("a::b::C;"), ["a::b::C"]);
     let (text, strings) = code(
@@ -202,7 +202,7 @@ fn a_list_of_uses_is_read() {
 }
 
 #[test]
-fn rooms_use_only_what_lies_below_them() {
+fn modules_use_only_lower_modules() {
     let modules = modules();
     let paths: BTreeSet<&str> = modules.iter().map(|m| m.path.as_str()).collect();
     let mut wrong = Vec::new();
@@ -238,10 +238,10 @@ fn rooms_use_only_what_lies_below_them() {
 }
 
 #[test]
-fn no_module_uses_itself_by_way_of_others() {
+fn modules_have_no_cycles() {
     let modules = modules();
     let paths: BTreeSet<&str> = modules.iter().map(|m| m.path.as_str()).collect();
-    // A `mod.rs` that only lists and re-exports is no part of a circle; one with code of its own is.
+    // A `mod.rs` that only lists and re-exports is not part of a cycle; one with code of its own is.
     let is_list = |m: &Module| {
         let items = ["fn ", "struct ", "enum ", "trait ", "impl "];
         m.file.ends_with("mod.rs") && !items.iter().any(|item| m.code.contains(item))
@@ -274,8 +274,8 @@ fn no_module_uses_itself_by_way_of_others() {
     assert!(circles.is_empty(), "these are in circles: {circles:#?}");
 }
 
-/// The first thing in a sentence that only the command line has: an option, or a sub-command in backquotes. An option
-/// that stands alone is no sentence: images start their own programs with such words, and they are compared with them.
+/// Returns the first word of a sentence that only the command line may use: an option, or a sub-command in
+/// backquotes. An option alone is not a sentence: images start programs with such options, which are compared.
 fn command_line_word(text: &str) -> Option<&str> {
     const COMMANDS: [&str; 7] = ["wrap", "unwrap", "inspect", "verify", "pod", "mirror", "reaper"];
     if let Some((_, after)) = text.split_once("`reapify ") {
@@ -308,9 +308,9 @@ fn finds_options_and_sub_commands_in_sentences() {
 }
 
 #[test]
-fn only_the_command_line_names_its_options() {
-    // The mirror's rules still name the option beside the variable that does the same. A finding's fix is a text for
-    // the people who own the document, in reports and rule lists: it tells them which program adds a reaper.
+fn only_the_command_line_names_options() {
+    // The mirror's rules name an option beside the variable with the same meaning. The fix of a finding is written
+    // for the owner of the document, in reports and rule lists, and names the program that adds a reaper.
     let is_exempt = |module: &Module, word: &str| match module.path.split("::").next().unwrap() {
         "cli" => true,
         "mirror" => word == "--shard",
@@ -326,7 +326,7 @@ fn only_the_command_line_names_its_options() {
     assert!(wrong.is_empty(), "hints that name options are written in cli/hints.rs: {wrong:#?}");
 }
 
-/// Lines of the longest functions, by the indentation that `cargo fmt` gives them.
+/// Returns the functions that are longer than `limit`, by the indentation of `cargo fmt`.
 fn long_functions(module: &Module, limit: usize) -> Vec<String> {
     let mut long = Vec::new();
     let lines: Vec<&str> = module.code.lines().collect();
@@ -349,7 +349,7 @@ fn long_functions(module: &Module, limit: usize) -> Vec<String> {
 }
 
 #[test]
-fn nothing_is_too_long_to_read() {
+fn files_and_functions_are_short() {
     let mut long = Vec::new();
     for module in modules() {
         let lines = std::fs::read_to_string(&module.file).unwrap().lines().count();

@@ -1,5 +1,5 @@
-//! Images as they really are: every odd shape, and what becomes of it. Wrapped, and then only what has to change does;
-//! carried over where it is one of many; or refused with the reason.
+//! Unusual images that exist in practice, and their treatment: wrapped with only the necessary changes, copied
+//! unchanged if they are one of many, or rejected with the reason.
 
 mod support;
 
@@ -13,13 +13,13 @@ use support::run::{Outcome, reapify};
 use support::tars::{FILE, gzip, tar_of, zstd};
 use support::{in_parallel, scratch};
 
-/// What becomes of an image.
+/// The expected treatment of an image.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Fate {
     Wrapped,
-    /// By itself refused with these words and exit code 5; in an index carried over for this reason.
+    /// Rejected alone with this message and exit code 5; in an index, copied unchanged for this reason.
     Carried(&'static str, &'static str),
-    /// Refused with these words and exit code 5, in an index too.
+    /// Rejected with this message and exit code 5, in an index too.
     Refused(&'static str),
 }
 use Fate::{Carried, Refused, Wrapped};
@@ -29,22 +29,22 @@ struct Layer {
     digest: String,
     bytes: Vec<u8>,
     diff_id: String,
-    /// More members of the descriptor.
+    /// Further members of the descriptor.
     extra: &'static str,
     is_absent: bool,
 }
 
-/// An image in parts, each as odd as it gets.
+/// An image by its parts, any of which may be unusual.
 struct Image {
     layers: Vec<Layer>,
-    /// The members after `architecture` and `os`; `$DIFF_IDS` stands for the list of them.
+    /// The members after `architecture` and `os`; `$DIFF_IDS` stands for the list of diff_ids.
     config: String,
-    /// `"mediaType":…` of the config with what follows, or nothing.
+    /// The `"mediaType":…` of the config descriptor with a following comma, or nothing.
     config_type: String,
     config_digest: fn(&[u8]) -> String,
-    /// Members after `schemaVersion`.
+    /// The members after `schemaVersion`.
     manifest_type: String,
-    /// Members at the end.
+    /// The members at the end.
     extra: String,
     no_layers: bool,
 }
@@ -152,7 +152,7 @@ fn put(dir: &Path, name: &str, bytes: &[u8]) {
 
 const EMPTY_TYPE: &str = r#""mediaType":"application/vnd.oci.empty.v1+json","#;
 
-/// The number is that of the kind of oddity, for those who look for it.
+/// Returns the cases, each with a name.
 fn cases() -> Vec<(&'static str, Image, Fate)> {
     let zstd_type = "application/vnd.oci.image.layer.v1.tar+zstd";
     let history = |entries: &str| image().config(config(&format!(r#""history":{entries}"#)));
@@ -249,7 +249,7 @@ fn cases() -> Vec<(&'static str, Image, Fate)> {
             Refused("encrypted"),
         ),
         (
-            "a foreign layer that is not here",
+            "a foreign layer that is not stored here",
             image().layer("application/vnd.docker.image.rootfs.foreign.diff.tar.gzip", gzip).with(|i| {
                 i.layers[1].extra = r#","urls":["https://layers.example/1"]"#;
                 i.layers[1].is_absent = true;
@@ -274,7 +274,7 @@ fn cases() -> Vec<(&'static str, Image, Fate)> {
         ),
         ("a config by sha512", image().with(|i| i.config_digest = sha512), Wrapped),
         (
-            "descriptors that say more",
+            "descriptors with more fields",
             image().with(|i| {
                 i.layers[0].extra = r#","annotations":{"a":"b"},"artifactType":"x/y","data":"","x-vendor":[1e3]"#;
                 i.extra = r#", "subject" : {"mediaType":"x/y","digest":"$X","size":1} ,"annotations" : { }, "x":1.10"#
@@ -290,7 +290,7 @@ fn wrap(from: &str, to: &str) -> Outcome {
 }
 
 #[test]
-fn each_is_wrapped_and_comes_back_or_is_refused() {
+fn each_case_round_trips_or_is_rejected() {
     in_parallel(cases(), |(what, image, fate)| {
         println!("{what}");
         let dir = scratch();
@@ -324,9 +324,9 @@ fn each_is_wrapped_and_comes_back_or_is_refused() {
     });
 }
 
-/// All of them in one index, with children by sha512 and what is no manifest at all.
+/// An index of all cases, with sha512 children and children that are not manifests.
 #[test]
-fn in_an_index_each_meets_its_fate_and_the_index_comes_back() {
+fn an_index_of_all_cases_round_trips() {
     for name_of in [digest, sha512] {
         let dir = scratch();
         let source = dir.path().join("source");
@@ -345,7 +345,7 @@ fn in_an_index_each_meets_its_fate_and_the_index_comes_back() {
         let page = b"<html>what it is only its owner knows</html>";
         write_blob(&source, page);
         children.push(json!({"mediaType": "text/html", "digest": digest(page), "size": page.len()}));
-        // Windows: the base layers are at their maker's, and are not asked for.
+        // The base layers of Windows are on their vendor's server and must not be requested.
         let windows =
             image().layer("application/vnd.docker.image.rootfs.foreign.diff.tar.gzip", gzip).with(|i| {
                 i.layers[1].extra = r#","urls":["https://layers.example/1"]"#;
@@ -408,9 +408,9 @@ fn in_an_index_each_meets_its_fate_and_the_index_comes_back() {
     }
 }
 
-/// One child that is broken does not stop its siblings, unless that is asked for.
+/// By default, a malformed child does not prevent its siblings from being wrapped.
 #[test]
-fn an_index_with_a_broken_child_is_wrapped_and_says_which_one_is_broken() {
+fn wraps_an_index_with_a_malformed_child_and_names_it() {
     for (what, broken, fate) in cases() {
         let Refused(why) = fate else { continue };
         let dir = scratch();

@@ -1,5 +1,5 @@
-//! Registries and token servers that are hostile at random, at every request. However they behave, a run ends,
-//! secrets stay where they belong, and a tag is the old image or the new one. A failure names its seed;
+//! Registries and token servers with random hostile behaviour at every request. Whatever they do, a run ends, secrets
+//! are not sent elsewhere, and a tag refers to the old image or the new one. A failure prints its seed;
 //! `scripts/fuzz-registry` tries many.
 
 mod support;
@@ -18,12 +18,12 @@ use support::registry::{Act, Auth, Bearer, Kind, Registry, Reply};
 use support::run::{Outcome, Run, reapify};
 use support::secrets::Secret;
 
-/// Longer than anything may take, on a machine with other work.
+/// The time limit for a run on a busy machine.
 const DEADLINE: Duration = Duration::from_secs(60);
 
-/// What is wrapped, and what comes of it where nobody is hostile.
+/// The images to be wrapped, and their results without hostile behaviour.
 struct Prepared {
-    /// `image`, `index` and `old`, and the first two wrapped; all tagged `v1`.
+    /// The registry with `image`, `index` and `old`, and the first two wrapped; all tagged `v1`.
     registry: Registry,
     digests: [(String, String); 2],
 }
@@ -53,15 +53,15 @@ fn prepared() -> &'static Prepared {
     })
 }
 
-/// Who is logged in at one registry, and how that asks.
+/// The login at one registry, and how that registry authenticates it.
 struct Side {
     user: String,
     password: Secret,
-    /// What `token-1-of-USER` ends with.
+    /// The secret suffix of `token-1-of-USER`.
     tokens: Secret,
     identity: bool,
     auth: Auth,
-    /// A token server on another port, where the registry names one.
+    /// A token server on another port, if the registry names one.
     keeper: Option<Registry>,
 }
 
@@ -87,7 +87,7 @@ impl Side {
         Self { user, password, tokens, identity, auth, keeper }
     }
 
-    /// How it is written into a file of docker's.
+    /// Returns the host's entry in a Docker credential file.
     fn entry(&self, host: &str) -> (String, Value) {
         use base64::Engine as _;
         let auth = format!("{}:{}", self.user, if self.identity { "" } else { &self.password.text });
@@ -107,13 +107,13 @@ enum Task {
     Verify,
 }
 
-/// Everything about one run.
+/// The state of one run.
 struct World {
     dice: Dice,
     task: Task,
     provenance: bool,
     retries: usize,
-    /// The registry of the source, and that of the destination where it is another.
+    /// The registry of the source, and that of the destination if it differs.
     source: Registry,
     destination: Option<Registry>,
     stranger: Registry,
@@ -188,7 +188,7 @@ impl World {
             registry.set(|settings| {
                 settings.auth = side.auth.clone();
                 (settings.mounts, settings.referrers, settings.content_digest) = (mounts, api, digests);
-                // With lies about blobs, only the registry itself can see that a manifest misses some.
+                // If HEAD requests for blobs are answered wrongly, only the registry itself can detect missing ones.
                 settings.checks_references = true;
             });
             let is_target = std::ptr::eq(registry, self.target());
@@ -207,7 +207,7 @@ impl World {
             };
             let here = hostile(["source", "destination"][n], if quiet[n] { 0 } else { share });
             registry.hook(move |asked| match &asked.kind {
-                // What a redirect brought here is not taken, or it would look as if it had arrived.
+                // Do not store what a redirect sent here, because it would appear to have arrived.
                 _ if !is_target && !asked.is_read() && asked.kind != Kind::Token && !lies => refused(),
                 _ if !is_target && asked.writes_manifest() => refused(),
                 Kind::Token => here.token_act(asked).unwrap_or(Act::Serve),
@@ -225,7 +225,7 @@ impl World {
         self.estrange(seed, lies);
     }
 
-    /// What the stranger does: it has the source's blobs to give, wants to know passwords, and keeps nothing.
+    /// Sets up the stranger: it serves the source's blobs, collects passwords, and stores nothing.
     fn estrange(&self, seed: u64, lies: bool) {
         let own = self.stranger.host();
         let hostile = Hostile {
@@ -270,7 +270,8 @@ impl World {
         };
         let named = dice.percent(50);
         let hosts: Vec<(String, &Side)> = self.registries().map(|(r, side)| (r.host(), side)).collect();
-        // Identity tokens come from files only, and with two sides only one of which writes, so do the others'.
+        // Identity tokens come only from files. With two sides of which one writes, so do the other side's
+        // credentials.
         let writes = matches!(self.task, Task::Wrap | Task::Unwrap);
         if named && writes && !self.sides.iter().any(|side| side.identity) {
             let creds = |side: &Side| format!("{}:{}", side.user, side.password.text);
@@ -282,7 +283,7 @@ impl World {
         run.home_file(".docker/config.json", &json!({"auths": auths}).to_string())
     }
 
-    /// What has to be true whatever happened.
+    /// Checks what must hold in every run.
     fn judge(&self, outcome: &Outcome) {
         let target = self.target();
         let found = target.manifest(self.repository, "v1").map(|_| target.complete(self.repository, "v1"));
@@ -313,7 +314,7 @@ impl World {
         self.no_secret_went_astray(outcome);
     }
 
-    /// Every server of this run, by what it is.
+    /// Returns every server of this run with its role.
     fn servers(&self) -> Vec<(&'static str, &Registry)> {
         let keepers = self.sides.iter().filter_map(|side| side.keeper.as_ref());
         let keepers = keepers.map(|keeper| ("a token server", keeper));
@@ -349,7 +350,7 @@ impl World {
                 }
             }
         }
-        // One server by another name is another origin.
+        // The same server under another name is another origin.
         for (name, server) in self.servers() {
             for entry in server.log().entries {
                 let host = entry.asked.header("host");
@@ -364,7 +365,7 @@ fn refused() -> Act {
     Act::Answer(Reply::error(403, "DENIED", "nothing is kept here"))
 }
 
-/// The exit code, or what was wrong.
+/// Returns the exit code, or a description of the violation.
 fn try_one(seed: u64) -> Result<i32, String> {
     let tried = catch_unwind(AssertUnwindSafe(|| {
         let mut world = World::new(seed);
@@ -385,7 +386,7 @@ fn text_of(panic: &(dyn std::any::Any + Send)) -> String {
 }
 
 #[test]
-fn whatever_registries_do_runs_end_secrets_stay_and_tags_are_whole() {
+fn hostile_registries_cause_no_hangs_leaks_or_broken_tags() {
     let (failures, codes) = (Mutex::new(BTreeMap::new()), Mutex::new(BTreeMap::new()));
     prepared();
     at_once(20, seeds(300), |seed| match try_one(seed) {
@@ -401,14 +402,14 @@ fn whatever_registries_do_runs_end_secrets_stay_and_tags_are_whole() {
 }
 
 #[test]
-fn one_turn_is_enough_to_copy_within_a_registry_that_mounts_nothing() {
+fn one_job_suffices_to_copy_within_a_registry_without_mounts() {
     let image = (0..6).fold(Image::new(), |image, n| image.layer(&[file("app", &[n; 50_000])]));
     for jobs in ["1", "2", "3", "7", "128"] {
         let registry = Registry::start();
         registry.set(|settings| settings.mounts = false);
         let from = image.in_registry(&registry, "app", "v1");
         let to = registry.name("copy", "v1");
-        // Each upload reads from where it writes to, and all of them are ready at once.
+        // Each upload reads from the registry that it writes to, and all are ready at the same time.
         reapify(["wrap", "--jobs", jobs, &from, &to]).within(DEADLINE / 2).run().succeeds();
         registry.complete("copy", "v1");
     }

@@ -1,5 +1,5 @@
-//! The same against registries by several authors: between repositories and within one, twice, back again,
-//! behind a bad line, and with a process that is killed.
+//! The same operations with registries by several authors: between repositories, within one, repeatedly, and back
+//! again, over an unreliable connection, and with a process that is killed.
 
 mod support;
 
@@ -14,7 +14,7 @@ use support::index::image_for;
 use support::run::reapify;
 use support::{scratch, zombies};
 
-/// What a wrap of the sample image comes to, wherever it is written.
+/// Returns the digest of the wrapped sample image, which is the same everywhere.
 fn result() -> String {
     let dir = scratch();
     reapify(["wrap", &zombies(), &format!("oci:{}:v1", dir.path().display())]).run().succeeds().digest()
@@ -29,12 +29,12 @@ fn wraps(registry: &Real, from: &str, to: &str) -> Value {
 }
 
 #[test]
-fn an_image_is_wrapped_verified_and_restored() {
+fn wraps_verifies_and_unwraps_an_image() {
     let result = result();
     for registry in each() {
         let from = registry.push(&zombies(), "app", "v1");
         let original = registry.digest(&from);
-        // Within the repository, to another, from a layout, and in place.
+        // Within the repository, to another repository, from a layout, and in place.
         let beside = registry.name("app", "beside");
         assert_eq!(wraps(&registry, &from, &beside)["digest"], result);
         let copy = registry.name("copy", "v1");
@@ -50,7 +50,7 @@ fn an_image_is_wrapped_verified_and_restored() {
         let place = registry.name("place", "v1");
         assert_eq!(wraps(&registry, &place, &place)["digest"], result);
 
-        // Again, there is nothing to do.
+        // A second run has nothing to do.
         for (from, to) in [(&from, &copy), (&from, &beside), (&place, &place)] {
             let report = wraps(&registry, from, to);
             assert_eq!(
@@ -73,7 +73,7 @@ fn an_image_is_wrapped_verified_and_restored() {
     }
 }
 
-/// An index of two images in a layout.
+/// Returns an index of two images in a layout.
 fn index(dir: &std::path::Path) -> String {
     let images = ["amd64", "arm64"].map(|machine| image_for("linux", machine, "", Family::Oci));
     for image in &images {
@@ -88,7 +88,7 @@ fn index(dir: &std::path::Path) -> String {
 }
 
 #[test]
-fn an_index_is_wrapped_verified_and_restored() {
+fn wraps_verifies_and_unwraps_an_index() {
     for registry in each() {
         let dir = scratch();
         let source = index(dir.path());
@@ -111,14 +111,14 @@ fn an_index_is_wrapped_verified_and_restored() {
 }
 
 #[test]
-fn a_statement_is_found_from_the_image_that_it_is_about() {
+fn finds_a_statement_by_its_subject() {
     for registry in each() {
         let to = registry.name("app", "v1");
         let wrap = || {
             registry.reapify(["wrap", "--provenance", "--retries", "0", "--output", "json", &zombies(), &to])
         };
         if !registry.can(Step::Referrers) {
-            // The image is written and the result printed all the same.
+            // The image is written and the result is printed nevertheless.
             let outcome = wrap().run().exits(7);
             assert_eq!(outcome.json()["digest"], registry.digest(&to));
             continue;
@@ -131,14 +131,14 @@ fn a_statement_is_found_from_the_image_that_it_is_about() {
         assert_eq!(result, registry.digest(&to));
         let first = inspected();
         assert_eq!(first.as_array().map(Vec::len), Some(1), "{first}");
-        // The same again is the same, once.
+        // A second run writes the same statement, only once.
         wrap().run().succeeds();
         assert_eq!(inspected(), first);
     }
 }
 
 #[test]
-fn several_processes_that_write_the_same_image_at_once_all_succeed() {
+fn concurrent_processes_that_write_the_same_image_all_succeed() {
     let result = result();
     for registry in each() {
         let from = registry.push(&zombies(), "app", "v1");
@@ -158,7 +158,7 @@ fn several_processes_that_write_the_same_image_at_once_all_succeed() {
     }
 }
 
-/// Passes connections on to a host, and cuts each after so many bytes of answers; the limit grows with every cut.
+/// Starts a proxy for a host that cuts each connection after a number of bytes, which grows with every cut.
 fn unreliable(host: &str) -> String {
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
     let address = listener.local_addr().unwrap().to_string();
@@ -190,7 +190,7 @@ fn unreliable(host: &str) -> String {
 }
 
 #[test]
-fn behind_a_proxy_that_cuts_connections() {
+fn succeeds_through_a_proxy_that_cuts_connections() {
     let result = result();
     for registry in each() {
         registry.push(&zombies(), "app", "v1");
@@ -211,14 +211,14 @@ fn behind_a_proxy_that_cuts_connections() {
 }
 
 #[test]
-fn killed_at_random_moments_the_destination_is_old_or_new() {
+fn the_tag_is_old_or_new_if_killed_at_random_moments() {
     let new = result();
     for (n, registry) in each().enumerate() {
         let from = registry.push(&zombies(), "app", "v1");
         let old = registry.digest(&from);
         let to = |n: usize| registry.name(&format!("r{n}"), "v1");
         let mut state = 7u64;
-        // As often as it takes to hit each moment of the first; the others differ in few.
+        // Enough rounds to hit each moment with the first registry; the others differ in few.
         for round in 0..[120, 40, 40][n] {
             let to = to(round % 8);
             registry.push(&zombies(), &format!("r{}", round % 8), "v1");

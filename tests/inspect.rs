@@ -1,4 +1,4 @@
-//! `inspect`: what is read of an image, what is told of it, and in which form.
+//! `inspect`: what is read from an image, what is reported about it, and in which format.
 
 mod support;
 
@@ -10,7 +10,7 @@ use support::scratch;
 
 const SCHEMA: &str = include_str!("../docs/inspect.schema.json");
 
-/// The beginning of a program for amd64 that needs no loader.
+/// Returns the start of a static program for amd64.
 fn elf() -> Vec<u8> {
     let mut head = b"\x7fELF\x02\x01\x01".to_vec();
     head.resize(16, 0);
@@ -19,14 +19,14 @@ fn elf() -> Vec<u8> {
     head
 }
 
-/// A config with these members of its `config`.
+/// Returns a config with these members in its `config`.
 fn config(inner: &str) -> String {
     format!(
         r#"{{"architecture":"amd64","os":"linux","config":{{{inner}}},"rootfs":{{"type":"layers","diff_ids":[$DIFF_IDS]}}}}"#
     )
 }
 
-/// The output of `inspect`, which its schema describes.
+/// Runs `inspect` and returns its output, validated against the schema.
 fn inspect(run: Run) -> Value {
     let report = run.args(["--output", "json"]).run().succeeds().json();
     let schema: Value = serde_json::from_str(SCHEMA).expect("JSON");
@@ -36,7 +36,7 @@ fn inspect(run: Run) -> Value {
     report["platforms"][0].clone()
 }
 
-/// How many layers were read: blobs but the config.
+/// Returns how many layers were read: all blobs except the config.
 fn layers_read(registry: &Registry) -> usize {
     let is_blob = |asked: &Asked| asked.method == "GET" && matches!(asked.kind, Kind::Blob { .. });
     let blobs = registry.log().count(|entry| is_blob(&entry.asked));
@@ -47,7 +47,7 @@ fn layers_read(registry: &Registry) -> usize {
 const START: &str = "#!/bin/sh\nset -e\nif [ \"$1\" = app ]; then\n  chown app /data\nfi\nexec \"$@\"\n";
 
 #[test]
-fn only_the_layers_that_the_answer_needs_are_read_and_once() {
+fn reads_only_the_necessary_layers_and_each_once() {
     let registry = Registry::start();
     let (elf, big) = (elf(), noise(300_000));
     let base =
@@ -64,11 +64,11 @@ fn only_the_layers_that_the_answer_needs_are_read_and_once() {
         assert_eq!(layers_read(&registry), expected, "layers read");
     }
     inspect(cached("top").arg("--no-cache"));
-    assert_eq!(layers_read(&registry), 1, "the cache was not wanted");
+    assert_eq!(layers_read(&registry), 1, "without the cache");
     inspect(cached("top").arg("--shallow"));
-    assert_eq!(layers_read(&registry), 0, "the config is enough");
+    assert_eq!(layers_read(&registry), 0, "the config suffices");
 
-    // What is searched for along PATH is nowhere before all layers were seen, each once.
+    // A program searched on PATH is missing only after all layers were read, each once.
     let whole = top.layer(&[file("usr/bin/start", START.as_bytes())]);
     let whole = whole.config(&config(r#""Entrypoint":["start"],"Cmd":["/app"]"#));
     whole.in_registry(&registry, "app", "whole");
@@ -76,7 +76,7 @@ fn only_the_layers_that_the_answer_needs_are_read_and_once() {
     for expected in [3, 0] {
         let report = inspect(cached("whole"));
         assert_eq!((&report["way"], &report["holds"]), (&"script".into(), &"yes".into()), "{report}");
-        // One layer is known from the image before.
+        // One layer is cached from the previous image.
         assert_eq!(layers_read(&registry), expected, "layers read");
     }
 }
@@ -100,7 +100,7 @@ fn evidence_names_file_line_and_layer() {
 }
 
 #[test]
-fn a_script_that_nothing_marks_as_one_is_read_when_it_is_run() {
+fn reads_an_unmarked_script_when_it_is_started() {
     let registry = Registry::start();
     let elf = elf();
     let image = Image::new()
@@ -112,7 +112,7 @@ fn a_script_that_nothing_marks_as_one_is_read_when_it_is_run() {
 }
 
 #[test]
-fn layers_that_cannot_be_read_leave_the_question_open() {
+fn unreadable_layers_make_the_answer_unknown() {
     let dir = scratch();
     let name = Image::new()
         .raw_layer(
@@ -127,7 +127,7 @@ fn layers_that_cannot_be_read_leave_the_question_open() {
 }
 
 #[test]
-fn several_images_are_a_table_or_a_line_of_json_each() {
+fn prints_several_images_as_a_table_or_as_lines_of_json() {
     let dir = scratch();
     let elf = elf();
     let image = Image::new().layer(&[file("app", &elf)]).config(&config(r#""Entrypoint":["/app"]"#));
@@ -151,7 +151,7 @@ fn several_images_are_a_table_or_a_line_of_json_each() {
 }
 
 #[test]
-fn credentials_are_for_one_host() {
+fn rejects_credentials_for_images_on_several_hosts() {
     let (one, two) = (Registry::start(), Registry::start());
     let images = [one.name("app", "v1"), two.name("app", "v1")];
     reapify(["inspect", "--src-creds", "joe:s3cret"]).args(&images).run().exits(2).says("one host");
@@ -159,7 +159,7 @@ fn credentials_are_for_one_host() {
 }
 
 #[test]
-fn the_command_that_is_recommended_works() {
+fn the_recommended_command_works() {
     let dir = scratch();
     let elf = elf();
     let image = Image::new().layer(&[file("app", &elf)]).config(&config(r#""Entrypoint":["/app"]"#));

@@ -1,5 +1,5 @@
-//! Whatever breaks at whatever moment: the destination's tag is the old image or the new one, whole (C6), and
-//! the next run succeeds.
+//! Failures and interruptions at every moment: the destination's tag refers to the complete old image or the complete
+//! new one, and the next run succeeds.
 
 mod support;
 
@@ -57,17 +57,17 @@ impl Arena {
         Self { registry, from, to, old: old.digest() }
     }
 
-    /// One retry: enough for what happens once, and the end soon for what does not.
+    /// One retry: enough for a single failure, and a quick end for a permanent one.
     fn wrap(&self) -> Run {
         reapify(["wrap", "--retries", "1", "--output", "json", &self.from, &self.to])
     }
 
-    /// The digest at the destination, whole.
+    /// Returns the digest at the destination, after checking that the image is complete.
     fn found(&self) -> String {
         self.registry.complete("copy", "v1")
     }
 
-    /// Runs it again without faults.
+    /// Runs the command again without faults.
     #[track_caller]
     fn rerun(&self, new: &str) {
         self.registry.behave();
@@ -77,18 +77,18 @@ impl Arena {
     }
 }
 
-/// What an undisturbed run makes of this shape, and how many requests it takes.
+/// Returns the result of an undisturbed run for this shape, and its number of requests.
 fn undisturbed(shape: Shape) -> (String, usize) {
     let arena = Arena::new(shape);
     let report = arena.wrap().run().succeeds().json();
     let requests = arena.registry.log().len();
-    assert_eq!(report["stats"]["requests"], requests, "it counts its own requests right");
+    assert_eq!(report["stats"]["requests"], requests, "it counts its own requests correctly");
     assert_eq!(arena.found(), report["digest"]);
     assert_ne!(report["digest"], arena.old);
     (arena.found(), requests)
 }
 
-/// Each shape with each request of its undisturbed run, and the digest that run gives.
+/// Returns each shape with each request of its undisturbed run and that run's digest.
 fn moments() -> Vec<(Shape, usize, String)> {
     let each = |shape| {
         let (new, requests) = undisturbed(shape);
@@ -100,7 +100,7 @@ fn moments() -> Vec<(Shape, usize, String)> {
 
 type Break = fn() -> Act;
 
-/// The ways a request fails.
+/// The ways in which a request fails.
 const BREAKS: [(&str, Break); 4] = [
     ("no answer", || Act::HangUp),
     ("half a request", || Act::HangUpAfter(100)),
@@ -111,7 +111,7 @@ const BREAKS: [(&str, Break); 4] = [
 const DONE: &str = "done, but no answer";
 
 #[test]
-fn a_failure_of_any_one_request_is_made_good() {
+fn retries_any_single_failed_request() {
     in_parallel(moments(), |(shape, index, new)| {
         for (when, act) in BREAKS {
             let arena = Arena::new(shape);
@@ -120,7 +120,7 @@ fn a_failure_of_any_one_request_is_made_good() {
             assert_eq!(report["digest"], new, "{shape:?}, {when}, request {index}");
             assert_eq!(arena.found(), new, "{shape:?}, {when}, request {index}");
             assert!(report["stats"]["retries"].as_u64() >= Some(1), "{when}, request {index}: {report}");
-            // A session whose opening was never answered is known to the registry alone.
+            // If the response that opened a session is lost, only the registry knows the session.
             let log = arena.registry.log();
             let unheard = log.count(|entry| entry.status.is_none() && entry.asked.method == "POST");
             assert!(arena.registry.open_uploads() <= unheard, "{when}, request {index}: {:#?}", log.lines());
@@ -129,7 +129,7 @@ fn a_failure_of_any_one_request_is_made_good() {
 }
 
 #[test]
-fn a_registry_that_goes_away_at_any_request_leaves_the_old_image_or_the_new() {
+fn the_tag_is_old_or_new_if_the_registry_fails_at_any_request() {
     in_parallel(moments(), |(shape, index, new)| {
         for (when, act) in BREAKS {
             let arena = Arena::new(shape);
@@ -144,17 +144,17 @@ fn a_registry_that_goes_away_at_any_request_leaves_the_old_image_or_the_new() {
 }
 
 #[test]
-fn killed_at_any_request_it_leaves_the_old_image_or_the_new() {
+fn the_tag_is_old_or_new_if_killed_at_any_request() {
     in_parallel(moments(), |(shape, index, new)| {
         for obeyed in [false, true] {
             let arena = Arena::new(shape);
             let (sender, reached) = channel();
             let sender = Mutex::new(sender);
-            // The request it dies at is obeyed or not, and none that comes later is.
+            // The last request may or may not be processed; later ones are not.
             arena.registry.hook(move |asked| match asked.index.cmp(&index) {
                 std::cmp::Ordering::Less => Act::Serve,
                 std::cmp::Ordering::Equal => {
-                    // The test may have stopped waiting: it fails by itself then.
+                    // The test may have stopped waiting and fails by itself then.
                     let _ = sender.lock().expect("sending does not panic").send(());
                     if obeyed { Act::ServeAndHangUp } else { Act::Stall }
                 }
@@ -174,7 +174,7 @@ fn killed_at_any_request_it_leaves_the_old_image_or_the_new() {
     });
 }
 
-/// Kills a copy out of a registry at each of its requests; `check` looks at what is there afterwards.
+/// Kills a copy out of a registry at each of its requests; `check` examines the result afterwards.
 fn kill_while_reading(to: impl Fn(&Path) -> String + Sync, check: impl Fn(&Path) + Sync) {
     let arena = Arena::new(Shape::Image);
     let dir = scratch();
@@ -185,7 +185,7 @@ fn kill_while_reading(to: impl Fn(&Path) -> String + Sync, check: impl Fn(&Path)
     assert!(requests >= 4, "manifest, config and two layers, not {requests}");
     in_parallel(0..requests, |index| {
         let arena = Arena::new(Shape::Image);
-        // Half of an answer, then silence: the most that can be half-written.
+        // Half of a response, then silence: as much as can be half-written.
         arena.registry.hook(move |asked| match asked.index < index {
             true => Act::Serve,
             false => Act::alter(|reply| {
@@ -216,7 +216,7 @@ fn kill_while_reading(to: impl Fn(&Path) -> String + Sync, check: impl Fn(&Path)
     });
 }
 
-/// skopeo reads every blob and compares its digest.
+/// Checks with skopeo, which reads every blob and compares its digest.
 #[track_caller]
 fn is_whole(name: &str) {
     let dir = scratch();
@@ -224,13 +224,13 @@ fn is_whole(name: &str) {
 }
 
 #[test]
-fn killed_while_writing_a_layout_it_leaves_no_half_image() {
+fn a_layout_has_no_partial_image_if_killed_while_writing() {
     let name = |dir: &Path| format!("oci:{}:v1", dir.join("layout").display());
     kill_while_reading(name, |dir| is_whole(&name(dir)));
 }
 
 #[test]
-fn killed_while_writing_an_archive_it_leaves_no_half_image() {
+fn an_archive_is_not_partial_if_killed_while_writing() {
     for (transport, tag) in [("oci-archive", "v1"), ("docker-archive", "app:v1")] {
         let name = move |dir: &Path| format!("{transport}:{}:{tag}", dir.join("archive.tar").display());
         kill_while_reading(name, move |dir| is_whole(&name(dir)));
@@ -238,7 +238,7 @@ fn killed_while_writing_an_archive_it_leaves_no_half_image() {
 }
 
 #[test]
-fn a_layout_names_whole_images_at_every_moment_of_a_write() {
+fn a_layout_lists_only_complete_images_during_a_write() {
     let dir = scratch();
     let to = Image::small().in_layout(dir.path(), "v1");
     let arena = Arena::new(Shape::Image);
@@ -249,7 +249,7 @@ fn a_layout_names_whole_images_at_every_moment_of_a_write() {
         let watch = scope.spawn(|| {
             let mut seen = BTreeSet::new();
             loop {
-                // One more look after the end: the result is looked at, too.
+                // Check once more after the end, so that the result is checked too.
                 let last = done.load(Ordering::SeqCst);
                 let bytes = image::layout_manifest(dir.path(), "v1");
                 seen.insert(image::digest(&bytes));
@@ -272,7 +272,7 @@ fn a_layout_names_whole_images_at_every_moment_of_a_write() {
     assert!(seen.len() >= 2, "it looked while images came: {seen:?}");
 }
 
-/// Ends a run that hangs, and looks how it ended.
+/// Ends a hanging run and returns its outcome.
 #[track_caller]
 fn end(mut running: Running, signal: &str) -> Outcome {
     let begun = Instant::now();
@@ -292,7 +292,7 @@ fn waits_for(registry: &Registry, line: &str) {
     });
 }
 
-/// Long enough for a run to come to where it hangs, for which there is no sign.
+/// Waits until a run hangs, which has no other sign.
 fn let_it_hang() {
     std::thread::sleep(Duration::from_millis(500));
 }
@@ -300,7 +300,7 @@ fn let_it_hang() {
 const SIGNALS: [&str; 2] = ["INT", "TERM"];
 
 #[test]
-fn a_signal_ends_a_run_that_waits_for_a_server() {
+fn a_signal_ends_a_run_waiting_for_a_server() {
     for signal in SIGNALS {
         let arena = Arena::new(Shape::Image);
         let user = Bearer::new("ann", "s3cret");
@@ -317,7 +317,7 @@ fn a_signal_ends_a_run_that_waits_for_a_server() {
             waits_for(&arena.registry, "GET /v2/app/manifests");
             end(running, signal);
         }
-        // Between two attempts, too.
+        // Between two attempts too.
         arena.registry.clear_log();
         arena.registry.hook(|_| Act::Answer(Reply::status(503).header("retry-after", "50")));
         let running = arena.wrap().start();
@@ -327,7 +327,7 @@ fn a_signal_ends_a_run_that_waits_for_a_server() {
 }
 
 #[test]
-fn a_signal_ends_a_run_that_waits_for_a_helper_and_the_helper() {
+fn a_signal_ends_a_run_waiting_for_a_helper_and_the_helper() {
     let dir = scratch();
     let (program, pid) = (dir.path().join("docker-credential-slow"), dir.path().join("pid"));
     let script = format!("#!/bin/sh\necho $$ >'{}'\nexec sleep 1000\n", pid.display());
@@ -353,7 +353,7 @@ fn a_signal_ends_a_run_that_waits_for_a_helper_and_the_helper() {
 }
 
 #[test]
-fn a_signal_ends_a_run_that_waits_for_a_lock() {
+fn a_signal_ends_a_run_waiting_for_a_lock() {
     for signal in SIGNALS {
         let dir = scratch();
         let to = Image::small().in_layout(dir.path(), "v1");
@@ -373,7 +373,7 @@ fn a_signal_ends_a_run_that_waits_for_a_lock() {
 }
 
 #[test]
-fn a_signal_ends_a_run_that_waits_for_a_file() {
+fn a_signal_ends_a_run_waiting_for_a_file() {
     for signal in SIGNALS {
         let dir = scratch();
         let fifo = dir.path().join("archive.tar");
@@ -382,7 +382,7 @@ fn a_signal_ends_a_run_that_waits_for_a_file() {
         let running = reapify(["inspect", &from]).start();
         let_it_hang();
         end(running, signal);
-        // A writer that says nothing.
+        // A writer that sends nothing.
         let to = format!("oci-archive:{}", dir.path().join("result.tar").display());
         let running = reapify(["wrap", &from, &to]).start();
         let writer = std::fs::OpenOptions::new().write(true).open(&fifo).expect("the run reads it");
@@ -400,16 +400,16 @@ fn a_signal_ends_a_run_that_waits_for_a_file() {
 }
 
 #[test]
-fn a_signal_ends_a_run_whose_output_nobody_reads() {
+fn a_signal_ends_a_run_whose_output_is_not_read() {
     let dir = scratch();
-    // More than a pipe holds, however well it is compressed.
+    // More than a pipe holds, even compressed.
     let from = Image::new().layer(&[file("big", &noise(1 << 20))]).in_layout(dir.path(), "v1");
     for signal in SIGNALS {
         let (_reader, stdout) = std::io::pipe().expect("a pipe");
         let running = reapify(["wrap", &from, "oci-archive:-"]).pipe(1, stdout).start();
         let_it_hang();
         end(running, signal);
-        // Not even what is said at the end can be said.
+        // Not even the final message can be written.
         let (_reader, stdout) = std::io::pipe().expect("a pipe");
         let (_errors, mut stderr) = std::io::pipe().expect("a pipe");
         stderr.write_all(&[b' '; 64 << 10]).expect("room for as much as a pipe holds");
@@ -420,7 +420,7 @@ fn a_signal_ends_a_run_whose_output_nobody_reads() {
 }
 
 #[test]
-fn a_signal_cancels_uploads_for_a_bounded_time_and_a_second_one_ends_at_once() {
+fn a_signal_cancels_uploads_and_a_second_one_ends_the_run_at_once() {
     for signal in SIGNALS {
         let arena = Arena::new(Shape::Image);
         arena.registry.hook(|asked| match (&asked.kind, asked.method.as_str()) {
@@ -443,7 +443,7 @@ fn a_signal_cancels_uploads_for_a_bounded_time_and_a_second_one_ends_at_once() {
 }
 
 #[test]
-fn whoever_is_interrupted_hears_whether_the_tag_moved() {
+fn an_interrupted_run_reports_whether_the_tag_moved() {
     for signal in SIGNALS {
         let arena = Arena::new(Shape::Image);
         arena.registry.hook(|asked| match (&asked.kind, asked.method.as_str()) {
@@ -455,7 +455,7 @@ fn whoever_is_interrupted_hears_whether_the_tag_moved() {
         let_it_hang();
         end(running, signal).says(&format!("may already point to {}", arena.found())).never_says("nothing");
         assert_ne!(arena.found(), arena.old);
-        // After the tag there are side questions.
+        // Optional requests follow after the tag.
         let arena = Arena::new(Shape::Image);
         arena.registry.hook(|asked| match &asked.kind {
             Kind::Referrers { .. } => Act::Stall,

@@ -1,4 +1,4 @@
-//! An OCI layout that others use too: what is not ours stays as it is, and who comes at the same time waits.
+//! OCI layouts that other tools also use: foreign content is kept, and concurrent writers wait.
 
 mod support;
 
@@ -11,7 +11,7 @@ use support::refusal::files_below;
 use support::run::{reapify, tool};
 use support::{in_parallel, scratch, zombies};
 
-/// The tags of a layout and what they point to.
+/// Returns the tags of a layout with the digests that they refer to.
 fn tags(dir: &Path) -> BTreeMap<String, String> {
     let index = std::fs::read(dir.join("index.json")).unwrap();
     let index: Value = serde_json::from_slice(&index).unwrap();
@@ -22,7 +22,7 @@ fn tags(dir: &Path) -> BTreeMap<String, String> {
 }
 
 #[test]
-fn writers_at_the_same_time_all_get_their_tag() {
+fn concurrent_writers_all_set_their_tag() {
     let dir = scratch();
     let layout = dir.path().join("layout");
     in_parallel(0..24, |n| {
@@ -39,7 +39,7 @@ fn writers_at_the_same_time_all_get_their_tag() {
 }
 
 #[test]
-fn other_tags_and_blobs_of_no_image_stay() {
+fn keeps_other_tags_and_unreferenced_blobs() {
     let dir = scratch();
     let theirs = Image::small().in_layout(dir.path(), "theirs");
     let loose = b"a blob that nothing refers to";
@@ -61,7 +61,7 @@ fn other_tags_and_blobs_of_no_image_stay() {
 const REF_NAME: &str = "org.opencontainers.image.ref.name";
 const FULL_NAME: &str = "io.containerd.image.name";
 
-/// A layout with these images, and what its entries say of each besides the descriptor.
+/// Creates a layout with these images, and with more fields in their entries.
 fn layout_of(dir: &Path, entries: &[(&Image, Value)]) -> String {
     let entries = entries.iter().map(|(image, more)| {
         image.in_layout(dir, "unused");
@@ -88,7 +88,7 @@ fn names(pairs: &[(&str, &str)]) -> Value {
 }
 
 #[test]
-fn a_name_that_finds_an_image_replaces_it_and_the_rest_of_its_entry_stays() {
+fn replacing_an_image_by_name_keeps_the_rest_of_its_entry() {
     let full = "docker.io/library/app:1.4";
     for name in ["1.4", full, "app:1.4", "index.docker.io/library/app:1.4"] {
         let dir = scratch();
@@ -106,13 +106,13 @@ fn a_name_that_finds_an_image_replaces_it_and_the_rest_of_its_entry_stays() {
         for field in ["annotations", "platform", "artifactType"] {
             assert_eq!(found[1][field], entry[field], "{name}");
         }
-        // By every name it is the new image, and wrapped already.
+        // Every name now refers to the new image, which is already wrapped.
         for name in [name, "1.4", full] {
             let named = format!("{place}:{name}");
             assert_eq!(reapify(["wrap", &named, &named]).run().succeeds().digest(), digest);
             reapify(["verify", &named]).run().succeeds();
         }
-        // Another image under that name is for whatever platform it is for.
+        // The platform of another image under that name is not that of the entry.
         let from = numbered("another").in_layout(&dir.path().join("from"), "v1");
         let digest = reapify(["wrap", &from, &named]).run().succeeds().digest();
         let found = entries(dir.path());
@@ -123,7 +123,7 @@ fn a_name_that_finds_an_image_replaces_it_and_the_rest_of_its_entry_stays() {
 }
 
 #[test]
-fn writing_without_a_name_loses_no_other_image() {
+fn writing_without_a_name_keeps_other_images() {
     let dir = scratch();
     let images = ["a", "b", "c"].map(numbered);
     let place = layout_of(
@@ -146,7 +146,7 @@ fn writing_without_a_name_loses_no_other_image() {
 }
 
 #[test]
-fn a_layout_onto_itself_replaces_its_only_image() {
+fn wrapping_a_layout_in_place_replaces_its_only_image() {
     for entry in [json!({}), names(&[(REF_NAME, "v1")])] {
         let dir = scratch();
         let image = numbered("only");
@@ -162,7 +162,7 @@ fn a_layout_onto_itself_replaces_its_only_image() {
 }
 
 #[test]
-fn hints_name_images_in_ways_that_are_accepted() {
+fn hints_name_images_by_valid_references() {
     let dir = scratch();
     let images = ["a", "b", "c", "d", "e", "f"].map(numbered);
     let artifact = numbered("artifact");
@@ -201,7 +201,7 @@ fn hints_name_images_in_ways_that_are_accepted() {
 }
 
 #[test]
-fn lists_that_are_null_are_empty() {
+fn treats_null_lists_as_empty() {
     let dir = scratch();
     std::fs::write(dir.path().join("index.json"), r#"{"schemaVersion":2,"manifests":null}"#).unwrap();
     let place = format!("oci:{}", dir.path().display());
@@ -212,7 +212,7 @@ fn lists_that_are_null_are_empty() {
 }
 
 #[test]
-fn modes_of_files_follow_the_umask() {
+fn file_modes_follow_the_umask() {
     use std::os::unix::fs::PermissionsExt as _;
     for (umask, mode) in [("022", 0o644), ("077", 0o600), ("002", 0o664)] {
         let dir = scratch();
@@ -236,7 +236,7 @@ fn modes_of_files_follow_the_umask() {
 }
 
 #[test]
-fn an_error_names_the_place_once() {
+fn errors_name_the_location_once() {
     let dir = scratch();
     let nowhere = format!("oci:{}/nowhere", dir.path().display());
     let readme = format!("oci:{}/README", dir.path().display());

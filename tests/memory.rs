@@ -1,4 +1,4 @@
-//! Memory is flat (contract C8): what passes through is not kept, neither in memory nor on disk.
+//! Memory use is constant: content that passes through is kept neither in memory nor on disk.
 
 mod support;
 
@@ -15,15 +15,15 @@ use support::image::{Family, file};
 use support::registry::{Act, Registry};
 use support::run::reapify;
 
-/// Layers stream side by side.
+/// The layers stream concurrently.
 const LAYERS: u64 = 4;
-/// What differs between two runs of the same image: each thread has an arena of its own, which it fills as it happens to
-/// meet the streams.
+/// The difference between two runs of the same image: each thread has an allocation arena of its own, which it fills
+/// depending on the order of the streams.
 const NOISE_KB: u64 = 4096;
 
 #[test]
 fn a_large_image_takes_no_more_memory_than_a_small_one() {
-    // `scripts/test` takes 2 GiB; more shows nothing else, but can be asked for.
+    // The default of 2 GiB suffices; a larger size can be requested.
     let gib = std::env::var("MEMORY_TEST_GIB").map_or(2, |n| n.parse().expect("a number of GiB"));
     let small = (0..3).map(|_| peak_kb(10_000_000)).max().unwrap_or(0);
     let large = peak_kb(gib << 30);
@@ -32,12 +32,12 @@ fn a_large_image_takes_no_more_memory_than_a_small_one() {
     assert!(large <= small + NOISE_KB, "{gib} GiB took {large} kB at the peak, 10 MB took {small} kB");
 }
 
-/// Wraps an image of `size` bytes from one registry to another: the peak RSS just before the tag is written.
+/// Wraps an image of `size` bytes from one registry to another. Returns the peak RSS just before the tag is written.
 fn peak_kb(size: u64) -> u64 {
     let image = Arc::new(Image::new(size));
     let (from, to) = (serve(image.clone()), serve(image.clone()));
     let home = tempfile::tempdir().expect("a directory");
-    // No directory for temporary files: who needs one fails.
+    // There is no directory for temporary files, so that creating one fails.
     let child = Command::new(env!("CARGO_BIN_EXE_reapify"))
         .args(["wrap", "--quiet", &format!("{from}/image:1"), &format!("{to}/image:2")])
         .env_clear()
@@ -56,7 +56,7 @@ fn peak_kb(size: u64) -> u64 {
     peak.expect("the tag was written")
 }
 
-/// An image whose layers are made as they are sent: each is one byte, many times.
+/// An image whose layers are generated as they are sent: each repeats one byte.
 struct Image {
     layers: Vec<Digest>,
     layer_size: u64,
@@ -110,13 +110,13 @@ impl Image {
         }
     }
 
-    /// What `/proc` says of the child, which waits for its last answer.
+    /// Reads the child's memory use from `/proc` while it waits for its last response.
     fn measure(&self) {
         *self.peak_kb.lock().expect("no panic") = peak_of(&self.child);
     }
 }
 
-/// The peak of a process's memory so far, once it is known which one it is.
+/// Returns the peak of a process's memory so far, once its id is known.
 fn peak_of(child: &Mutex<Option<u32>>) -> Option<u64> {
     let pid = loop {
         match *child.lock().expect("no panic") {
@@ -138,7 +138,7 @@ fn pieces(byte: u8, mut left: u64, mut take: impl FnMut(&[u8])) {
     }
 }
 
-/// A registry that has the image, takes everything and keeps nothing.
+/// Starts a registry that serves the image, and accepts everything without storing it.
 fn serve(image: Arc<Image>) -> String {
     let listener = TcpListener::bind("127.0.0.1:0").expect("a loopback port");
     let address = listener.local_addr().expect("an address").to_string();
@@ -206,12 +206,12 @@ fn answer(reader: &mut BufReader<TcpStream>, image: &Image) -> Option<()> {
     }
 }
 
-/// As large as indexes get.
+/// The largest realistic number of platforms in an index.
 const PLATFORMS: usize = 32;
 const LAYERS_EACH: usize = 30;
 
 #[test]
-fn an_index_of_many_platforms_takes_little_memory_and_the_fewest_requests() {
+fn a_large_index_takes_little_memory_and_the_fewest_requests() {
     let registry = Registry::start();
     let architectures = ["amd64", "386", "arm64", "ppc64le", "s390x", "riscv64", "loong64", "mips64le"];
     let children: Vec<Value> = (0..PLATFORMS)
@@ -247,12 +247,12 @@ fn an_index_of_many_platforms_takes_little_memory_and_the_fewest_requests() {
     registry.complete("copy", "reaped");
     let peak = peak.lock().expect("no panic").expect("the tag was written");
     println!("{PLATFORMS} platforms of {LAYERS_EACH} layers: {peak} kB");
-    // Without optimisation the program alone takes sixteen megabytes more: `scripts/test` runs this with it, too.
+    // An unoptimised program takes sixteen megabytes more; `scripts/test` also runs this test optimised.
     let limit = if cfg!(debug_assertions) { 44 << 10 } else { 28 << 10 };
     assert!(peak < limit, "{peak} kB");
 
-    // Both indexes; a manifest and a config each; a mount for each layer; uploads of reapers and configs, two
-    // requests each; and the manifests, the index last.
+    // Both indexes; a manifest and a config per platform; a mount per layer; two requests per upload of a reaper or
+    // config; and the manifests, the index last.
     let uploads = architectures.len() + PLATFORMS;
     let expected = 2 + 2 * PLATFORMS + PLATFORMS * LAYERS_EACH + 2 * uploads + PLATFORMS + 1;
     assert_eq!(registry.log().len(), expected);

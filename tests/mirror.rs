@@ -1,4 +1,4 @@
-//! The mirror: what a pass does, what it costs, and what it tells.
+//! The mirror: what a pass does, what it costs, and what it reports.
 
 mod support;
 
@@ -11,12 +11,12 @@ use support::registry::{Act, Auth, Bearer, Kind, Registry, Reply};
 use support::run::{Outcome, Run, reapify};
 use support::scratch;
 
-/// An image with this text in it.
+/// Returns an image that contains this text.
 fn image(text: &str) -> Image {
     Image::new().layer(&[file("base", b"shared by all")]).layer(&[file("app", text.as_bytes())])
 }
 
-/// A configuration file in a directory of its own.
+/// A configuration file in a temporary directory.
 struct Config {
     dir: tempfile::TempDir,
 }
@@ -28,7 +28,7 @@ impl Config {
         config
     }
 
-    /// One entry that mirrors `app` of one registry to `copy/app` of another.
+    /// Creates a configuration with one entry that mirrors `app` of one registry to `copy/app` of another.
     fn between(source: &Registry, target: &Registry, more: &str) -> Self {
         Config::new(&format!(
             "version: 1\nsync:\n  - source: {}/app\n    target: {}/copy/app\n    type: repository\n{more}",
@@ -57,7 +57,7 @@ impl Config {
     }
 }
 
-/// The lines of a report, by the end of the destination's name.
+/// Returns the lines of a report, by the end of the destination's name.
 fn lines(report: &Path) -> BTreeMap<String, Value> {
     let text = std::fs::read_to_string(report).unwrap();
     let lines = text.lines().map(|line| serde_json::from_str::<Value>(line).unwrap());
@@ -72,7 +72,7 @@ fn actions(lines: &BTreeMap<String, Value>) -> Vec<(&str, &str)> {
     lines.iter().map(|(name, line)| (name.as_str(), line["action"].as_str().unwrap())).collect()
 }
 
-/// Every request but for tags and token servers, as `METHOD kind`, with how often it was sent.
+/// Counts every request except those for tags and to token servers, as `METHOD kind`.
 fn requests(registry: &Registry) -> BTreeMap<String, usize> {
     let mut counts = BTreeMap::new();
     for entry in registry.log().entries {
@@ -92,7 +92,8 @@ fn counted(list: &[(&str, usize)]) -> BTreeMap<String, usize> {
     list.iter().map(|(name, count)| (name.to_string(), *count)).collect()
 }
 
-/// Puts images of every shape into `app`: an image, one with an init, an index with attestations, one of Docker's types.
+/// Pushes images of every kind to `app`: an image, one with an init, an index with attestations, and one with
+/// Docker's types.
 fn shapes(registry: &Registry) {
     image("plain").in_registry(registry, "app", "plain");
     let init = r#"{"os":"linux","architecture":"amd64","config":{"Entrypoint":["/sbin/tini","--","/app"]},"rootfs":{"type":"layers","diff_ids":[$DIFF_IDS]}}"#;
@@ -108,7 +109,7 @@ fn shapes(registry: &Registry) {
 }
 
 #[test]
-fn a_pass_makes_what_wrap_makes_and_the_next_one_only_looks() {
+fn a_pass_gives_the_results_of_wrap_and_the_next_one_changes_nothing() {
     let (source, target) = (Registry::start(), Registry::start());
     shapes(&source);
     let config = Config::between(&source, &target, "");
@@ -132,7 +133,7 @@ fn a_pass_makes_what_wrap_makes_and_the_next_one_only_looks() {
     let report = config.once();
     assert!(report.values().all(|line| line["action"] == "unchanged" && line["written"] == false));
     assert_eq!(requests(&source), counted(&[("HEAD manifest", 6), ("GET tags", 1)]));
-    // One GET for each; the config too where there are no annotations: Docker's types, and what has an init.
+    // One GET per image, and the config if there are no annotations: Docker's types, and images with an init.
     assert_eq!(requests(&target), counted(&[("GET manifest", 6), ("GET blob", 2)]));
 
     image("changed").in_registry(&source, "app", "plain");
@@ -142,12 +143,12 @@ fn a_pass_makes_what_wrap_makes_and_the_next_one_only_looks() {
     assert_eq!(changed.len(), 1, "{changed:?}");
     assert_eq!((&changed[0]["action"], &changed[0]["written"]), (&"wrapped".into(), &true.into()));
     let read = source.log().count(|entry| entry.asked.method == "GET" && entry.asked.kind != Kind::Other);
-    // The tags, the manifest, the config and the layer that the destination lacks.
+    // The tags, the manifest, the config, and the layer that the destination lacks.
     assert_eq!(read, 4, "{:#?}", source.log().lines());
 }
 
 #[test]
-fn a_blob_moves_once_for_all_images() {
+fn transfers_a_shared_blob_once() {
     let (source, target) = (Registry::start(), Registry::start());
     for tag in 0..20 {
         image(&format!("app {tag}")).in_registry(&source, &format!("app/{}", tag % 4), &tag.to_string());
@@ -167,10 +168,10 @@ fn a_blob_moves_once_for_all_images() {
             && entry.asked.method == "GET"
     });
     assert_eq!(reads, 1, "the layer that all images share is read once");
-    // 20 layers and 20 configs of their own, the shared layer and the reaper: each is uploaded once.
+    // 20 layers and 20 configs, the shared layer and the reaper are each uploaded once.
     let uploads = target.log().count(|entry| entry.asked.method == "PUT" && !entry.asked.writes_manifest());
     assert_eq!(uploads, 42, "{:#?}", target.log().lines());
-    // Uploads are opened before they are known to be needed, but not for each image anew.
+    // Uploads are opened before they are known to be necessary, but not again for each image.
     let cancelled = target.log().count(|entry| entry.asked.method == "DELETE");
     assert!(cancelled <= 2, "{cancelled} uploads were opened in vain");
     for tag in 0..20 {
@@ -179,7 +180,7 @@ fn a_blob_moves_once_for_all_images() {
 }
 
 #[test]
-fn one_failure_is_a_line_of_its_own() {
+fn reports_a_failure_in_a_line_of_its_own() {
     let (source, target) = (Registry::start(), Registry::start());
     for tag in ["a", "b", "c", "d"] {
         image(tag).in_registry(&source, "app", tag);
@@ -200,7 +201,7 @@ fn one_failure_is_a_line_of_its_own() {
         actions(&lines).into_iter().map(|(name, action)| (name.to_owned(), action)).collect();
     assert_eq!(found, expected);
     assert_eq!(lines["copy/app:b"]["code"], "denied");
-    // Once more at the end, and not again.
+    // One retry at the end, and no more.
     let looks = source
         .log()
         .count(|entry| matches!(&entry.asked.kind, Kind::Manifest { reference, .. } if reference == "b"));
@@ -211,7 +212,7 @@ fn one_failure_is_a_line_of_its_own() {
 }
 
 #[test]
-fn a_check_tells_what_would_change_and_changes_nothing() {
+fn check_reports_what_would_change_and_changes_nothing() {
     let (source, target) = (Registry::start(), Registry::start());
     image("a").in_registry(&source, "app", "a");
     let config = Config::between(&source, &target, "");
@@ -223,7 +224,7 @@ fn a_check_tells_what_would_change_and_changes_nothing() {
 }
 
 #[test]
-fn shards_do_all_of_the_work_and_nothing_twice() {
+fn shards_process_every_image_exactly_once() {
     let (source, target) = (Registry::start(), Registry::start());
     for n in 0..12 {
         image(&n.to_string()).in_registry(&source, &format!("team/app{n}"), "v1");
@@ -254,7 +255,7 @@ fn shards_do_all_of_the_work_and_nothing_twice() {
 }
 
 #[test]
-fn results_in_the_same_repository_are_no_sources() {
+fn results_in_the_same_repository_are_not_sources() {
     let registry = Registry::start();
     for tag in ["1.0", "2.0"] {
         image(tag).in_registry(&registry, "app", tag);
@@ -273,7 +274,7 @@ fn results_in_the_same_repository_are_no_sources() {
 }
 
 #[test]
-fn digest_tags_and_referrers_of_copies_are_copied_once() {
+fn copies_digest_tags_and_referrers_once() {
     let (source, target) = (Registry::start(), Registry::start());
     source.set(|settings| settings.referrers = true);
     let plain = image("a");
@@ -306,7 +307,7 @@ fn digest_tags_and_referrers_of_copies_are_copied_once() {
 }
 
 #[test]
-fn images_are_wrapped_in_place() {
+fn wraps_images_in_place() {
     let registry = Registry::start();
     image("a").in_registry(&registry, "app", "a");
     let host = registry.host();
@@ -320,7 +321,7 @@ fn images_are_wrapped_in_place() {
 }
 
 #[test]
-fn what_cannot_be_wrapped_is_carried_skipped_or_a_failure() {
+fn images_that_cannot_be_wrapped_are_copied_skipped_or_failures() {
     let source = Registry::start();
     let text = r#"{"schemaVersion":2,"mediaType":"application/vnd.oci.image.manifest.v1+json","artifactType":"text/x","config":{"mediaType":"application/vnd.oci.empty.v1+json","digest":"sha256:44136fa355b3678a1146ad16f7e8649e94fb4fc21fe77e8310c060f61caaff8a","size":2},"layers":[]}"#;
     source.put_blob("app", b"{}");
@@ -342,7 +343,7 @@ fn what_cannot_be_wrapped_is_carried_skipped_or_a_failure() {
 }
 
 #[test]
-fn modes_platforms_and_options_are_those_of_the_entry() {
+fn applies_the_modes_platforms_and_options_of_the_entry() {
     let (source, target) = (Registry::start(), Registry::start());
     shapes(&source);
     let (from, to) = (source.host(), target.host());
@@ -375,7 +376,7 @@ fn modes_platforms_and_options_are_those_of_the_entry() {
 }
 
 #[test]
-fn tags_are_listed_with_the_reason() {
+fn lists_tags_with_the_reason_for_their_exclusion() {
     let (source, target) = (Registry::start(), Registry::start());
     for tag in ["1.0.0", "1.1.0", "1.2.0", "2.0.0", "latest", "1.1.0-rc1"] {
         image(tag).in_registry(&source, "app", tag);
@@ -402,7 +403,7 @@ fn tags_are_listed_with_the_reason() {
 }
 
 #[test]
-fn the_newest_by_creation_are_told_by_their_configs() {
+fn selects_the_newest_by_the_creation_time_in_their_configs() {
     let (source, target) = (Registry::start(), Registry::start());
     for (tag, year) in [("1.0", 2021), ("2.0", 2024), ("3.0", 2023)] {
         let config = format!(
@@ -416,7 +417,7 @@ fn the_newest_by_creation_are_told_by_their_configs() {
 }
 
 #[test]
-fn what_is_no_longer_selected_is_pruned_if_it_is_ours() {
+fn prunes_results_that_are_no_longer_selected() {
     let (source, target) = (Registry::start(), Registry::start());
     for tag in ["1.0", "1.1", "1.2", "2.0"] {
         image(tag).in_registry(&source, "app", tag);
@@ -425,7 +426,7 @@ fn what_is_no_longer_selected_is_pruned_if_it_is_ours() {
     Config::between(&source, &target, "").once();
     let rules = "    tags: {allow: ['2.*']}\n";
     Config::between(&source, &target, rules).once();
-    assert_eq!(target.tags("copy/app").len(), 5, "nothing is deleted unless it is asked for");
+    assert_eq!(target.tags("copy/app").len(), 5, "nothing is deleted by default");
     let config = Config::between(&source, &target, &format!("{rules}    prune: {{keep: 1}}\n"));
     config.run("check").run().exits(8).prints_some("pruned");
     assert_eq!(target.tags("copy/app").len(), 5);
@@ -437,7 +438,7 @@ fn what_is_no_longer_selected_is_pruned_if_it_is_ours() {
 }
 
 #[test]
-fn results_of_other_entries_are_not_pruned() {
+fn does_not_prune_results_of_other_entries() {
     let (source, target) = (Registry::start(), Registry::start());
     for tag in ["1.0", "1.1", "2.0", "dev"] {
         image(tag).in_registry(&source, "app", tag);
@@ -475,7 +476,7 @@ fn a_source_without_tags_prunes_nothing() {
 }
 
 #[test]
-fn parts_of_the_work_keep_the_same_results() {
+fn shards_give_the_same_results() {
     let (source, target) = (Registry::start(), Registry::start());
     for n in 0..10 {
         image(&n.to_string()).in_registry(&source, "app", &format!("1.{n}"));
@@ -491,7 +492,7 @@ fn parts_of_the_work_keep_the_same_results() {
 }
 
 #[test]
-fn replaced_images_are_kept_under_the_name_of_the_backup() {
+fn keeps_replaced_images_under_the_backup_name() {
     let (source, target) = (Registry::start(), Registry::start());
     image("old").in_registry(&source, "app", "v1");
     let config = Config::between(&source, &target, "    backup: '{{.Ref.Tag}}-old'\n");
@@ -505,7 +506,7 @@ fn replaced_images_are_kept_under_the_name_of_the_backup() {
 }
 
 #[test]
-fn hooks_are_told_what_happens() {
+fn hooks_receive_the_facts_about_an_image() {
     let (source, target) = (Registry::start(), Registry::start());
     image("a").in_registry(&source, "app", "a");
     let config = Config::new("");
@@ -532,7 +533,7 @@ fn hooks_are_told_what_happens() {
     ] {
         assert!(text.contains(&expected), "{expected}: {text}");
     }
-    // What failed after an image was written is told, though the image is there.
+    // A failure after an image was written is reported, although the image is there.
     let after = hooks.replace("post: [{exec: [sh, -c, 'cat >>", "post: [{exec: [sh, -c, 'exit 4; cat >>");
     assert_ne!(after, hooks);
     image("again").in_registry(&source, "app", "a");
@@ -555,7 +556,7 @@ fn hooks_are_told_what_happens() {
 }
 
 #[test]
-fn only_what_is_missing_is_mirrored_if_so_asked() {
+fn mirrors_only_missing_images_if_requested() {
     let (source, target) = (Registry::start(), Registry::start());
     image("a").in_registry(&source, "app", "a");
     let config = Config::between(&source, &target, "");
@@ -569,7 +570,7 @@ fn only_what_is_missing_is_mirrored_if_so_asked() {
 }
 
 #[test]
-fn lost_blobs_come_back_with_a_recheck() {
+fn a_recheck_restores_lost_blobs() {
     let (source, target) = (Registry::start(), Registry::start());
     image("a").in_registry(&source, "app", "a");
     let config = Config::between(&source, &target, "");
@@ -582,7 +583,7 @@ fn lost_blobs_come_back_with_a_recheck() {
 }
 
 #[test]
-fn two_entries_with_one_destination_are_told_apart() {
+fn reports_entries_with_the_same_destination() {
     let (source, target) = (Registry::start(), Registry::start());
     image("a").in_registry(&source, "one", "v1");
     image("b").in_registry(&source, "two", "v1");
@@ -605,7 +606,7 @@ fn two_entries_with_one_destination_are_told_apart() {
 }
 
 #[test]
-fn a_map_serves_pod() {
+fn pod_accepts_the_map_file() {
     let (source, target) = (Registry::start(), Registry::start());
     image("a").in_registry(&source, "app", "a");
     let config = Config::between(&source, &target, "");
@@ -620,7 +621,7 @@ fn a_map_serves_pod() {
 }
 
 #[test]
-fn tokens_are_for_one_repository() {
+fn requests_tokens_for_one_repository() {
     let (source, target) = (Registry::start(), Registry::start());
     for n in 0..6 {
         image(&n.to_string()).in_registry(&source, &format!("team/app{n}"), "v1");
@@ -646,7 +647,7 @@ fn tokens_are_for_one_repository() {
         for token in &issued {
             let names: std::collections::BTreeSet<&str> =
                 token.asked.iter().filter_map(|scope| scope.split(':').nth(1)).collect();
-            // A mount names the repository that it takes a blob from, too.
+            // A mount also names the repository from which it takes a blob.
             assert!(names.len() <= most, "{names:?}");
         }
     }
@@ -654,7 +655,7 @@ fn tokens_are_for_one_repository() {
 }
 
 #[test]
-fn a_source_that_lies_stalls_or_breaks_spoils_only_its_own_images() {
+fn a_faulty_source_affects_only_its_own_images() {
     let (source, target) = (Registry::start(), Registry::start());
     let bad = ["busy", "cut", "garbage", "html", "lie", "stall"];
     for tag in bad.iter().chain(&["good", "better"]) {
@@ -694,7 +695,7 @@ fn a_source_that_lies_stalls_or_breaks_spoils_only_its_own_images() {
 }
 
 #[test]
-fn mistakes_are_told_with_their_place() {
+fn reports_errors_with_their_place() {
     let cases = [
         ("version: 1\nsync:\n  - sorce: a.example/x\n", "regsync.yml:3:5", "source"),
         ("version: 2\n", "regsync.yml:1:10", "version"),
@@ -724,7 +725,7 @@ fn mistakes_are_told_with_their_place() {
 }
 
 #[test]
-fn a_shown_configuration_loads_again_and_holds_no_secret() {
+fn a_printed_configuration_loads_again_and_contains_no_secret() {
     let text = "version: 1\ncreds:\n  - {registry: a.example, user: ann, pass: hunter2}\nsync:\n  - {source: a.example/x, target: b.example/x, type: repository}\n";
     let config = Config::new(text);
     let shown = config.run("config").run().succeeds().never_says("hunter2").text();

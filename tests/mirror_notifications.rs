@@ -1,4 +1,4 @@
-//! A real registry that tells the mirror of every push.
+//! A real registry that notifies the mirror of every push.
 
 mod support;
 
@@ -11,7 +11,7 @@ use support::registry::Registry;
 use support::run::{Running, reapify};
 use support::{eventually, in_parallel, scratch};
 
-/// Images that are pushed in a burst.
+/// The number of images that are pushed in a burst.
 const BURST: usize = 500;
 const SOON: Duration = Duration::from_secs(120);
 
@@ -20,7 +20,7 @@ fn free_address() -> String {
     listener.local_addr().unwrap().to_string()
 }
 
-/// A registry that posts its notifications to an address.
+/// Starts a registry that posts its notifications to an address.
 fn notifying(address: &str) -> DockerRegistry {
     let endpoint = format!(
         "notifications:\n  endpoints:\n    - name: mirror\n      url: http://{address}/events/distribution\n      \
@@ -38,7 +38,8 @@ fn start(address: &str, config: &std::path::Path) -> Running {
     running
 }
 
-/// One request over a connection of its own: programs take too long for hundreds. Returns the answer's head.
+/// Sends one request over a new connection, because starting programs is too slow for hundreds. Returns the head of
+/// the response.
 fn ask(host: &str, request: &str, body: &[u8]) -> String {
     let mut stream = TcpStream::connect(host).expect("the registry listens");
     stream.set_read_timeout(Some(SOON)).unwrap();
@@ -63,7 +64,7 @@ fn digest(host: &str, tag: &str) -> Option<String> {
 }
 
 #[test]
-fn every_push_of_a_burst_is_mirrored_though_the_server_is_restarted() {
+fn mirrors_every_push_of_a_burst_although_the_server_is_restarted() {
     let address = free_address();
     let registry = notifying(&address);
     let image = Image::new().layer(&[file("app", b"content")]);
@@ -104,7 +105,7 @@ fn every_push_of_a_burst_is_mirrored_though_the_server_is_restarted() {
         }
         pushing.join().expect("every push succeeds");
     });
-    // What was told before the last start is found by its pass; what came after it, by the events.
+    // The pass of the last start finds the pushes that were announced before it; events announce the later ones.
     for tag in &tags {
         eventually(SOON, tag, || is_there(tag));
     }

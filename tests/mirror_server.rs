@@ -1,4 +1,4 @@
-//! The long-running mirror: webhooks, schedules, reloads, and its end.
+//! The long-running mirror: webhooks, schedules, reloads, and shutdown.
 
 mod support;
 
@@ -69,7 +69,7 @@ impl Server {
         Ok(text)
     }
 
-    /// Ends the server by a signal, and expects this exit code.
+    /// Ends the server with a signal, and checks its exit code.
     fn ends(&mut self, signal: &str, code: i32) {
         let mut running = self.running.take().unwrap();
         running.signal(signal);
@@ -100,13 +100,13 @@ fn config(source: &Registry, target: &Registry, more: &str) -> String {
     )
 }
 
-/// A loopback address that is free at this moment.
+/// Returns a loopback address that is currently free.
 fn free_address() -> String {
     let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
     listener.local_addr().unwrap().to_string()
 }
 
-/// Waits until a tag of the target is what wrap makes of the source's.
+/// Waits until a tag of the target is the wrapped image of the source's tag.
 fn becomes(source: &Registry, target: &Registry, tag: &str) {
     let alone = Registry::start();
     let wrapped = reapify(["wrap", &source.name("app", tag), &alone.name("copy", tag)]).run().succeeds();
@@ -123,7 +123,7 @@ fn event(source: &Registry, tag: &str) -> String {
 }
 
 #[test]
-fn pushes_are_mirrored_after_the_pass_at_the_start() {
+fn mirrors_pushes_after_the_initial_pass() {
     let (source, target) = (Registry::start(), Registry::start());
     image("old").in_registry(&source, "app", "old");
     let mut server = Server::start(&source, &target, "");
@@ -134,7 +134,7 @@ fn pushes_are_mirrored_after_the_pass_at_the_start() {
     assert!(target.manifest("copy", "new").is_none());
     assert_eq!(server.post(&event(&source, "new"), "s3cret"), 202);
     becomes(&source, &target, "new");
-    // What no entry reads goes nowhere.
+    // Images that no entry reads are not mirrored.
     for image in ["app2:x", "other/app:x"] {
         let body = format!("{{\"image\": \"{}/{image}\"}}", source.host());
         assert_eq!(server.post(&body, "s3cret"), 200, "{image}");
@@ -151,14 +151,14 @@ fn pushes_are_mirrored_after_the_pass_at_the_start() {
 }
 
 #[test]
-fn a_pushed_digest_is_waited_for() {
+fn waits_for_a_pushed_digest() {
     let (source, target) = (Registry::start(), Registry::start());
     image("old").in_registry(&source, "app", "v1");
     let mut server = Server::start(&source, &target, "");
     becomes(&source, &target, "v1");
     let new = image("new");
     let stored = digest(&new.manifest_bytes());
-    // The event comes before the tag.
+    // The event arrives before the tag exists.
     let body = format!("{{\"image\": \"{}/app:v1@{stored}\"}}", source.host());
     assert_eq!(server.post(&body, "s3cret"), 202);
     std::thread::sleep(Duration::from_millis(300));
@@ -168,7 +168,7 @@ fn a_pushed_digest_is_waited_for() {
 }
 
 #[test]
-fn a_late_event_does_not_bring_an_old_image_back() {
+fn a_late_event_does_not_restore_an_old_image() {
     let (source, target) = (Registry::start(), Registry::start());
     let old = digest(&image("old").manifest_bytes());
     image("old").in_registry(&source, "app", "v1");
@@ -178,7 +178,7 @@ fn a_late_event_does_not_bring_an_old_image_back() {
     let expected = target.complete("copy", "v1");
     let body = format!("{{\"image\": \"{}/app:v1@{old}\"}}", source.host());
     assert_eq!(server.post(&body, "s3cret"), 202);
-    // Without the tag, what was pushed is all there is.
+    // If the tag is missing, the pushed digest is used.
     let lonely = image("lonely");
     let stored = lonely.manifest_bytes();
     lonely.blobs().iter().for_each(|blob| drop(source.put_blob("app", blob)));
@@ -198,7 +198,7 @@ fn a_late_event_does_not_bring_an_old_image_back() {
 }
 
 #[test]
-fn what_was_accepted_is_done_at_the_end_or_at_the_next_start() {
+fn accepted_events_are_processed_before_the_end_or_after_the_next_start() {
     let (source, target) = (Registry::start(), Registry::start());
     let mut server = Server::start(&source, &target, "");
     for n in 0..40 {
@@ -226,7 +226,7 @@ fn what_was_accepted_is_done_at_the_end_or_at_the_next_start() {
 }
 
 #[test]
-fn a_valid_configuration_is_loaded_again_and_an_invalid_one_is_not() {
+fn reloads_valid_configurations_and_ignores_invalid_ones() {
     let (source, target) = (Registry::start(), Registry::start());
     image("a").in_registry(&source, "app", "a");
     let mut server = Server::start(&source, &target, "    tags: {allow: [a]}\n");
@@ -238,7 +238,7 @@ fn a_valid_configuration_is_loaded_again_and_an_invalid_one_is_not() {
         server.running.as_mut().unwrap().signal("HUP");
         std::thread::sleep(Duration::from_millis(300));
     }
-    assert_eq!(server.post(&event(&source, "b"), "s3cret"), 200, "the old configuration is in force");
+    assert_eq!(server.post(&event(&source, "b"), "s3cret"), 200, "the old configuration is in effect");
     std::fs::write(server.file("regsync.yml"), config(&source, &target, "    tags: {allow: [b]}\n")).unwrap();
     server.running.as_mut().unwrap().signal("HUP");
     becomes(&source, &target, "b");
@@ -246,7 +246,7 @@ fn a_valid_configuration_is_loaded_again_and_an_invalid_one_is_not() {
 }
 
 #[test]
-fn entries_run_by_their_intervals() {
+fn runs_entries_at_their_intervals() {
     let (source, target) = (Registry::start(), Registry::start());
     image("a").in_registry(&source, "app", "a");
     let mut server = Server::start(&source, &target, "    interval: 1s\n");
@@ -257,7 +257,7 @@ fn entries_run_by_their_intervals() {
 }
 
 #[test]
-fn failures_of_one_image_do_not_hold_up_others() {
+fn failures_of_one_image_do_not_delay_others() {
     let (source, target) = (Registry::start(), Registry::start());
     image("a").in_registry(&source, "app", "a");
     image("bad").in_registry(&source, "app", "bad");

@@ -1,4 +1,4 @@
-//! Indexes within indexes: as deep and as often as they come, but with an end.
+//! Nested indexes: deep and repeated ones, within limits.
 
 mod support;
 
@@ -11,7 +11,7 @@ use support::registry::{Kind, Registry};
 use support::run::reapify;
 use support::scratch;
 
-/// The descriptor of an index, which says nothing of platforms.
+/// Returns the descriptor of an index, without a platform.
 fn nested(index: &[u8]) -> Value {
     json!({"mediaType": Family::Oci.index(), "digest": digest(index), "size": index.len()})
 }
@@ -22,7 +22,7 @@ fn image_in(registry: &Registry, os: &str, architecture: &str) -> Value {
     child(&image, os, architecture)
 }
 
-/// Two indexes in one: amd64 and arm64 in the first, s390x and Windows in the second, and riscv64 beside them.
+/// Pushes two nested indexes: amd64 and arm64 in the first, s390x and Windows in the second, and riscv64 beside them.
 fn family(registry: &Registry) -> Vec<u8> {
     let of = |architecture| image_in(registry, "linux", architecture);
     let first = put_index(registry, "app", "first", Family::Oci, &[of("amd64"), of("arm64")]);
@@ -32,7 +32,7 @@ fn family(registry: &Registry) -> Vec<u8> {
 }
 
 #[test]
-fn images_of_nested_indexes_are_wrapped_verified_inspected_and_unwrapped() {
+fn wraps_verifies_inspects_and_unwraps_nested_indexes() {
     let registry = Registry::start();
     let source = family(&registry);
     let [from, to, back] =
@@ -52,7 +52,7 @@ fn images_of_nested_indexes_are_wrapped_verified_inspected_and_unwrapped() {
         inspected["platforms"].as_array().unwrap().iter().map(|p| p["platform"].as_str().unwrap()).collect();
     assert_eq!(found, images);
 
-    // Two requests tell that there is nothing to do: the rest asks whether all children are there.
+    // Two requests determine that there is nothing to do; the others check that all children exist.
     registry.clear_log();
     let again = reapify(["wrap", "--output", "json", &from, &to]).run().succeeds().json();
     assert_eq!((&again["digest"], &again["written"]), (&report["digest"], &false.into()));
@@ -60,7 +60,7 @@ fn images_of_nested_indexes_are_wrapped_verified_inspected_and_unwrapped() {
     let asked = ["GET /v2/app/", "GET /v2/copy/", "HEAD /v2/copy/manifests/"]
         .map(|start| log.count(|e| e.line().starts_with(start)));
     assert_eq!((asked, log.len()), ([3, 3, 5], 11), "{:#?}", log.lines());
-    // What is wrapped and comes by another way is found out, too.
+    // A wrapped image that arrived by another way is recognised too.
     let twice = registry.name("twice", "reaped");
     let again = reapify(["wrap", "--output", "json", &to, &twice]).run().succeeds().json();
     assert_eq!((&again["digest"], again["action"].as_str()), (&report["digest"], Some("unchanged")));
@@ -71,7 +71,7 @@ fn images_of_nested_indexes_are_wrapped_verified_inspected_and_unwrapped() {
 }
 
 #[test]
-fn platforms_are_found_in_nested_indexes() {
+fn finds_platforms_in_nested_indexes() {
     let registry = Registry::start();
     let source = family(&registry);
     let [from, some] = [("app", "all"), ("copy", "some")].map(|(r, t)| registry.name(r, t));
@@ -85,7 +85,7 @@ fn platforms_are_found_in_nested_indexes() {
     reapify(["verify", &some, "--source", &from]).run().succeeds();
     reapify(["verify", &some, "--source", &registry.name("app", "second")]).run().exits(6);
 
-    // Done is done, however it comes, and what was left out stays so.
+    // A second run has nothing to do, by either way, and dropped children remain dropped.
     let twice = registry.name("twice", "some");
     let again = reapify(wrap).args([&some, &twice]).run().succeeds().json();
     assert_eq!((&again["digest"], again["action"].as_str()), (&report["digest"], Some("unchanged")));
@@ -107,7 +107,7 @@ fn platforms_are_found_in_nested_indexes() {
 }
 
 #[test]
-fn what_is_pointed_to_twice_is_read_and_written_once() {
+fn reads_and_writes_duplicates_once() {
     let registry = Registry::start();
     let image = image_in(&registry, "linux", "amd64");
     let windows = image_in(&registry, "windows", "amd64");
@@ -122,10 +122,10 @@ fn what_is_pointed_to_twice_is_read_and_written_once() {
     let manifests = |method: &str| {
         log.count(|e| e.asked.method == method && matches!(e.asked.kind, Kind::Manifest { .. }))
     };
-    // The source and the destination, the index within, and two images.
+    // The source, the destination, the nested index, and two images.
     assert_eq!(manifests("GET"), 5, "{:#?}", log.lines());
     assert_eq!(manifests("PUT"), 4, "{:#?}", log.lines());
-    // One config is read and sent, and one reaper; the other image's is mounted.
+    // One config is read and sent, and one reaper; those of the other image are mounted.
     assert_eq!(log.count(|e| e.asked.method == "GET" && matches!(e.asked.kind, Kind::Blob { .. })), 1);
     assert_eq!(log.count(|e| e.asked.method == "DELETE"), 0, "{:#?}", log.lines());
     reapify(["verify", &names[1], "--source", &names[0]]).run().succeeds();
@@ -133,9 +133,9 @@ fn what_is_pointed_to_twice_is_read_and_written_once() {
     assert_eq!(manifest(&registry, "back", "again").0, source);
 }
 
-/// A few kilobytes that stand for a billion images.
+/// An index of a few kilobytes that refers to a billion images.
 #[test]
-fn indexes_without_end_are_refused_soon() {
+fn rejects_exponentially_nested_indexes_quickly() {
     for (os, depth, width) in [("linux", 12, 1), ("linux", 7, 20), ("windows", 7, 20), ("linux", 1, 1025)] {
         let registry = Registry::start();
         let mut inner = image_in(&registry, os, "amd64");
@@ -168,9 +168,9 @@ fn indexes_without_end_are_refused_soon() {
     }
 }
 
-/// One digest may be said to be for several platforms.
+/// One digest may be listed for several platforms.
 #[test]
-fn of_two_names_for_one_image_the_one_that_was_kept_is_verified() {
+fn verifies_the_kept_one_of_two_duplicate_children() {
     let registry = Registry::start();
     let image = image_in(&registry, "linux", "amd64");
     let mut nameless = image.clone();
@@ -182,7 +182,7 @@ fn of_two_names_for_one_image_the_one_that_was_kept_is_verified() {
 }
 
 #[test]
-fn a_docker_list_that_lost_platforms_is_verified_against_its_source() {
+fn verifies_a_narrowed_docker_list_against_its_source() {
     let registry = Registry::start();
     let children: Vec<Value> = ["amd64", "arm64", "s390x"]
         .map(|architecture| {

@@ -1,4 +1,4 @@
-//! Options are checked before anything happens, for the reaper that is used and the place that is written to.
+//! Validation of options before anything else happens, for the reaper in use and the destination.
 
 mod support;
 
@@ -11,7 +11,7 @@ use support::registry::Registry;
 use support::run::{Outcome, reapify, tool};
 use support::scratch;
 
-/// A registry with an image, and where its result goes.
+/// Starts a registry with an image; returns the names of source and destination.
 fn place() -> (Registry, String, String) {
     let registry = Registry::start();
     Image::new().layer(&[file("app", b"program")]).in_registry(&registry, "app", "v1");
@@ -19,7 +19,7 @@ fn place() -> (Registry, String, String) {
     (registry, from, to)
 }
 
-/// A reaper that works and is none of ours: ours, with a byte more.
+/// Returns a working reaper that is not one of ours: ours with one more byte.
 fn stranger(dir: &Path) -> String {
     let ours = concat!(env!("CARGO_MANIFEST_DIR"), "/reaper/prebuilt/linux-amd64");
     let mut program = std::fs::read(ours).expect("the reaper for amd64");
@@ -30,7 +30,7 @@ fn stranger(dir: &Path) -> String {
 }
 
 #[test]
-fn options_for_our_reaper_are_refused_for_another_one() {
+fn rejects_our_reapers_options_for_another_reaper() {
     let dir = scratch();
     let other = stranger(dir.path());
     for option in [&["--grace", "5"][..], &["--group"], &["--rewrite", "TERM:INT"]] {
@@ -42,13 +42,13 @@ fn options_for_our_reaper_are_refused_for_another_one() {
             .says(option[0])
             .says("--reaper");
         assert_eq!(registry.log().len(), 0, "{option:?}: a request was made");
-        // The same options are right for the reaper that is built in.
+        // The same options are valid for the built-in reaper.
         reapify(["wrap", &from, &to]).args(option).run().succeeds();
     }
 }
 
 #[test]
-fn a_digest_file_that_cannot_be_written_stops_the_run_before_it_begins() {
+fn an_unwritable_digest_file_prevents_the_run() {
     let dir = scratch();
     let (registry, from, to) = place();
     for place in [dir.path().join("absent/digest"), dir.path().to_path_buf()] {
@@ -66,7 +66,7 @@ fn a_digest_file_that_cannot_be_written_stops_the_run_before_it_begins() {
 }
 
 #[test]
-fn an_image_is_not_written_to_a_terminal() {
+fn does_not_write_an_image_to_a_terminal() {
     let (registry, from, _) = place();
     let program = env!("CARGO_BIN_EXE_reapify");
     for archive in ["oci-archive:-", "docker-archive:-:app:v1"] {
@@ -83,7 +83,7 @@ fn verify(image: &str, options: &[&str]) -> Outcome {
 }
 
 #[test]
-fn verify_tells_our_reaper_from_a_strangers() {
+fn verify_distinguishes_our_reaper_from_another() {
     let dir = scratch();
     let other = stranger(dir.path());
     let (_registry, from, to) = place();
@@ -92,10 +92,10 @@ fn verify_tells_our_reaper_from_a_strangers() {
     reapify(["wrap", &from, &to]).run().succeeds();
     let ours = reaper(&verify(&to, &["--source", &from]).succeeds().json());
     assert!(ours.to_string().contains("sha256:"), "{ours}");
-    // Ours is not the one that was asked for.
+    // Ours is not the expected one.
     verify(&to, &["--reaper", &other]).exits(6).says("reaper");
 
-    // Another reaper is another result, although all else is as it was.
+    // Another reaper gives another result, although everything else is equal.
     let report =
         reapify(["wrap", "--output", "json", "--reaper", &other, &from, &to]).run().succeeds().json();
     assert_eq!(report["action"], "wrapped");
@@ -105,7 +105,7 @@ fn verify_tells_our_reaper_from_a_strangers() {
 }
 
 #[test]
-fn check_asks_only_what_wrap_can_change() {
+fn check_fails_only_for_what_wrap_can_change() {
     let registry = Registry::start();
     let check = |tag: &str| reapify(["inspect", "--check=strict", &registry.name("app", tag)]).run();
     Image::new().layer(&[file("app", b"program")]).in_registry(&registry, "app", "plain");

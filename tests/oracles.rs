@@ -1,4 +1,4 @@
-//! Programs that are not ours say whether the result is an image.
+//! Checks of the results by programs of other authors.
 
 mod support;
 
@@ -14,7 +14,7 @@ use support::registry::Registry;
 use support::run::{Outcome, reapify, tool};
 use support::{scratch, zombies};
 
-/// skopeo reads every blob and checks it.
+/// Copies an image with skopeo, which reads and verifies every blob.
 fn skopeo_copies(name: &str) -> Outcome {
     let dir = scratch();
     let to = format!("dir:{}", dir.path().display());
@@ -22,13 +22,13 @@ fn skopeo_copies(name: &str) -> Outcome {
 }
 
 #[test]
-fn every_source_and_destination_gives_an_image_that_skopeo_takes() {
+fn skopeo_accepts_results_of_every_source_and_destination() {
     for (n, registry) in implementations::each().enumerate() {
         every_source_and_destination(&registry, n == 0);
     }
 }
 
-/// From and to everywhere, or only from and to this registry.
+/// Wraps between all transports, or only from and to this registry.
 fn every_source_and_destination(registry: &Real, all: bool) {
     let dir = scratch();
     let at = |kind: &str, name: &str| format!("{kind}:{}", dir.path().join(name).display());
@@ -68,7 +68,7 @@ fn every_source_and_destination(registry: &Real, all: bool) {
 }
 
 #[test]
-fn pipes_carry_archives_between_all_transports() {
+fn pipes_work_between_all_transports() {
     for registry in implementations::each() {
         pipes_carry_archives(&registry);
     }
@@ -87,7 +87,7 @@ fn pipes_carry_archives(registry: &Real) {
         ("docker-archive:-".to_owned(), read("in-docker.tar")),
     ];
     for (i, (source, input)) in sources.iter().enumerate() {
-        // What a file gives, a pipe gives too.
+        // A pipe gives the same result as a file.
         let file = source.replace("oci-archive:-", &at("oci-archive", "in-oci.tar"));
         let file = file.replace("docker-archive:-", &at("docker-archive", "in-docker.tar"));
         let expected =
@@ -101,7 +101,7 @@ fn pipes_carry_archives(registry: &Real) {
             assert_eq!(registry.digest(&destination), expected);
         }
         for (kind, name) in [("oci-archive", "-:v1"), ("docker-archive", "-:app:v1")] {
-            // The archive is on standard output, so that the result is not.
+            // The archive is on standard output, so the result is not.
             let outcome = wrap(&format!("{kind}:{name}"), "json");
             let report = outcome.stderr.lines().last().unwrap();
             let report: serde_json::Value = serde_json::from_str(report).unwrap();
@@ -122,7 +122,7 @@ fn pipes_carry_archives(registry: &Real) {
 }
 
 #[test]
-fn umoci_unpacks_the_result_with_the_reaper_at_its_place() {
+fn umoci_unpacks_the_result_with_the_reaper() {
     let dir = scratch();
     let layout = dir.path().join("layout");
     reapify(["wrap", &zombies(), &format!("oci:{}:v1", layout.display())]).run().succeeds();
@@ -142,7 +142,7 @@ fn umoci_unpacks_the_result_with_the_reaper_at_its_place() {
 }
 
 #[test]
-fn docker_and_podman_pull_what_was_pushed_and_save_what_can_be_unwrapped() {
+fn engines_pull_results_and_save_images_that_can_be_unwrapped() {
     let registry = DockerRegistry::start();
     let to = registry.name("app", "v1");
     reapify(["wrap", &zombies(), &to]).run().succeeds();
@@ -167,10 +167,10 @@ fn docker_and_podman_pull_what_was_pushed_and_save_what_can_be_unwrapped() {
 }
 
 #[test]
-fn oci_client_pulls_what_we_push_and_we_wrap_what_it_pushes() {
+fn interoperates_with_oci_client() {
     use oci_client::client::{ClientConfig, ClientProtocol, Config, ImageLayer};
     use oci_client::secrets::RegistryAuth;
-    // Whoever comes first installs it.
+    // The provider may already be installed.
     let _ = rustls::crypto::ring::default_provider().install_default();
     let registry = DockerRegistry::start();
     let config = ClientConfig { protocol: ClientProtocol::Http, ..ClientConfig::default() };
@@ -188,7 +188,7 @@ fn oci_client_pulls_what_we_push_and_we_wrap_what_it_pushes() {
     assert_eq!(pulled.digest.as_deref(), Some(pushed.as_str()));
     assert_eq!(pulled.layers.len(), 3);
 
-    // The same layers and config without the last: what oci-client makes of it, we wrap.
+    // oci-client pushes the same layers except the last; the result is then wrapped.
     let layers: Vec<ImageLayer> = pulled.layers[..2].to_vec();
     let original = tool("skopeo", ["inspect", "--config", "--raw", &zombies()]).run().succeeds().stdout;
     let config = Config::oci_v1(original, None);
@@ -201,7 +201,7 @@ fn oci_client_pulls_what_we_push_and_we_wrap_what_it_pushes() {
     skopeo_copies(&wrapped);
 }
 
-/// The media types of a manifest and of all that it points to.
+/// Returns the media types of a manifest and of everything that it refers to.
 fn media_types(manifest: &Value) -> Vec<&str> {
     let lists =
         ["layers", "manifests"].into_iter().flat_map(|key| manifest[key].as_array().into_iter().flatten());
@@ -210,7 +210,7 @@ fn media_types(manifest: &Value) -> Vec<&str> {
 }
 
 #[test]
-fn docker_types_become_those_of_the_oci_for_tools_that_read_no_others() {
+fn converts_docker_types_for_tools_that_require_oci_types() {
     let dir = scratch();
     let source = Image::small().family(Family::Docker);
     let from = source.in_layout(&dir.path().join("from"), "v1");
@@ -228,7 +228,7 @@ fn docker_types_become_those_of_the_oci_for_tools_that_read_no_others() {
         .run()
         .succeeds();
     reapify(["verify", &to, "--source", &from]).run().succeeds();
-    // The same again, from the source and in place.
+    // A second run, from the source and in place.
     let again = reapify(wrap).run().succeeds().json();
     assert_eq!((&again["action"], &again["digest"]), (&json!("unchanged"), &first["digest"]));
     let in_place = reapify(["wrap", "--output", "json", "--format", "oci", &to, &to]).run().succeeds().json();
@@ -238,7 +238,7 @@ fn docker_types_become_those_of_the_oci_for_tools_that_read_no_others() {
 }
 
 #[test]
-fn oci_types_become_those_of_docker_and_come_back() {
+fn converts_oci_types_to_docker_types_and_back() {
     let dir = scratch();
     let from = zombies();
     let archive = format!("oci-archive:{}:v1", dir.path().join("to.tar").display());
@@ -247,7 +247,7 @@ fn oci_types_become_those_of_docker_and_come_back() {
     let restored = reapify(["unwrap", &archive, &back]).run().succeeds().digest();
     let manifest = tool("skopeo", ["inspect", "--raw", &from]).run().succeeds();
     assert_eq!(restored, support::image::digest(&manifest.stdout));
-    // It has that format already: nothing is converted, and nothing is recorded.
+    // The image already has that format: nothing is converted or recorded.
     let keep = reapify(["wrap", &from, &format!("oci:{}:a", dir.path().join("o").display())]).run();
     let oci = ["wrap", "--format", "oci", &from, &format!("oci:{}:b", dir.path().join("o").display())];
     assert_eq!(reapify(oci).run().succeeds().digest(), keep.succeeds().digest());
@@ -260,7 +260,7 @@ fn oci_types_become_those_of_docker_and_come_back() {
 }
 
 #[test]
-fn a_docker_list_becomes_an_index_and_comes_back() {
+fn converts_a_docker_list_to_an_index_and_back() {
     let registry = Registry::start();
     let images = ["amd64", "arm64"].map(|architecture| {
         let image = image_for("linux", architecture, "", Family::Docker);
@@ -283,7 +283,7 @@ fn a_docker_list_becomes_an_index_and_comes_back() {
     let back = registry.name("back", "all");
     let restored = reapify(["unwrap", &to, &back]).run().succeeds().digest();
     assert_eq!(restored, support::image::digest(&list));
-    // Wrapped once more with the types it had.
+    // Wrapped again with its original types.
     let docker = registry.name("docker", "all");
     reapify(["wrap", "--format", "docker", &to, &docker]).run().succeeds();
     let restored = reapify(["unwrap", &docker, &registry.name("back", "docker")]).run().succeeds().digest();

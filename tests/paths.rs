@@ -1,4 +1,4 @@
-//! A reaper that goes elsewhere than to the root: where the image's layers allow it.
+//! Reapers at other paths than the default, where the image's layers allow it.
 
 mod support;
 
@@ -15,7 +15,7 @@ const PATH: &str = "/usr/local/bin/reaper";
 const DIRECTORIES: [Member; 3] =
     [("usr/", DIRECTORY, b""), ("usr/local/", DIRECTORY, b""), ("./usr/local/bin", DIRECTORY, b"")];
 
-/// A layer: its tar, and how it is stored.
+/// A layer: its tar, and its compression.
 #[derive(Clone)]
 struct Layer {
     diff_id: String,
@@ -31,14 +31,15 @@ fn layer(members: &[Member]) -> Layer {
     layer_as(members, gzip)
 }
 
-/// Frames, some to be skipped, as `zstd:chunked` layers are made; what is looked for is in the last one.
+/// Compresses a tar in several frames, some of them skippable, as in `zstd:chunked` layers; the relevant entry is in
+/// the last one.
 fn in_frames(tar: &[u8]) -> Vec<u8> {
     let (head, rest) = tar.split_at(512);
     let table = [&[0x5e, 0x2a, 0x4d, 0x18, 3, 0, 0, 0][..], b"toc"].concat();
     [zstd(head), table.clone(), zstd(rest), table].concat()
 }
 
-/// An image with these layers, the lowest first, wrapped with the reaper at [`PATH`].
+/// An image with these layers, from lowest to highest, to be wrapped with the reaper at [`PATH`].
 struct Case {
     dir: tempfile::TempDir,
     name: String,
@@ -60,7 +61,7 @@ impl Case {
         reapify(["wrap", "--path", PATH]).args(options).args([&self.name, &self.to("out")]).run()
     }
 
-    /// The entries of the added layer: name, mode, owner, time.
+    /// Returns the entries of the added layer: name, mode, owner, time.
     fn added(&self) -> Vec<(String, u32, u64, u64)> {
         let out = self.dir.path().join("out");
         let manifest: Value = serde_json::from_slice(&layout_manifest(&out, "v1")).unwrap();
@@ -78,7 +79,7 @@ impl Case {
 }
 
 #[test]
-fn where_the_directories_are_real_the_reaper_goes_there() {
+fn places_the_reaper_in_existing_directories() {
     let lower = || layer(&DIRECTORIES);
     let there: Member = ("usr/local/bin/reaper", FILE, b"a file");
     let links: [Member; 2] = [("usr/", DIRECTORY, b""), ("usr/local", SYMLINK, b"/opt")];
@@ -95,7 +96,7 @@ fn where_the_directories_are_real_the_reaper_goes_there() {
         ),
         ("implied by a file", vec![layer(&[("usr/local/bin/x", FILE, b"")])], &[]),
         (
-            "the file is gone",
+            "the file is deleted",
             vec![
                 layer(&[&DIRECTORIES[..], &[there]].concat()),
                 layer(&[("usr/local/bin/.wh.reaper", FILE, b"")]),
@@ -103,7 +104,7 @@ fn where_the_directories_are_real_the_reaper_goes_there() {
             &[],
         ),
         (
-            "links are gone with their directory",
+            "links are deleted with their directory",
             vec![layer(&links), layer(&[("usr/.wh..wh..opq", FILE, b""), ("usr/local/bin/x", FILE, b"")])],
             &[],
         ),
@@ -117,7 +118,7 @@ fn where_the_directories_are_real_the_reaper_goes_there() {
         let names: Vec<String> = case.added().into_iter().map(|entry| entry.0).collect();
         assert_eq!(names, ["usr/", "usr/local/", "usr/local/bin/", "usr/local/bin/reaper"], "{what}");
         reapify(["verify", "--deep", &case.to("out"), "--source", &case.name]).run().succeeds();
-        // Once more changes nothing, another option only that, and back is back.
+        // A second run changes nothing, other options change only themselves, and unwrapping restores the original.
         assert_eq!(case.wrap(options).succeeds().digest(), wrapped, "{what}");
         let group =
             reapify(["wrap", "--path", PATH, "--group"]).args(options).args([&case.name, &case.to("g")]);
@@ -131,7 +132,7 @@ fn where_the_directories_are_real_the_reaper_goes_there() {
 }
 
 #[test]
-fn directories_come_along_as_they_are() {
+fn copies_the_entries_of_parent_directories() {
     let mut tar = tar::Builder::new(Vec::new());
     for (name, mode, owner) in
         [("usr/", 0o755, 0), ("usr/local/", 0o2775, 50), ("usr/local/bin/", 0o1711, 3_000_000)]
@@ -161,7 +162,7 @@ fn directories_come_along_as_they_are() {
 }
 
 #[test]
-fn where_it_would_break_the_image_it_is_refused() {
+fn rejects_paths_that_would_break_the_image() {
     let usr: Member = ("usr/", DIRECTORY, b"");
     let there: [Member; 4] = [usr, DIRECTORIES[1], DIRECTORIES[2], ("usr/local/bin/reaper", FILE, b"a file")];
     let linked: [Member; 4] =
@@ -170,7 +171,7 @@ fn where_it_would_break_the_image_it_is_refused() {
     let bomb = |tar: &[u8]| {
         let zeros = vec![0; 1 << 20];
         let all: Vec<u8> = [tar, &zeros.repeat(100)].concat();
-        // Frames that stand for a megabyte each, of a few bytes.
+        // Frames of a few bytes that expand to a megabyte each.
         all.chunks(1 << 20).flat_map(zstd).collect()
     };
     let name = "n".repeat(2 << 20);
@@ -183,8 +184,8 @@ fn where_it_would_break_the_image_it_is_refused() {
         ("/usr/local/bin does not exist", vec![layer(&DIRECTORIES[..2])], &[]),
         ("/usr does not exist", vec![layer(&[])], &[]),
         ("/usr/local does not exist", vec![layer(&DIRECTORIES), layer(&[("usr/.wh.local", FILE, b"")])], &[]),
-        ("has a file /usr/local/bin/reaper already", vec![layer(&there)], &[]),
-        ("has a file /usr/local/bin/reaper already", vec![layer(&linked)], &[]),
+        ("already has a file /usr/local/bin/reaper", vec![layer(&there)], &[]),
+        ("already has a file /usr/local/bin/reaper", vec![layer(&linked)], &[]),
         (
             "/usr/local/bin/reaper is a directory",
             vec![layer(&[("usr/local/bin/reaper/x", FILE, b"")])],
@@ -198,7 +199,7 @@ fn where_it_would_break_the_image_it_is_refused() {
         let case = Case::new(&layers);
         case.wrap(options).exits(5).says(phrase).says(&case.name["oci:".len()..]).prints("");
         assert!(!case.dir.path().join("out/index.json").exists(), "{phrase}");
-        // The default path needs none of this.
+        // The default path has none of these requirements.
         reapify(["wrap", &case.name, &case.to("out")]).run().succeeds();
     });
     for path in ["relative", "/", "/usr//bin/x", "/usr/../x", "/.wh.x", "/a\nb", "/dev/x", "/etc/hosts"] {
@@ -207,7 +208,7 @@ fn where_it_would_break_the_image_it_is_refused() {
 }
 
 #[test]
-fn in_engines_the_reaper_runs_and_the_directories_stay_as_they_were() {
+fn the_reaper_runs_in_engines_and_directories_are_unchanged() {
     let config = CONFIG.replace(
         r#""Entrypoint":["/app"],"Cmd":["serve"]"#,
         r#""Entrypoint":["/zombies"],"Cmd":["exit","7"]"#,
@@ -230,11 +231,11 @@ fn in_engines_the_reaper_runs_and_the_directories_stay_as_they_were() {
         engine.command(&["load", "--input", &archive]).run().succeeds();
         let name = if engine.name() == "podman" { "localhost/nested:v1" } else { "nested:v1" };
         engine.run_to_end(&[], name, &[]).exits(7);
-        // Through the link, too: it is still one.
+        // It also runs through the symbolic link, which still exists.
         let table = engine.run_to_end(&["--entrypoint", "/bin/reaper"], name, &["--", "/zombies", "ps"]);
         assert!(table.exits(0).text().contains("reaper"), "{}", engine.name());
     }
-    // On a disk: unpacked by another tool, the files beside it are still there.
+    // After unpacking with another tool, the files beside the reaper still exist.
     let layout = dir.path().join("layout").display().to_string();
     reapify(["wrap", "--path", PATH, &source, &format!("oci:{layout}:v1")]).run().succeeds();
     let bundle = dir.path().join("bundle");

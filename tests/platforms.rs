@@ -1,4 +1,4 @@
-//! An index of eight platforms, wrapped, in the hands of programs that are not ours.
+//! An index of eight platforms, wrapped and then used by programs of other authors.
 
 mod support;
 
@@ -13,7 +13,7 @@ use support::podman::Podman;
 use support::run::{reapify, tool};
 use support::scratch;
 
-/// Architecture, variant, and the name qemu has for it.
+/// The architecture, the variant, and QEMU's name for it.
 const PLATFORMS: [(&str, &str, &str); 8] = [
     ("amd64", "", "x86_64"),
     ("386", "", "i386"),
@@ -25,7 +25,7 @@ const PLATFORMS: [(&str, &str, &str); 8] = [
     ("riscv64", "", "riscv64"),
 ];
 
-/// The sample's program is in all of them: only amd64 ever runs it.
+/// Returns an image with the sample's program, which only amd64 ever runs.
 fn image_for(architecture: &str, variant: &str) -> Image {
     let variant = if variant.is_empty() { String::new() } else { format!(r#""variant":"{variant}","#) };
     let config = format!(
@@ -34,7 +34,7 @@ fn image_for(architecture: &str, variant: &str) -> Image {
     Image::new().layer(&[file("zombies", &support::program())]).config(&config)
 }
 
-/// A layout with an index of all platforms.
+/// Creates a layout with an index of all platforms.
 fn index_in(dir: &Path) -> String {
     let media_type = "application/vnd.oci.image.index.v1+json";
     let child = |(architecture, variant, _): &(&str, &str, &str)| {
@@ -55,7 +55,7 @@ fn index_in(dir: &Path) -> String {
 }
 
 #[test]
-fn an_index_pulls_and_runs_and_starts_on_every_platform() {
+fn a_wrapped_index_runs_on_every_platform() {
     let registry = DockerRegistry::start();
     let dir = scratch();
     let to = registry.name("app", "v1");
@@ -92,7 +92,7 @@ fn an_index_pulls_and_runs_and_starts_on_every_platform() {
         let spec: Value =
             serde_json::from_slice(&std::fs::read(bundle.join("config.json")).unwrap()).unwrap();
         assert_eq!(spec["process"]["args"], json!(["/.reaper", "--", "/zombies", "exit", "7"]));
-        // The reaper is the image's, the program under it is this machine's.
+        // The reaper is the image's, the program that it starts is this machine's.
         let reaper = bundle.join("rootfs/.reaper").display().to_string();
         let outcome = tool(&format!("qemu-{qemu}-static"), [&reaper, "--", "sh", "-c", "exit 9"]).run();
         outcome.exits(9).silently();

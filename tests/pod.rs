@@ -1,4 +1,4 @@
-//! `pod`: what is told of Kubernetes documents, with and without their images, and what becomes of them.
+//! `pod`: findings about Kubernetes documents, with and without their images, and patches.
 
 mod support;
 
@@ -27,7 +27,7 @@ fn write(dir: &Path, name: &str, text: &str) -> String {
     path.display().to_string()
 }
 
-/// Rule and container of each finding.
+/// Returns rule and container of each finding.
 fn findings(outcome: &Outcome) -> Vec<(String, String)> {
     let report = outcome.json();
     let text = |finding: &Value, field: &str| finding[field].as_str().unwrap_or_default().to_owned();
@@ -36,7 +36,7 @@ fn findings(outcome: &Outcome) -> Vec<(String, String)> {
 }
 
 #[test]
-fn a_command_that_drops_the_images_init_is_seen_when_images_are_looked_at() {
+fn reports_a_command_that_drops_the_images_init_with_images() {
     let registry = Registry::start();
     let mut program = b"\x7fELF\x02\x01\x01".to_vec();
     program.resize(200, 0);
@@ -73,7 +73,7 @@ fn a_command_that_drops_the_images_init_is_seen_when_images_are_looked_at() {
 }
 
 #[test]
-fn exit_codes_tell_what_was_found() {
+fn exit_codes_depend_on_the_findings() {
     let dir = scratch();
     let bad = write(
         dir.path(),
@@ -89,7 +89,7 @@ fn exit_codes_tell_what_was_found() {
     reapify(["pod", "--check", "--ignore", "shell-ignores-term,no-reaper", &bad]).run().succeeds();
     reapify(["pod", "--ignore", "no-such-rule", &bad]).run().exits(2).says("no-such-rule");
     reapify(["pod", &dir.path().join("absent").display().to_string()]).run().exits(2);
-    // The other documents are judged all the same.
+    // The other documents are judged nevertheless.
     let outcome = reapify(["pod", &broken, &bad]).run().exits(5).says("broken.yaml:2:");
     assert!(outcome.text().contains("shell-ignores-term"), "{outcome}");
     let all = reapify(["pod", "--output", "sarif", &dir.path().display().to_string()]).run().exits(5).json();
@@ -101,7 +101,7 @@ fn exit_codes_tell_what_was_found() {
 }
 
 #[test]
-fn a_patch_changes_all_files_or_none() {
+fn patches_all_files_or_none() {
     let dir = scratch();
     let text = pod(&[("a", "nginx:1.25  # pinned", "")]).replace('\n', "\r\n");
     let one = write(dir.path(), "one.yaml", &text);
@@ -127,7 +127,7 @@ fn a_patch_changes_all_files_or_none() {
 }
 
 #[test]
-fn a_patched_pod_runs_with_the_reaper_as_its_pid_1() {
+fn a_patched_pod_runs_with_the_reaper_as_pid_1() {
     let registry = DockerRegistry::start();
     let engine = Podman::get();
     let before = registry.push(&zombies(), "zombies", "before");

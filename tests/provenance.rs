@@ -1,4 +1,4 @@
-//! What a wrap says about itself to others, and what it says of those who spoke of the source.
+//! Provenance statements about results, and the treatment of referrers of the source.
 
 mod support;
 
@@ -11,7 +11,7 @@ use support::{scratch, zombies};
 
 const IN_TOTO: &str = "application/vnd.in-toto+json";
 
-/// The statement in a referrer of `subject`, checked to be one.
+/// Returns the statement in a referrer of `subject`, after checking its form.
 fn statement(referrer: &Value, subject: &str, blob: impl Fn(&str) -> Vec<u8>) -> Value {
     assert_eq!(referrer["subject"]["digest"], subject);
     assert_eq!(referrer["artifactType"], IN_TOTO);
@@ -24,7 +24,7 @@ fn statement(referrer: &Value, subject: &str, blob: impl Fn(&str) -> Vec<u8>) ->
 }
 
 #[test]
-fn the_statement_is_found_from_the_result_with_and_without_a_referrers_api() {
+fn finds_the_statement_by_its_subject_with_and_without_the_referrers_api() {
     for api in [true, false] {
         let registry = Registry::start();
         registry.set(|settings| settings.referrers = api);
@@ -57,7 +57,7 @@ fn the_statement_is_found_from_the_result_with_and_without_a_referrers_api() {
         assert_eq!(format!("sha256:{}", materials[0]["digest"]["sha256"].as_str().unwrap()), source.digest());
         assert_eq!(statement["predicate"]["buildDefinition"]["externalParameters"]["args"], json!(["-g"]));
 
-        // The same wrap says the same, once.
+        // A second run writes the same statement, only once.
         run();
         let again = reapify(["inspect", "--output", "json", &to]).run().succeeds().json();
         assert_eq!(again["referrers"], inspected["referrers"]);
@@ -65,7 +65,7 @@ fn the_statement_is_found_from_the_result_with_and_without_a_referrers_api() {
 }
 
 #[test]
-fn a_layout_holds_the_statement_as_an_image_without_a_name() {
+fn a_layout_lists_the_statement_without_a_name() {
     let dir = scratch();
     let to = format!("oci:{}:v1", dir.path().display());
     let report =
@@ -77,7 +77,7 @@ fn a_layout_holds_the_statement_as_an_image_without_a_name() {
     let manifest: Value =
         serde_json::from_slice(&layout_blob(dir.path(), entries[1]["digest"].as_str().unwrap())).unwrap();
     statement(&manifest, report["digest"].as_str().unwrap(), |d| layout_blob(dir.path(), d));
-    // It is not in the way of the only image there is.
+    // It does not conflict with the layout's only image.
     let inspected = reapify(["inspect", "--output", "json", &format!("oci:{}", dir.path().display())]).run();
     let referrers = inspected.succeeds().json()["referrers"].clone();
     let statement = entries[1]["digest"].as_str().unwrap();
@@ -91,7 +91,7 @@ fn a_layout_holds_the_statement_as_an_image_without_a_name() {
 }
 
 #[test]
-fn what_refers_to_the_source_is_reported_and_stays_with_it() {
+fn reports_referrers_of_the_source_and_does_not_copy_them() {
     let registry = Registry::start();
     registry.set(|settings| settings.referrers = true);
     let source = Image::small();
@@ -104,14 +104,14 @@ fn what_refers_to_the_source_is_reported_and_stays_with_it() {
     })
     .to_string();
     registry.put_manifest("app", &digest(signature.as_bytes()), Family::Oci.manifest(), signature.as_bytes());
-    // As cosign does it.
+    // A signature as cosign stores it.
     registry.put_manifest(
         "app",
         &format!("{}.sig", source.digest().replace(':', "-")),
         Family::Oci.manifest(),
         signature.as_bytes(),
     );
-    // In an index, those of its images as well.
+    // For an index, the referrers of its images are listed too.
     put_index(&registry, "app", "all", Family::Oci, &[child(&source, "linux", "amd64")]);
     reapify(["wrap", "-v", &registry.name("app", "all"), &registry.name("index", "v1")])
         .run()

@@ -1,4 +1,4 @@
-//! The same against the registry of the distribution project: TLS, passwords, tokens.
+//! The same operations with the registry of the distribution project: TLS, passwords, tokens.
 
 mod support;
 
@@ -10,7 +10,7 @@ use support::tokens::TokenServer;
 use support::zombies;
 
 #[test]
-fn tls_by_a_private_authority_with_passwords() {
+fn supports_private_authorities_and_passwords() {
     let registry = DockerRegistry::with_user("ann", "s3cret").tls().start();
     let ca = format!("{}={}", registry.host(), registry.authority().display());
     let to = registry.name("app", "v1");
@@ -23,7 +23,7 @@ fn tls_by_a_private_authority_with_passwords() {
     with(&["--insecure", registry.host()]).env("REAPIFY_DEST_CREDS", "ann:s3cret").run().succeeds();
     with(&["--ca-file", &ca, "--dest-creds", "ann:wrong"]).run().exits(4).says("docker login");
     with(&["--ca-file", &ca]).run().exits(4);
-    // Loopback is spoken to in plain HTTP, which the registry refuses, unless an option names the host.
+    // Loopback uses plain HTTP, which the registry refuses, unless an option names the host.
     let named = format!("--ca-file {}=FILE", registry.host());
     let bare = registry.authority().display().to_string();
     with(&["--dest-creds", "ann:s3cret"]).run().exits(7).says(&named).never_says("s3cret");
@@ -43,7 +43,7 @@ fn tls_by_a_private_authority_with_passwords() {
         .exits(7)
         .says("certificate")
         .says(&named);
-    // A file for one host serves no other.
+    // A CA file for one host does not apply to another.
     let both =
         ["--ca-file", &format!("{}={}", other.host(), registry.authority().display()), "--ca-file", &wrong];
     with(&both).run().exits(7).says("certificate");
@@ -51,7 +51,7 @@ fn tls_by_a_private_authority_with_passwords() {
 }
 
 #[test]
-fn trusts_a_self_signed_server_certificate_that_is_given() {
+fn trusts_a_given_self_signed_certificate() {
     let registry = Options::default().self_signed("IP:127.0.0.1").start();
     let to = registry.name("app", "v1");
     let wrap = |args: &[&str]| reapify(["wrap", "--retries", "0", &zombies(), &to]).args(args);
@@ -60,7 +60,7 @@ fn trusts_a_self_signed_server_certificate_that_is_given() {
     let text = std::fs::read_to_string(registry.certificate()).expect("a certificate");
     let certs = format!(".config/containers/certs.d/{}/server.crt", registry.host());
     wrap(&[]).home_file(&certs, &text).run().succeeds();
-    // Another certificate, even one for the same name, is not it.
+    // Another certificate is not trusted, even if it is for the same name.
     let twin = Options::default().self_signed("IP:127.0.0.1").start();
     let other = format!("{}={}", registry.host(), twin.certificate().display());
     wrap(&["--ca-file", &other]).run().exits(7).says("certificate").says("--insecure");
@@ -72,14 +72,14 @@ fn trusts_a_self_signed_server_certificate_that_is_given() {
 }
 
 #[test]
-fn tells_plain_http_from_tls() {
+fn distinguishes_plain_http_from_tls() {
     let plain = DockerRegistry::start();
     let to = plain.name("app", "v1");
     let wrap = |args: &[&str]| reapify(["wrap", "--retries", "0", &zombies(), &to]).args(args).run();
     let hint = format!("--plain-http {}", plain.host());
     wrap(&["--insecure", plain.host()]).exits(7).says(&hint);
     wrap(&["--insecure", plain.host(), "--plain-http", plain.host()]).succeeds();
-    // A certificate that is for all hosts, or for another one, does not speak of this one.
+    // A certificate for all hosts, or for another host, does not imply TLS for this one.
     let tls = Options::default().tls().start();
     let ca = tls.authority().display().to_string();
     wrap(&["--ca-file", &ca]).succeeds();
@@ -88,7 +88,7 @@ fn tells_plain_http_from_tls() {
 }
 
 #[test]
-fn says_what_to_do_where_there_are_no_ca_certificates() {
+fn gives_a_hint_if_there_are_no_ca_certificates() {
     let run = || {
         reapify(["inspect", "--retries", "0", "registry.invalid/app:v1"])
             .env("SSL_CERT_FILE", "/nowhere.pem")
@@ -109,7 +109,7 @@ fn says_what_to_do_where_there_are_no_ca_certificates() {
 }
 
 #[test]
-fn tokens_signed_by_a_token_server() {
+fn supports_signed_tokens() {
     let tokens = TokenServer::start("ann", "s3cret", 300);
     let registry = Options::default().auth(&tokens.section()).start();
     let creds = ["--dest-creds", "ann:s3cret", "--src-creds", "ann:s3cret"];
@@ -121,7 +121,7 @@ fn tokens_signed_by_a_token_server() {
         .run()
         .succeeds()
         .json();
-    assert_eq!(report["stats"]["blobs_mounted"], 2, "the token is good for both repositories: {report}");
+    assert_eq!(report["stats"]["blobs_mounted"], 2, "the token is valid for both repositories: {report}");
     assert_eq!(tokens.asked().len() - before, 1, "{:?}", tokens.asked());
     reapify(["wrap", &from, &registry.name("x", "v1")]).run().exits(4);
 }

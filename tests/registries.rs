@@ -1,5 +1,4 @@
-//! What registries do each in their own way, and what stands between them and us: storage, proxies,
-//! stalls (EDGE-CASES 21 to 32).
+//! Peculiarities of registries and of what lies between: storage, proxies, stalls.
 
 mod support;
 
@@ -22,7 +21,7 @@ fn wrap(from: &str, to: &str) -> Run {
 }
 
 #[test]
-fn absent_is_said_with_404_and_with_403() {
+fn treats_404_and_403_as_a_missing_blob() {
     for status in [404, 403] {
         let (registry, other) = (Registry::start(), Registry::start());
         let from = source(&registry);
@@ -36,7 +35,7 @@ fn absent_is_said_with_404_and_with_403() {
 }
 
 #[test]
-fn a_repository_that_has_to_be_made_first_is_named() {
+fn names_a_repository_that_must_be_created_first() {
     let (registry, other) = (Registry::start(), Registry::start());
     let from = source(&registry);
     other.hook(|asked| match asked.kind {
@@ -52,7 +51,7 @@ fn a_repository_that_has_to_be_made_first_is_named() {
 }
 
 #[test]
-fn an_immutable_tag_that_holds_the_result_is_success() {
+fn an_immutable_tag_with_the_same_result_is_success() {
     let registry = Registry::start();
     let from = source(&registry);
     let first = wrap(&from, &registry.name("copy", "v1")).run().succeeds().json();
@@ -65,7 +64,7 @@ fn an_immutable_tag_that_holds_the_result_is_success() {
 }
 
 #[test]
-fn what_is_said_to_be_compressed_is_passed_on_as_it_is() {
+fn does_not_decompress_bodies_with_a_content_encoding() {
     let (registry, other) = (Registry::start(), Registry::start());
     let from = source(&registry);
     registry.hook(|asked| match matches!(asked.kind, Kind::Blob { .. }) && asked.is_read() {
@@ -75,18 +74,18 @@ fn what_is_said_to_be_compressed_is_passed_on_as_it_is() {
     wrap(&from, &other.name("copy", "v1")).run().succeeds();
     other.complete("copy", "v1");
     let encodings = registry.log().count(|entry| entry.asked.headers.contains_key("accept-encoding"));
-    assert_eq!(encodings, 0, "digests are over the bytes on the wire");
+    assert_eq!(encodings, 0, "digests refer to the transferred bytes");
 }
 
 #[test]
-fn uploads_may_go_to_another_host_which_learns_no_secret() {
+fn uploads_to_another_host_reveal_no_secret() {
     let (registry, other, storage) = (Registry::start(), Registry::start(), Registry::start());
     let from = source(&registry);
     other.set(|s| {
         s.auth = Auth::Basic { user: "ann".into(), password: "s3cret".into() };
         s.location = Location::On(storage.host());
     });
-    // The storage knows no such upload: it is the question that counts, not the answer.
+    // The storage does not know the upload: the request matters, not the response.
     wrap(&from, &other.name("copy", "v1"))
         .args(["--dest-creds", "ann:s3cret", "-vvv"])
         .run()
@@ -98,7 +97,7 @@ fn uploads_may_go_to_another_host_which_learns_no_secret() {
 }
 
 #[test]
-fn both_challenges_at_once_and_commas_in_quotes() {
+fn parses_two_challenges_and_quoted_commas() {
     let registry = Registry::start();
     let from = source(&registry);
     registry.set(|s| s.auth = Auth::Bearer(Bearer::new("ann", "s3cret")));
@@ -118,7 +117,7 @@ fn both_challenges_at_once_and_commas_in_quotes() {
 }
 
 #[test]
-fn a_storm_of_refusals_passes_or_ends_in_exit_7() {
+fn many_refusals_pass_or_end_with_exit_code_7() {
     let (registry, other) = (Registry::start(), Registry::start());
     let from = source(&registry);
     let two_of_five = |asked: &support::registry::Asked| match (asked.index * 7 + asked.index / 3) % 5 {
@@ -135,7 +134,7 @@ fn a_storm_of_refusals_passes_or_ends_in_exit_7() {
 }
 
 #[test]
-fn a_body_cut_at_any_byte_is_mended() {
+fn resumes_a_body_cut_at_any_byte() {
     let content: Vec<u8> = (0..4000u32).flat_map(|n| n.wrapping_mul(2_654_435_761).to_be_bytes()).collect();
     let registry = Registry::start();
     let from = Image::new().layer(&[file("a", &content)]).in_registry(&registry, "app", "v1");
@@ -161,14 +160,14 @@ fn a_body_cut_at_any_byte_is_mended() {
 }
 
 #[test]
-fn storage_behind_a_private_authority_is_reached() {
+fn reaches_storage_with_a_private_authority() {
     let storage = Options::default().tls().start();
     let ca = storage.authority().display().to_string();
     let named = format!("{}={ca}", storage.host());
     reapify(["wrap", "--ca-file", &named, &zombies(), &storage.name("storage", "v1")]).run().succeeds();
     let registry = Registry::start();
     let dir = scratch();
-    // The same image, whose blobs the storage alone hands out.
+    // The same image, whose blobs only the storage serves.
     let host = registry.host();
     let flags = ["--src-tls-verify=false"];
     let copy =
@@ -192,7 +191,7 @@ fn storage_behind_a_private_authority_is_reached() {
     unwrap(&["--ca-file", &ca]).run().succeeds();
 }
 
-/// A proxy that passes CONNECT on to `host`, whatever was asked for, and counts.
+/// Starts a proxy that forwards every CONNECT to `host`, and records the requests.
 fn tunnel(host: &str) -> (String, std::sync::Arc<std::sync::Mutex<Vec<String>>>) {
     let listener = TcpListener::bind("127.0.0.1:0").expect("a port");
     let address = listener.local_addr().expect("an address").to_string();
@@ -221,8 +220,8 @@ fn tunnel(host: &str) -> (String, std::sync::Arc<std::sync::Mutex<Vec<String>>>)
 }
 
 #[test]
-fn proxies_of_the_environment_are_used_except_where_they_are_not_wanted() {
-    // Plain HTTP: the registry takes requests as a proxy would.
+fn uses_proxies_of_the_environment_except_for_loopback() {
+    // Plain HTTP: the registry accepts requests like a proxy.
     let registry = Registry::start();
     source(&registry);
     let from = "docker://registry.test/app:v1";
@@ -235,7 +234,7 @@ fn proxies_of_the_environment_are_used_except_where_they_are_not_wanted() {
     assert!(asked > 0, "{:#?}", registry.log().lines());
     let without = plain().env("http_proxy", &proxy).env("NO_PROXY", "registry.test");
     without.run().exits(7).says("registry.test");
-    // Loopback is never behind a proxy.
+    // Loopback is never accessed through a proxy.
     let direct = reapify(["wrap", &registry.name("app", "v1"), &to]).env("http_proxy", "http://127.0.0.1:1");
     direct.run().succeeds();
     // TLS: through a tunnel, which sees no credentials for the registry.
@@ -256,7 +255,7 @@ fn proxies_of_the_environment_are_used_except_where_they_are_not_wanted() {
 }
 
 #[test]
-fn a_slow_answer_is_waited_for() {
+fn waits_for_a_slow_response() {
     let registry = Registry::start();
     registry.set(|settings| settings.latency = Duration::from_millis(700));
     let from = source(&registry);
@@ -265,14 +264,14 @@ fn a_slow_answer_is_waited_for() {
 }
 
 #[test]
-fn what_is_only_being_opened_is_cancelled_too() {
+fn cancels_sessions_that_are_still_being_opened() {
     let (registry, other) = (Registry::start(), Registry::start());
     let image = Image::new().layer(&[file("a", b"content")]).layer(&[file("b", b"more")]);
     let from = image.in_registry(&registry, "app", "v1");
     for blob in image.blobs().iter().skip(1) {
         registry.remove_blob("app", &support::image::digest(blob));
     }
-    // The first is known at once and fails; of the others nobody has heard by then.
+    // The first fails at once, when no response to the others has arrived.
     let opened = AtomicU64::new(0);
     other.hook(move |asked| match asked.kind {
         Kind::StartUpload { .. } => {

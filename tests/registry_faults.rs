@@ -1,5 +1,4 @@
-//! What registries and token servers do wrong, or in their own way, and what has to come of it: the requests that are
-//! made, and the outcome.
+//! Faults and peculiarities of registries and token servers, with the requests that must be made and the outcome.
 
 mod support;
 
@@ -19,7 +18,7 @@ fn wrap(from: &str, to: &str) -> Run {
     reapify(["wrap", "--output", "json", from, to])
 }
 
-/// A request for a blob or an upload that carries a body.
+/// Returns whether a request is for a blob or an upload and has a body.
 fn sends_blob(asked: &Asked) -> bool {
     let length = asked.header("content-length").parse::<u64>().unwrap_or(0);
     matches!(asked.kind, Kind::Upload { .. }) && length > 0
@@ -29,7 +28,7 @@ fn count(log: &Log, method: &str, text: &str) -> usize {
     log.lines().iter().filter(|line| line.starts_with(method) && line.contains(text)).count()
 }
 
-/// Wraps from one registry to another, which misbehaves as `hook` says.
+/// Wraps from one registry to another, which misbehaves according to `hook`.
 fn wrap_into(hook: impl Fn(&Asked) -> Act + Send + Sync + 'static, options: &[&str]) -> (Registry, Outcome) {
     let (registry, other) = (Registry::start(), Registry::start());
     let from = source(&registry);
@@ -38,7 +37,7 @@ fn wrap_into(hook: impl Fn(&Asked) -> Act + Send + Sync + 'static, options: &[&s
     (other, outcome)
 }
 
-/// A registry whose token server grants what `grant` makes of the scopes it is asked for; `None` is a refusal.
+/// Starts a registry whose token server grants what `grant` returns for the requested scopes; an error is a refusal.
 fn with_tokens(grant: fn(&[&str]) -> Result<String, u16>) -> Registry {
     let registry = Registry::start();
     let host = registry.host();
@@ -71,7 +70,7 @@ fn with_tokens(grant: fn(&[&str]) -> Result<String, u16>) -> Registry {
 }
 
 #[test]
-fn token_servers_that_grant_less_are_asked_for_less() {
+fn requests_less_from_token_servers_that_grant_less() {
     type Grant = fn(&[&str]) -> Result<String, u16>;
     fn alone(scopes: &[&str], status: u16) -> Result<String, u16> {
         if scopes.len() == 1 { Ok(scopes[0].to_owned()) } else { Err(status) }
@@ -96,7 +95,7 @@ fn token_servers_that_grant_less_are_asked_for_less() {
 }
 
 #[test]
-fn a_slow_commit_is_waited_for() {
+fn waits_for_a_slow_commit() {
     let delay = |asked: &Asked| match sends_blob(asked) {
         true => Act::Delay(Duration::from_millis(2500)),
         false => Act::Serve,
@@ -108,7 +107,7 @@ fn a_slow_commit_is_waited_for() {
 }
 
 #[test]
-fn a_commit_that_takes_too_long_is_looked_for_before_it_is_repeated() {
+fn checks_for_a_blob_before_repeating_a_slow_commit() {
     let slow = AtomicUsize::new(0);
     let delay = move |asked: &Asked| match sends_blob(asked) && slow.fetch_add(1, Ordering::SeqCst) == 0 {
         true => Act::Delay(Duration::from_secs(5)),
@@ -120,7 +119,7 @@ fn a_commit_that_takes_too_long_is_looked_for_before_it_is_repeated() {
 }
 
 #[test]
-fn answers_that_drip_or_break_off_end_at_a_deadline() {
+fn slow_or_interrupted_responses_end_at_a_deadline() {
     let drip: fn() -> Act = || Act::alter(|reply| reply.drip(Duration::from_millis(400)));
     let cut: fn() -> Act = || Act::alter(|reply| reply.cut_at(1));
     let is_manifest: fn(&Asked) -> bool = |asked| matches!(asked.kind, Kind::Manifest { .. });
@@ -144,7 +143,7 @@ fn answers_that_drip_or_break_off_end_at_a_deadline() {
 }
 
 #[test]
-fn a_mount_that_fails_for_good_becomes_an_upload() {
+fn uploads_a_blob_that_cannot_be_mounted() {
     in_parallel([400, 404, 405, 409, 422, 500, 502, 503, 504], |status| {
         let registry = Registry::start();
         let from = source(&registry);
@@ -160,7 +159,7 @@ fn a_mount_that_fails_for_good_becomes_an_upload() {
 }
 
 #[test]
-fn a_blob_that_cannot_be_looked_for_is_uploaded() {
+fn uploads_a_blob_whose_existence_cannot_be_checked() {
     in_parallel([400, 401, 403, 404, 405, 429, 500, 501, 503], |status| {
         let refuse = move |asked: &Asked| match (asked.method.as_str(), &asked.kind) {
             ("HEAD", Kind::Blob { .. }) => Act::Answer(Reply::status(status).header("retry-after", "0")),
@@ -173,7 +172,7 @@ fn a_blob_that_cannot_be_looked_for_is_uploaded() {
 }
 
 #[test]
-fn a_put_that_is_refused_with_its_body_becomes_a_patch_for_good() {
+fn a_refused_put_is_replaced_by_patch_for_the_whole_run() {
     let refusals = [
         (404, "BLOB_UNKNOWN"),
         (404, "BLOB_UPLOAD_UNKNOWN"),
@@ -193,7 +192,7 @@ fn a_put_that_is_refused_with_its_body_becomes_a_patch_for_good() {
             }
             false => Act::Serve,
         };
-        // With one request at a time, the second blob knows of the refusal of the first; one more may overtake it.
+        // With one request at a time, the second blob avoids the refused method; at most one more may have started.
         let registry = Registry::start();
         let files: Vec<String> = (0..16).map(|n| format!("file {n}")).collect();
         let image = files.iter().fold(Image::new(), |image, text| image.layer(&[file("f", text.as_bytes())]));
@@ -209,7 +208,7 @@ fn a_put_that_is_refused_with_its_body_becomes_a_patch_for_good() {
 }
 
 #[test]
-fn uploads_fit_into_what_a_registry_takes_at_once() {
+fn uploads_in_chunks_that_the_registry_accepts() {
     let registry = Registry::start();
     let from = Image::new().layer(&[file("big", &noise(3 << 20))]).in_registry(&registry, "app", "v1");
     for limit in [2 << 20, 300 << 10] {
@@ -224,7 +223,7 @@ fn uploads_fit_into_what_a_registry_takes_at_once() {
 }
 
 #[test]
-fn chunks_are_as_long_as_the_registry_wants_and_go_on_where_it_stopped() {
+fn respects_minimum_chunks_and_continues_after_partial_ones() {
     let registry = Registry::start();
     let from = Image::new().layer(&[file("big", &noise(5 << 20))]).in_registry(&registry, "app", "v1");
     let other = Registry::start();
@@ -244,7 +243,7 @@ fn chunks_are_as_long_as_the_registry_wants_and_go_on_where_it_stopped() {
 }
 
 #[test]
-fn redirects_that_keep_the_method_are_followed_with_the_body() {
+fn follows_method_preserving_redirects_with_the_body() {
     let cases = ["POST", "PATCH", "PUT"].into_iter().flat_map(|m| [(m, 307), (m, 308)]);
     in_parallel(cases, |(method, status)| {
         let (registry, other) = (Registry::start(), Registry::start());
@@ -270,7 +269,7 @@ fn redirects_that_keep_the_method_are_followed_with_the_body() {
 }
 
 #[test]
-fn a_digest_that_another_upload_spoiled_is_sent_again() {
+fn sends_a_blob_again_after_a_conflicting_upload() {
     let spoiled = AtomicUsize::new(0);
     let spoil = move |asked: &Asked| match sends_blob(asked) && spoiled.fetch_add(1, Ordering::SeqCst) == 0 {
         true => Act::Answer(Reply::error(400, "DIGEST_INVALID", "provided digest did not match")),
@@ -282,7 +281,7 @@ fn a_digest_that_another_upload_spoiled_is_sent_again() {
 }
 
 #[test]
-fn immutable_tags_are_told_by_status_code_or_words() {
+fn recognises_immutable_tags_by_status_code_or_message() {
     let refusals = [
         (400, "TAG_INVALID", "no"),
         (400, "TAG_IMMUTABLE", "no"),
@@ -298,17 +297,17 @@ fn immutable_tags_are_told_by_status_code_or_words() {
             true => Act::Answer(Reply::error(status, code, words)),
             false => Act::Serve,
         });
-        wrap(&from, &registry.name("copy", "v1")).run().exits(4).says("the tag v1 cannot be moved");
+        wrap(&from, &registry.name("copy", "v1")).run().exits(4).says("the tag v1 is immutable");
     });
 }
 
 #[test]
-fn a_tag_that_holds_the_result_already_need_not_be_moved() {
+fn does_not_move_a_tag_that_already_has_the_result() {
     let registry = Registry::start();
     let from = source(&registry);
     let digest = wrap(&from, &registry.name("done", "v1")).run().succeeds().json()["digest"].clone();
     let stored = registry.manifest("done", "v1").expect("a manifest");
-    // Another process writes the same tag between our look and our PUT.
+    // Another process writes the same tag between our check and our PUT.
     let (other, outcome) = {
         let other = Registry::start();
         let shared = Arc::new(other);
@@ -328,7 +327,7 @@ fn a_tag_that_holds_the_result_already_need_not_be_moved() {
 }
 
 #[test]
-fn retry_after_holds_back_all_requests_to_the_host() {
+fn retry_after_delays_all_requests_to_the_host() {
     let registry = Registry::start();
     let mut image = Image::new();
     for layer in ["a", "b", "c", "d", "e", "f"] {
@@ -348,7 +347,7 @@ fn retry_after_holds_back_all_requests_to_the_host() {
     let refusal = log.entries.iter().find(|e| e.status.is_some_and(|s| s == 429)).expect("a refusal");
     let refused_at = refusal.ended.expect("an answer");
     let early = |entry: &&support::registry::Entry| {
-        // The answer may still be on its way when the next request leaves.
+        // The response may still be in transit when the next request is sent.
         entry.began > refused_at + Duration::from_millis(200)
             && entry.began < refused_at + Duration::from_millis(1800)
     };
@@ -356,7 +355,7 @@ fn retry_after_holds_back_all_requests_to_the_host() {
 }
 
 #[test]
-fn jobs_bound_downloads_and_uploads_alike() {
+fn jobs_limit_downloads_and_uploads() {
     let mut image = Image::new();
     for layer in ["a", "b", "c", "d", "e", "f", "g", "h"] {
         image = image.layer(&[file(layer, layer.as_bytes())]);
@@ -374,16 +373,16 @@ fn jobs_bound_downloads_and_uploads_alike() {
 }
 
 #[test]
-fn a_refused_connection_is_tried_twice_and_soon_given_up() {
+fn tries_a_refused_connection_twice() {
     let begun = Instant::now();
     let outcome = reapify(["wrap", &zombies(), "127.0.0.1:1/copy:v1"]).run().exits(7).says("127.0.0.1:1");
     assert!(begun.elapsed() < Duration::from_secs(5), "{outcome}");
-    let warnings = outcome.stderr.lines().filter(|line| line.contains("trying again")).count();
+    let warnings = outcome.stderr.lines().filter(|line| line.contains("retrying")).count();
     assert_eq!(warnings, 1, "each cause is reported once: {outcome}");
 }
 
 #[test]
-fn all_pages_of_referrers_are_read() {
+fn reads_all_pages_of_referrers() {
     let registry = Registry::start();
     source(&registry);
     registry.hook(|asked| {
@@ -404,7 +403,7 @@ fn all_pages_of_referrers_are_read() {
 }
 
 #[test]
-fn a_list_of_referrers_that_cannot_be_read_is_not_overwritten() {
+fn does_not_overwrite_an_unreadable_list_of_referrers() {
     let registry = Registry::start();
     let from = source(&registry);
     registry.hook(|asked| match &asked.kind {
@@ -425,7 +424,7 @@ fn a_list_of_referrers_that_cannot_be_read_is_not_overwritten() {
 }
 
 #[test]
-fn a_challenge_that_only_the_root_sends_is_asked_for_once() {
+fn requests_a_challenge_from_the_root_once() {
     let registry = Registry::start();
     let from = Image::new().layer(&[file("app", b"program")]).in_registry(&registry, "app", "v1");
     let auths = [
@@ -447,7 +446,7 @@ fn a_challenge_that_only_the_root_sends_is_asked_for_once() {
         wrap(&from, &to).args(["--retries", "0", "--dest-creds", "joe:s3cret"]).run().succeeds();
         other.complete("copy", "v1");
         assert_eq!(other.log().count(|entry| entry.asked.kind == Kind::Ping), 1);
-        // Without credentials it ends, and says so.
+        // Without credentials, the run ends with an error.
         wrap(&from, &to).args(["--retries", "0"]).run().exits(4);
     }
 }

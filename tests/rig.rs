@@ -1,4 +1,4 @@
-//! The rig itself: a registry that lies about what it was told would make every other test worthless.
+//! The test registry itself: if it misreported requests, every other test would be worthless.
 
 mod support;
 
@@ -13,7 +13,7 @@ use support::registry::{Act, Auth, Bearer, Kind, Location, Registry, Reply};
 use support::run::{Outcome, tool};
 use support::{scratch, zombies};
 
-/// skopeo as a client of the in-process registry: an implementation that is not ours.
+/// Copies with skopeo, an independent client, from or to the in-process registry.
 fn copy(source: &str, destination: &str) -> Outcome {
     let flags = ["copy", "--all", "--src-tls-verify=false", "--dest-tls-verify=false"];
     tool("skopeo", flags).args([source, destination]).run()
@@ -41,7 +41,7 @@ fn skopeo_pushes_to_the_in_process_registry_and_pulls_the_same_bytes() {
 }
 
 #[test]
-fn built_images_of_both_families_are_images_to_skopeo() {
+fn skopeo_accepts_built_images_of_both_families() {
     let registry = Registry::start();
     for family in [Family::Oci, Family::Docker] {
         let image = Image::small().family(family);
@@ -55,7 +55,7 @@ fn built_images_of_both_families_are_images_to_skopeo() {
 }
 
 #[test]
-fn tokens_are_asked_for_and_scopes_are_enforced() {
+fn requires_tokens_and_enforces_scopes() {
     let registry = Registry::start();
     Image::small().in_registry(&registry, "app", "v1");
     registry.set(|settings| settings.auth = Auth::Bearer(Bearer::new("ann", "secret")));
@@ -74,7 +74,7 @@ fn tokens_are_asked_for_and_scopes_are_enforced() {
     assert_ne!(tool("skopeo", flags).run().code(), 0, "with a wrong password");
 }
 
-/// Talks HTTP to the registry by hand: what comes back, up to the end of the connection.
+/// Sends a raw request to the registry and returns everything until the connection closes.
 fn ask(registry: &Registry, request: &str) -> String {
     use std::io::{Read, Write};
     let mut socket = std::net::TcpStream::connect(registry.host()).expect("the registry listens");
@@ -82,13 +82,13 @@ fn ask(registry: &Registry, request: &str) -> String {
     let request = format!("{request} HTTP/1.1\r\nHost: test\r\nConnection: close\r\n\r\n");
     socket.write_all(request.as_bytes()).expect("a request can be sent");
     let mut answer = Vec::new();
-    // A connection that is cut is an answer too.
+    // A closed connection is an answer too.
     let _ = socket.read_to_end(&mut answer);
     String::from_utf8_lossy(&answer).into_owned()
 }
 
 #[test]
-fn faults_are_carried_out_as_they_were_asked_for() {
+fn simulates_the_requested_faults() {
     let registry = Registry::start();
     let blob = registry.put_blob("app", b"0123456789");
     let get = format!("GET /v2/app/blobs/{blob}");
@@ -114,7 +114,7 @@ fn faults_are_carried_out_as_they_were_asked_for() {
 }
 
 #[test]
-fn ranges_are_parts_of_the_blob() {
+fn serves_ranges_of_blobs() {
     let registry = Registry::start();
     let blob = registry.put_blob("app", b"0123456789");
     let part = ask(&registry, &format!("GET /v2/app/blobs/{blob} HTTP/1.1\r\nRange: bytes=7-\r\nX: y"));
@@ -122,7 +122,7 @@ fn ranges_are_parts_of_the_blob() {
 }
 
 #[test]
-fn blobs_are_redirected_to_another_host() {
+fn redirects_blobs_to_another_host() {
     let (registry, storage) = (Registry::start(), Registry::start());
     let name = Image::small().in_registry(&registry, "app", "v1");
     registry.redirect_blobs_to(&storage);
@@ -145,7 +145,7 @@ fn the_real_registry_serves_over_tls_with_a_password() {
 }
 
 #[test]
-fn the_engines_run_the_sample() {
+fn engines_run_the_sample() {
     let registry = DockerRegistry::start();
     let image = registry.push(&zombies(), "zombies", "latest");
     let engines: [&dyn Engine; 2] = [Docker::get(), Podman::get()];
@@ -157,7 +157,7 @@ fn the_engines_run_the_sample() {
 }
 
 #[test]
-fn digests_are_those_of_sha256() {
+fn digests_are_sha256() {
     let empty = "sha256:e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855";
     assert_eq!(digest(b""), empty);
 }

@@ -1,7 +1,8 @@
-//! Where secrets go (contract C9): the exact requests of each situation, by server, and the outcome.
+//! Where secrets are sent: the exact requests of each situation, by server, and the outcome.
 //!
 //! A request is written as `METHOD what as-whom status`: what is `manifest`, `config`, `layer`, `token`, …; as-whom
-//! is `-` for nobody, the user's name for a password, `token` or `stolen` for a token by whom it was given.
+//! is `-` for an anonymous request, the user's name for a password, and `token` or `stolen` for a token, depending on
+//! which server issued it.
 
 mod support;
 
@@ -18,21 +19,21 @@ use support::secrets::Secret;
 
 const PASSWORD: &str = "s3cret-0f-ann";
 const CREDS: &str = "ann:s3cret-0f-ann";
-/// What docker's file says for `ann` and an empty password, beside an identity token.
+/// The identity token of `ann` in a Docker file, where the password is empty.
 const IDENTITY: &str = "1dentity-0f-ann";
 
 fn image() -> Image {
     Image::new().layer(&[file("a", b"content")])
 }
 
-/// A registry with `app:v1`, and a stranger that would like to know everything.
+/// A registry with `app:v1`, and a stranger that tries to obtain secrets.
 struct Rig {
     registry: Registry,
     stranger: Registry,
     layout: tempfile::TempDir,
 }
 
-/// Whom the stranger says it has to be told.
+/// The user whose secret the stranger may receive.
 #[derive(Clone, Copy)]
 enum Asks {
     Nobody,
@@ -64,7 +65,7 @@ impl Rig {
         Self { registry, stranger, layout: scratch() }
     }
 
-    /// Changes how the registry gives tokens.
+    /// Changes how the registry issues tokens.
     fn settings(self, change: impl FnOnce(&mut Bearer)) -> Self {
         self.registry.set(|settings| {
             if let Auth::Bearer(bearer) = &mut settings.auth {
@@ -74,12 +75,12 @@ impl Rig {
         self
     }
 
-    /// Names this realm.
+    /// Sets the realm that the registry names.
     fn realm(self, realm: &str) -> Self {
         self.settings(|bearer| bearer.realm = Some(realm.to_owned()))
     }
 
-    /// The stranger gives tokens to whoever asks, and asks for credentials itself.
+    /// Lets the stranger issue tokens to any client, and demand credentials itself.
     fn stranger_asks(&self, asks: Asks) {
         let challenge = match asks {
             Asks::Basic => "Basic realm=\"storage\"".to_owned(),
@@ -94,7 +95,7 @@ impl Rig {
         });
     }
 
-    /// Redirects these requests to the same path of the stranger's.
+    /// Redirects these requests to the same path at the stranger.
     fn redirects(&self, status: u16, when: impl Fn(&Asked) -> bool + Send + Sync + 'static) {
         let to = self.stranger.host();
         self.registry.hook(move |asked| match when(asked) {
@@ -110,7 +111,7 @@ impl Rig {
         quick(reapify(["inspect", "--shallow", "-vvv", &self.registry.name("app", "v1")]))
     }
 
-    /// The password on the command line, or the identity token in a file.
+    /// Runs `inspect` with the password on the command line, or with the identity token in a file.
     fn inspect_as(&self, login: Login) -> Run {
         let host = self.registry.host();
         match login {
@@ -122,12 +123,12 @@ impl Rig {
         }
     }
 
-    /// From one repository to another.
+    /// Wraps from one repository to another.
     fn wrap(&self) -> Run {
         self.wrap_from(&self.registry.name("app", "v1")).args(["--src-creds", CREDS])
     }
 
-    /// From a layout, so that all requests are about the destination.
+    /// Wraps from a layout, so that all requests concern the destination.
     fn push(&self) -> Run {
         self.wrap_from(&image().in_layout(self.layout.path(), "v1"))
     }
@@ -148,7 +149,7 @@ fn quick(run: Run) -> Run {
     run.args(["--output", "json", "--retries", "0"])
 }
 
-/// What a server was asked, one line a request, sorted, each once.
+/// Returns the requests to a server, one per line, sorted and without duplicates.
 fn asked(server: &Registry) -> Vec<String> {
     let lines: BTreeSet<String> = server.log().entries.iter().map(line).collect();
     lines.into_iter().collect()
@@ -196,12 +197,12 @@ fn whom(entry: &Entry) -> String {
     }
 }
 
-/// What is wrong, of all rows of a table.
+/// The failures of all rows of a table.
 #[derive(Default)]
 struct Table(Vec<String>);
 
 impl Table {
-    /// The exit code, and every request to each of both.
+    /// Checks the exit code, and every request to both servers.
     fn row(
         &mut self,
         what: &str,
@@ -234,26 +235,26 @@ impl Drop for Table {
     }
 }
 
-/// The answers to a first question, with a token.
+/// The requests up to the first answer with a token.
 const INTRODUCED: [&str; 3] = ["GET app/manifest - 401", "GET app/manifest token 200", "GET token ann 200"];
 
-/// What follows of `inspect`.
+/// The further requests of `inspect`.
 const INSPECTED: [&str; 3] =
     ["GET app/config token 200", "GET app/referrers token 200", "HEAD app/signatures token 404"];
 
-/// All of these, in the order of [`asked`].
+/// Returns all of these requests, in the order of [`asked`].
 fn with<'a>(parts: &[&[&'a str]]) -> Vec<&'a str> {
     let mut all = parts.concat();
     all.sort_unstable();
     all
 }
 
-/// All but those that begin so.
+/// Returns the requests except those with these prefixes.
 fn lacking<'a>(lines: &[&'a str], out: &[&str]) -> Vec<&'a str> {
     lines.iter().filter(|line| !out.iter().any(|out| line.starts_with(out))).copied().collect()
 }
 
-/// Those that were asked: where one request fails, what runs beside it is cut short.
+/// Returns those requests that were made: if one request fails, concurrent ones are cancelled.
 fn seen<'a>(server: &Registry, lines: &[&'a str]) -> Vec<&'a str> {
     let asked = asked(server);
     lines.iter().filter(|line| asked.iter().any(|asked| asked == *line)).copied().collect()
@@ -264,7 +265,7 @@ fn is_token(asked: &Asked) -> bool {
 }
 
 #[test]
-fn token_servers_that_redirect() {
+fn redirected_token_requests_reveal_nothing() {
     let mut table = Table::default();
     for status in [301, 302, 303, 307, 308] {
         let rig = Rig::bearer();
@@ -275,7 +276,7 @@ fn token_servers_that_redirect() {
         let registry = ["GET app/manifest - 401", "GET app/manifest stolen 401", &redirected];
         table.row("a GET elsewhere", &rig, &outcome, 4, &registry, &["GET token - 200"]);
 
-        // What is in a body cannot be left out of it.
+        // A secret in a body cannot be omitted.
         let rig = Rig::identity();
         rig.stranger_asks(Asks::Nobody);
         rig.redirects(status, is_token);
@@ -284,7 +285,7 @@ fn token_servers_that_redirect() {
         let exit = if status < 304 { 7 } else { 4 };
         table.row("a POST elsewhere", &rig, &outcome, exit, &["GET app/manifest - 401", &redirected], &[]);
 
-        // Its own host may know.
+        // The server's own host may receive it.
         let rig = Rig::bearer();
         let rig = {
             let realm = format!("http://{}/old/token", rig.registry.host());
@@ -305,7 +306,7 @@ fn token_servers_that_redirect() {
 }
 
 #[test]
-fn a_realm_on_another_host_that_the_registry_names_is_told() {
+fn a_realm_that_the_registry_names_receives_credentials() {
     let mut table = Table::default();
     for login in [Login::Password, Login::Identity] {
         let rig = if matches!(login, Login::Identity) { Rig::identity() } else { Rig::bearer() };
@@ -320,11 +321,11 @@ fn a_realm_on_another_host_that_the_registry_names_is_told() {
     }
 }
 
-/// Which requests are sent elsewhere.
+/// The condition for redirecting a request.
 type When = fn(&Asked) -> bool;
 
 #[test]
-fn storage_that_asks_for_credentials_gets_none() {
+fn storage_never_receives_credentials() {
     let manifest: When = |asked| asked.path.ends_with("/manifests/v1");
     let blob: When = |asked| matches!(asked.kind, Kind::Blob { .. });
     let referrers: When = |asked| matches!(asked.kind, Kind::Referrers { .. });
@@ -356,12 +357,12 @@ fn storage_that_asks_for_credentials_gets_none() {
             let registry = with(&[&INTRODUCED, rest, &[&asked]]);
             table.row("a blob", &redirected, &outcome, exit, &registry, &[&there]);
 
-            // A side question: the registry is spoken to as before.
+            // An optional request: the registry receives further requests as before.
             let redirected = rig(referrers);
             let outcome = redirected.inspect_as(Login::Password).run();
             let asked = format!("GET app/referrers token {status}");
             let there = if is_open { "GET app/referrers - 404" } else { "GET app/referrers - 401" };
-            // What has no list is looked for under a tag.
+            // Without a list, referrers are looked up under a tag.
             let rest = lacking(&INSPECTED, &["GET app/referrers"]);
             let registry = with(&[&INTRODUCED, &rest, &[&asked, "GET app/signatures token 404"]]);
             table.row("referrers", &redirected, &outcome, 0, &registry, &[there]);
@@ -369,7 +370,7 @@ fn storage_that_asks_for_credentials_gets_none() {
     }
 }
 
-/// What a push is made of, with a token.
+/// The requests of a push with a token.
 const PUSHED: [&str; 8] = [
     "GET copy/manifest - 401",
     "GET copy/manifest token 404",
@@ -381,12 +382,12 @@ const PUSHED: [&str; 8] = [
     "PUT copy/new token 201",
 ];
 
-/// The uploads of a push, of which one is refused and the others may have no answer yet.
+/// The uploads of a push, of which one is refused and the others may have no response yet.
 const CUT_SHORT: [&str; 4] =
     ["PUT copy/layer - -", "PUT copy/layer - 401", "PUT copy/new - -", "PUT copy/new - 401"];
 
 #[test]
-fn a_push_that_is_sent_elsewhere_takes_no_credentials_along() {
+fn a_push_redirected_to_another_host_carries_no_credentials() {
     let mut table = Table::default();
     for asks in [Asks::Basic, Asks::Bearer] {
         for status in [301, 302, 303, 307, 308] {
@@ -396,7 +397,7 @@ fn a_push_that_is_sent_elsewhere_takes_no_credentials_along() {
                 rig.redirects(status, when);
                 rig
             };
-            // A question that is not answered means that the blob is sent, to the registry and as before.
+            // If the request is not answered, the blob is uploaded to the registry as usual.
             let head = rig(|asked| asked.method == "HEAD");
             let outcome = head.push().run();
             let asked = format!("HEAD copy/layer token {status}");
@@ -431,7 +432,7 @@ fn a_push_that_is_sent_elsewhere_takes_no_credentials_along() {
 }
 
 #[test]
-fn a_push_that_is_redirected_within_the_registry_keeps_its_credentials() {
+fn a_push_redirected_within_the_registry_keeps_its_credentials() {
     let mut table = Table::default();
     for status in [307, 308] {
         for (what, when) in [
@@ -459,7 +460,7 @@ fn a_push_that_is_redirected_within_the_registry_keeps_its_credentials() {
 }
 
 #[test]
-fn a_realm_in_the_clear_is_told_nothing_unless_its_host_was_named() {
+fn a_plain_http_realm_receives_nothing_unless_its_host_is_allowed() {
     let mut table = Table::default();
     for login in [Login::Password, Login::Identity] {
         for realm in [
@@ -476,7 +477,7 @@ fn a_realm_in_the_clear_is_told_nothing_unless_its_host_was_named() {
             let rig = if matches!(login, Login::Identity) { Rig::identity() } else { Rig::bearer() };
             let rig = rig.realm(realm);
             rig.stranger_asks(Asks::Nobody);
-            // Nothing leaves this machine: a proxy stands for all hosts but this one.
+            // Nothing leaves this machine: a proxy stands in for all other hosts.
             let outcome =
                 rig.inspect_as(login).env("http_proxy", format!("http://{}", rig.stranger.host())).run();
             let exit = if realm.to_lowercase().starts_with("http:") { 4 } else { 7 };
@@ -501,7 +502,7 @@ fn a_realm_in_the_clear_is_told_nothing_unless_its_host_was_named() {
 }
 
 #[test]
-fn verify_tells_each_of_two_registries_its_own() {
+fn verify_sends_each_registry_its_own_credentials() {
     let mut table = Table::default();
     let ann = ["--src-creds", CREDS];
     let eve = ["--source-creds", "eve:0ther-secret"];
@@ -531,7 +532,7 @@ fn verify_tells_each_of_two_registries_its_own() {
 }
 
 #[test]
-fn token_servers_that_grant_less_are_asked_again() {
+fn requests_tokens_again_from_servers_that_grant_less() {
     let mut table = Table::default();
     type Answers = fn(Vec<&str>) -> Result<String, u16>;
     let rows: [(&str, Answers); 6] = [
@@ -565,7 +566,7 @@ fn token_servers_that_grant_less_are_asked_again() {
             continue;
         }
         rig.registry.complete("copy", "v1");
-        // The layer could be mounted or not, and there is an end to asking.
+        // The layer may or may not be mounted; either way the requests end.
         let report = outcome.json();
         let moved = report["stats"]["blobs_mounted"].as_u64().zip(report["stats"]["blobs_copied"].as_u64());
         if moved.is_none_or(|(mounted, copied)| mounted + copied != 3) {
@@ -579,7 +580,7 @@ fn token_servers_that_grant_less_are_asked_again() {
 }
 
 #[test]
-fn nobody_is_nobody() {
+fn anonymous_requests_carry_no_credentials() {
     let mut table = Table::default();
     let helpers = scratch();
     let helper = helpers.path().join("docker-credential-void").display().to_string();
@@ -608,7 +609,7 @@ fn nobody_is_nobody() {
 }
 
 #[test]
-fn answers_of_token_servers_are_read_as_they_come() {
+fn parses_token_responses_in_every_form() {
     let mut table = Table::default();
     let answers = [
         r#"{"token": "T", "expires_in": 300}"#,

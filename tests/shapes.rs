@@ -1,4 +1,4 @@
-//! Indexes of every shape: wrapped, carried over, narrowed, or refused.
+//! Indexes of every kind: wrapped, copied unchanged, narrowed, or rejected.
 
 mod support;
 
@@ -9,7 +9,7 @@ use support::registry::Registry;
 use support::run::{Outcome, reapify};
 use support::scratch;
 
-/// An index for four platforms, one of them Windows, with an attestation.
+/// Pushes an index for four platforms, one of them Windows, with an attestation.
 fn usual(registry: &Registry, family: Family) -> Vec<u8> {
     let mut children = Vec::new();
     for (os, architecture) in
@@ -27,7 +27,7 @@ fn usual(registry: &Registry, family: Family) -> Vec<u8> {
 }
 
 #[test]
-fn each_linux_child_is_wrapped_and_the_rest_is_carried_over() {
+fn wraps_linux_children_and_copies_the_others() {
     for family in [Family::Oci, Family::Docker] {
         let registry = Registry::start();
         usual(&registry, family);
@@ -59,11 +59,11 @@ fn each_linux_child_is_wrapped_and_the_rest_is_carried_over() {
         assert_eq!(
             after["annotations"].is_null(),
             family == Family::Docker,
-            "Docker's lists take no annotations"
+            "Docker's lists have no annotations"
         );
 
-        // Nothing to do the second time: two requests, and those that tell whether every child is there; Docker's types
-        // tell it by their configs.
+        // The second run takes two requests, and those that check whether every child exists; Docker's types are
+        // compared by their configs.
         registry.clear_log();
         let again = reapify(["wrap", "--output", "json", "--attestations", "keep"])
             .args([registry.name("app", "all"), registry.name("copy", "reaped")])
@@ -81,7 +81,7 @@ fn each_linux_child_is_wrapped_and_the_rest_is_carried_over() {
 }
 
 #[test]
-fn unwrapping_an_index_restores_it_digest_for_digest() {
+fn unwrap_restores_the_digest_of_an_index() {
     for family in [Family::Oci, Family::Docker] {
         let registry = Registry::start();
         let source = usual(&registry, family);
@@ -97,13 +97,13 @@ fn unwrapping_an_index_restores_it_digest_for_digest() {
 }
 
 #[test]
-fn attestations_go_with_the_images_they_describe() {
+fn drops_attestations_of_rewritten_images() {
     let registry = Registry::start();
     usual(&registry, Family::Oci);
     let to = registry.name("copy", "reaped");
     registry.clear_log();
     reapify(["wrap", &registry.name("app", "all"), &to]).run().succeeds().says("1 attestation is left out");
-    // What is left out is not read, and nothing of it is moved.
+    // Dropped children are neither read nor transferred.
     let attestation = manifest(&registry, "app", "all").1["manifests"][4]["digest"].clone();
     let (_, parts) = manifest(&registry, "app", attestation.as_str().unwrap());
     for digest in [&attestation, &parts["config"]["digest"], &parts["layers"][0]["digest"]] {
@@ -112,7 +112,7 @@ fn attestations_go_with_the_images_they_describe() {
     }
     let (_, after) = manifest(&registry, "copy", "reaped");
     assert_eq!(after["manifests"].as_array().unwrap().len(), 4);
-    // The kept children come back all the same.
+    // The kept children are restored nevertheless.
     reapify(["unwrap", &to, &registry.name("back", "again")]).run().succeeds().says("1 child is gone");
     let (_, before) = manifest(&registry, "app", "all");
     let (_, back) = manifest(&registry, "back", "again");
@@ -123,9 +123,9 @@ fn attestations_go_with_the_images_they_describe() {
     reapify(["verify", &to, "--deep", "--source", &registry.name("app", "all")]).run().succeeds();
 }
 
-/// Tools that edit an index keep its annotations, and the record says what was true before.
+/// Tools that edit an index keep its annotations, so that the record describes an earlier state.
 #[test]
-fn an_index_that_was_changed_after_its_wrap_is_wrapped_as_what_it_is() {
+fn wraps_a_modified_index_as_it_is() {
     let registry = Registry::start();
     let plain = String::from_utf8(usual(&registry, Family::Oci)).unwrap();
     let noted = plain.replace("\"x-vendor\"", "\"annotations\":{\"a\":\"b\"},\"x-vendor\"");
@@ -151,9 +151,9 @@ fn an_index_that_was_changed_after_its_wrap_is_wrapped_as_what_it_is() {
     assert_eq!(manifest(&registry, "app", "back").1["annotations"]["x"], "y");
 }
 
-/// A record can say anything. What an index had for children is not for it to say.
+/// A record may be forged. It must not determine the children of an index.
 #[test]
-fn a_record_that_would_change_the_children_is_none() {
+fn ignores_forged_index_records() {
     let registry = Registry::start();
     usual(&registry, Family::Oci);
     let name = |tag: &str| registry.name("app", tag);
@@ -175,9 +175,9 @@ fn a_record_that_would_change_the_children_is_none() {
     }
 }
 
-/// What other tools changed at the destination is put right, although the annotations say that all is done.
+/// Changes by other tools at the destination are corrected, although the annotations claim that it is up to date.
 #[test]
-fn annotations_alone_do_not_make_a_result() {
+fn does_not_trust_annotations_alone() {
     let registry = Registry::start();
     usual(&registry, Family::Oci);
     let image = image_for("linux", "amd64", "", Family::Oci);
@@ -213,7 +213,7 @@ fn annotations_alone_do_not_make_a_result() {
         };
         for (old, new) in changes {
             assert!(text.contains(old), "{old} in {text}");
-            // Another descriptor where one is needed.
+            // Replaces a required descriptor by another.
             let any = if is_index { "manifests" } else { "layers" };
             let new = new.replace("{}", &parsed[any][0].to_string());
             registry.set(|settings| settings.checks_references = false);
@@ -227,7 +227,7 @@ fn annotations_alone_do_not_make_a_result() {
 }
 
 #[test]
-fn platforms_narrow_an_index_which_stays_one() {
+fn platforms_narrow_an_index() {
     let registry = Registry::start();
     usual(&registry, Family::Oci);
     let from = registry.name("app", "all");
@@ -252,9 +252,9 @@ fn platforms_narrow_an_index_which_stays_one() {
     assert!(registry.manifest("copy", "none").is_none());
 }
 
-/// They name the image as it was before it was wrapped.
+/// Attestations refer to the digest of the image before it was wrapped.
 #[test]
-fn attestations_are_known_in_a_wrapped_index_too() {
+fn recognises_attestations_in_a_wrapped_index() {
     let registry = Registry::start();
     usual(&registry, Family::Oci);
     let kept = registry.name("copy", "kept");
@@ -276,7 +276,7 @@ fn attestations_are_known_in_a_wrapped_index_too() {
 }
 
 #[test]
-fn a_single_image_is_for_the_platform_that_is_asked_for_or_refused() {
+fn rejects_a_single_image_for_another_platform() {
     let registry = Registry::start();
     let from = image_for("linux", "arm", "v7", Family::Oci).in_registry(&registry, "app", "v1");
     let wrap =
@@ -288,7 +288,7 @@ fn a_single_image_is_for_the_platform_that_is_asked_for_or_refused() {
 }
 
 #[test]
-fn an_index_with_platforms_missing_at_the_source_is_refused_by_name() {
+fn names_platforms_missing_at_the_source() {
     let registry = Registry::start();
     registry.set(|settings| settings.checks_references = false);
     let there = image_for("linux", "amd64", "", Family::Oci);
@@ -313,7 +313,7 @@ fn an_index_with_platforms_missing_at_the_source_is_refused_by_name() {
 }
 
 #[test]
-fn another_reaper_upgrades_every_child_as_if_it_had_been_first() {
+fn another_reaper_gives_the_same_result_as_if_it_had_been_first() {
     let registry = Registry::start();
     usual(&registry, Family::Oci);
     let from = registry.name("app", "all");
@@ -326,7 +326,7 @@ fn another_reaper_upgrades_every_child_as_if_it_had_been_first() {
 }
 
 #[test]
-fn children_without_a_reaper_or_with_an_init_are_carried_over_with_the_reason() {
+fn copies_children_without_a_reaper_or_with_an_init_and_gives_the_reason() {
     let registry = Registry::start();
     let mut children = Vec::new();
     for (architecture, entrypoint) in [("amd64", "/app"), ("vax", "/app"), ("arm64", "/sbin/tini")] {
@@ -353,7 +353,7 @@ fn children_without_a_reaper_or_with_an_init_are_carried_over_with_the_reason() 
 }
 
 #[test]
-fn where_one_image_has_to_do_it_is_the_one_that_engines_take() {
+fn picks_the_image_that_engines_pick() {
     let registry = Registry::start();
     let of = |variant: &str, family: &str| {
         let image = image_for("linux", "amd64", variant, Family::Oci);
@@ -382,7 +382,7 @@ fn where_one_image_has_to_do_it_is_the_one_that_engines_take() {
 }
 
 #[test]
-fn an_index_has_no_place_in_a_docker_archive() {
+fn rejects_an_index_for_a_docker_archive() {
     let registry = Registry::start();
     usual(&registry, Family::Oci);
     let dir = support::scratch();

@@ -1,4 +1,4 @@
-//! The story from the field, in real containers: zombies before, none after, and everything else as it was.
+//! The typical use in real containers: zombies before the wrap, none afterwards, and no other difference.
 
 mod support;
 
@@ -13,7 +13,7 @@ use support::podman::Podman;
 use support::run::reapify;
 use support::{scratch, zombies};
 
-/// The sample in a registry, before and after.
+/// The sample in a registry, before and after the wrap.
 struct Story {
     registry: DockerRegistry,
     before: String,
@@ -35,7 +35,7 @@ fn defunct(table: &[Process]) -> usize {
     table.iter().filter(|p| p.state == 'Z').count()
 }
 
-/// Three crashes of two helpers each.
+/// The zombies of three crashes with two helpers each.
 const CORPSES: usize = 6;
 
 fn tell<E: Engine>(engine: &E) {
@@ -50,25 +50,25 @@ fn tell<E: Engine>(engine: &E) {
     );
     let logged = old.logs().text();
     old.stop(1);
-    assert_eq!(old.exit_code(), 137, "a PID 1 without a handler does not hear TERM and is killed");
+    assert_eq!(old.exit_code(), 137, "a PID 1 without a handler ignores TERM and is killed");
 
     let new = engine.start(&[], &after, &[]);
     new.has_logged("supervisor: all is well");
     let table = new.processes("no corpse", |table| defunct(table) == 0);
     assert!(table.iter().any(|p| p.name == "supervisor" && p.pid != 1), "{table:#?}");
     assert_eq!(new.logs().text(), logged, "the same log");
-    assert_eq!(new.logs().stderr, "", "the reaper says nothing");
+    assert_eq!(new.logs().stderr, "", "the reaper prints nothing");
     new.stop(60);
-    assert_eq!(new.exit_code(), 143, "TERM is heard at once");
+    assert_eq!(new.exit_code(), 143, "TERM takes effect at once");
 }
 
 #[test]
-fn zombies_in_docker_before_and_none_after() {
+fn wrap_removes_zombies_in_docker() {
     tell(Docker::get());
 }
 
 #[test]
-fn zombies_in_podman_before_and_none_after() {
+fn wrap_removes_zombies_in_podman() {
     tell(Podman::get());
 }
 
@@ -81,7 +81,7 @@ fn stopping_takes_less_than_a_second() {
             container.has_logged("supervisor: all is well");
             container.stop(60)
         };
-        // A busy machine makes a stop look slow: the quickest of five says what the image needs.
+        // A stop can be slow on a busy machine, so measure the quickest of five.
         let times: Vec<Duration> = std::iter::repeat_with(stop).take(5).collect();
         assert!(times.iter().any(|took| *took < Duration::from_secs(1)), "{}: {times:?}", engine.name());
     }
@@ -89,7 +89,7 @@ fn stopping_takes_less_than_a_second() {
     check(Podman::get());
 }
 
-/// Runs both images to their end, and compares what they print and how they end.
+/// Runs both images to their end, and compares their output and exit codes.
 fn same_with<E: Engine>(engine: &E, options: &[&str], args: &[&str], code: i32) {
     let (before, after) = (engine.pull(&story().before), engine.pull(&story().after));
     let old = engine.run_to_end(options, &before, args).exits(code);
@@ -100,7 +100,7 @@ fn same_with<E: Engine>(engine: &E, options: &[&str], args: &[&str], code: i32) 
 }
 
 fn exit_codes_and_output_stay<E: Engine>(engine: &E) {
-    // Cmd is replaced, the entrypoint stays: `supervise CRASHES HELPERS CODE`.
+    // The arguments replace Cmd and keep the entrypoint: `supervise CRASHES HELPERS CODE`.
     same_with(engine, &[], &["1", "1", "42"], 42);
     same_with(engine, &["--entrypoint", "/zombies"], &["exit", "7"], 7);
     let unprivileged =
@@ -110,20 +110,20 @@ fn exit_codes_and_output_stay<E: Engine>(engine: &E) {
 }
 
 #[test]
-fn exit_codes_and_output_stay_in_docker() {
+fn exit_codes_and_output_are_unchanged_in_docker() {
     let engine = Docker::get();
     exit_codes_and_output_stay(engine);
     same_with(engine, &["--init"], &["1", "1", "5"], 5);
 }
 
 #[test]
-fn exit_codes_and_output_stay_in_podman() {
+fn exit_codes_and_output_are_unchanged_in_podman() {
     let engine = Podman::get();
     exit_codes_and_output_stay(engine);
     same_with(engine, &["--init"], &["1", "1", "5"], 5);
 }
 
-/// An image whose program is the sample's with another entrypoint.
+/// Creates an image that runs the sample's program with another entrypoint.
 fn image(entrypoint: &str, extra: &str) -> String {
     let program = support::program();
     let config = format!(
@@ -139,10 +139,10 @@ fn image(entrypoint: &str, extra: &str) -> String {
 }
 
 #[test]
-fn entrypoints_of_every_form_start_as_they_did() {
+fn entrypoints_of_every_form_work_as_before() {
     let engine = Docker::get();
     for (entrypoint, extra, args, code, printed) in [
-        // Looked up in PATH; relative to the working directory; Cmd alone; arguments with blanks.
+        // Looked up on PATH; relative to the working directory; only Cmd; arguments with spaces.
         (r#""Entrypoint":["zombies","args"],"#, r#""Cmd":["a b",""]"#, &[][..], 0, "a b\n\n"),
         (r#""Entrypoint":["./zombies","args","x"],"#, r#""WorkingDir":"/bin""#, &[], 0, "x\n"),
         ("", r#""Cmd":["zombies","args","cmd"]"#, &[], 0, "cmd\n"),
@@ -158,10 +158,10 @@ fn entrypoints_of_every_form_start_as_they_did() {
 }
 
 #[test]
-fn in_another_containers_pid_namespace_it_reaps_its_own_silently() {
+fn reaps_its_own_orphans_in_another_containers_pid_namespace() {
     fn check<E: Engine>(engine: &E) {
         let after = engine.pull(&story().after);
-        // PID 1 of the shared namespace reaps nothing.
+        // PID 1 of the shared namespace does not reap.
         let host = engine.start(&["--entrypoint", "/zombies"], &after, &["sleep"]);
         let namespace = format!("--pid=container:{}", host.id);
         let guest = engine.start(&[&namespace], &after, &[]);
@@ -176,7 +176,7 @@ fn in_another_containers_pid_namespace_it_reaps_its_own_silently() {
 }
 
 #[test]
-fn in_a_pod_that_shares_its_process_namespace_it_works_as_before() {
+fn works_in_a_pod_with_a_shared_process_namespace() {
     let engine = Podman::get();
     let after = engine.pull(&story().after);
     let pod = format!(

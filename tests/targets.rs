@@ -1,4 +1,4 @@
-//! For which machine an image is, where its index, its config and its programs disagree or are silent.
+//! The machine of an image whose index, config and programs disagree or do not state one.
 
 mod support;
 
@@ -9,7 +9,7 @@ use support::registry::Registry;
 use support::run::{Outcome, reapify};
 use support::scratch;
 
-/// The start of a program for an ELF machine.
+/// Returns the start of a program for an ELF machine.
 fn program(machine: u8) -> Vec<u8> {
     let mut bytes = b"\x7fELF\x02\x01\x01".to_vec();
     bytes.resize(16, 0);
@@ -21,14 +21,14 @@ fn program(machine: u8) -> Vec<u8> {
 const AMD64: u8 = 62;
 const ARM64: u8 = 183;
 
-/// An image with a program, and the members of its config that name a platform.
+/// Returns an image with a program, and with these members in its config that state a platform.
 fn image(machine: u8, platform: &str) -> Image {
     let content = program(machine);
     let config = support::image::CONFIG.replace(r#""architecture":"amd64","os":"linux","#, platform);
     Image::new().layer(&[file("app", &content)]).config(&config)
 }
 
-/// The ELF machine of the reaper that an image has on top, if it has one.
+/// Returns the ELF machine of the reaper in the image's last layer, if there is one.
 fn reaper_of(registry: &Registry, repository: &str, digest: &str) -> Option<u8> {
     let manifest: Value =
         serde_json::from_slice(&registry.manifest(repository, digest).unwrap().bytes).unwrap();
@@ -46,17 +46,17 @@ fn wrap(from: &str, to: &str, options: &[&str]) -> Outcome {
 }
 
 #[test]
-fn the_program_decides_where_index_and_config_disagree() {
+fn the_program_decides_if_index_and_config_disagree() {
     let amd64 = r#""architecture":"amd64","os":"linux","#;
     for (machine, config, listed, expected) in [
         (ARM64, amd64, json!({"os": "linux", "architecture": "arm64"}), Some((ARM64, "linux/arm64"))),
         (AMD64, amd64, json!({"os": "linux", "architecture": "arm64"}), Some((AMD64, "linux/amd64"))),
         (22, amd64, json!({"os": "linux", "architecture": "arm64"}), None),
-        // One of them says nothing.
+        // Only one of them states a platform.
         (ARM64, "", json!({"os": "linux", "architecture": "arm64"}), Some((ARM64, "linux/arm64"))),
         (ARM64, r#""architecture":"arm64","#, json!({"architecture": "arm64"}), Some((ARM64, "linux/arm64"))),
         (AMD64, amd64, json!(null), Some((AMD64, "linux/amd64"))),
-        // Neither does.
+        // Neither states a platform.
         (ARM64, "", json!(null), Some((ARM64, "linux/arm64"))),
         (0, "", json!(null), None),
         (0, amd64, json!({"os": "linux", "architecture": "arm64"}), None),
@@ -91,7 +91,7 @@ fn the_program_decides_where_index_and_config_disagree() {
                 wrap(&from, &registry.name("copy", "strict"), &["--strict"]).exits(5);
             }
         }
-        // It is as it was when it comes again, and when the source is the result.
+        // The result is the same in a second run, and if the source is already the result.
         for (from, to) in [(&from, "all"), (&to, "twice")] {
             let again = wrap(from, &registry.name("copy", to), &[]).succeeds().json();
             assert_eq!(again["digest"], report["digest"], "{what}");
@@ -100,7 +100,7 @@ fn the_program_decides_where_index_and_config_disagree() {
 }
 
 #[test]
-fn a_disagreement_that_was_decided_is_noted() {
+fn notes_a_resolved_disagreement() {
     let registry = Registry::start();
     let image = image(ARM64, r#""architecture":"amd64","os":"linux","#);
     image.in_registry(&registry, "app", "one");
@@ -111,7 +111,7 @@ fn a_disagreement_that_was_decided_is_noted() {
     let report = wrap(&from, &registry.name("copy", "all"), &[]).succeeds().json();
     let note = report["notes"][0].as_str().unwrap();
     assert!(note.contains("linux/arm64") && note.contains("linux/amd64"), "{note}");
-    // The platform of the index is what is asked for, and what an archive gets.
+    // The platform of the index is the one to request, and the one that an archive gets.
     for to in [
         registry.name("copy", "some"),
         format!("docker-archive:{}", scratch().path().join("x.tar").display()),
@@ -126,7 +126,7 @@ fn a_disagreement_that_was_decided_is_noted() {
 }
 
 #[test]
-fn arm_gets_the_reaper_that_runs_on_both() {
+fn arm_images_get_the_reaper_that_runs_on_both_variants() {
     for (config, listed, expected) in
         [("v7", "v6", "linux/arm/v6"), ("v6", "v7", "linux/arm/v6"), ("v7", "v7", "linux/arm/v7")]
     {
@@ -144,7 +144,7 @@ fn arm_gets_the_reaper_that_runs_on_both() {
 }
 
 #[test]
-fn the_user_says_for_which_machine_an_image_is_that_does_not() {
+fn the_user_states_the_platform_of_an_image_without_one() {
     let registry = Registry::start();
     let from = image(0, "").in_registry(&registry, "app", "v1");
     let to = registry.name("copy", "v1");
@@ -155,7 +155,7 @@ fn the_user_says_for_which_machine_an_image_is_that_does_not() {
 }
 
 #[test]
-fn platforms_that_stand_only_in_configs_are_found() {
+fn finds_platforms_stated_only_in_configs() {
     let registry = Registry::start();
     let children: Vec<Value> = [("amd64", AMD64), ("arm64", ARM64)]
         .map(|(name, machine)| {

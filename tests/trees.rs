@@ -1,5 +1,5 @@
-//! Indexes of any make, at random: whatever is in them and however it hangs together, a wrap can be verified, changes
-//! nothing the second time, and comes off again to the last byte. A failure names the seed that repeats it.
+//! Random indexes: whatever they contain, a wrapped index can be verified, a second wrap changes nothing, and unwrap
+//! restores every byte. A failure prints the seed that reproduces it.
 
 mod support;
 
@@ -14,7 +14,7 @@ use support::registry::{Kind, Registry};
 use support::run::reapify;
 use support::{in_parallel, scratch};
 
-/// What has been made so far, in a layout.
+/// The manifests created so far in a layout.
 struct Forest<'a> {
     dice: Dice,
     dir: &'a Path,
@@ -42,14 +42,14 @@ impl Forest<'_> {
         let image = image_for(os, machine, "", family);
         let config = String::from_utf8(image.config_bytes()).expect("a config").replace("/app", entrypoint);
         let image: Image = image.config(&config).layer(&[file("n", &[self.dice.below(3) as u8])]);
-        // The layer that came after the text has no place in it yet.
+        // The config does not list the diff_id of the last layer yet.
         let ids = config.find("\"diff_ids\":[").expect("diff_ids") + "\"diff_ids\":[".len();
         let end = ids + config[ids..].find(']').expect("their end");
         let config = format!("{}$DIFF_IDS{}", &config[..ids], &config[end..]);
         let image = image.config(&config);
         image.blobs().iter().for_each(|blob| write_blob(self.dir, blob));
         let mut descriptor = self.descriptor(family.manifest(), &image.manifest_bytes());
-        // Now and then index and config disagree, or the index says nothing.
+        // Sometimes index and config disagree, or the index states nothing.
         match self.dice.below(10) {
             0 | 1 => {}
             2 if os == "linux" => {
@@ -59,7 +59,7 @@ impl Forest<'_> {
             _ => descriptor["platform"] = json!({"os": os, "architecture": machine}),
         }
         let is_wrapped = os == "linux" && machine != "vax" && entrypoint == "/app";
-        // Without a word of its platform, an image for another system is looked into, and has no reaper.
+        // Without a stated platform, an image for another system is read, and there is no reaper for it.
         self.linux += usize::from(is_wrapped);
         descriptor
     }
@@ -73,7 +73,7 @@ impl Forest<'_> {
             "config": config, "layers": [layer],
         });
         let mut descriptor = self.descriptor(Family::Oci.manifest(), manifest.to_string().as_bytes());
-        // A statement about an image, as BuildKit makes them, or one that stands by itself.
+        // An attestation of an image, as BuildKit creates them, or one without a subject.
         if self.dice.below(2) == 0 && !self.made.is_empty() {
             let subject = self.dice.of(&self.made.clone())["digest"].clone();
             descriptor["platform"] = json!({"os": "unknown", "architecture": "unknown"});
@@ -111,7 +111,7 @@ impl Forest<'_> {
     }
 }
 
-/// Everything that a manifest leads to, each digest once: name, whether it is a manifest, media type.
+/// Returns everything to which a manifest refers, each digest once: digest, whether it is a manifest, media type.
 fn below(root: &str, read: &dyn Fn(&str, bool) -> Vec<u8>) -> Vec<(String, bool, String)> {
     let mut found = vec![(root.to_owned(), true, Family::Oci.index().to_owned())];
     let mut seen = HashSet::from([root.to_owned()]);
@@ -138,15 +138,15 @@ fn below(root: &str, read: &dyn Fn(&str, bool) -> Vec<u8>) -> Vec<(String, bool,
     found
 }
 
-/// Everything that a manifest leads to is there, under its digest.
+/// Checks that everything to which a manifest refers exists under its digest.
 fn is_whole(dir: &Path, root: &str) -> Vec<(String, bool, String)> {
     below(root, &|name, _| layout_blob(dir, name))
 }
 
-/// The same in a registry, from one repository to another and in place: every way to move things gives the same.
+/// Repeats the wrap in a registry, from one repository to another and in place: the result is always the same.
 fn in_registry(dir: &Path, root: &str, result: &str, dice: &mut Dice) {
     let registry = Registry::start();
-    // Not every index that can be made is one that registries take: children that are no manifests.
+    // Registries reject some of these indexes, namely those with children that are not manifests.
     registry.set(|settings| settings.checks_references = false);
     for (name, is_manifest, kind) in is_whole(dir, root).into_iter().rev() {
         let bytes = layout_blob(dir, &name);
@@ -171,7 +171,7 @@ fn in_registry(dir: &Path, root: &str, result: &str, dice: &mut Dice) {
             false => registry.blob(repository, name).expect("a blob"),
         });
         assert_eq!(registry.open_uploads(), 0, "uploads that were opened are used or cancelled");
-        // Nothing is read or written twice, whatever points to it.
+        // Nothing is read or written twice, however often it is referred to.
         let mut asked = HashSet::new();
         for entry in registry.log().entries {
             let what = match entry.asked.kind {
@@ -185,7 +185,7 @@ fn in_registry(dir: &Path, root: &str, result: &str, dice: &mut Dice) {
                 _ => continue,
             };
             let request = format!("{} {} {what}", entry.asked.method, entry.asked.path.contains("/copy/"));
-            // Layers that tell for which machine a program is are read for that, image by image, and then moved.
+            // Layers that show the machine of a program are read for that, once per image, and then transferred.
             let is_look = entry.asked.method == "GET" && entry.asked.path.contains("/blobs/");
             assert!(asked.insert(request.clone()) || is_look, "{request}\n{:#?}", registry.log().lines());
         }
@@ -194,7 +194,7 @@ fn in_registry(dir: &Path, root: &str, result: &str, dice: &mut Dice) {
     damaged(&registry, root, result, dice);
 }
 
-/// The destination loses something, or another tool edits it: the next run puts it right, or fails.
+/// Removes or edits something at the destination: the next run repairs it, or fails.
 fn damaged(registry: &Registry, root: &str, result: &str, dice: &mut Dice) {
     let read = |name: &str, is_manifest: bool| match is_manifest {
         true => registry.manifest("copy", name).map(|stored| stored.bytes.to_vec()),
@@ -220,7 +220,7 @@ fn damaged(registry: &Registry, root: &str, result: &str, dice: &mut Dice) {
             }
         };
         let names = [registry.name("app", "v1"), registry.name("copy", "v1")];
-        // In place the source is what another tool or the run itself left there.
+        // In place, the source is what another tool or an earlier run left there.
         registry.put_manifest(
             "app",
             "v1",
@@ -234,7 +234,7 @@ fn damaged(registry: &Registry, root: &str, result: &str, dice: &mut Dice) {
                 read(name, is_manifest).expect("whole, or the command failed")
             });
         }
-        // The source has all of it: nothing is a reason to fail.
+        // The source is complete: there is no reason to fail.
         outcome.succeeds();
     }
 }
@@ -264,7 +264,7 @@ fn try_one(seed: u64) {
     let result = report["digest"].as_str().expect("a digest");
     is_whole(&dir("out"), result);
     in_registry(&dir("source"), &digest(&source), result, &mut Dice::new(seed));
-    // An archive holds the same, each member once: one that stands there twice would not be read.
+    // An archive contains the same, each member once, because a duplicate would be rejected.
     let archive = format!("oci-archive:{}:v1", dir("out.tar").display());
     let archived = reapify(["wrap"]).args(keep).args([&name("source"), &archive]).run().succeeds();
     assert_eq!(archived.digest(), result, "seed {seed}");
@@ -283,12 +283,12 @@ fn try_one(seed: u64) {
         reapify(["unwrap", &name("out"), &name("back")]).run().exits(5);
     }
 
-    // Another reaper, or other options, as if they had been first.
+    // Another reaper or other options give the same result as if they had been used first.
     let group = ["--group", "--attestations", "keep"];
     wrap("source", "group", &group).succeeds();
     assert_eq!(wrap("group", "upgraded", &keep).succeeds().json()["digest"], result, "seed {seed}");
 
-    // With some left out: what was kept is the source's, and stays so.
+    // If children are dropped, the kept ones are those of the source, and remain so.
     let some = ["--platform", platform.as_str(), "--attestations", "keep"];
     for (to, options) in [("less", &[][..]), ("few", &some[..2]), ("some", &some)] {
         let outcome = wrap("source", to, options);
@@ -296,7 +296,7 @@ fn try_one(seed: u64) {
             outcome.says("no platform");
             continue;
         }
-        // One that was asked for and cannot be had is an error.
+        // A platform that was requested but cannot be wrapped is an error.
         if outcome.code() == 5 && platform == "linux/vax" {
             outcome.says("no reaper for linux/vax");
             continue;
@@ -304,7 +304,7 @@ fn try_one(seed: u64) {
         let report = outcome.succeeds().json();
         let result = report["digest"].as_str().expect("a digest");
         is_whole(&dir(to), result);
-        // Done is done; and it is the same whether the source comes wrapped or not.
+        // A second run has nothing to do, whether the source is wrapped or not.
         for (from, again) in [(to, "again"), ("out", "late")] {
             let report = wrap(from, &format!("{to}-{again}"), options).succeeds().json();
             assert_eq!(report["digest"], result, "seed {seed} {from} {options:?}");
@@ -313,7 +313,7 @@ fn try_one(seed: u64) {
             reapify(["verify", &name(to), "--source", &name("source")]).run().succeeds();
             let back = format!("{to}-back");
             reapify(["unwrap", &name(to), &name(&back)]).run().succeeds();
-            // What was kept is as it was, but for the indexes that lost something.
+            // Kept children are unchanged, except indexes that lost children.
             let is_index = |kind: &str| kind == Family::Oci.index();
             let root = digest(&layout_manifest(&dir(&back), "v1"));
             let restored = is_whole(&dir(&back), &root);
@@ -327,6 +327,6 @@ fn try_one(seed: u64) {
 }
 
 #[test]
-fn trees_of_any_make_are_wrapped_verified_and_restored() {
+fn wraps_verifies_and_unwraps_random_indexes() {
     in_parallel(seeds(120), try_one);
 }

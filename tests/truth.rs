@@ -1,5 +1,5 @@
-//! The verdicts of `inspect` beside what is seen when the images run: Debian's services with their own start scripts, and
-//! the ways to start them that people write.
+//! The verdicts of `inspect` compared with what happens when the images run: Debian's services with their own start
+//! scripts, and common ways to start them.
 
 mod support;
 
@@ -96,7 +96,7 @@ const NODE_NO_HANDLER: &str = "setInterval(() => {}, 1000);\n";
 const SUPERVISOR: &str = "[supervisord]\nnodaemon=true\nuser=root\n[program:redis]\ncommand=redis-server --port 6379\nstdout_logfile=/dev/stdout\nstdout_logfile_maxbytes=0\n";
 const HAPROXY_CONFIG: &str = "defaults\n timeout connect 1s\n timeout client 1s\n timeout server 1s\n mode http\nfrontend f\n bind 127.0.0.1:8080\n";
 
-/// Debian's services and their maintainers' start scripts.
+/// Debian's services with their maintainers' start scripts.
 const SERVICES: &[Case] = &[
     Case {
         name: "nginx",
@@ -222,13 +222,13 @@ const SERVICES: &[Case] = &[
     Case { name: "tail", cmd: &["tail", "-f", "/dev/null"], runs: "tail", ..PLAIN },
 ];
 
-/// The ways to start a service.
+/// Common ways to start a service.
 const WAYS: &[Case] = &[
     Case {
         name: "script with exec",
         files: &[("/entrypoint.sh", REDIS_SCRIPT)],
         entrypoint: &["/entrypoint.sh"],
-        // A user of its own may not save anything where it stands.
+        // Another user may not save files in the working directory.
         cmd: &["redis-server", "--save", ""],
         ..REDIS
     },
@@ -376,7 +376,7 @@ const WAYS: &[Case] = &[
     },
 ];
 
-/// A line of the table, and what does not agree.
+/// A line of the table, with the disagreements.
 struct Row {
     line: String,
     definite: usize,
@@ -410,7 +410,7 @@ fn compare(case: &Case, built: &Built) -> Row {
     Row { line: line(case, &[&way, &holds, &reaped, &reaches], &seen, &path), definite, wrong }
 }
 
-/// A case that could not be looked at, which must not hide the others.
+/// Returns the row of a case that failed to run, which must not hide the others.
 fn failed(case: &Case) -> Row {
     Row {
         line: format!("{:30} | failed", case.name),
@@ -429,7 +429,8 @@ fn line(case: &Case, verdict: &[&str; 4], seen: &Seen, path: &str) -> String {
     )
 }
 
-/// Compares the images, and prints the table past the harness, which keeps what tests print to itself.
+/// Compares the images, and prints the table directly to standard error, because the test harness captures other
+/// output.
 fn none_disagrees(cases: &[Case], least: usize) {
     for program in ["unshare", "nsenter", "setpriv", "busybox", "dpkg", "tar"] {
         needs(program);
@@ -441,7 +442,7 @@ fn none_disagrees(cases: &[Case], least: usize) {
     let rows = Mutex::new(Vec::new());
     support::at_once(4, chosen.enumerate(), |(number, case)| {
         let row = std::panic::catch_unwind(|| compare(case, &build(case))).unwrap_or_else(|_| failed(case));
-        // Past the harness, which keeps what tests print to itself.
+        // Bypass the test harness, which captures other output.
         std::io::stderr().write_all(format!("{}\n", row.line).as_bytes()).expect("standard error");
         rows.lock().expect("no panic with the lock").push((number, row));
     });
@@ -460,11 +461,11 @@ fn none_disagrees(cases: &[Case], least: usize) {
 }
 
 #[test]
-fn services_of_debian_do_as_inspect_says() {
+fn inspect_is_right_about_services_of_debian() {
     none_disagrees(SERVICES, 26);
 }
 
 #[test]
-fn ways_to_start_a_service_do_as_inspect_says() {
+fn inspect_is_right_about_ways_to_start_a_service() {
     none_disagrees(WAYS, 48);
 }

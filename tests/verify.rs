@@ -1,4 +1,4 @@
-//! `verify` finds out what is not as the record says, and says what comes first.
+//! `verify` detects every difference between an image and its record, and reports the first one.
 
 mod support;
 
@@ -16,7 +16,7 @@ use support::{in_parallel, scratch};
 
 const CONFIG: &str = r#"{"architecture":"amd64","os":"linux","created":"2024-01-02T03:04:05Z","config":{"Entrypoint":["/app"],"Env":["A=b"]},"history":[{"created_by":"by hand"}],"rootfs":{"type":"layers","diff_ids":[$DIFF_IDS]}}"#;
 
-/// A wrapped image, taken apart to be put together otherwise.
+/// The parts of a wrapped image, to be changed and assembled again.
 struct Forgery {
     dir: tempfile::TempDir,
     manifest: String,
@@ -46,7 +46,7 @@ impl Forgery {
         self.dir.path().join("out")
     }
 
-    /// The string at a place of the config.
+    /// Returns the string at a pointer in the config.
     fn get(&self, pointer: &str) -> String {
         let config: Value = serde_json::from_str(&self.config).unwrap();
         config.pointer(pointer).and_then(Value::as_str).unwrap_or_else(|| panic!("{pointer}")).to_owned()
@@ -68,14 +68,14 @@ impl Forgery {
         self
     }
 
-    /// Another value for a label.
+    /// Replaces the value of a label.
     fn relabelled(self, name: &str, value: &str) -> Self {
         let label = |value: &str| format!("\"io.reapify.{name}\":{}", serde_json::Value::from(value));
         let old = self.label(name);
         self.in_config(&label(&old), &label(value))
     }
 
-    /// Another layer, with everything that is said of it.
+    /// Replaces the layer, and everything that describes it.
     fn relayered(self, tar: &[u8]) -> Self {
         let blob = gzip(tar);
         write_blob(&self.out(), &blob);
@@ -87,7 +87,7 @@ impl Forgery {
         )
     }
 
-    /// The tar of the layer, with other members before and another header for the program.
+    /// Returns the tar of the layer, with other members first and another header for the program.
     fn layer_with(&self, members: &[Member], mode: u32, owner: u64, more: &[u8]) -> Vec<u8> {
         let layer = layout_blob(&self.out(), &self.label("layer"));
         let mut original = tar::Archive::new(flate2::read::GzDecoder::new(&layer[..]));
@@ -120,7 +120,7 @@ impl Forgery {
         tar.into_inner().unwrap()
     }
 
-    /// Another source: the record is made to say that it was always so.
+    /// Replaces the source, and changes the record to match.
     fn resourced(self, from: &str, to: &str) -> Self {
         let old_config = String::from_utf8(self.source.config_bytes()).unwrap();
         let new_config = old_config.replace(from, to);
@@ -140,7 +140,7 @@ impl Forgery {
             .in_manifest(&old, &new)
     }
 
-    /// Puts it together again: the manifest points to the config, and the tag to the manifest.
+    /// Writes the image: the manifest refers to the config, and the tag to the manifest.
     fn written(mut self) -> Self {
         let parsed: Value = serde_json::from_str(&self.manifest).unwrap();
         let old = parsed["config"]["digest"].as_str().unwrap().to_owned();
@@ -164,14 +164,14 @@ impl Forgery {
 }
 
 #[test]
-fn what_was_not_touched_is_verified() {
+fn verifies_an_unmodified_image() {
     let honest = Forgery::new().written();
     let source = format!("oci:{}:v1", honest.dir.path().join("source").display());
     let outcome = honest.verify(&["--deep", "--source", &source, "--output", "json"]).succeeds().silently();
     let report = outcome.json();
     assert_eq!(report["source_digest"], honest.source.digest());
     assert_eq!(report["blobs_read"], 3, "two layers and the config");
-    // Programs may keep what they were told: the text is the same, byte for byte, for the same image.
+    // The text is the same, byte for byte, for the same image, so that programs may cache it.
     let [image] = &report["platforms"].as_array().unwrap()[..] else { panic!("{report}") };
     let expected = format!(
         "{{\"blobs_read\":3,\"digest\":{},\"image\":{},\"platforms\":[{{\"digest\":{},\"platform\":\"linux/amd64\",\
@@ -186,24 +186,24 @@ fn what_was_not_touched_is_verified() {
         report["source_digest"],
     );
     assert_eq!(String::from_utf8_lossy(&outcome.stdout), expected);
-    // The tool of the test does no harm: a forgery that changes nothing is one that holds.
+    // An assembled image without changes is valid.
     let forgery = Forgery::new();
     let same = forgery.layer_with(&[], 0o755, 0, b"");
     let layer = forgery.relayered(&same).written();
-    // Only the compression is another, which the layer's digest tells.
+    // Only the compression differs, which changes the layer's digest.
     layer.verify(&[]).exits(6).says("the config differs").says("wrapping its source gives");
     Forgery::new().resourced("\"A=b\"", "\"A=c\"").written().verify(&["--deep"]).succeeds();
 }
 
 #[test]
-fn each_untruth_is_found_and_named() {
+fn reports_each_forgery() {
     type Change = fn(Forgery) -> Forgery;
     const OTHER: &str = "sha256:aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa";
     let cases: [(&str, Change); 24] = [
-        // The record.
-        ("incomplete or of another version", |f| f.relabelled("record", "2")),
-        ("incomplete or of another version", |f| f.relabelled("undo", "{}}")),
-        ("incomplete or of another version", |f| f.in_config("\"io.reapify.path\":\"/.reaper\",", "")),
+        // Changes of the record.
+        ("incomplete or has an unknown version", |f| f.relabelled("record", "2")),
+        ("incomplete or has an unknown version", |f| f.relabelled("undo", "{}}")),
+        ("incomplete or has an unknown version", |f| f.in_config("\"io.reapify.path\":\"/.reaper\",", "")),
         ("does not give the recorded source", |f| f.relabelled("source", OTHER)),
         ("does not give the recorded source", |f| f.relabelled("undo", r#"{"config":[],"manifest":[]}"#)),
         ("the reaper is sha256:", |f| f.relabelled("reaper", OTHER)),
@@ -212,7 +212,7 @@ fn each_untruth_is_found_and_named() {
         ("the recorded recipe", |f| f.relabelled("recipe", OTHER)),
         ("the entrypoint is", |f| f.relabelled("path", "/.other")),
         ("the entrypoint is", |f| f.relabelled("args", r#"["-g"]"#)),
-        // The config.
+        // Changes of the config.
         ("the entrypoint is [\"/app\"]", |f| f.in_config(r#"["/.reaper","--","/app"]"#, r#"["/app"]"#)),
         ("the entrypoint is", |f| f.in_config(r#"["/.reaper","--","#, r#"["/.reaper","-g","--","#)),
         ("the config differs at byte", |f| f.in_config("add /.reaper, a reaper", "add /.reaper, a kitten")),
@@ -222,15 +222,15 @@ fn each_untruth_is_found_and_named() {
             let id = f.label("diff-id");
             f.in_config(&format!("\"{id}\"]"), &format!("\"{OTHER}\"]"))
         }),
-        // The manifest.
+        // Changes of the manifest.
         ("the manifest differs at byte", |f| {
             f.in_manifest("\"io.reapify.recipe\":\"sha256:", "\"io.reapify.recipe\":\"sha512:")
         }),
         ("does not give the recorded source", |f| {
             f.in_manifest("{\"schemaVersion\":2,", "{\"schemaVersion\":2, ")
         }),
-        // The layer, and all that is said of it.
-        ("it holds /sbin too", |f| {
+        // Changes of the layer, and of everything that describes it.
+        ("it also contains /sbin", |f| {
             let tar = f.layer_with(&[("sbin", SYMLINK, b"")], 0o755, 0, b"");
             f.relayered(&tar)
         }),
@@ -259,14 +259,14 @@ fn each_untruth_is_found_and_named() {
 }
 
 #[test]
-fn a_reaper_for_another_machine_is_found_out() {
+fn detects_a_reaper_for_another_machine() {
     let forgery = Forgery::new().resourced("\"amd64\"", "\"arm64\"").written();
-    forgery.verify(&[]).exits(6).says("the reaper does not fit the image").says("arm64");
+    forgery.verify(&[]).exits(6).says("the reaper does not match the image").says("arm64");
 }
 
-/// The reaper of an image that does not say for which ARM it is is that of the oldest.
+/// An ARM image without a variant has the reaper of the oldest variant.
 #[test]
-fn an_image_without_a_variant_is_verified() {
+fn verifies_an_image_without_a_variant() {
     for (machine, variant) in [("arm", ""), ("arm", "v8"), ("amd64", "v3"), ("arm64", "v8")] {
         let registry = Registry::start();
         let image = image_for("linux", machine, variant, Family::Oci);
@@ -277,7 +277,7 @@ fn an_image_without_a_variant_is_verified() {
 }
 
 #[test]
-fn only_deep_looks_at_what_the_layers_hold() {
+fn only_deep_reads_the_layers() {
     let whole = Forgery::new().written();
     let lowest = digest(&whole.source.blobs()[0]);
     let path = blob_path(&whole.out(), &lowest);
@@ -296,7 +296,7 @@ fn only_deep_looks_at_what_the_layers_hold() {
 }
 
 #[test]
-fn an_image_that_was_made_from_another_source_is_told_so() {
+fn detects_a_wrong_source() {
     let image = Forgery::new().written();
     let elsewhere = image.dir.path().join("elsewhere");
     let other = Image::new().layer(&[file("app", b"another app")]).config(CONFIG).in_layout(&elsewhere, "v1");
@@ -306,7 +306,7 @@ fn an_image_that_was_made_from_another_source_is_told_so() {
     reapify(["verify", &other]).run().exits(6).says("not wrapped").says("no record");
 }
 
-/// An index in a registry, changed after it was wrapped.
+/// An index in a registry that is changed after it was wrapped.
 struct Index {
     registry: Registry,
     text: String,
@@ -340,7 +340,7 @@ impl Index {
 }
 
 #[test]
-fn an_index_is_verified_with_all_its_children() {
+fn verifies_an_index_with_all_its_children() {
     let index = Index::new();
     index.verify(&index.text).succeeds();
     let annotation =
@@ -368,10 +368,10 @@ fn an_index_is_verified_with_all_its_children() {
         assert_ne!(text, index.text, "{what}");
         index.verify(&text).exits(6).says("the index records the source");
     }
-    // One that has an annotation more, after those of the record.
+    // An annotation is added after those of the record.
     let annotated = index.text.replacen("\"io.reapify.recipe\"", "\"io.reapify.recipe\":\"\",\"x\"", 1);
     index.verify(&annotated).exits(6).says("does not describe this index");
-    // A child that is what it was before.
+    // A child is replaced by its original.
     let plain = index.registry.manifest("app", "arm64").unwrap();
     let wrapped = index.json()["manifests"][1].clone();
     let size = |size: &str| format!("\"size\": {size}");

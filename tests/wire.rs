@@ -1,4 +1,4 @@
-//! What goes over the wire: the exact requests, and what registries do to them (EDGE-CASES 19 to 33).
+//! The requests on the wire, and how registries respond to them.
 
 mod support;
 
@@ -8,7 +8,7 @@ use support::registry::{Act, Auth, Bearer, Kind, Location, Registry, Reply};
 use support::run::{Outcome, Run, reapify};
 use support::scratch;
 
-/// An image of `n` layers in `app:v1`.
+/// Pushes an image of `n` layers to `app:v1`.
 fn source(registry: &Registry, n: usize) -> String {
     let mut image = Image::new();
     for i in 0..n {
@@ -23,7 +23,7 @@ fn wrap(from: &str, to: &str) -> Run {
     reapify(["wrap", "--output", "json", "--retries", "2", from, to])
 }
 
-/// Wraps into `copy:v1`, which is complete afterwards.
+/// Wraps to `copy:v1`, and checks that the result is complete.
 fn wraps(registry: &Registry, from: &str) -> Outcome {
     let outcome = wrap(from, &registry.name("copy", "v1")).run().succeeds();
     registry.complete("copy", "v1");
@@ -32,12 +32,12 @@ fn wraps(registry: &Registry, from: &str) -> Outcome {
 }
 
 #[test]
-fn the_fewest_requests_and_the_shallowest() {
+fn takes_the_fewest_requests_and_round_trips() {
     let registry = Registry::start();
     registry.set(|settings| settings.latency = Duration::from_millis(250));
     let from = source(&registry, 10);
-    // Every request, its depth: another repository, the same one, in place (where the tag is looked at once more before
-    // it moves), nothing to do.
+    // The number of requests and their depth: to another repository, within the same one, in place (where the tag is
+    // checked again before it moves), and if up to date.
     for (repository, tag, requests, depth) in
         [("copy", "v1", 18, 4), ("app", "v2", 8, 4), ("app", "v1", 8, 5), ("copy", "v1", 2, 1)]
     {
@@ -53,7 +53,7 @@ fn the_fewest_requests_and_the_shallowest() {
 }
 
 #[test]
-fn a_mount_that_is_refused_in_any_way_becomes_an_upload() {
+fn uploads_a_blob_whose_mount_is_refused() {
     for status in [202, 401, 403, 404, 405] {
         let registry = Registry::start();
         let from = source(&registry, 2);
@@ -72,7 +72,8 @@ fn a_mount_that_is_refused_in_any_way_becomes_an_upload() {
             "{status}"
         );
         if status == 202 {
-            // The session that the mount opened is used: two more for what is new, none for the layers.
+            // The session that the refused mount opened is used: there are two more for new blobs, none for the
+            // layers.
             let opened =
                 registry.log().count(|e| e.line().starts_with("POST") && !e.line().contains("mount"));
             assert_eq!(opened, 2, "{:#?}", registry.log().lines());
@@ -81,7 +82,7 @@ fn a_mount_that_is_refused_in_any_way_becomes_an_upload() {
 }
 
 #[test]
-fn a_blob_that_is_there_is_not_sent() {
+fn does_not_send_existing_blobs() {
     let (one, other) = (Registry::start(), Registry::start());
     let from = source(&one, 3);
     let first = wrap(&from, &other.name("copy", "v1")).run().succeeds().json();
@@ -94,7 +95,7 @@ fn a_blob_that_is_there_is_not_sent() {
 }
 
 #[test]
-fn locations_are_followed_wherever_they_point_but_secrets_stay() {
+fn follows_locations_without_sending_secrets_elsewhere() {
     let storage = Registry::start();
     let registry = Registry::start();
     registry.set(|s| s.auth = Auth::Basic { user: "ann".into(), password: "s3cret".into() });
@@ -110,7 +111,7 @@ fn locations_are_followed_wherever_they_point_but_secrets_stay() {
             .run()
             .succeeds();
     }
-    // Blobs come from elsewhere: without the password.
+    // Blobs are served by another host, without the password.
     registry.redirect_blobs_to(&storage);
     let dir = scratch();
     let to = format!("oci:{}:x", dir.path().display());
@@ -121,7 +122,7 @@ fn locations_are_followed_wherever_they_point_but_secrets_stay() {
 }
 
 #[test]
-fn busy_registries_are_given_the_time_they_ask_for() {
+fn waits_as_long_as_busy_registries_request() {
     let registry = Registry::start();
     let from = source(&registry, 2);
     for refusal in [
@@ -153,19 +154,19 @@ fn busy_registries_are_given_the_time_they_ask_for() {
 }
 
 #[test]
-fn a_registry_that_stays_down_is_exit_7_and_nothing_is_tagged() {
+fn a_registry_that_stays_down_gives_exit_code_7_and_no_tag() {
     let registry = Registry::start();
     let from = source(&registry, 2);
     registry.hook(|asked| match asked.kind {
         Kind::Upload { .. } => Act::Answer(Reply::status(503).header("retry-after", "0")),
         _ => Act::Serve,
     });
-    wrap(&from, &registry.name("copy", "v1")).run().exits(7).says("given up after 3 attempts").says("503");
+    wrap(&from, &registry.name("copy", "v1")).run().exits(7).says("gave up after 3 attempts").says("503");
     assert!(registry.manifest("copy", "v1").is_none());
 }
 
 #[test]
-fn a_put_that_was_committed_before_the_connection_broke_is_not_sent_again() {
+fn does_not_repeat_a_put_that_was_committed() {
     let registry = Registry::start();
     let from = source(&registry, 1);
     let once = std::sync::atomic::AtomicBool::new(true);
@@ -180,7 +181,7 @@ fn a_put_that_was_committed_before_the_connection_broke_is_not_sent_again() {
 }
 
 #[test]
-fn a_download_that_breaks_goes_on_where_it_stopped() {
+fn resumes_an_interrupted_download() {
     for ranges in [true, false] {
         let (registry, other) = (Registry::start(), Registry::start());
         registry.set(|settings| settings.ranges = ranges);
@@ -204,7 +205,7 @@ fn a_download_that_breaks_goes_on_where_it_stopped() {
 }
 
 #[test]
-fn truncated_and_false_bodies_are_told_apart_from_good_ones() {
+fn detects_truncated_and_wrong_bodies() {
     type Change = fn(Reply) -> Reply;
     let cases: Vec<(&str, Change, i32)> = vec![
         (
@@ -248,7 +249,7 @@ fn truncated_and_false_bodies_are_told_apart_from_good_ones() {
 }
 
 #[test]
-fn a_web_page_or_a_wrong_digest_for_a_manifest_is_refused() {
+fn rejects_a_web_page_or_a_wrong_digest_for_a_manifest() {
     let registry = Registry::start();
     let from = source(&registry, 1);
     for (change, code, phrase) in [
@@ -277,7 +278,7 @@ fn a_web_page_or_a_wrong_digest_for_a_manifest_is_refused() {
 }
 
 #[test]
-fn registries_that_leave_headers_out_are_fine() {
+fn accepts_registries_that_omit_headers() {
     let registry = Registry::start();
     registry.set(|settings| settings.content_digest = false);
     let from = source(&registry, 2);
@@ -289,7 +290,7 @@ fn registries_that_leave_headers_out_are_fine() {
 }
 
 #[test]
-fn one_token_serves_all_scopes_and_the_destination_leads() {
+fn one_token_covers_all_scopes_with_the_destination_first() {
     let registry = Registry::start();
     let from = source(&registry, 5);
     registry.set(|s| s.auth = Auth::Bearer(Bearer::new("ann", "s3cret")));
@@ -302,12 +303,12 @@ fn one_token_serves_all_scopes_and_the_destination_leads() {
     let place = |s: &str| line.find(s).unwrap_or_else(|| panic!("{s} in {line}"));
     assert!(place("copy") < place("app"), "{line}");
     assert!(line.contains("push"), "{line}");
-    // Two 401s at the start, one token, and the same requests as without.
+    // Two 401s at the start, one token, and the same requests as without authentication.
     assert!(registry.log().len() <= 13 + 3, "{:#?}", registry.log().lines());
 }
 
 #[test]
-fn a_token_that_expires_at_any_moment_is_fetched_again() {
+fn renews_a_token_that_expires_at_any_moment() {
     for index in 0..20 {
         let (registry, other) = (Registry::start(), Registry::start());
         let from = source(&registry, 2);
@@ -320,7 +321,7 @@ fn a_token_that_expires_at_any_moment_is_fetched_again() {
             server.set(|s| s.auth = Auth::Bearer(bearer));
             let challenge = format!(r#"Bearer realm="http://{}/token",service="test""#, server.host());
             let refusal = Reply::error(401, "UNAUTHORIZED", "expired").header("www-authenticate", &challenge);
-            // The first answers are 401 anyway; each request is replayed once.
+            // The first responses are 401 anyway; each request is repeated once.
             server.hook(move |asked| {
                 match asked.index == index && asked.headers.contains_key("authorization") {
                     true if asked.kind != Kind::Token => Act::Answer(refusal.clone()),
@@ -337,7 +338,7 @@ fn a_token_that_expires_at_any_moment_is_fetched_again() {
 }
 
 #[test]
-fn identity_tokens_are_traded_for_access_tokens() {
+fn exchanges_identity_tokens_for_access_tokens() {
     let registry = Registry::start();
     let from = source(&registry, 1);
     let bearer = Bearer { identity_token: Some("1d".into()), ..Bearer::new("ann", "s3cret") };
@@ -347,7 +348,7 @@ fn identity_tokens_are_traded_for_access_tokens() {
 }
 
 #[test]
-fn wrong_credentials_are_exit_4_and_never_shown() {
+fn wrong_credentials_give_exit_code_4_and_are_never_shown() {
     let registry = Registry::start();
     let from = source(&registry, 1);
     for auth in [
@@ -370,11 +371,11 @@ fn wrong_credentials_are_exit_4_and_never_shown() {
 }
 
 #[test]
-fn registries_that_want_blobs_otherwise_get_them_otherwise() {
+fn uses_another_upload_method_if_the_registry_requires_it() {
     let (registry, other) = (Registry::start(), Registry::start());
     let content = noise(3_500_000);
     let from = Image::new().layer(&[file("big", &content)]).in_registry(&registry, "app", "v1");
-    // No body in a PUT: one PATCH, and the next blobs are sent so at once.
+    // If PUT with a body is refused, one PATCH is used, and for the next blobs from the start.
     other.hook(|asked| {
         let has_body = asked.header("content-length") != "0";
         match asked.kind {
@@ -393,18 +394,18 @@ fn registries_that_want_blobs_otherwise_get_them_otherwise() {
 }
 
 #[test]
-fn an_immutable_tag_is_told_as_such() {
+fn reports_an_immutable_tag() {
     let registry = Registry::start();
     let from = source(&registry, 1);
     registry.hook(|asked| match asked.writes_manifest() {
         true => Act::Answer(Reply::error(409, "TAG_INVALID", "tag is immutable")),
         false => Act::Serve,
     });
-    wrap(&from, &registry.name("copy", "v1")).run().exits(4).says("the tag v1 cannot be moved");
+    wrap(&from, &registry.name("copy", "v1")).run().exits(4).says("the tag v1 is immutable");
 }
 
 #[test]
-fn an_interrupt_cancels_what_is_open() {
+fn an_interrupt_cancels_open_uploads() {
     let registry = Registry::start();
     let from = source(&registry, 2);
     registry.hook(|asked| match (&asked.kind, asked.method.as_str()) {
@@ -414,7 +415,7 @@ fn an_interrupt_cancels_what_is_open() {
     for (signal, code) in [("INT", 130), ("TERM", 143)] {
         registry.clear_log();
         let mut running = wrap(&from, &registry.name("copy", "v1")).start();
-        // Both bodies are on their way: the answers that opened their uploads have been read.
+        // Both bodies are in transit: the responses that opened their uploads have been read.
         support::eventually(Duration::from_secs(20), "uploads are under way", || {
             match registry.log().count(|e| e.line().starts_with("PUT /v2/copy/blobs")) {
                 2 => Ok(()),

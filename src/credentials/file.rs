@@ -1,4 +1,4 @@
-//! docker's `config.json` and podman's `auth.json`.
+//! Docker's `config.json` and Podman's `auth.json`.
 
 use super::identity::Credentials;
 use crate::error::{Error, Result};
@@ -6,50 +6,50 @@ use base64::Engine as _;
 use serde_json::{Map, Value};
 use std::path::Path;
 
-/// The key of Docker Hub in docker's files and helpers.
+/// The key of Docker Hub in Docker's files and helpers.
 const DOCKER_HUB: &str = "https://index.docker.io/v1/";
 
-/// The layout of a credential file.
+/// The format of a credential file.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Format {
     /// `auths`, `credHelpers` and `credsStore`.
     Config,
-    /// Docker's old `.dockercfg`: the content of `auths` alone.
+    /// Docker's former `.dockercfg`: only the content of `auths`.
     Legacy,
 }
 
-/// A credential file that was parsed. What tools leave behind where there is nothing to say counts as absent: an
-/// empty file, `null` for any value, an empty name of a helper.
+/// A parsed credential file. Values that tools write instead of omitting them count as absent: an empty file, `null`,
+/// and an empty helper name.
 pub struct Logins<'a> {
     path: &'a Path,
     format: Format,
     root: Map<String, Value>,
 }
 
-/// What a file says about a registry.
+/// The entry of a file for a registry.
 #[derive(Debug, PartialEq)]
 pub enum Entry {
     /// Credentials.
     Found(Credentials),
-    /// Ask this program. `optional`: it is the store for all registries, and may know nothing of this one.
+    /// A credential helper to run. `optional`: it is the store for all registries, and may have nothing for this one.
     Helper {
-        /// What follows `docker-credential-` in the program's name.
+        /// The part of the program's name after `docker-credential-`.
         name: String,
-        /// Whether `auths` of the same file counts where the helper has nothing.
+        /// Whether `auths` of the same file applies if the helper has nothing.
         optional: bool,
     },
-    /// Nothing.
+    /// No entry.
     Nothing,
 }
 
 impl<'a> Logins<'a> {
-    /// Parses the text of a file.
+    /// Parses the text of a credential file.
     pub fn parse(text: &str, path: &'a Path, format: Format) -> Result<Self> {
         let text = text.trim_start_matches('\u{feff}').trim();
         let root = match text {
             "" => Value::Null,
             text => serde_json::from_str(text).map_err(|e| {
-                // The message of the parser could quote a secret; its place is enough.
+                // The parser's message could quote a secret, so report only the position.
                 let (line, column) = (e.line(), e.column());
                 let place = path.display();
                 Error::other(format!(
@@ -65,13 +65,13 @@ impl<'a> Logins<'a> {
         Ok(Logins { path, format, root })
     }
 
-    /// Looks a repository up: `credHelpers` before `credsStore` before `auths`.
+    /// Finds the entry for a repository: `credHelpers` takes precedence over `credsStore`, and that over `auths`.
     pub fn find(&self, host: &str, repository: &str) -> Result<Entry> {
         if self.format == Format::Config {
             if let Some(helpers) = self.object(&self.root, "credHelpers")? {
                 for name in host_names(host) {
                     match self.text(helpers, &name)? {
-                        // As docker has it: this host is kept in the file, whatever the store.
+                        // As in Docker, an empty helper name keeps this host in the file, even if there is a store.
                         Some("") => return self.found(host, repository),
                         Some(helper) => return Ok(Entry::Helper { name: helper.into(), optional: false }),
                         None => {}
@@ -92,7 +92,7 @@ impl<'a> Logins<'a> {
         })
     }
 
-    /// Looks a repository up in `auths` only: the longest namespace that holds it, then the host.
+    /// Finds the credentials for a repository in `auths`: the longest namespace that contains it, else the host.
     pub fn auths(&self, host: &str, repository: &str) -> Result<Credentials> {
         let auths = match self.format {
             Format::Config => self.object(&self.root, "auths")?,
@@ -127,7 +127,7 @@ impl<'a> Logins<'a> {
         }
         let encoded = text("auth")?;
         if encoded.is_empty() {
-            // `docker login` with a store leaves an empty entry behind.
+            // `docker login` with a store writes an empty entry.
             return Ok(Credentials::basic(text("username")?, text("password")?));
         }
         let decoded = base64::engine::general_purpose::STANDARD.decode(encoded.trim());
@@ -138,7 +138,7 @@ impl<'a> Logins<'a> {
         }
     }
 
-    /// A member that is an object; `null` is absent.
+    /// Returns a member that must be an object; `null` counts as absent.
     fn object<'m>(&self, map: &'m Map<String, Value>, name: &str) -> Result<Option<&'m Map<String, Value>>> {
         match map.get(name) {
             None | Some(Value::Null) => Ok(None),
@@ -147,7 +147,7 @@ impl<'a> Logins<'a> {
         }
     }
 
-    /// A member that is a string; `null` is absent.
+    /// Returns a member that must be a string; `null` counts as absent.
     fn text<'m>(&self, map: &'m Map<String, Value>, name: &str) -> Result<Option<&'m str>> {
         match map.get(name) {
             None | Some(Value::Null) => Ok(None),
@@ -161,8 +161,8 @@ impl<'a> Logins<'a> {
     }
 }
 
-/// The text of a file; `None` if it may be missing and is. What lies in a directory that this user may not enter is
-/// another user's.
+/// Reads a credential file; `None` if it does not exist and need not. A file in a directory that this user cannot
+/// enter belongs to another user, and counts as missing.
 pub fn read(path: &Path, must_exist: bool) -> Result<Option<String>> {
     use std::io::ErrorKind::{NotADirectory, NotFound, PermissionDenied};
     match std::fs::read_to_string(path) {
@@ -173,19 +173,20 @@ pub fn read(path: &Path, must_exist: bool) -> Result<Option<String>> {
     }
 }
 
-/// The host of a key: without scheme and path.
+/// Returns the host of a key, without scheme and path.
 fn plain_host(key: &str) -> &str {
     let key = key.strip_prefix("https://").or_else(|| key.strip_prefix("http://")).unwrap_or(key);
     key.split('/').next().unwrap_or(key)
 }
 
-/// Keys of hosts may carry a scheme and an API path; without a scheme a path is a namespace.
+/// Returns whether a key denotes a host. Such a key may have a scheme and an API path; without a scheme, a path is a
+/// namespace.
 fn is_host(key: &str) -> bool {
     key.contains("://")
         || matches!(key.split_once('/').map(|p| p.1), None | Some("" | "v1" | "v1/" | "v2" | "v2/"))
 }
 
-/// The names under which a host stands in files.
+/// Returns the keys that files use for a host.
 fn host_names(host: &str) -> Vec<String> {
     match host {
         "docker.io" => {
@@ -195,7 +196,7 @@ fn host_names(host: &str) -> Vec<String> {
     }
 }
 
-/// The name of a host that helpers are asked for.
+/// Returns the server name by which helpers know a host.
 pub fn server_name(host: &str) -> String {
     match host {
         "docker.io" => DOCKER_HUB.into(),
@@ -216,7 +217,7 @@ mod tests {
     }
 
     #[test]
-    fn keys_of_all_shapes_are_found() {
+    fn finds_keys_in_every_form() {
         let entries = format!(
             r#"{{"https://index.docker.io/v1/":{},"example.com":{},"example.com/team/app":{},"example.com/team":{},"https://plain.example/v2/":{},"other.example":{{}},"user.example":{{"username":"u","password":"p"}},"id.example":{{"identitytoken":"t"}}}}"#,
             auth("hub"),
@@ -245,7 +246,7 @@ mod tests {
     }
 
     #[test]
-    fn helpers_come_before_the_store_and_the_store_before_the_file() {
+    fn helpers_precede_the_store_and_the_store_precedes_the_file() {
         let text = format!(
             r#"{{"auths":{{"a.example":{0},"c.example":{0}}},"credHelpers":{{"b.example":"b","c.example":""}},"credsStore":"s"}}"#,
             auth("a")
@@ -258,7 +259,7 @@ mod tests {
     }
 
     #[test]
-    fn absent_in_every_spelling_is_nothing() {
+    fn treats_empty_and_null_values_as_absent() {
         for text in [
             "",
             " \n",
@@ -276,11 +277,11 @@ mod tests {
         }
         let text = format!(r#"{{"auths":{{"h":null,"https://h":{}}}}}"#, auth("u"));
         let found = parse(&text).unwrap().find("h", "x").unwrap();
-        assert_eq!(found, Entry::Found(Credentials::basic("u", "p")), "an absent entry hides no other");
+        assert_eq!(found, Entry::Found(Credentials::basic("u", "p")), "an empty entry does not hide another");
     }
 
     #[test]
-    fn errors_name_the_place_and_no_secret() {
+    fn errors_state_the_position_but_no_secret() {
         for text in [
             r#"{"auths":{"h":{"auth":"c2VjcmV0"}}}"#,
             r#"{"auths":{"h":{"auth":["c2VjcmV0"]}}}"#,

@@ -1,6 +1,7 @@
-//! Credential helpers: `docker-credential-NAME get`, the server's name on standard input, JSON back.
+//! Credential helpers: run `docker-credential-NAME get` with the server's name on standard input, and read JSON from
+//! its standard output.
 //!
-//! What a helper prints on standard output may hold a secret whatever its exit code, and is never quoted.
+//! Whatever its exit code, a helper's standard output may contain a secret. It is never quoted.
 
 use super::identity::Credentials;
 use crate::error::{Error, Remedy, Result};
@@ -11,23 +12,23 @@ use std::time::Duration;
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWriteExt};
 use tokio::process::Command;
 
-/// A helper that asks a keychain may wait for a person, but not for ever.
+/// The time limit for a helper. One that uses a keychain may wait for a person.
 const TIMEOUT: Duration = Duration::from_secs(60);
-/// An answer is a few hundred bytes.
+/// The maximum size of an answer, which usually has a few hundred bytes.
 const MAX_ANSWER: usize = 64 << 10;
-/// How much of standard error is kept.
+/// The number of bytes of standard error that are kept.
 const MAX_SAID: usize = 4 << 10;
-/// How long standard error is still read when the helper has ended: a process that it left behind may hold it open.
+/// How long standard error is read after the helper has exited: a process that it started may keep it open.
 const LINGER: Duration = Duration::from_millis(100);
-/// Shorter words of a message tell nothing about a secret.
+/// The length from which a word that a message shares with the answer may be part of a secret.
 const MIN_SHARED: usize = 4;
 
-/// The program of a helper.
+/// Returns the name of a helper's program.
 pub fn program(name: &str) -> String {
     format!("docker-credential-{name}")
 }
 
-/// Asks a helper; [`Credentials::Anonymous`] if it knows nothing of the server.
+/// Runs a helper. Returns [`Credentials::Anonymous`] if it has no credentials for the server.
 pub async fn get(name: &str, server: &str) -> Result<Credentials> {
     if name.is_empty() || name.contains('/') {
         return Err(Error::other(format!("invalid credential helper name {name:?}")));
@@ -57,7 +58,7 @@ async fn ask(program: &str, server: &str) -> Result<Credentials> {
     }))
 }
 
-/// Reads an answer; absent and empty members are the same.
+/// Parses an answer; absent and empty members are equivalent.
 fn credentials(answer: &[u8]) -> Option<Credentials> {
     let answer = serde_json::from_slice::<Option<Map<String, Value>>>(answer).ok()?.unwrap_or_default();
     let text = |name: &str| match answer.get(name) {
@@ -71,17 +72,17 @@ fn credentials(answer: &[u8]) -> Option<Credentials> {
     })
 }
 
-/// What came of a run.
+/// The output of a helper.
 struct Output {
     status: ExitStatus,
     /// Standard output.
     answer: Vec<u8>,
-    /// The start of standard error.
+    /// The beginning of standard error.
     said: Vec<u8>,
 }
 
 impl Output {
-    /// The first line of standard error, unless it shares anything with the answer or is JSON itself.
+    /// Returns the first line of standard error, unless it shares a word with the answer or contains JSON.
     fn quotable(&self) -> Option<String> {
         let said = String::from_utf8_lossy(&self.said);
         let answer = String::from_utf8_lossy(&self.answer);
@@ -104,7 +105,7 @@ impl Output {
     }
 }
 
-/// All strings in a document that are not empty.
+/// Collects all non-empty strings in a document.
 fn strings(value: &Value, found: &mut Vec<String>) {
     match value {
         Value::String(text) if !text.is_empty() => found.push(text.clone()),
@@ -114,7 +115,7 @@ fn strings(value: &Value, found: &mut Vec<String>) {
     }
 }
 
-/// Runs a helper, never through a shell; it ends with us.
+/// Runs a helper, without a shell. The helper is killed when this future is dropped.
 async fn run(program: &str, server: &str) -> std::io::Result<Output> {
     let mut child = Command::new(program)
         .arg("get")
@@ -128,7 +129,7 @@ async fn run(program: &str, server: &str) -> std::io::Result<Output> {
     let mut errors = errors.ok_or_else(|| std::io::Error::other("no standard error"))?;
     let answering = async {
         if let Some(mut input) = input {
-            // A helper that does not read its input is not wrong.
+            // A helper need not read its input.
             let _ = input.write_all(server.as_bytes()).await;
         }
         if let Some(mut output) = output {
@@ -148,7 +149,7 @@ async fn run(program: &str, server: &str) -> std::io::Result<Output> {
     Ok(Output { status, answer, said })
 }
 
-/// Reads to the end and keeps the first bytes: whoever writes is never held up.
+/// Reads to the end but keeps only the first bytes, so that the writer never blocks.
 async fn keep(from: &mut (impl AsyncRead + Unpin), kept: &mut Vec<u8>, limit: usize) -> std::io::Result<()> {
     let mut piece = [0; 4096];
     loop {
@@ -165,7 +166,7 @@ mod tests {
     use std::os::unix::fs::PermissionsExt;
 
     #[tokio::test(start_paused = true)]
-    async fn one_that_hangs_is_given_up() {
+    async fn times_out_if_a_helper_hangs() {
         let dir = tempfile::tempdir().unwrap();
         let path = dir.path().join("docker-credential-slow");
         std::fs::write(&path, "#!/bin/sh\nexec sleep 1000\n").unwrap();
@@ -175,7 +176,7 @@ mod tests {
     }
 
     #[test]
-    fn reads_answers_and_takes_empty_ones_for_anonymous() {
+    fn parses_answers_and_treats_empty_ones_as_anonymous() {
         let read = |text: &str| credentials(text.as_bytes());
         assert_eq!(read(r#"{"Username":"u","Secret":"s"}"#), Some(Credentials::basic("u", "s")));
         assert_eq!(read(r#"{"Username":"<token>","Secret":"s"}"#), Some(Credentials::Identity("s".into())));
@@ -194,7 +195,7 @@ mod tests {
     }
 
     #[test]
-    fn quotes_standard_error_only_where_it_shares_nothing_with_the_answer() {
+    fn quotes_standard_error_only_if_it_shares_nothing_with_the_answer() {
         let json = r#"{"Username":"ann","Secret":"s3cr\u0065t with-words\nand lines"}"#;
         for (answer, said, quoted) in [
             ("", "\n  the keychain\tis locked\nmore\n", Some("the keychain is locked")),

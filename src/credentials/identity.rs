@@ -1,21 +1,21 @@
-//! What a registry is told about who asks.
+//! Credentials that are presented to a registry.
 
 use std::fmt;
 
-/// What a registry is told about who asks.
+/// Credentials that are presented to a registry.
 #[derive(Clone, PartialEq, Eq, Default)]
 pub enum Credentials {
-    /// Nothing.
+    /// No credentials.
     #[default]
     Anonymous,
-    /// A name and a password or access token.
+    /// A user name with a password or access token.
     Basic {
-        /// The name.
+        /// The user name.
         user: String,
         /// The password.
         password: String,
     },
-    /// An identity token, to be traded for access tokens.
+    /// An identity token, to be exchanged for access tokens.
     Identity(String),
 }
 
@@ -30,7 +30,7 @@ impl fmt::Debug for Credentials {
 }
 
 impl Credentials {
-    /// A name and a password; [`Credentials::Anonymous`] if both are empty.
+    /// Creates credentials from a user name and a password; [`Credentials::Anonymous`] if both are empty.
     pub fn basic(user: impl Into<String>, password: impl Into<String>) -> Self {
         let (user, password) = (user.into(), password.into());
         if user.is_empty() && password.is_empty() {
@@ -39,7 +39,7 @@ impl Credentials {
         Credentials::Basic { user, password }
     }
 
-    /// Reads `USER[:PASSWORD]`.
+    /// Parses `USER[:PASSWORD]`.
     pub fn from_user_password(text: &str) -> Self {
         let (user, password) = text.split_once(':').unwrap_or((text, ""));
         Credentials::basic(user, password)

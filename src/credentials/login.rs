@@ -1,28 +1,28 @@
-//! Credentials together with where they come from, so that a refusal can say whose they were.
+//! Credentials with their origin, so that an error can name the credentials that were refused.
 
 use super::identity::Credentials;
 use std::fmt;
 use std::path::PathBuf;
 
-/// What a registry host is told about who asks, and where that was found.
+/// The credentials for a registry host, and their origin.
 #[derive(Debug, Clone, Default)]
 pub struct Login {
     /// The credentials.
     pub credentials: Credentials,
-    /// Where they come from.
+    /// The origin of the credentials.
     pub source: LoginSource,
 }
 
-/// Where credentials come from.
+/// The origin of credentials.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum LoginSource {
-    /// An option of the command line, or the environment variable that stands for it.
+    /// A command-line option, or the environment variable that replaces it.
     Given(&'static str),
     /// A credential file.
     File(PathBuf),
-    /// A credential helper, by the name of its program, and the file that names it.
+    /// A credential helper, by the name of its program, and the file that configures it.
     Helper(String, PathBuf),
-    /// Nowhere: these files were looked at.
+    /// No source had credentials; these files were read.
     Nowhere(Vec<PathBuf>),
 }
 
@@ -33,12 +33,12 @@ impl Default for LoginSource {
 }
 
 impl Login {
-    /// Credentials that were given with an option, such as `--src-creds`.
+    /// Creates a login from an option, such as `--src-creds`.
     pub fn given(option: &'static str, credentials: Credentials) -> Self {
         Login { credentials, source: LoginSource::Given(option) }
     }
 
-    /// Says, after a refusal, whose credentials were refused or where none were found. Never holds a secret.
+    /// Describes, after a refusal, which credentials were refused or where none were found. Never contains a secret.
     pub fn describe(&self) -> String {
         let who = match &self.credentials {
             Credentials::Basic { user, password } if is_name(user, password) => format!("user {user}"),
@@ -72,7 +72,7 @@ impl fmt::Display for LoginSource {
     }
 }
 
-/// Whether the user's name can be shown: with some registries a token stands in its place, beside no password or a
+/// Returns whether the user name can be shown. Some registries expect a token as the user name, with no password or a
 /// fixed one.
 fn is_name(user: &str, password: &str) -> bool {
     let fixed = password.is_empty() || password == "x-oauth-basic" || password == user;
@@ -84,7 +84,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn says_whose_credentials_were_refused_and_never_a_secret() {
+    fn describes_refused_credentials_without_secrets() {
         let basic =
             |user: &str, password: &str| Login::given("--dest-creds", Credentials::basic(user, password));
         let file = |credentials| Login { credentials, source: LoginSource::File("/h/config.json".into()) };

@@ -1,6 +1,6 @@
-//! Credentials for registries: from the command line, from docker's and podman's files, from helpers.
+//! Credentials for registries: from the command line, from Docker's and Podman's files, and from helpers.
 //!
-//! Sources: docker's `config.json` (docker login), containers-auth.json(5), docker-credential-helpers.
+//! Specifications: Docker's `config.json` (docker login), containers-auth.json(5), docker-credential-helpers.
 
 pub(crate) mod file;
 pub(crate) mod helper;

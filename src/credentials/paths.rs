@@ -1,25 +1,25 @@
-//! Where `docker login` and `podman login` keep credentials (containers-auth.json(5), docker-login(1)).
+//! The files in which `docker login` and `podman login` store credentials (containers-auth.json(5), docker-login(1)).
 
 use super::file::Format;
 use std::path::PathBuf;
 
-/// A file that is read.
+/// A credential file to read.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct LoginFile {
-    /// Where it is.
+    /// The path.
     pub path: PathBuf,
-    /// How it is laid out.
+    /// The format.
     pub format: Format,
 }
 
 impl LoginFile {
-    /// A file in the present format.
+    /// Creates a file in the current format.
     pub fn new(path: impl Into<PathBuf>) -> Self {
         LoginFile { path: path.into(), format: Format::Config }
     }
 }
 
-/// The files of this user, in the order in which they are read: podman's, then docker's.
+/// Returns the credential files of this user, in the order in which they are read: Podman's, then Docker's.
 pub fn default_files() -> Vec<LoginFile> {
     let uid = rustix::process::getuid().as_raw();
     files(|name| std::env::var_os(name).filter(|v| !v.is_empty()).map(PathBuf::from), uid)
@@ -30,7 +30,7 @@ fn files(var: impl Fn(&str) -> Option<PathBuf>, uid: u32) -> Vec<LoginFile> {
         return vec![LoginFile::new(file)];
     }
     let home = |path: &str| var("HOME").map(|home| home.join(path));
-    // Without a session there is no XDG_RUNTIME_DIR: in containers, under cron and sudo.
+    // Without a login session, as in containers or under cron and sudo, XDG_RUNTIME_DIR is not set.
     let runtime = match var("XDG_RUNTIME_DIR") {
         Some(dir) => dir.join("containers/auth.json"),
         None => format!("/run/containers/{uid}/auth.json").into(),
@@ -51,7 +51,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn reads_files_in_the_order_podman_documents() {
+    fn returns_files_in_the_order_that_podman_documents() {
         let paths = |set: &[(&str, &str)]| -> Vec<String> {
             let var = |name: &str| set.iter().find(|(n, _)| *n == name).map(|(_, v)| PathBuf::from(v));
             files(var, 1000).into_iter().map(|f| f.path.display().to_string()).collect()

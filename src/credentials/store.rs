@@ -1,4 +1,4 @@
-//! Looks for credentials: in files, and with the helpers that those name.
+//! The lookup of credentials in files and with the helpers that they configure.
 
 use super::file::{self, Entry, Logins};
 use super::helper;
@@ -8,15 +8,15 @@ use super::paths::{self, LoginFile};
 use crate::error::Result;
 use std::path::PathBuf;
 
-/// Where credentials are looked for when none were given.
+/// The places where credentials are looked up if none were given.
 #[derive(Debug, Clone, Default)]
 pub struct Store {
-    /// The only file to read, if one was named.
+    /// The only file to read, if one was given.
     pub authfile: Option<PathBuf>,
 }
 
 impl Store {
-    /// Finds the credentials for a repository: the first file that holds some for it wins.
+    /// Finds the credentials for a repository, in the first file that has some.
     pub async fn lookup(&self, host: &str, repository: &str) -> Result<Login> {
         let files = match &self.authfile {
             Some(path) => vec![LoginFile::new(path)],
@@ -30,7 +30,7 @@ impl Store {
                 Entry::Helper { name, optional } => {
                     match helper::get(&name, &file::server_name(host)).await? {
                         Credentials::Anonymous if !optional => continue,
-                        // What the file itself holds still counts where the store has nothing.
+                        // If the store has nothing, the file's own entry applies.
                         Credentials::Anonymous => logins.auths(host, repository)?,
                         credentials => {
                             let source = LoginSource::Helper(helper::program(&name), path.clone());

@@ -6,7 +6,7 @@ use crate::error::{Context, Error, Kind, Remedy, Result};
 use crate::image::{Manifest, Platform, StatedPlatform};
 use crate::layers::Layers;
 use crate::read::{Reader, machine, select};
-use crate::rewrite::{self, DEFAULT_PATH, Image, Outcome, Read, Target, record};
+use crate::rewrite::{self, DEFAULT_PATH, Image, ImageOrArtifact, Outcome, Target, record};
 use bytes::Bytes;
 use tokio::sync::Semaphore;
 
@@ -44,8 +44,8 @@ impl<'a> Images<'a> {
     ) -> Result<Looked> {
         let keeps_manifests = self.reader.source().keeps_manifests();
         let image = match Image::read(manifest.clone(), config.clone(), keeps_manifests) {
-            Ok(Read::Image(image)) => *image,
-            Ok(Read::Artifact(kind)) => return Ok(Looked::Artifact(kind)),
+            Ok(ImageOrArtifact::Image(image)) => *image,
+            Ok(ImageOrArtifact::Artifact(kind)) => return Ok(Looked::Artifact(kind)),
             Err(error) => return bad(error),
         };
         let mut notes = Vec::new();

@@ -13,7 +13,7 @@ use crate::read::select::{self, Selection};
 use crate::read::{Limits, Reader};
 use crate::rewrite::index::{self, History, Replaced};
 use crate::rewrite::record::Annotations;
-use crate::rewrite::{self, Image, Read};
+use crate::rewrite::{self, Image, ImageOrArtifact};
 use futures_util::future::{BoxFuture, FutureExt, try_join_all};
 use std::collections::HashSet;
 use std::sync::{Mutex, PoisonError};
@@ -113,7 +113,7 @@ impl<'a> Planner<'a> {
             Content::Index { .. } => return Err(Error::other("an index was taken for an image")),
         };
         match Image::other(&manifest) {
-            Some(Ok(Read::Artifact(kind))) => return Ok(Found::Artifact(kind)),
+            Some(Ok(ImageOrArtifact::Artifact(kind))) => return Ok(Found::Artifact(kind)),
             Some(Err(error)) => return Ok(Found::Bad(error)),
             _ => {}
         }

@@ -11,7 +11,7 @@ use crate::image::media_type::Family;
 use crate::image::{Content, Descriptor, Manifest, MediaType};
 use crate::read::{Reader, select};
 use crate::rewrite::record::Annotations;
-use crate::rewrite::{DEFAULT_PATH, Image, Read, index, repeat};
+use crate::rewrite::{DEFAULT_PATH, Image, ImageOrArtifact, index, repeat};
 use crate::transport::Head;
 use futures_util::future::{BoxFuture, FutureExt, try_join_all};
 
@@ -86,7 +86,7 @@ impl Standing<'_> {
     fn is_described(&self, source: &Manifest, current: &Manifest, annotations: &Annotations) -> bool {
         let same_recipe = self.has_recipe(source.family(), current, annotations);
         let is_source = current.digest == source.digest
-            || (annotations.source == source.digest && repeat::may_be(source, current));
+            || (annotations.source == source.digest && repeat::is_possible_result(source, current));
         same_recipe && is_source && annotations.describe(current) && self.has_our_layer(current)
     }
 
@@ -220,7 +220,7 @@ async fn comes_from(reader: &Reader, source: &Descriptor, result: &Descriptor) -
     let Content::Image { config, .. } = &manifest.content else { return Ok(false) };
     let Ok(config) = reader.config(config).await else { return Ok(false) };
     let image = match Image::read(manifest.as_ref().clone(), config, true) {
-        Ok(Read::Image(image)) => image,
+        Ok(ImageOrArtifact::Image(image)) => image,
         _ => return Ok(false),
     };
     Ok(image.original().is_some_and(|original| original.manifest.digest == source.digest))

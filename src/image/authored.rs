@@ -1,5 +1,5 @@
-//! Every JSON document that we write ourselves, in one place, through the types of the OCI specifications. Documents of
-//! others are edited, never read or written through those: they drop the fields they do not know.
+//! Writers of every JSON document that reapify creates itself, built on the OCI specifications' types. Documents from
+//! elsewhere are edited as text instead, because those types drop fields that they do not know.
 
 use super::json::{Document, to_json};
 use super::media_type::Family;
@@ -8,13 +8,13 @@ use crate::error::{Error, Result};
 use oci_spec::OciSpecError;
 use oci_spec::image as spec;
 
-/// The `oci-layout` file.
+/// Returns the content of an `oci-layout` file.
 pub fn oci_layout() -> Result<String> {
     let layout = spec::OciLayoutBuilder::default().image_layout_version("1.0.0").build();
     to_json(&layout.map_err(incomplete)?)
 }
 
-/// An index without children.
+/// Returns an index without children.
 pub fn empty_index() -> Result<String> {
     let index = spec::ImageIndexBuilder::default()
         .schema_version(spec::SCHEMA_VERSION)
@@ -24,13 +24,13 @@ pub fn empty_index() -> Result<String> {
     to_json(&index.map_err(incomplete)?)
 }
 
-/// The descriptor of an added layer.
+/// Returns the descriptor of an added layer.
 pub fn layer(family: Family, digest: &Digest, size: u64) -> Result<String> {
     to_json(&spec::Descriptor::new(family.gzip_layer().into(), size, digest))
 }
 
-/// The entry of a manifest in the index of a layout, or in the index of its subject's referrers. `annotations` is
-/// their JSON text.
+/// Returns the entry of a manifest in the index of a layout, or in the list of its subject's referrers. `annotations`
+/// is JSON text.
 pub fn entry(manifest: &Manifest, annotations: Option<&str>) -> Result<String> {
     let mut entry = spec::Descriptor::from(&manifest.descriptor());
     if let Content::Artifact { kind, .. } = &manifest.content {
@@ -38,13 +38,13 @@ pub fn entry(manifest: &Manifest, annotations: Option<&str>) -> Result<String> {
     }
     let mut text = Document::new(to_json(&entry)?.as_bytes())?;
     if let Some(annotations) = annotations {
-        // The types keep annotations in no order, and the text must always be the same.
+        // The types hold annotations in a hash map, whose order varies; the text must not.
         text.set("/annotations", annotations)?;
     }
     Ok(text.to_string())
 }
 
-/// The manifest of an image, from its config and layers.
+/// Returns an image manifest with this config and these layers.
 pub fn image_manifest(config: &Descriptor, layers: &[Descriptor]) -> Result<Manifest> {
     let manifest = spec::ImageManifestBuilder::default()
         .schema_version(spec::SCHEMA_VERSION)
@@ -55,8 +55,8 @@ pub fn image_manifest(config: &Descriptor, layers: &[Descriptor]) -> Result<Mani
     Manifest::parse(to_json(&manifest.map_err(incomplete)?)?, None)
 }
 
-/// The manifest of an artifact with one blob that refers to a subject (OCI image specification, "Guidelines for
-/// Artifact Usage"). The blob's media type is that of the artifact.
+/// Returns the manifest of an artifact with one blob that refers to a subject (OCI image specification, "Guidelines
+/// for Artifact Usage"). The artifact type is the blob's media type.
 pub fn referrer(blob: &Descriptor, annotation: (&str, &str), subject: &Descriptor) -> Result<Manifest> {
     let mut layer = spec::Descriptor::from(blob);
     let (key, value) = annotation;
@@ -73,7 +73,8 @@ pub fn referrer(blob: &Descriptor, annotation: (&str, &str), subject: &Descripto
     Manifest::parse(to_json(&manifest.map_err(incomplete)?)?, None)
 }
 
-/// The history entry of an added layer. The clock is not read: `created` is that of the config.
+/// Returns the history entry of an added layer. `created` is copied from the config, so that the result does not
+/// depend on the clock.
 pub fn history(created: Option<&str>, path: &ImagePath) -> Result<String> {
     let mut entry = spec::HistoryBuilder::default()
         .created_by(format!("reapify: add {path}, a reaper for PID 1"))
@@ -96,7 +97,7 @@ mod tests {
     const EMPTY: &str = "sha256:44136fa355b3678a1146ad16f7e8649e94fb4fc21fe77e8310c060f61caaff8a";
     const ABC: &str = "sha256:ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad";
 
-    /// Digests depend on these bytes: an image that is wrapped again must give the one that it gave before.
+    /// Digests depend on these bytes: wrapping an image again must give the same result as before.
     #[test]
     fn bytes_of_authored_documents_never_change() {
         assert_eq!(oci_layout().unwrap(), r#"{"imageLayoutVersion":"1.0.0"}"#);

@@ -1,4 +1,4 @@
-//! The image config, as far as the rewrite has to know it.
+//! Image configs, as far as the rewrite reads them.
 
 use super::json::{self, Object};
 use super::platform::{Platform, StatedPlatform};
@@ -10,25 +10,24 @@ use std::collections::BTreeMap;
 use std::ops::Deref;
 use std::sync::Arc;
 
-/// A view of an image config (OCI image specification, "Image Configuration"; Docker's is the same where
-/// it matters). The bytes are what is edited.
-///
-/// Its fields can be read and not changed, so that they are always what the bytes say.
+/// An image config (OCI image specification, "Image Configuration"; Docker's has the same fields where it matters).
+/// Edits are made to its bytes.
+/// The fields are read-only, so that they always agree with the bytes.
 #[derive(Debug, Clone)]
 pub struct ImageConfig(Arc<Fields>);
 
-/// What is known of an [`ImageConfig`].
+/// The fields of an [`ImageConfig`].
 #[derive(Debug)]
 pub struct Fields {
-    /// The text, untouched.
+    /// The original text.
     pub bytes: Bytes,
-    /// `os`, `architecture` and `variant` as they are written.
+    /// `os`, `architecture` and `variant`, as written.
     pub platform: StatedPlatform,
-    /// `config.Entrypoint`; empty for absent, `null` and `[]`.
+    /// `config.Entrypoint`; empty if it is absent, `null` or `[]`.
     pub entrypoint: Vec<String>,
-    /// `config.Cmd`; empty for absent, `null` and `[]`.
+    /// `config.Cmd`; empty if it is absent, `null` or `[]`.
     pub cmd: Vec<String>,
-    /// `config.User`; none where it is absent or empty.
+    /// `config.User`; `None` if it is absent or empty.
     pub user: Option<String>,
     /// `config.StopSignal`.
     pub stop_signal: Option<String>,
@@ -38,9 +37,9 @@ pub struct Fields {
     pub working_dir: String,
     /// `config.Labels`.
     pub labels: BTreeMap<String, String>,
-    /// `rootfs.diff_ids`, as they are written.
+    /// `rootfs.diff_ids`, as written.
     pub diff_ids: Vec<String>,
-    /// For each history entry, whether it has a layer; `None` where there is no history.
+    /// Whether each history entry has a layer; `None` if the config has no history.
     pub history: Option<Vec<bool>>,
     /// `created`.
     pub created: Option<String>,
@@ -110,18 +109,22 @@ impl Deref for ImageConfig {
 }
 
 impl ImageConfig {
-    /// Reads a config. Fails with [`Kind::Unsupported`](crate::error::Kind) where an engine could read
-    /// it otherwise than we do; the message of a config that is none at all says so.
+    /// Parses a config.
+    ///
+    /// # Errors
+    ///
+    /// Returns [`Kind::Unsupported`](crate::error::Kind) if the config is malformed, or if an engine might read it
+    /// differently than reapify does.
     pub fn parse(bytes: impl Into<Bytes>) -> Result<Self> {
         let bytes = bytes.into();
         let malformed = |e: serde_json::Error| {
             Error::unsupported(format!("the image config is malformed: {e}"))
-                .hint("engines would read it otherwise, or not at all; rebuild the image")
+                .hint("container engines may misread or reject it; rebuild the image")
         };
         let Object(view): Object<View> = serde_json::from_slice(&bytes).map_err(malformed)?;
         let Object(rootfs) = view.rootfs.ok_or_else(|| {
             Error::unsupported("the image config has no rootfs")
-                .hint("this is no image that an engine could start")
+                .hint("no container engine can start it; check the reference")
         })?;
         let inner = view.config.map(|o| o.0).unwrap_or_default();
         let fields = Fields {
@@ -141,7 +144,11 @@ impl ImageConfig {
         Ok(ImageConfig(Arc::new(Fields { bytes, ..fields })))
     }
 
-    /// Returns the platform; fails if the config does not state both `os` and `architecture`.
+    /// Returns the platform.
+    ///
+    /// # Errors
+    ///
+    /// Returns an error if the config does not state both an operating system and an architecture.
     pub fn platform(&self) -> Result<Platform> {
         self.platform.complete().ok_or_else(|| {
             Error::unsupported("the image config has no `os` or `architecture`")
@@ -149,7 +156,7 @@ impl ImageConfig {
         })
     }
 
-    /// Whether there is an entrypoint. `[""]` counts as none, as it does in Docker.
+    /// Returns whether there is an entrypoint. `[""]` counts as none, as it does in Docker.
     pub fn has_entrypoint(&self) -> bool {
         !self.entrypoint.is_empty() && self.entrypoint != [""]
     }
@@ -158,9 +165,9 @@ impl ImageConfig {
 fn strings(name: &str, raw: Option<&RawValue>) -> Result<Vec<String>> {
     let Some(raw) = raw else { return Ok(Vec::new()) };
     serde_json::from_str::<Option<Vec<String>>>(raw.get()).map(Option::unwrap_or_default).map_err(|_| {
-        let shape = if raw.get().starts_with('"') { "a string" } else { "of another shape" };
+        let shape = if raw.get().starts_with('"') { "a string" } else { "neither null nor a list" };
         Error::unsupported(format!("the image config's {name} is {shape}, not a list of strings"))
-            .hint("no engine would start this image; write the command as a JSON list and rebuild it")
+            .hint("no container engine can start this image; write the command as a JSON list and rebuild it")
     })
 }
 
@@ -169,7 +176,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn all_ways_to_say_no_entrypoint_are_the_same() {
+    fn treats_absent_null_and_empty_entrypoints_alike() {
         for inner in [
             "",
             r#""config":null,"#,
@@ -186,7 +193,7 @@ mod tests {
     }
 
     #[test]
-    fn shapes_that_engines_read_otherwise_are_refused() {
+    fn rejects_configs_that_engines_may_misread() {
         for (text, why) in [
             (r#"{"config":{"Cmd":"sleep 1"},"rootfs":{}}"#, "Cmd is a string"),
             (r#"{"config":{"Entrypoint":[1]},"rootfs":{}}"#, "Entrypoint"),

@@ -1,4 +1,4 @@
-//! Our types and those of the OCI specifications, one into the other.
+//! Conversions between the types of this crate and those of the OCI specifications.
 
 use super::{Descriptor, Digest, Platform, Reference};
 use crate::error::{Error, Result};
@@ -7,7 +7,7 @@ use oci_spec::image as spec;
 
 impl From<&Digest> for spec::Digest {
     fn from(digest: &Digest) -> Self {
-        digest.to_string().parse().expect("ours are digests of the specification too")
+        digest.to_string().parse().expect("every `Digest` is valid for the specification's type")
     }
 }
 
@@ -38,7 +38,7 @@ impl From<&spec::Platform> for Platform {
     }
 }
 
-/// Leaves out an incomplete platform.
+/// Leaves out the platform if it is incomplete.
 impl From<&Descriptor> for spec::Descriptor {
     fn from(descriptor: &Descriptor) -> Self {
         let media_type = descriptor.media_type.as_str().into();
@@ -70,7 +70,7 @@ impl TryFrom<&spec::Descriptor> for Descriptor {
     }
 }
 
-/// Fails for hosts that the grammar of the specification lacks, such as IPv6 addresses.
+/// Returns an error for hosts that the specification's grammar does not allow, such as IPv6 addresses.
 impl TryFrom<&Reference> for distribution::Reference {
     type Error = Error;
 
@@ -94,7 +94,7 @@ mod tests {
     use crate::image::media_type;
 
     #[test]
-    fn there_and_back_is_the_same() {
+    fn round_trips_preserve_descriptors_and_references() {
         let descriptor = Descriptor {
             platform: Some("linux/arm/v7".parse::<Platform>().unwrap().into()),
             urls: Some(vec!["https://example.com".into()]),
@@ -123,7 +123,7 @@ mod tests {
     }
 
     #[test]
-    fn rejects_what_the_other_side_has_no_place_for() {
+    fn rejects_values_that_the_other_type_cannot_hold() {
         let short: spec::Digest = "md5:abc".parse().unwrap();
         assert!(Digest::try_from(&short).is_err());
         let reference: Reference = "[::1]:5000/app:v1".parse().unwrap();
@@ -131,7 +131,7 @@ mod tests {
     }
 
     #[test]
-    fn media_types_are_those_of_the_specification() {
+    fn media_types_match_those_of_the_specification() {
         for (ours, theirs) in [
             (media_type::OCI_INDEX, spec::MediaType::ImageIndex),
             (media_type::OCI_MANIFEST, spec::MediaType::ImageManifest),

@@ -15,7 +15,7 @@ pub enum Algorithm {
 }
 
 impl Algorithm {
-    /// The name in front of the colon.
+    /// Returns the name, as it is written before the colon.
     pub fn name(self) -> &'static str {
         match self {
             Algorithm::Sha256 => "sha256",
@@ -31,7 +31,7 @@ impl Algorithm {
     }
 }
 
-/// A digest that is well-formed: known algorithm, lower-case hex of the right length.
+/// A well-formed digest: a known algorithm, and lower-case hex digits of the right length.
 #[derive(Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct Digest {
     algorithm: Algorithm,
@@ -39,34 +39,34 @@ pub struct Digest {
 }
 
 impl Digest {
-    /// The SHA-256 of `bytes`.
+    /// Returns the SHA-256 digest of `bytes`.
     pub fn sha256(bytes: impl AsRef<[u8]>) -> Self {
         Self::of(Algorithm::Sha256, bytes)
     }
 
-    /// The digest of `bytes` by `algorithm`.
+    /// Returns the digest of `bytes` by `algorithm`.
     pub fn of(algorithm: Algorithm, bytes: impl AsRef<[u8]>) -> Self {
         let mut hasher = Hasher::new(algorithm);
         hasher.update(bytes.as_ref());
         hasher.finish()
     }
 
-    /// The algorithm.
+    /// Returns the algorithm.
     pub fn algorithm(&self) -> Algorithm {
         self.algorithm
     }
 
-    /// The hex digits, without the algorithm.
+    /// Returns the hex digits, without the algorithm.
     pub fn hex(&self) -> &str {
         &self.hex
     }
 
-    /// Whether `bytes` have this digest.
+    /// Returns whether `bytes` have this digest.
     pub fn matches(&self, bytes: &[u8]) -> bool {
         Self::of(self.algorithm, bytes) == *self
     }
 
-    /// Fails unless `bytes` have this digest; `what` names them in the message.
+    /// Returns an error unless `bytes` have this digest; `what` names them in the message.
     pub fn check(&self, bytes: &[u8], what: impl fmt::Display) -> Result<()> {
         let found = Self::of(self.algorithm, bytes);
         if found == *self {
@@ -76,10 +76,10 @@ impl Digest {
     }
 }
 
-/// The error for bytes that hash to `found` where `expected` was promised.
+/// Returns the error for bytes whose digest is `found` instead of `expected`.
 pub fn mismatch(expected: &Digest, found: &Digest) -> Error {
-    Error::verification(format!("digest mismatch: expected {expected}, the bytes have {found}"))
-        .hint("the source is damaged, or something on the way changes content; nothing was tagged")
+    Error::verification(format!("digest mismatch: expected {expected}, found {found}"))
+        .hint("the source is damaged, or a proxy changed the content; nothing was tagged")
 }
 
 impl FromStr for Digest {
@@ -87,14 +87,14 @@ impl FromStr for Digest {
 
     fn from_str(text: &str) -> Result<Self> {
         let bad = |why: &str| Error::unsupported(format!("invalid digest {text:?}: {why}"));
-        let (name, hex) = text.split_once(':').ok_or_else(|| bad("no algorithm in front of a colon"))?;
+        let (name, hex) = text.split_once(':').ok_or_else(|| bad("missing algorithm before a colon"))?;
         let algorithm = match name {
             "sha256" => Algorithm::Sha256,
             "sha512" => Algorithm::Sha512,
-            _ => return Err(bad("only sha256 and sha512 are known")),
+            _ => return Err(bad("the algorithm must be sha256 or sha512")),
         };
         if hex.len() != algorithm.hex_len() || !hex.bytes().all(|b| matches!(b, b'0'..=b'9' | b'a'..=b'f')) {
-            return Err(bad(&format!("{} lower-case hex digits expected", algorithm.hex_len())));
+            return Err(bad(&format!("expected {} lower-case hex digits", algorithm.hex_len())));
         }
         Ok(Digest { algorithm, hex: hex.into() })
     }
@@ -130,7 +130,7 @@ impl serde::Serialize for Digest {
 pub enum Hasher {
     /// SHA-256.
     Sha256(sha2::Sha256),
-    /// SHA-512, boxed: it is rare and large.
+    /// SHA-512, boxed because it is large and rare.
     Sha512(Box<sha2::Sha512>),
 }
 
@@ -143,7 +143,7 @@ impl Hasher {
         }
     }
 
-    /// Adds bytes.
+    /// Adds bytes to the hash.
     pub fn update(&mut self, bytes: &[u8]) {
         match self {
             Hasher::Sha256(hash) => hash.update(bytes),
@@ -151,7 +151,7 @@ impl Hasher {
         }
     }
 
-    /// The digest of all bytes added.
+    /// Returns the digest of all bytes added.
     pub fn finish(self) -> Digest {
         match self {
             Hasher::Sha256(hash) => Digest { algorithm: Algorithm::Sha256, hex: hex(&hash.finalize()) },
@@ -175,7 +175,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn known_values() {
+    fn hashes_match_published_test_vectors() {
         assert_eq!(
             Digest::sha256("abc").to_string(),
             "sha256:ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad"

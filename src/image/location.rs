@@ -1,6 +1,6 @@
-//! Where an image lives: `[docker://]host/repo[:tag][@digest]`, `oci:DIR`, `oci-archive:FILE`,
-//! `docker-archive:FILE`, `docker-daemon:NAME`. The prefixes mean what they mean in skopeo, podman and
-//! buildah (containers-transports(5)); so does `:@N`, the image at a position of a layout or an archive.
+//! Locations of images: `[docker://]host/repo[:tag][@digest]`, `oci:DIR`, `oci-archive:FILE`, `docker-archive:FILE`,
+//! `docker-daemon:NAME`. The prefixes mean what they mean in skopeo, podman and buildah (containers-transports(5));
+//! so does `:@N`, the image at a position of a layout or an archive.
 
 use super::digest::Digest;
 use super::reference::Reference;
@@ -9,7 +9,7 @@ use std::fmt;
 use std::path::PathBuf;
 use std::str::FromStr;
 
-/// The place of an image.
+/// The location of an image.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Location {
     /// A repository in a registry.
@@ -18,35 +18,35 @@ pub enum Location {
     Layout {
         /// The directory.
         dir: PathBuf,
-        /// Which of its images; the name is `org.opencontainers.image.ref.name`.
+        /// The image in the directory; its name is `org.opencontainers.image.ref.name`.
         image: Choice<String>,
     },
     /// An OCI image layout in a tar file.
     OciArchive {
         /// The file.
         file: FileOrStdio,
-        /// Which of its images; the name is `org.opencontainers.image.ref.name`.
+        /// The image in the archive; its name is `org.opencontainers.image.ref.name`.
         image: Choice<String>,
     },
-    /// What `docker save` writes.
+    /// An archive in the format of `docker save`.
     DockerArchive {
         /// The file.
         file: FileOrStdio,
-        /// Which of its images; the name is one of `RepoTags`.
+        /// The image in the archive; its name is one of `RepoTags`.
         image: Choice<Reference>,
     },
     /// The store of a Docker engine.
     DockerDaemon(Reference),
 }
 
-/// Which image of a layout or an archive is meant.
+/// The choice of one image in a layout or an archive.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Choice<N> {
     /// The only image, whatever its name.
     Only,
     /// The image with this name.
     Name(N),
-    /// The image with this digest, under this name if one is given.
+    /// The image with this digest and, if given, this name.
     Digest(Digest, Option<N>),
     /// The image at this position, counted from zero.
     Position(usize),
@@ -61,7 +61,7 @@ impl<N> Choice<N> {
         }
     }
 
-    /// Names the part of the choice that no destination can have.
+    /// Returns what part of the choice makes it unusable as a destination, if any.
     fn fixed(&self) -> Option<&'static str> {
         match self {
             Choice::Only | Choice::Name(_) => None,
@@ -83,7 +83,7 @@ impl<N: fmt::Display> fmt::Display for Choice<N> {
     }
 }
 
-/// A file, or a pipe.
+/// A file, or standard input or output.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum FileOrStdio {
     /// A path.
@@ -118,12 +118,12 @@ impl FromStr for Location {
         if let Some(rest) = text.strip_prefix("docker-daemon:") {
             return Ok(Location::DockerDaemon(rest.parse()?));
         }
-        for unknown in ["containers-storage:", "dir:", "ostree:", "sif:", "tarball:", "http://", "https://"] {
-            if text.starts_with(unknown) {
-                return Err(Error::usage(format!(
-                    "{text:?}: {unknown} is not a transport that is known here"
-                ))
-                .hint("known: docker://, oci:, oci-archive:, docker-archive:"));
+        for unsupported in
+            ["containers-storage:", "dir:", "ostree:", "sif:", "tarball:", "http://", "https://"]
+        {
+            if text.starts_with(unsupported) {
+                return Err(Error::usage(format!("{text:?}: unsupported transport {unsupported:?}"))
+                    .hint("use docker://, oci:, oci-archive:, docker-archive:"));
             }
         }
         Ok(Location::Registry(text.parse()?))
@@ -131,7 +131,7 @@ impl FromStr for Location {
 }
 
 impl Location {
-    /// Reads a destination: as a location, but it cannot be a digest, which is not ours to choose.
+    /// Parses a destination: a location without a digest or position, because the result determines those.
     pub fn destination(text: &str) -> Result<Self> {
         let location: Location = text.parse()?;
         let fixed = match &location {
@@ -141,12 +141,12 @@ impl Location {
         };
         if let Some(what) = fixed {
             return Err(Error::usage(format!("the destination {text:?} must be a tag, not a {what}"))
-                .hint("the result gets a digest of its own; give a tag to write it under"));
+                .hint("the result gets a new digest; use a tag"));
         }
         Ok(location)
     }
 
-    /// Whether data goes through standard input or output.
+    /// Returns whether the data goes through standard input or output.
     pub fn is_pipe(&self) -> bool {
         matches!(
             self,
@@ -155,7 +155,7 @@ impl Location {
         )
     }
 
-    /// A destination beside this image, as text: its tag, or the name of its archive, with `suffix`.
+    /// Returns a destination beside this image, as text: its tag, or the name of its archive, with `suffix` appended.
     pub fn beside(&self, suffix: &str) -> String {
         let tagged = |tag: Option<&str>| format!("{}{suffix}", tag.unwrap_or("latest"));
         let file = |file: &FileOrStdio| match file {
@@ -180,7 +180,7 @@ impl Location {
         }
     }
 
-    /// The name without tag and digest: what stands before `@` in the line of results.
+    /// Returns the name without tag and digest, as printed before `@` in results.
     pub fn without_target(&self) -> String {
         match self {
             Location::Registry(name) => name.repository_name(),
@@ -196,7 +196,7 @@ impl fmt::Display for Location {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Location::Registry(name) => {
-                // A host may be called what a transport is: `docker://oci:5000/app`.
+                // A host may have the name of a transport, as in `docker://oci:5000/app`.
                 let name = name.to_string();
                 let plain = matches!(name.parse(), Ok(Location::Registry(_)));
                 return write!(f, "{}{name}", if plain { "" } else { "docker://" });
@@ -231,8 +231,8 @@ impl fmt::Display for FileOrStdio {
     }
 }
 
-/// Splits `PATH[:NAME|:@POSITION][@DIGEST]`. The path ends at the first colon, as in skopeo; a name may hold more of
-/// them. An `@` that no digest follows belongs to the path or the name.
+/// Splits `PATH[:NAME|:@POSITION][@DIGEST]`. The path ends at the first colon, as in skopeo; the name may contain
+/// more colons. An `@` without a digest after it belongs to the path or the name.
 fn split<N>(text: &str, name: impl Fn(&str) -> Result<N>) -> Result<(&str, Choice<N>)> {
     let (rest, digest) = match text.rsplit_once('@') {
         Some((rest, digest)) if ["sha256:", "sha512:"].iter().any(|name| digest.starts_with(name)) => {
@@ -246,7 +246,7 @@ fn split<N>(text: &str, name: impl Fn(&str) -> Result<N>) -> Result<(&str, Choic
         (None | Some(""), Some(digest)) => Choice::Digest(digest, None),
         (Some(rest), digest) => match (rest.strip_prefix('@'), digest) {
             (Some(position), None) => Choice::Position(position.parse().map_err(|_| {
-                Error::usage(format!("invalid position {rest:?}")).hint("write @0 for the first image")
+                Error::usage(format!("invalid position {rest:?}")).hint("use @0 for the first image")
             })?),
             (Some(_), Some(_)) => {
                 return Err(Error::usage(format!("{text:?} has both a position and a digest")));
@@ -258,7 +258,7 @@ fn split<N>(text: &str, name: impl Fn(&str) -> Result<N>) -> Result<(&str, Choic
     Ok((path, image))
 }
 
-/// Reads `org.opencontainers.image.ref.name`, by the grammar of the OCI image specification.
+/// Parses `org.opencontainers.image.ref.name`, by the grammar of the OCI image specification.
 fn tag(tag: &str) -> Result<String> {
     let good = |c: char| c.is_ascii_alphanumeric() || "-._:@/+".contains(c);
     if tag.is_empty() || !tag.chars().all(good) {
@@ -275,7 +275,7 @@ mod tests {
     const D: &str = "sha256:ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad";
 
     #[test]
-    fn an_image_has_a_place_beside_it() {
+    fn derives_a_destination_beside_an_image() {
         for (text, expected) in [
             ("registry.example/app:1.2", "registry.example/app:1.2-reaped"),
             ("registry.example/app", "registry.example/app:latest-reaped"),
@@ -306,7 +306,7 @@ mod tests {
     }
 
     #[test]
-    fn images_are_named_by_position_and_digest() {
+    fn parses_positions_and_digests() {
         let image = |text: &str| match text.parse().unwrap() {
             Location::Layout { image, .. } | Location::OciArchive { image, .. } => image.to_string(),
             Location::DockerArchive { image, .. } => image.to_string(),
@@ -329,7 +329,7 @@ mod tests {
     }
 
     #[test]
-    fn nonsense_is_a_usage_error() {
+    fn invalid_locations_are_usage_errors() {
         for text in [
             "",
             ":",

@@ -1,4 +1,4 @@
-//! Manifests and indexes: the bytes, the media type, and what they point to.
+//! Manifests and indexes: their bytes, media types, and the content that they refer to.
 
 use super::digest::Digest;
 use super::json::{self, Object, optional_object};
@@ -11,28 +11,28 @@ use std::collections::BTreeMap;
 use std::ops::Deref;
 use std::sync::Arc;
 
-/// A pointer to content, as the OCI image specification ("Descriptors") defines it. A view: fields that
-/// nobody here reads stay in the manifest's bytes.
+/// A descriptor of content, as the OCI image specification ("Descriptors") defines it. This is a view: fields that
+/// reapify does not read remain in the manifest's bytes.
 #[derive(Debug, Clone, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct Descriptor {
-    /// The content's media type; empty where it was left out.
+    /// The content's media type; empty if the field is absent.
     #[serde(default)]
     pub media_type: MediaType,
     /// The content's digest.
     pub digest: Digest,
     /// The content's size in bytes.
     pub size: u64,
-    /// What a manifest is for.
+    /// The platform of an image manifest.
     #[serde(default, deserialize_with = "optional_object")]
     pub platform: Option<StatedPlatform>,
-    /// Where else the content is (foreign layers).
+    /// Other addresses of the content (foreign layers).
     pub urls: Option<Vec<String>>,
     /// The content itself, in base64.
     pub data: Option<String>,
-    /// The kind of artifact a manifest is.
+    /// The artifact type of a manifest.
     pub artifact_type: Option<String>,
-    /// Notes on the content.
+    /// The annotations of the descriptor.
     pub annotations: Option<BTreeMap<String, String>>,
 }
 
@@ -47,12 +47,12 @@ impl Descriptor {
         self.platform.as_ref().and_then(StatedPlatform::complete)
     }
 
-    /// A descriptor of bytes that are at hand.
+    /// Creates a descriptor of these bytes.
     pub fn of(media_type: impl Into<MediaType>, bytes: &[u8]) -> Self {
         Self::new(media_type, Digest::sha256(bytes), bytes.len() as u64)
     }
 
-    /// A descriptor with nothing but the three fields all have.
+    /// Creates a descriptor with only the three required fields.
     pub fn new(media_type: impl Into<MediaType>, digest: Digest, size: u64) -> Self {
         Descriptor {
             media_type: media_type.into(),
@@ -66,88 +66,87 @@ impl Descriptor {
         }
     }
 
-    /// The value of an annotation.
+    /// Returns the value of an annotation.
     pub fn annotation(&self, key: &str) -> Option<&str> {
         self.annotations.as_ref()?.get(key).map(String::as_str)
     }
 
-    /// Whether this is a statement about another child of its index, as BuildKit adds them.
+    /// Returns whether this child of an index is an attestation manifest about another child, as BuildKit adds them.
     pub fn is_attestation(&self) -> bool {
         self.annotation("vnd.docker.reference.type").is_some()
     }
 
-    /// Whether the content is an index by its media type.
+    /// Returns whether the media type is that of an index.
     pub fn is_index(&self) -> bool {
         self.media_type.is_index()
     }
 
-    /// Whether the content is an image manifest by its media type.
+    /// Returns whether the media type is that of an image manifest.
     pub fn is_image(&self) -> bool {
         self.media_type.is_image()
     }
 
-    /// Whether the content is a manifest of any kind: indexes may list other things, too.
+    /// Returns whether the content is a manifest of any kind. Indexes may also list other content.
     pub fn is_manifest(&self) -> bool {
         let kind = &self.media_type;
         kind.is_empty() || ["manifest", "index"].iter().any(|word| kind.contains(word))
     }
 
-    /// Whether engines fetch this layer from its URLs and not from the image's registry. Without URLs it is a layer
-    /// like any other, whatever its media type says.
+    /// Returns whether engines fetch this layer from its URLs instead of the image's registry. Without URLs it is an
+    /// ordinary layer, whatever its media type.
     pub fn is_foreign(&self) -> bool {
         let has_urls = self.urls.as_ref().is_some_and(|urls| !urls.is_empty());
         has_urls && self.media_type.is_nondistributable()
     }
 }
 
-/// What a manifest points to.
+/// The content that a manifest refers to.
 #[derive(Debug, Clone)]
 pub enum Content {
-    /// One image (or an artifact in the shape of one: only the config tells).
+    /// An image, or an artifact that has the fields of one and differs only in its config.
     Image {
         /// The config.
         config: Box<Descriptor>,
-        /// The layers, lowest first.
+        /// The layers, from lowest to highest.
         layers: Vec<Descriptor>,
     },
-    /// Several manifests.
+    /// An index of manifests.
     Index {
-        /// The children, in their order.
+        /// The children, in order.
         children: Vec<Descriptor>,
     },
-    /// Something else that has a manifest: a chart, a signature.
+    /// An artifact other than an image, such as a chart or a signature.
     Artifact {
-        /// What it calls itself.
+        /// The artifact's type.
         kind: String,
-        /// What it is made of.
+        /// The artifact's blobs.
         blobs: Vec<Descriptor>,
     },
-    /// Something that is not understood and can only be carried over.
+    /// Content that reapify does not understand and can only copy.
     Opaque {
-        /// Why.
+        /// The reason.
         why: Error,
-        /// What it is made of, as far as it says so in the usual way.
+        /// The blobs, as far as the manifest lists them in one of the usual fields.
         blobs: Vec<Descriptor>,
     },
 }
 
-/// A manifest or an index, as it was read. Its fields can be read and not changed, so that the digest is always that of
-/// the bytes, and the content what the bytes say.
+/// A manifest or an index. The fields are read-only, so that the digest and the content always agree with the bytes.
 #[derive(Debug, Clone)]
 pub struct Manifest(Arc<Fields>);
 
-/// What is known of a [`Manifest`].
+/// The fields of a [`Manifest`].
 #[derive(Debug)]
 pub struct Fields {
-    /// The text, untouched.
+    /// The original text.
     pub bytes: Bytes,
-    /// Its media type: from the text, else from the transport, else from the shape.
+    /// The media type: from the text, else from the transport, else from the fields that are present.
     pub media_type: MediaType,
-    /// The SHA-256 of the text.
+    /// The SHA-256 digest of the text.
     pub digest: Digest,
-    /// What it points to.
+    /// The content that it refers to.
     pub content: Content,
-    /// Its annotations.
+    /// The annotations.
     pub annotations: BTreeMap<String, String>,
 }
 
@@ -160,23 +159,23 @@ struct View {
     config: Option<Object<Descriptor>>,
     layers: Option<Vec<Object<Descriptor>>>,
     blobs: Option<Vec<Object<Descriptor>>>,
-    /// Present, though perhaps `null`, which some tools write for an empty list.
+    /// The list if the field is present; `null`, which some tools write for an empty list, is `Some(None)`.
     #[serde(default, deserialize_with = "present")]
     manifests: Option<Option<Vec<Object<Descriptor>>>>,
     annotations: Option<BTreeMap<String, String>>,
 }
 
 impl View {
-    /// What the manifest points to, and the media type that its shape suggests. `known` is its media type, if that is
-    /// stated.
+    /// Returns the content and the media type that the fields suggest. `known` is the stated media type, if there is
+    /// one.
     fn content(self, known: Option<&MediaType>) -> Result<(Content, MediaType)> {
         let artifact_type = self.artifact_type.filter(|t| !t.is_empty());
-        // An image may carry its config's type there.
+        // An image may state its config's media type as its artifact type.
         let is_artifact = artifact_type.as_deref().is_some_and(|t| !MediaType::from(t).is_image_config())
             || self.blobs.is_some();
-        // The artifact manifest that the OCI once had does without.
+        // The former OCI artifact manifest has no `schemaVersion`.
         if self.schema_version != Some(2) && !(is_artifact && self.schema_version.is_none()) {
-            return Err(Error::unsupported("the manifest has no schemaVersion 2")
+            return Err(Error::unsupported("the manifest does not have schemaVersion 2")
                 .hint("this is not a Docker or OCI manifest; check the reference"));
         }
         let has_parts = self.config.is_some() || self.layers.is_some();
@@ -201,16 +200,16 @@ impl View {
                 Ok((Content::Image { config: Box::new(config), layers }, by_shape))
             }
             (_, _, Some(Some(_))) if has_parts || self.blobs.is_some() => Err(Error::unsupported(
-                "the manifest is ambiguous: image and index at once",
+                "the manifest is ambiguous: it has the fields of an image and of an index",
             )
-            .hint("one of `manifests` or `config` and `layers` is expected, as the OCI specification says")),
+            .hint("the OCI specification allows either `manifests` or `config` and `layers`")),
             _ => Err(Error::unsupported("the manifest has neither config and layers nor manifests")
                 .hint("this is not a Docker or OCI manifest; check the reference")),
         }
     }
 }
 
-/// For `deserialize_with`: a field that is there, `null` or not.
+/// Deserializes a field so that `null` differs from an absent field, for `deserialize_with`.
 fn present<'de, D, T>(deserializer: D) -> std::result::Result<Option<Option<T>>, D::Error>
 where
     D: serde::Deserializer<'de>,
@@ -241,10 +240,12 @@ impl Deref for Manifest {
 }
 
 impl Manifest {
-    /// Reads a manifest. `declared` is the media type the transport gave with it.
+    /// Parses a manifest. `declared` is the media type that the transport reported.
     ///
-    /// Fails with [`Kind::Unsupported`](crate::error::Kind) for anything that is not clearly one image
-    /// or one index.
+    /// # Errors
+    ///
+    /// Returns [`Kind::Unsupported`](crate::error::Kind) for anything that is not clearly one image, index or
+    /// artifact.
     pub fn parse(bytes: impl Into<Bytes>, declared: Option<&str>) -> Result<Self> {
         let bytes = bytes.into();
         let declared = declared.map(|t| MediaType::from(media_type::essence(t).as_str()));
@@ -276,18 +277,18 @@ impl Manifest {
         Ok(Manifest(Arc::new(Fields { bytes, media_type, digest, content, annotations })))
     }
 
-    /// A manifest whose content is known without reading it here.
+    /// Creates a manifest whose content is already known.
     pub(super) fn unread(bytes: Bytes, media_type: &str, content: Content) -> Self {
         let (digest, media_type, annotations) = (Digest::sha256(&bytes), media_type.into(), BTreeMap::new());
         Manifest(Arc::new(Fields { bytes, media_type, digest, content, annotations }))
     }
 
-    /// The family of media types it belongs to.
+    /// Returns the family of its media type.
     pub fn family(&self) -> Family {
         self.media_type.family()
     }
 
-    /// The children of an index; none for an image.
+    /// Returns the children of an index; empty for an image.
     pub fn children(&self) -> &[Descriptor] {
         match &self.content {
             Content::Index { children } => children,
@@ -295,7 +296,7 @@ impl Manifest {
         }
     }
 
-    /// The blobs of an image, config first; none for an index.
+    /// Returns the blobs of an image, config first; empty for an index.
     pub fn blobs(&self) -> Vec<&Descriptor> {
         match &self.content {
             Content::Image { config, layers } => std::iter::once(config.as_ref()).chain(layers).collect(),
@@ -304,8 +305,8 @@ impl Manifest {
         }
     }
 
-    /// What an artifact is called: its `artifactType`, else the media type of its config, else that of the layer that
-    /// is no image layer.
+    /// Returns the type of an artifact: its `artifactType`, else the media type of its config, else that of the layer
+    /// that is not an image layer.
     pub fn artifact_type(&self) -> &str {
         let (config, layers) = match &self.content {
             Content::Artifact { kind, .. } => return kind,
@@ -318,7 +319,7 @@ impl Manifest {
         if says_nothing { layer.unwrap_or(&self.media_type) } else { config }
     }
 
-    /// A descriptor of this manifest.
+    /// Returns a descriptor of this manifest.
     pub fn descriptor(&self) -> Descriptor {
         Descriptor::new(&self.media_type, self.digest.clone(), self.bytes.len() as u64)
     }
@@ -328,7 +329,7 @@ fn plain(objects: impl IntoIterator<Item = Object<Descriptor>>) -> Vec<Descripto
     objects.into_iter().map(|o| o.0).collect()
 }
 
-/// Schema 1 has fields of other types under the same names; its version tells it apart.
+/// Returns whether this is a schema 1 manifest, which reuses field names with different types.
 fn looks_like_schema1(bytes: &[u8]) -> bool {
     #[derive(Deserialize)]
     #[serde(rename_all = "camelCase")]
@@ -340,7 +341,7 @@ fn looks_like_schema1(bytes: &[u8]) -> bool {
 
 fn schema1() -> Error {
     Error::unsupported("the image has a Docker schema 1 manifest, which has no config to rewrite")
-        .hint("pull and push it once with a current engine, which converts it")
+        .hint("pull it and push it again with a current engine, which converts it")
 }
 
 #[cfg(test)]
@@ -356,7 +357,7 @@ mod tests {
     }
 
     #[test]
-    fn media_type_comes_from_the_text_then_the_transport_then_the_shape() {
+    fn media_type_comes_from_the_text_then_the_transport_then_the_fields() {
         let m = Manifest::parse(image(""), None).unwrap();
         assert_eq!(m.media_type, media_type::OCI_MANIFEST);
         let m = Manifest::parse(image(""), Some(media_type::DOCKER_MANIFEST)).unwrap();
@@ -369,7 +370,7 @@ mod tests {
     }
 
     #[test]
-    fn artifacts_are_told_from_images() {
+    fn distinguishes_artifacts_from_images() {
         for extra in [r#","artifactType":"application/vnd.x""#, r#","blobs":[]"#] {
             let manifest = Manifest::parse(image(extra), None).unwrap();
             assert!(matches!(manifest.content, Content::Artifact { .. }), "{extra}");
@@ -384,7 +385,7 @@ mod tests {
     }
 
     #[test]
-    fn artifacts_are_called_by_their_type() {
+    fn returns_the_type_of_an_artifact() {
         let helm = "application/vnd.cncf.helm.config.v1+json";
         let with = |config: &str, layer: &str, extra: &str| {
             let text = format!(
@@ -433,7 +434,7 @@ mod tests {
     }
 
     #[test]
-    fn keys_in_another_case_are_refused() {
+    fn rejects_keys_that_differ_only_in_case() {
         let index = |child: &str| {
             format!(
                 r#"{{"schemaVersion":2,"manifests":[{{"mediaType":"","digest":"{D}","size":2{child}}}]}}"#
@@ -462,7 +463,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_not_clearly_an_image_or_an_index_is_refused() {
+    fn rejects_manifests_that_are_not_clearly_an_image_or_index() {
         let index_type = format!(r#","mediaType":"{}""#, media_type::OCI_INDEX);
         for (text, declared, why) in [
             (image(r#","manifests":[]"#), None, "ambiguous"),

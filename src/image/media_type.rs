@@ -1,4 +1,4 @@
-//! Media types of manifests, configs and layers, in their two families.
+//! Media types of manifests, configs and layers, in two families: OCI and Docker.
 
 use serde::{Deserialize, Serialize};
 use std::fmt;
@@ -10,13 +10,13 @@ pub const OCI_INDEX: &str = "application/vnd.oci.image.index.v1+json";
 pub const OCI_MANIFEST: &str = "application/vnd.oci.image.manifest.v1+json";
 /// OCI image config.
 pub const OCI_CONFIG: &str = "application/vnd.oci.image.config.v1+json";
-/// OCI layer, not compressed.
+/// OCI layer, uncompressed.
 pub const OCI_LAYER: &str = "application/vnd.oci.image.layer.v1.tar";
 /// OCI layer, zstd.
 pub const OCI_LAYER_ZSTD: &str = "application/vnd.oci.image.layer.v1.tar+zstd";
 /// OCI layer, gzip.
 pub const OCI_LAYER_GZIP: &str = "application/vnd.oci.image.layer.v1.tar+gzip";
-/// `{}`, where a manifest needs a config or a layer and has none.
+/// The type of the empty descriptor (`{}`), used where a manifest requires a config or a layer but has none.
 pub const OCI_EMPTY: &str = "application/vnd.oci.empty.v1+json";
 /// Docker manifest list.
 pub const DOCKER_LIST: &str = "application/vnd.docker.distribution.manifest.list.v2+json";
@@ -26,14 +26,14 @@ pub const DOCKER_MANIFEST: &str = "application/vnd.docker.distribution.manifest.
 pub const DOCKER_CONFIG: &str = "application/vnd.docker.container.image.v1+json";
 /// Docker layer, gzip.
 pub const DOCKER_LAYER_GZIP: &str = "application/vnd.docker.image.rootfs.diff.tar.gzip";
-/// Docker manifests of schema 1, signed or not: they cannot be rewritten.
+/// Docker manifests of schema 1, signed or not, which cannot be rewritten.
 pub const DOCKER_SCHEMA1: [&str; 2] = [
     "application/vnd.docker.distribution.manifest.v1+json",
     "application/vnd.docker.distribution.manifest.v1+prettyjws",
 ];
 
-/// What is asked for when a manifest is read: everything, so that nothing is converted on the way.
-/// Schema 1 stands last: a registry that has nothing else answers with it, and is told why that is refused.
+/// The `Accept` header of requests for manifests: every type, so that the registry converts nothing. Schema 1 is
+/// last: a registry that has nothing else returns it, and the error can say so.
 pub const ACCEPT: &str = concat!(
     "application/vnd.oci.image.index.v1+json, ",
     "application/vnd.oci.image.manifest.v1+json, ",
@@ -43,7 +43,7 @@ pub const ACCEPT: &str = concat!(
     "*/*;q=0.1"
 );
 
-/// The two families. Types of both in one manifest are refused by podman, CRI-O and Quay.
+/// The two families of media types. Podman, CRI-O and Quay reject manifests that mix them.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Family {
     /// `application/vnd.oci.…`
@@ -53,7 +53,7 @@ pub enum Family {
 }
 
 impl Family {
-    /// The type of a gzip-compressed layer.
+    /// Returns the type of a gzip-compressed layer.
     pub fn gzip_layer(self) -> &'static str {
         match self {
             Family::Oci => OCI_LAYER_GZIP,
@@ -62,7 +62,7 @@ impl Family {
     }
 }
 
-/// A media type: the ones that mean something here, and all others by their text.
+/// A media type: a variant per type that reapify handles, and the text of any other.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub enum MediaType {
     /// [`OCI_INDEX`]
@@ -81,12 +81,13 @@ pub enum MediaType {
     DockerConfig,
     /// One of [`DOCKER_SCHEMA1`].
     DockerSchema1(&'static str),
-    /// Any other; empty where it was left out. Made by [`From`], so that it is none of those above.
+    /// Any other type; empty if the field is absent. Create it with [`From`], which maps known types to their
+    /// variants.
     Other(Box<str>),
 }
 
 impl MediaType {
-    /// The text.
+    /// Returns the text.
     pub fn as_str(&self) -> &str {
         match self {
             MediaType::OciIndex => OCI_INDEX,
@@ -101,7 +102,7 @@ impl MediaType {
         }
     }
 
-    /// The family that manifests of this type belong to.
+    /// Returns the family of manifests with this type.
     pub fn family(&self) -> Family {
         match self {
             MediaType::DockerList | MediaType::DockerManifest => Family::Docker,
@@ -109,27 +110,27 @@ impl MediaType {
         }
     }
 
-    /// Whether this is the type of an index.
+    /// Returns whether this is the type of an index.
     pub fn is_index(&self) -> bool {
         matches!(self, MediaType::OciIndex | MediaType::DockerList)
     }
 
-    /// Whether this is the type of an image's manifest.
+    /// Returns whether this is the type of an image manifest.
     pub fn is_image(&self) -> bool {
         matches!(self, MediaType::OciManifest | MediaType::DockerManifest)
     }
 
-    /// Whether this is the type of a manifest that an image or an index of images can have.
+    /// Returns whether this is a manifest type used by images or by indexes of images.
     pub fn is_known_manifest(&self) -> bool {
         self.is_index() || self.is_image() || matches!(self, MediaType::DockerSchema1(_))
     }
 
-    /// Whether this is the type of an image's config.
+    /// Returns whether this is the type of an image config.
     pub fn is_image_config(&self) -> bool {
         matches!(self, MediaType::OciConfig | MediaType::DockerConfig)
     }
 
-    /// Whether this is the type of an image's layer, in a compression that engines know.
+    /// Returns whether this is the type of an image layer in a compression that engines support.
     pub fn is_image_layer(&self) -> bool {
         const STEMS: [&str; 4] = [
             OCI_LAYER,
@@ -141,7 +142,7 @@ impl MediaType {
         matches!(rest, Some("" | "+gzip" | "+zstd" | ".gzip" | ".zstd"))
     }
 
-    /// Whether engines may fetch such layers from elsewhere (Windows base layers and the like).
+    /// Returns whether engines may fetch such layers from other servers (Windows base layers and the like).
     pub fn is_nondistributable(&self) -> bool {
         self.contains(".nondistributable.") || self.contains(".foreign.")
     }
@@ -215,7 +216,7 @@ impl Serialize for MediaType {
     }
 }
 
-/// A media type without its parameters, in lower case.
+/// Returns a media type in lower case, without its parameters.
 pub fn essence(value: &str) -> String {
     value.split(';').next().unwrap_or_default().trim().to_ascii_lowercase()
 }

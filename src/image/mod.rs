@@ -1,6 +1,6 @@
-//! What an image is: names, digests, platforms, manifests and configs. Nothing here does I/O.
+//! The data model of images: names, digests, platforms, manifests and configs. Nothing here does I/O.
 //!
-//! Manifests and configs are kept as the bytes they came as; views read only what is needed.
+//! Manifests and configs keep their original bytes; views read only the fields that are needed.
 
 pub mod authored;
 pub mod config;
@@ -25,7 +25,7 @@ pub use path::ImagePath;
 pub use platform::{Platform, StatedPlatform};
 pub use reference::Reference;
 
-/// The largest manifest that is read, as the OCI distribution specification recommends.
+/// The largest size of a manifest that is read, as the OCI distribution specification recommends.
 pub const MAX_MANIFEST: u64 = 4 << 20;
-/// The largest config that is read.
+/// The largest size of a config that is read.
 pub const MAX_CONFIG: u64 = 8 << 20;

@@ -1,4 +1,4 @@
-//! Manifests that are not understood and can only be carried over.
+//! Manifests that reapify does not understand and can only copy.
 
 use super::manifest::{Content, Descriptor, Manifest};
 use crate::error::Error;
@@ -6,7 +6,7 @@ use bytes::Bytes;
 use serde::Deserialize;
 
 impl Manifest {
-    /// A manifest that [`Manifest::parse`] refused: bytes to be carried over, and what they plainly point to.
+    /// Creates a manifest from bytes that [`Manifest::parse`] rejected, with the blobs that it plainly refers to.
     pub fn opaque(bytes: Bytes, media_type: &str, why: Error) -> Self {
         #[derive(Deserialize, Default)]
         #[serde(default)]

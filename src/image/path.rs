@@ -5,13 +5,13 @@ use serde::Serialize;
 use std::fmt;
 use std::str::FromStr;
 
-/// The absolute path of a file in an image: no empty parts, no `.` and `..`, no whiteouts, no control characters.
+/// The absolute path of a file in an image, without empty parts, `.`, `..`, whiteout names or control characters.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize)]
 #[serde(transparent)]
 pub struct ImagePath(String);
 
-/// Places that engines and kubelets mount over when a container starts: what an image has there cannot be seen, or is
-/// replaced.
+/// Paths over which engines and kubelets mount when a container starts: files of the image are hidden or replaced
+/// there.
 const MOUNTED_OVER: [&str; 12] = [
     "/dev",
     "/proc",
@@ -28,8 +28,12 @@ const MOUNTED_OVER: [&str; 12] = [
 ];
 
 impl ImagePath {
-    /// Parses the path of a program that must be there when a container starts. Fails where runtimes mount something
-    /// else, and where a file would take the place of a directory that they mount into.
+    /// Parses the path of a program that must be visible when a container starts.
+    ///
+    /// # Errors
+    ///
+    /// Returns an error for paths over which runtimes mount, and for paths at which a file would replace a directory
+    /// that they mount into.
     pub fn of_program(text: &str) -> Result<Self> {
         let path: ImagePath = text.parse()?;
         let is_hidden = |place: &&&str| path.is_or_is_below(place) || is_below(place, &path.0);
@@ -41,22 +45,22 @@ impl ImagePath {
         }
     }
 
-    /// The path with its leading slash.
+    /// Returns the path with its leading slash.
     pub fn as_str(&self) -> &str {
         &self.0
     }
 
-    /// The path as members of a layer are named, without the leading slash.
+    /// Returns the path without its leading slash, as entries of a layer are named.
     pub fn in_layer(&self) -> &str {
         &self.0[1..]
     }
 
-    /// The directories above the file, outermost first, without the root.
+    /// Returns the directories above the file, outermost first, without the root.
     pub fn parents(&self) -> impl Iterator<Item = ImagePath> + '_ {
         self.0.match_indices('/').skip(1).map(|(end, _)| ImagePath(self.0[..end].into()))
     }
 
-    /// Whether this is `place`, or something in the directory `place`.
+    /// Returns whether this path is `place` or lies below it.
     fn is_or_is_below(&self, place: &str) -> bool {
         self.0 == place || is_below(&self.0, place)
     }
@@ -77,10 +81,13 @@ impl FromStr for ImagePath {
         let Some(rest) = text.strip_prefix('/') else { return Err(invalid(text, "it must be absolute")) };
         let is_odd = |part: &str| matches!(part, "" | "." | "..") || part.starts_with(".wh.");
         if rest.split('/').any(is_odd) {
-            return Err(invalid(text, "it must name a file, without empty parts, `.`, `..` and whiteouts"));
+            return Err(invalid(
+                text,
+                "it must name a file, without empty parts, `.`, `..` or whiteout names",
+            ));
         }
         if text.chars().any(char::is_control) {
-            return Err(invalid(text, "it holds control characters"));
+            return Err(invalid(text, "it contains control characters"));
         }
         Ok(ImagePath(text.into()))
     }
@@ -149,7 +156,7 @@ mod tests {
             let error = ImagePath::of_program(bad).unwrap_err();
             assert_eq!(error.kind(), crate::error::Kind::Usage, "{bad}");
             assert!(error.to_string().contains("runtimes mount over /"), "{bad}: {error}");
-            assert!(bad.parse::<ImagePath>().is_ok(), "{bad} is a path all the same");
+            assert!(bad.parse::<ImagePath>().is_ok(), "{bad} is a valid path otherwise");
         }
         for good in [
             "/.reaper",

@@ -1,4 +1,4 @@
-//! Platforms: `os/architecture[/variant]`, in Go's names, as the OCI image specification has them.
+//! Platforms: `os/architecture[/variant]`, with Go's names, as in the OCI image specification.
 
 use super::json;
 use crate::error::{Error, Result};
@@ -78,7 +78,7 @@ impl From<Platform> for StatedPlatform {
 }
 
 impl Platform {
-    /// A platform from its parts, in canonical names.
+    /// Creates a platform from its parts, with canonical names.
     pub fn new(os: &str, architecture: &str, variant: Option<&str>) -> Self {
         let (architecture, implied) = match architecture {
             "x86_64" | "x86-64" => ("amd64", None),
@@ -89,7 +89,7 @@ impl Platform {
             other => (other, None),
         };
         let variant = match (architecture, variant.filter(|v| !v.is_empty()).or(implied)) {
-            // arm64/v8 and amd64/v1 are the plain architecture.
+            // The plain architecture implies arm64/v8 and amd64/v1.
             ("arm64", Some("v8" | "8")) | ("amd64", Some("v1")) => None,
             ("arm", None) => Some("v7"),
             ("arm", Some("5")) => Some("v5"),
@@ -100,14 +100,14 @@ impl Platform {
         Platform { os: os.into(), architecture: architecture.into(), variant: variant.map(Into::into) }
     }
 
-    /// The same platform in canonical names: `arm64/v8` is `arm64`, `arm` is `arm/v7`.
+    /// Returns the same platform with canonical names: `arm64/v8` becomes `arm64`, `arm` becomes `arm/v7`.
     #[must_use]
     pub fn canonical(&self) -> Self {
         Self::new(&self.os, &self.architecture, self.variant.as_deref())
     }
 
-    /// Whether this platform is what `wanted` asks for: equal in canonical names, or equal but for a
-    /// variant that `wanted` leaves open (`linux/arm` does not: it means `linux/arm/v7`).
+    /// Returns whether this platform matches `wanted`: equal in canonical names, or equal except for a variant if
+    /// `wanted` has none. (`linux/arm` has one: it means `linux/arm/v7`.)
     pub fn satisfies(&self, wanted: &Platform) -> bool {
         let (own, wanted) = (self.canonical(), wanted.canonical());
         own.os == wanted.os
@@ -141,7 +141,7 @@ impl FromStr for Platform {
     fn from_str(text: &str) -> Result<Self> {
         let bad = || {
             Error::usage(format!("invalid platform {text:?}"))
-                .hint("write os/architecture[/variant], as in linux/amd64 or linux/arm/v7")
+                .hint("use os/architecture[/variant], as in linux/amd64 or linux/arm/v7")
         };
         let parts: Vec<&str> = text.split('/').collect();
         let plain = |s: &&str| {

@@ -1,5 +1,5 @@
-//! The name of an image in a registry: `[host[:port]/]repository[:tag][@digest]`, by the grammar of the
-//! distribution project's `reference` package.
+//! References to images in registries: `[host[:port]/]repository[:tag][@digest]`, by the grammar of the distribution
+//! project's `reference` package.
 
 use super::digest::Digest;
 use crate::error::{Error, Result};
@@ -7,14 +7,15 @@ use std::fmt;
 use std::net::Ipv6Addr;
 use std::str::FromStr;
 
-/// Docker Hub, which short names mean.
+/// The host of Docker Hub, to which short names refer.
 const HUB: &str = "docker.io";
-/// The longest repository.
+/// The maximum length of a repository name.
 const MAX_REPOSITORY: usize = 255;
-/// The longest tag.
+/// The maximum length of a tag.
 const MAX_TAG: usize = 128;
 
-/// The name of an image in a registry. Docker Hub's short names are written out, `latest` is filled in.
+/// A reference to an image in a registry, in full: short names of Docker Hub are expanded, and a missing tag is
+/// `latest`.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Reference {
     host: String,
@@ -24,27 +25,27 @@ pub struct Reference {
 }
 
 impl Reference {
-    /// The registry's host, with the port if one was given: `docker.io`, `localhost:5000`, `[::1]:5000`.
+    /// Returns the registry's host, with the port if one was given: `docker.io`, `localhost:5000`, `[::1]:5000`.
     pub fn host(&self) -> &str {
         &self.host
     }
 
-    /// The repository: `library/busybox`.
+    /// Returns the repository, such as `library/busybox`.
     pub fn repository(&self) -> &str {
         &self.repository
     }
 
-    /// The tag; `None` only where a digest was given instead.
+    /// Returns the tag; `None` only if a digest was given instead.
     pub fn tag(&self) -> Option<&str> {
         self.tag.as_deref()
     }
 
-    /// The digest.
+    /// Returns the digest.
     pub fn digest(&self) -> Option<&Digest> {
         self.digest.as_ref()
     }
 
-    /// What a manifest is asked for by: the digest if there is one, else the tag.
+    /// Returns the name under which the registry has the manifest: the digest if there is one, else the tag.
     pub fn target(&self) -> String {
         match &self.digest {
             Some(digest) => digest.to_string(),
@@ -52,23 +53,23 @@ impl Reference {
         }
     }
 
-    /// The image with another tag, and no digest, in the same repository.
+    /// Returns a reference to another tag of the same repository, without a digest.
     pub fn with_tag(&self, tag: &str) -> Result<Self, Error> {
         format!("{}:{tag}", self.repository_name()).parse()
     }
 
-    /// The image with a digest, and no tag, in the same repository.
+    /// Returns a reference to a digest in the same repository, without a tag.
     pub fn with_digest(&self, digest: &Digest) -> Self {
         Reference { tag: None, digest: Some(digest.clone()), ..self.clone() }
     }
 
-    /// The image in another place.
+    /// Returns the reference with another host and repository.
     pub fn moved(&self, host: &str, repository: &str) -> Result<Self, Error> {
         let name: Reference = format!("{host}/{repository}").parse()?;
         Ok(Reference { tag: self.tag.clone(), digest: self.digest.clone(), ..name })
     }
 
-    /// The name as far as the repository: `docker.io/library/busybox`.
+    /// Returns the host and repository, such as `docker.io/library/busybox`.
     pub fn repository_name(&self) -> String {
         format!("{}/{}", self.host, self.repository)
     }
@@ -93,7 +94,7 @@ impl FromStr for Reference {
     fn from_str(text: &str) -> Result<Self> {
         parse(text).map_err(|why| {
             Error::usage(format!("invalid image reference {text:?}: {why}"))
-                .hint("write [docker://]host[:port]/repository[:tag][@digest], oci:DIR[:tag], oci-archive:FILE[:tag], docker-archive:FILE[:name:tag]")
+                .hint("use [docker://]host[:port]/repository[:tag][@digest], oci:DIR[:tag], oci-archive:FILE[:tag], docker-archive:FILE[:name:tag]")
         })
     }
 }
@@ -127,8 +128,7 @@ fn parse(text: &str) -> Result<Reference, String> {
     Ok(Reference { host: host.into(), repository, tag: tag.map(String::from), digest })
 }
 
-/// Whether what stands before the first `/` is a host, rather than the first part of one of Docker Hub's
-/// repositories.
+/// Returns whether the part before the first `/` is a host rather than the first part of a Docker Hub repository.
 fn is_host_like(first: &str) -> bool {
     first == "localhost"
         || first.contains(['.', ':', '['])
@@ -137,11 +137,11 @@ fn is_host_like(first: &str) -> bool {
 
 pub(crate) fn check_host(text: &str) -> Result<(), String> {
     let (name, port) = match text.strip_prefix('[').map(|rest| rest.split_once(']')) {
-        Some(None) => return Err("no `]`".into()),
+        Some(None) => return Err("missing `]` in the host".into()),
         Some(Some((address, rest))) => {
-            address.parse::<Ipv6Addr>().map_err(|e| format!("[{address}]: {e}"))?;
+            address.parse::<Ipv6Addr>().map_err(|e| format!("invalid host \"[{address}]\": {e}"))?;
             match rest.strip_prefix(':') {
-                None if !rest.is_empty() => return Err(format!("{text} is no host")),
+                None if !rest.is_empty() => return Err(format!("invalid host {text:?}")),
                 port => ("", port),
             }
         }
@@ -152,7 +152,7 @@ pub(crate) fn check_host(text: &str) -> Result<(), String> {
     };
     if let Some(port) = port {
         let digits = port.bytes().all(|b| b.is_ascii_digit());
-        port.parse::<u16>().ok().filter(|_| digits).ok_or(format!("{port} is no port"))?;
+        port.parse::<u16>().ok().filter(|_| digits).ok_or(format!("invalid port {port:?}"))?;
     }
     let is_label = |label: &str| {
         let inner = |b: u8| b.is_ascii_alphanumeric() || b == b'-';
@@ -160,26 +160,26 @@ pub(crate) fn check_host(text: &str) -> Result<(), String> {
     };
     match text.starts_with('[') || name.split('.').all(is_label) {
         true => Ok(()),
-        false => Err(format!("{name} is no host")),
+        false => Err(format!("invalid host {name:?}")),
     }
 }
 
 pub(crate) fn check_repository(text: &str) -> Result<(), String> {
     if text.is_empty() {
-        return Err("no repository".into());
+        return Err("missing repository".into());
     }
     if text.len() > MAX_REPOSITORY {
-        return Err(format!("the repository is longer than {MAX_REPOSITORY} characters"));
+        return Err(format!("the repository name is longer than {MAX_REPOSITORY} characters"));
     }
     match text.split('/').all(is_component) {
         true => Ok(()),
         false => Err(format!(
-            "{text:?} is no repository: lower-case letters and digits, separated by one of . _ __ - and /"
+            "invalid repository name {text:?}: use lower-case letters and digits separated by ., _, __, - or /"
         )),
     }
 }
 
-/// `[a-z0-9]+` joined by `.`, `_`, `__` or any number of `-`.
+/// Returns whether this is `[a-z0-9]+` joined by `.`, `_`, `__` or any number of `-`.
 fn is_component(text: &str) -> bool {
     let is_word = |b: u8| b.is_ascii_lowercase() || b.is_ascii_digit();
     let ends_well = text.bytes().next().is_some_and(is_word) && text.bytes().last().is_some_and(is_word);
@@ -193,7 +193,7 @@ pub(crate) fn check_tag(text: &str) -> Result<(), String> {
     match !text.is_empty() && text.len() <= MAX_TAG && text.bytes().all(good) && !text.starts_with(['.', '-'])
     {
         true => Ok(()),
-        false => Err(format!("{text:?} is no tag: up to {MAX_TAG} letters, digits and _ . -")),
+        false => Err(format!("invalid tag {text:?}: use up to {MAX_TAG} letters, digits, _, . and -")),
     }
 }
 
@@ -205,7 +205,7 @@ mod tests {
     const D: &str = "sha256:ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad";
 
     #[test]
-    fn names_are_written_out() {
+    fn expands_short_names() {
         let long = "t".repeat(128);
         for (text, whole, host) in [
             ("busybox", "docker.io/library/busybox:latest", "docker.io"),
@@ -237,9 +237,10 @@ mod tests {
     proptest! {
         #![proptest_config(ProptestConfig::with_cases(2000))]
 
-        /// What both take they take alike; we take nothing that it does not, but for hosts it has no form for.
+        /// Names that both accept must be equal; we accept nothing that oci-spec rejects, except hosts that it cannot
+        /// express.
         #[test]
-        fn names_are_those_of_oci_spec(
+        fn parses_the_same_names_as_oci_spec(
             host in prop::sample::select(vec!["", "localhost/", "h.io/", "h:5000/", "docker.io/", "index.docker.io/", "a-b.c/"]),
             repository in "[a-z0-9]{1,3}([._/-]{1,2}[a-zA-Z0-9]{0,3}){0,3}",
             tag in "(:[a-zA-Z0-9_.-]{0,4}){0,1}",
@@ -248,7 +249,8 @@ mod tests {
             let text = format!("{host}{repository}{tag}{digest}");
             let theirs = text.parse::<oci_client::Reference>();
             match text.parse::<Reference>() {
-                // Docker takes a first part with capitals for a host, since no repository has them; oci-spec does not.
+                // Docker treats a first part with capitals as a host, because repositories have none; oci-spec does
+                // not.
                 Ok(ours) if ours.host().contains(|c: char| c.is_ascii_uppercase()) => {}
                 Ok(ours) => {
                     let theirs = theirs.map_err(|e| TestCaseError::fail(format!("{text}: {e}")))?;
@@ -264,7 +266,7 @@ mod tests {
     }
 
     #[test]
-    fn what_the_grammar_has_not_is_refused() {
+    fn rejects_invalid_references() {
         let (long_tag, long_name) = ("t".repeat(129), format!("h.io/{}", "a".repeat(256)));
         for text in [
             "",

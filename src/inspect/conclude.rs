@@ -1,4 +1,4 @@
-//! From the ways through the start to the verdict.
+//! The conclusion: from the ends of all paths through the start to a verdict.
 
 use crate::inspect::process::{End, Outcome, Under};
 use crate::inspect::programs::{Init, Stop};
@@ -8,7 +8,7 @@ use crate::inspect::verdict::{
     Action, Answer, BackgroundJob, Evidence, InitFound, Kind, Pid1, Recommendation, Verdict, Way,
 };
 
-/// What one way through the start comes to.
+/// The conclusion from one path through the start.
 struct Single {
     pid1: Pid1,
     way: Way,
@@ -20,7 +20,7 @@ struct Single {
 }
 
 impl Single {
-    /// A way of which only the name of the program is known.
+    /// Returns the conclusion for a program of which only the name is known.
     fn unknown(program: String) -> Self {
         Single {
             pid1: Pid1 { program, path: None, kind: Kind::Unknown, layer: None },
@@ -39,7 +39,7 @@ pub fn verdict(starts: Vec<String>, judge: Trail) -> Verdict {
     let stop = judge.stop.clone();
     let mut running: Vec<&Outcome> =
         judge.outcomes.iter().filter(|outcome| !matches!(outcome.end, End::Fails | End::Finishes)).collect();
-    // The image itself gives no such program: what it starts then is what counts.
+    // If the image itself names no such program, the one that the container names does not count.
     if running.iter().any(|outcome| !matches!(outcome.end, End::Given(_))) {
         running.retain(|outcome| !matches!(outcome.end, End::Given(_)));
     }
@@ -73,7 +73,7 @@ pub fn verdict(starts: Vec<String>, judge: Trail) -> Verdict {
     }
 }
 
-/// The answer where no way leads to a service.
+/// Returns the conclusion if no path leads to a service.
 fn nothing(starts: &[String], finishing: Option<&Outcome>) -> Single {
     let program =
         starts.first().map_or_else(String::new, |word| crate::inspect::files::file_name(word).into());
@@ -153,7 +153,7 @@ fn of_shell(stay: &Stay) -> Single {
     }
 }
 
-/// A way that ends in a child of an init.
+/// Returns the conclusion for a path that ends in a child of an init.
 fn under_init(under: &Under, end: &End, stop: &str) -> Single {
     let mut single = of_init(&under.pid1, &under.init, &under.found);
     let forwards = match (under.init.stop, stop) {
@@ -163,7 +163,7 @@ fn under_init(under: &Under, end: &End, stop: &str) -> Single {
     };
     let reaches = match end {
         End::Program(_, facts) => facts.acts_on(stop, false),
-        // Without a trap the signal ends the shell, and the init takes the service down with it.
+        // Without a trap the signal ends the shell, and the init then ends the service.
         End::Shell(stay) => match under.init.stop {
             _ if stay.forwards != Answer::No => stay.forwards,
             Stop::ForwardToAll if !stay.has_trap => Answer::Yes,
@@ -219,13 +219,13 @@ fn evidence(judge: &Trail, running: &[&Outcome]) -> Vec<Evidence> {
     };
     for outcome in running {
         match &outcome.end {
-            End::Unclear(why) => push(outcome, format!("cannot tell: {why}")),
-            End::Given(source) => push(outcome, format!("cannot tell: the command is `{source}`")),
+            End::Unclear(why) => push(outcome, format!("undetermined: {why}")),
+            End::Given(source) => push(outcome, format!("undetermined: the command is `{source}`")),
             End::Shell(stay) => {
                 let service = stay.service.as_deref().unwrap_or("commands from its input");
                 push(outcome, format!("the shell stays and waits for {service}"));
             }
-            End::Program(pid1, _) => push(outcome, format!("{} is what runs in the end", pid1.program)),
+            End::Program(pid1, _) => push(outcome, format!("the start ends in {}", pid1.program)),
             _ => {}
         }
         if let Some(doubt) = &outcome.process.doubt {
@@ -249,12 +249,12 @@ fn recommend(single: &Single, jobs: &[BackgroundJob], stop: &str) -> Recommendat
     if single.must_be_pid1 {
         return advice(
             Action::Leave,
-            format!("must not be wrapped: {} insists on being PID 1", single.pid1.program),
+            format!("do not wrap this image: {} must be PID 1", single.pid1.program),
         );
     }
     if let Some(job) = jobs.iter().find(|job| job.stays) {
         let why = format!(
-            "an init does not cure this: line {} of {} starts a job that the service inherits",
+            "an init does not help: line {} of {} starts a job that the service inherits",
             job.line, job.file
         );
         return advice(Action::Fix, why);
@@ -265,7 +265,7 @@ fn recommend(single: &Single, jobs: &[BackgroundJob], stop: &str) -> Recommendat
         }
         (Way::Init, Answer::Yes, Answer::No) if single.holds == Answer::Yes => advice(
             Action::Fix,
-            format!("SIG{stop} ends the start script and not the service: start the service with `exec`"),
+            format!("SIG{stop} ends the start script but not the service: start the service with `exec`"),
         ),
         (Way::Init, Answer::Yes, _) if single.holds == Answer::Yes => {
             advice(Action::None, "an init is PID 1".into())
@@ -276,12 +276,12 @@ fn recommend(single: &Single, jobs: &[BackgroundJob], stop: &str) -> Recommendat
         (_, Answer::Yes, Answer::No) => advice(Action::Wrap, format!("PID 1 ignores SIG{stop}")),
         (_, Answer::Yes, Answer::Depends) => advice(
             Action::Wrap,
-            format!("on some ways through the start SIG{stop} does not reach the service"),
+            format!("on some paths through the start script SIG{stop} does not reach the service"),
         ),
         (_, Answer::Yes, _) => advice(Action::None, format!("{} reaps orphans", single.pid1.program)),
         (_, Answer::No | Answer::Depends, _) => {
             advice(Action::Wrap, format!("{} does not reap orphans", single.pid1.program))
         }
-        _ => advice(Action::Wrap, "whether orphans are reaped cannot be told; a reaper does no harm".into()),
+        _ => advice(Action::Wrap, "it is unknown whether orphans are reaped; a reaper does no harm".into()),
     }
 }

@@ -1,4 +1,4 @@
-//! What the judge asks about files, and the answers that somebody else reads from the layers.
+//! The judge's questions about files, and their answers, which the caller reads from the layers.
 
 pub use crate::layers::marks::{Mark, Marks};
 use std::sync::Arc;
@@ -12,12 +12,12 @@ pub trait Files: Sync {
     fn find(&self, path: &str) -> Found;
 }
 
-/// The answer to a look-up.
+/// The result of looking up a path.
 #[derive(Debug, Clone)]
 pub enum Found {
     /// The layers have not been searched for the path yet.
     Unread,
-    /// The path cannot be looked up at all.
+    /// The path cannot be looked up.
     Unknown,
     /// No layer has the path.
     Absent,
@@ -27,38 +27,38 @@ pub enum Found {
     File(FileFacts),
 }
 
-/// What is known of a file.
+/// The facts about a file.
 #[derive(Debug, Clone)]
 pub struct FileFacts {
-    /// The path behind symbolic links.
+    /// The path after following symbolic links.
     pub path: String,
-    /// The index of the layer that holds the file, counted from the base.
+    /// The index of the layer that contains the file, counted from the base.
     pub layer: Option<usize>,
-    /// Whether anybody may execute it.
+    /// Whether any user may execute it.
     pub is_executable: bool,
     /// The size in bytes; 0 if it is not known.
     pub size: u64,
-    /// Whether the content has been read. If not, the file is there, and no more is known of it.
+    /// Whether the content has been read. If not, only the file's existence is known.
     pub is_read: bool,
     /// The first [`HEAD`] bytes.
     pub head: Arc<[u8]>,
-    /// The markers in the whole file.
+    /// The marks found in the whole file.
     pub marks: Marks,
 }
 
 impl FileFacts {
-    /// The file's name without its directory.
+    /// Returns the file's name without its directory.
     pub fn name(&self) -> &str {
         file_name(&self.path)
     }
 
-    /// Whether the head is the whole file.
+    /// Returns whether the head is the complete file.
     pub fn is_whole(&self) -> bool {
         self.is_read && usize::try_from(self.size).is_ok_and(|size| size <= self.head.len())
     }
 }
 
-/// Files that are all unknown: for commands without an image.
+/// Files that are all unknown, for commands without an image.
 pub struct NoFiles;
 
 impl Files for NoFiles {
@@ -67,7 +67,7 @@ impl Files for NoFiles {
     }
 }
 
-/// The last component of a path.
+/// Returns the last component of a path.
 pub fn file_name(path: &str) -> &str {
     path.rsplit('/').next().unwrap_or(path)
 }

@@ -1,11 +1,11 @@
-//! An entry for fuzzing: any bytes as a start script.
+//! An entry point for fuzzing that takes any bytes as a start script.
 
 use crate::inspect::files::{FileFacts, Files, Found, Marks};
 use crate::inspect::start::Start;
 use crate::inspect::verdict::Verdict;
 use crate::inspect::{Step, judge};
 
-/// The longest input that is tried.
+/// The maximum size of an input.
 const MAX_INPUT: usize = 64 * 1024;
 
 struct OneScript<'d>(&'d [u8]);
@@ -29,7 +29,7 @@ impl Files for OneScript<'_> {
     }
 }
 
-/// Judges bytes as `/entrypoint.sh` of an image with a fixed config. Must neither panic nor hang, whatever they are.
+/// Judges bytes as `/entrypoint.sh` of an image with a fixed config. Must never panic or hang.
 pub fn fuzz_script(data: &[u8]) -> Option<Verdict> {
     let data = data.get(..data.len().min(MAX_INPUT)).unwrap_or_default();
     let start = Start {

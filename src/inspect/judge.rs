@@ -1,28 +1,30 @@
-//! What ends up as PID 1 of a container image, told from its config and the files in its layers.
+//! The judgement of what becomes PID 1 of a container image, from its config and the files in its layers.
 //!
-//! The walk starts with Entrypoint and Cmd and follows wrappers (`env`, `gosu`), interpreters (`#!`) and start scripts to
-//! the program that stays. Where a script can go several ways, all are followed. Each way is judged by itself:
+//! The walk starts with Entrypoint and Cmd and follows wrappers (`env`, `gosu`), interpreters (`#!`) and start
+//! scripts to the program that finally runs. If a script can take several paths, all are followed, and each is judged
+//! separately:
 //!
 //! | PID 1 in the end | `way` | `holds` | `orphans_reaped` | `term_reaches_service` |
 //! |---|---|---|---|---|
-//! | a program | `service` | `yes` | as known of it | as known of it |
-//! | a program that a shell became with `exec` | `script` | `yes` | as known of it | as known of it |
+//! | a program | `service` | `yes` | depends on the program | depends on the program |
+//! | a program that a shell executes with `exec` | `script` | `yes` | depends on the program | depends on the program
+//! |
 //! | an init | `init` | `yes` | `yes` | `yes` if it forwards and its child is not a shell that stays |
 //! | a shell that stays | `none` | `no` | `yes` (bash, dash, BusyBox) | `yes` if a trap kills the jobs it waits for |
 //! | a shell that stays, with an init as its child | `init` | `no` | `yes` | as above |
 //! | something that cannot be followed | `unknown` | `unknown` | `unknown` | `unknown` |
 //!
-//! Ways that end in an error, or in the end of the container before a service was started, do not count. Ways of the same
-//! kind are joined: equal answers stay, different ones become `depends`, and `unknown` wins over both. Ways of different
-//! kinds make `holds` `depends`, or `unknown` if one of them is not known; `way` is then the best of them. `eval` of text
-//! that is not known makes `holds` `unknown`.
+//! Paths that end in an error, or without starting a service, are ignored. Paths of the same kind are combined: equal
+//! answers are kept, different ones become `depends`, and `unknown` takes precedence over both. Paths of different
+//! kinds make `holds` `depends`, or `unknown` if one of them is unknown; `way` is then the best of them. `eval` of
+//! unknown text makes `holds` `unknown`.
 //!
-//! Variables are known if the image's Env or the script sets them. One that neither sets is not known in conditions, and
-//! so both branches are followed; `${NAME:-default}` counts as its default where it names a program. Where a variable that
-//! neither sets names the program, that way counts only if no other way exists.
+//! Variables are known if the image's Env or the script sets them. In conditions any other variable is unknown, so
+//! that both branches are followed; where `${NAME:-default}` names a program, the default is assumed. If an unset
+//! variable names the program, that path counts only if there is no other.
 //!
-//! A background job stays if the shell becomes another program while the job is its child. `( job & )` leaves an orphan
-//! instead, which an init reaps.
+//! A background job remains a child of the service if the shell executes the service while the job is its child. `(
+//! job & )` leaves an orphan instead, which an init reaps.
 
 use super::files::Files;
 use super::locate::DEFAULT_PATH;
@@ -36,7 +38,7 @@ use super::{conclude, programs};
 use std::collections::BTreeMap;
 use std::rc::Rc;
 
-/// What a judgement comes to with the files that have been read so far.
+/// The result of a judgement with the files that have been read so far.
 #[derive(Debug, Clone, PartialEq)]
 pub enum Step {
     /// These paths must be read first.
@@ -45,11 +47,11 @@ pub enum Step {
     Done(Box<Verdict>),
 }
 
-/// The stack of the thread that judges.
+/// The stack size of the thread that judges.
 const STACK: usize = 128 << 20;
 
-/// Judges how an image starts. Does no input or output: it asks for files through [`Step::Wants`], and starts over when
-/// they have been read.
+/// Judges how an image starts. Does no input or output: it requests files through [`Step::Wants`], and starts again
+/// when they have been read.
 pub fn judge(start: &Start, files: &dyn Files) -> Step {
     let on_thread = std::thread::scope(|scope| {
         let thread =
@@ -61,7 +63,7 @@ pub fn judge(start: &Start, files: &dyn Files) -> Step {
     })
 }
 
-/// Judges `command:` and `args:` of a Kubernetes container over an image's config, or over none.
+/// Judges `command:` and `args:` of a Kubernetes container, applied to an image's config or to none.
 pub fn judge_command(command: &[String], args: &[String], image: Option<&Start>, files: &dyn Files) -> Step {
     let mut start = image.cloned().unwrap_or_default();
     if !command.is_empty() {

@@ -1,35 +1,35 @@
-//! The files of an image's layers, as the judge asks for them.
+//! The files of an image's layers, as the judge looks them up.
 
 use super::files::{FileFacts, Files, Found};
 use crate::layers::{self, Head, View};
 use std::collections::BTreeSet;
 use std::sync::Arc;
 
-/// Layers that were read so far.
+/// The layers that were read so far.
 pub struct Layered<'a> {
     view: &'a View,
     /// How many layers the image has.
     count: usize,
-    /// Files whose content was asked for: what is not known of them now will not be known.
+    /// The files whose content was requested: what is still unknown about them remains unknown.
     asked: &'a BTreeSet<String>,
 }
 
 impl<'a> Layered<'a> {
-    /// The layers of an image that has `count` of them.
+    /// Returns the files of an image that has `count` layers.
     pub fn new(view: &'a View, count: usize, asked: &'a BTreeSet<String>) -> Self {
         Layered { view, count, asked }
     }
 
-    /// The facts of a file that was asked for as `path`.
+    /// Returns the facts about a file that was looked up as `path`.
     fn facts(&self, path: &str, place: layers::Place, file: Option<&layers::File>) -> FileFacts {
         let head = match file.map(|file| &file.head) {
-            // The judge knows a program by its first bytes.
+            // The judge recognises a program by its first bytes.
             Some(Head::Program { .. }) => Arc::from(&b"\x7fELF"[..]),
             Some(Head::Bytes(head)) => head.clone(),
             Some(Head::Unread) | None => Arc::default(),
         };
         FileFacts {
-            // Layers are counted from the base.
+            // The judge counts layers from the base.
             layer: self.count.checked_sub(place.depth + 1),
             path: place.path,
             is_executable: file.is_some_and(|file| file.mode & 0o111 != 0),

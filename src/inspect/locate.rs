@@ -1,11 +1,11 @@
-//! Finding programs: paths, `PATH`, and the kernel's rules for `#!`.
+//! Finding of programs: paths, `PATH`, and the kernel's rules for `#!`.
 
 use crate::inspect::files::{FileFacts, Files, Found};
 
-/// The search path where the image sets none.
+/// The search path if the image sets none.
 pub const DEFAULT_PATH: &str = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin";
 
-/// A path relative to a directory, without `.` and `..`.
+/// Returns a path relative to a directory, without `.` and `..`.
 pub fn join(base: &str, path: &str) -> String {
     let mut parts: Vec<&str> = Vec::new();
     let base = if path.starts_with('/') { "" } else { base };
@@ -19,18 +19,18 @@ pub fn join(base: &str, path: &str) -> String {
     format!("/{}", parts.join("/"))
 }
 
-/// Where a program was found.
+/// The location of a program.
 #[derive(Debug, Clone)]
 pub enum Located {
-    /// In this file.
+    /// The program is this file.
     File(Box<FileFacts>, String),
-    /// Nowhere in the layers.
+    /// The program is not in the layers.
     Absent,
-    /// It cannot be told.
+    /// The location is unknown.
     Unknown,
 }
 
-/// Looks a program up as `execvp` does. Paths that have not been read are added to `wants`.
+/// Looks up a program as `execvp` does. Paths that have not been read are added to `wants`.
 pub fn locate(
     files: &dyn Files,
     name: &str,
@@ -73,7 +73,7 @@ pub fn locate(
     found
 }
 
-/// The interpreter and its argument in the first line of a script, as the kernel reads it.
+/// Returns the interpreter and its argument from the first line of a script, as the kernel parses it.
 pub fn interpreter(head: &[u8]) -> Option<(String, Option<String>)> {
     let line = head.strip_prefix(b"#!")?;
     let line = line.get(..line.len().min(254))?;
@@ -85,7 +85,7 @@ pub fn interpreter(head: &[u8]) -> Option<(String, Option<String>)> {
     (!program.is_empty()).then(|| (program.into(), (!argument.is_empty()).then(|| argument.into())))
 }
 
-/// Whether a file is an ELF program.
+/// Returns whether a file is an ELF program.
 pub fn is_elf(head: &[u8]) -> bool {
     head.starts_with(b"\x7fELF")
 }
@@ -95,7 +95,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn paths_are_joined_without_leaving_the_root() {
+    fn joins_paths_without_leaving_the_root() {
         assert_eq!(join("/app", "./run.sh"), "/app/run.sh");
         assert_eq!(join("/app", "../../../etc/x"), "/etc/x");
         assert_eq!(join("/app", "/bin//sh"), "/bin/sh");

@@ -1,4 +1,4 @@
-//! Looks at one image: at its config, and at its layers as far as the answer needs them.
+//! Inspection of one image: its config, and its layers as far as the answer needs them.
 
 use super::files::{FileFacts, Files, Found};
 use super::judge::{Step, judge};
@@ -11,31 +11,31 @@ use crate::layers::marks::{Mark, Marks};
 use crate::layers::{self, Head, Layers, View};
 use crate::read::machine;
 use crate::reapers::Reapers;
-use crate::rewrite::record::{Found as Recorded, Record};
+use crate::rewrite::record::{Record, RecordState};
 use crate::rewrite::{self, Decision, Image, Policy};
 use std::collections::BTreeSet;
 use std::sync::Arc;
 
-/// How often layers are asked for more files. Each time answers a question of a program or script; real images need
-/// fewer than ten.
+/// The maximum number of times that files are requested from the layers. Each request answers a question about one
+/// program or script; real images need fewer than ten.
 const MAX_ROUNDS: usize = 64;
 
-/// What is known about one image.
+/// The findings about one image.
 #[derive(Debug, Clone)]
 pub struct Findings {
-    /// What it is for.
+    /// The platform.
     pub platform: StatedPlatform,
-    /// The digest of its manifest.
+    /// The digest of the manifest.
     pub digest: Digest,
-    /// How it starts.
+    /// The verdict on how it starts.
     pub verdict: Verdict,
-    /// Whether wrap would put a reaper there.
+    /// Whether wrap would add a reaper.
     pub is_wrappable: bool,
-    /// The record, if it counts.
+    /// The record, if it is valid.
     pub record: Option<Record>,
     /// The version of the reaper, if it is one of the built-in ones.
     pub reaper_version: Option<String>,
-    /// How many layers.
+    /// The number of layers.
     pub layers: usize,
     /// `User`.
     pub user: Option<String>,
@@ -43,8 +43,8 @@ pub struct Findings {
     pub stop_signal: Option<String>,
 }
 
-/// Looks at an image: at its layers as far as the answer needs them, or without `layers` at the config alone. `listed` is
-/// the platform for which an index lists the image.
+/// Inspects an image: its config, and, with `layers`, its layers as far as the answer needs them. `listed` is the
+/// platform that an index states for the image.
 pub async fn look(
     image: &Image,
     listed: Option<&StatedPlatform>,
@@ -53,15 +53,15 @@ pub async fn look(
 ) -> Result<Findings> {
     let config = &image.config;
     let record = match image.record() {
-        Recorded::Valid(original) => Some(original.record),
-        Recorded::Stale { .. } | Recorded::Nothing => None,
+        RecordState::Valid(original) => Some(original.record),
+        RecordState::Stale { .. } | RecordState::Absent => None,
     };
     let platform = machine::stated(image, listed);
     let start = start(config, platform.as_ref());
     let verdict = match layers {
         None => shallow(&start, record.as_ref()),
         Some(layers) => match layered(&start, layers).await {
-            // Layers that engines could not unpack either, or have to fetch from elsewhere.
+            // Engines could not unpack these layers either, or fetch them from elsewhere.
             Err(error) if error.kind() == ErrorKind::Unsupported => {
                 let mut verdict = shallow(&start, record.as_ref());
                 let what = format!("the layers cannot be read: {error}");
@@ -91,7 +91,7 @@ pub async fn look(
     })
 }
 
-/// What of a config decides how its image starts.
+/// Returns the parts of a config that determine how its image starts.
 pub fn start(config: &ImageConfig, platform: Option<&Platform>) -> Start {
     Start {
         entrypoint: config.entrypoint.clone(),
@@ -104,7 +104,7 @@ pub fn start(config: &ImageConfig, platform: Option<&Platform>) -> Start {
     }
 }
 
-/// What the headers of the program say, where they say more than the platform.
+/// Describes the program's headers, if they say more than the platform.
 fn program(verdict: &Verdict, platform: Option<&Platform>, view: &View) -> Option<Evidence> {
     let path = verdict.pid1.path.as_deref()?;
     let layers::Found::File(_, file) = view.find(path) else { return None };
@@ -124,7 +124,7 @@ fn program(verdict: &Verdict, platform: Option<&Platform>, view: &View) -> Optio
     Some(Evidence { file: Some(path.to_owned()), line: None, layer: verdict.pid1.layer, what })
 }
 
-/// Judges with the files of the layers.
+/// Judges an image with the files of its layers.
 pub async fn layered(start: &Start, layers: &mut Layers) -> Result<Verdict> {
     let mut asked = BTreeSet::new();
     for _ in 0..MAX_ROUNDS {
@@ -139,7 +139,7 @@ pub async fn layered(start: &Start, layers: &mut Layers) -> Result<Verdict> {
     Ok(shallow(start, None))
 }
 
-/// Judges by the config alone, and the record in it.
+/// Judges an image by its config alone, and by the record in it.
 fn shallow(start: &Start, record: Option<&Record>) -> Verdict {
     match judge(start, &RecordedReaper(record)) {
         Step::Done(verdict) => *verdict,
@@ -147,7 +147,7 @@ fn shallow(start: &Start, record: Option<&Record>) -> Verdict {
     }
 }
 
-/// The one file that a record tells of.
+/// The only file that a record describes: the reaper.
 struct RecordedReaper<'a>(Option<&'a Record>);
 
 impl Files for RecordedReaper<'_> {

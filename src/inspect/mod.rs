@@ -1,7 +1,8 @@
-//! How an image starts: who becomes PID 1, whether orphans are reaped, and whether the stop signal reaches the service.
+//! The inspection of images: what becomes PID 1, whether orphans are reaped, and whether the stop signal reaches the
+//! service.
 //!
-//! [`judge`](judge::judge) is pure: it follows Entrypoint and Cmd through files that somebody else reads. [`look`]
-//! drives it with the layers of an image.
+//! [`judge`](judge::judge) is pure: it follows Entrypoint and Cmd through files that the caller reads. [`look`] runs
+//! it with the layers of an image.
 
 mod conclude;
 pub mod files;

@@ -1,4 +1,4 @@
-//! Processes on their way to PID 1, and what the ways end in.
+//! Processes on their way to becoming PID 1, and how their paths end.
 
 use crate::inspect::programs::{Facts, Init};
 use crate::inspect::shell::state::{Slot, State, Trap};
@@ -10,7 +10,7 @@ use std::collections::BTreeMap;
 use std::rc::Rc;
 use std::sync::Arc;
 
-/// Where a command stands.
+/// The place of a command.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct Place {
     /// The script; `None` for the image's config.
@@ -21,7 +21,7 @@ pub struct Place {
     pub layer: Option<usize>,
 }
 
-/// A process on its way to the program that it ends up as.
+/// A process on its way to the program that it becomes.
 #[derive(Debug, Clone)]
 pub struct Process {
     /// The environment.
@@ -42,11 +42,11 @@ pub struct Process {
     pub script: Option<Pid1>,
     /// Whether the script of another language may become another program, or reap by itself.
     pub is_opaque: bool,
-    /// Why nothing is sure.
+    /// The reason why nothing is certain.
     pub doubt: Option<Arc<str>>,
-    /// Whether paths mean other files than those of the image.
+    /// Whether paths refer to other files than those of the image.
     pub is_in_other_root: bool,
-    /// How many command lines were followed.
+    /// The number of command lines that were followed.
     pub depth: u32,
 }
 
@@ -57,7 +57,7 @@ pub struct Under {
     pub init: Init,
     /// The init as PID 1.
     pub pid1: Pid1,
-    /// Where it was started.
+    /// The place where it was started.
     pub found: InitFound,
     /// Whether it forwards signals to its child's group.
     pub is_group: bool,
@@ -65,33 +65,33 @@ pub struct Under {
     pub is_from_script: bool,
 }
 
-/// What a way through the start ends in.
+/// The end of a path through the start.
 #[derive(Debug, Clone)]
 pub enum End {
     /// A program.
     Program(Pid1, Facts),
-    /// An init that runs no command of the image's.
+    /// An init that runs no command of the image.
     Init(Pid1, Init, InitFound),
-    /// A shell that stays, and what it waits for.
+    /// A shell that remains, with the commands that it waits for.
     Shell(crate::inspect::shell::kind::Stay),
     /// The end of the container, with an error.
     Fails,
     /// The end of the container without a service.
     Finishes,
-    /// A program that an environment variable names, where neither the image nor the script sets it.
+    /// A program named by an environment variable that neither the image nor the script sets.
     Given(String),
-    /// Something that cannot be followed, and why.
+    /// A command that cannot be followed, with the reason.
     Unclear(String),
 }
 
-/// One way through the start.
+/// One path through the start.
 #[derive(Debug, Clone)]
 pub struct Outcome {
-    /// Its end.
+    /// The end.
     pub end: End,
     /// The process that ends there.
     pub process: Process,
-    /// Where the last step was taken.
+    /// The place of the last step.
     pub place: Place,
 }
 
@@ -106,12 +106,12 @@ pub struct Job {
     pub layer: Option<usize>,
     /// The program's name.
     pub name: String,
-    /// Whether it ends up as the child of a program that did not start it.
+    /// Whether it remains as the child of a program that did not start it.
     pub stays: bool,
 }
 
 impl Process {
-    /// The process that a shell becomes with `exec`.
+    /// Returns the process that a shell becomes with `exec`.
     pub fn replaced(&self, state: &State) -> Process {
         let exported = state.variables.iter().filter(|(_, slot)| slot.is_exported);
         Process {
@@ -128,7 +128,7 @@ impl Process {
     }
 }
 
-/// Changes a process as a wrapper does.
+/// Applies the changes that a wrapper makes to a process.
 pub fn apply(process: &mut Process, changes: Changes) {
     if changes.clears {
         process.environment = Rc::default();

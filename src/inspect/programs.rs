@@ -1,9 +1,9 @@
-//! What is known of programs as PID 1: whether they reap orphans, and whether they act on the stop signal.
+//! The known facts about programs as PID 1: whether they reap orphans, and whether they act on the stop signal.
 
 use crate::inspect::files::{Mark, Marks};
 use crate::inspect::verdict::Answer::{self, No, Unknown, Yes};
 
-/// The facts of a program.
+/// The facts about a program.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Facts {
     /// Whether it reaps children that it did not start.
@@ -14,7 +14,7 @@ pub struct Facts {
     pub also: &'static [&'static str],
 }
 
-/// A program of which nothing is known.
+/// The facts about an unknown program.
 pub const NOTHING: Facts = Facts { reaps: Unknown, term: Unknown, also: &[] };
 
 const fn facts(reaps: Answer, term: Answer, also: &'static [&'static str]) -> Facts {
@@ -24,7 +24,7 @@ const fn facts(reaps: Answer, term: Answer, also: &'static [&'static str]) -> Fa
 const QUICK: &[&str] = &["INT"];
 const GRACEFUL: &[&str] = &["QUIT", "INT"];
 
-/// Programs by name. Names that end in a version are cut before they are looked up.
+/// Known programs by name. A version at the end of a name is removed before the lookup.
 const BY_NAME: &[(&[&str], Facts)] = &[
     (&["nginx", "openresty"], facts(Yes, Yes, GRACEFUL)),
     (&["postgres", "postmaster"], facts(Yes, Yes, GRACEFUL)),
@@ -78,18 +78,18 @@ const BY_NAME: &[(&[&str], Facts)] = &[
     ),
 ];
 
-/// Programs that wait for the one child they start, and what they do with SIGTERM meanwhile.
+/// Programs that wait for the one child that they start, with their reaction to SIGTERM meanwhile.
 const PARENTS: &[(&[&str], Facts)] = &[
     (&["timeout", "su", "runuser"], facts(No, Yes, &[])),
     (&["xargs", "flock", "time"], facts(No, No, &[])),
 ];
 
-/// The facts of a program that starts a child and waits for it.
+/// Returns the facts about a program that starts a child and waits for it.
 pub fn parent(name: &str) -> Facts {
     PARENTS.iter().find(|(names, _)| names.contains(&name)).map_or(NOTHING, |(_, facts)| *facts)
 }
 
-/// A program's name without the version at its end: `php-fpm8.2`, `python3.11`.
+/// Returns a program's name without a version at its end, as in `php-fpm8.2` and `python3.11`.
 pub fn without_version(name: &str) -> &str {
     let short = name.trim_end_matches(|c: char| c.is_ascii_digit() || c == '.').trim_end_matches('-');
     if matches!(
@@ -102,7 +102,7 @@ pub fn without_version(name: &str) -> &str {
     }
 }
 
-/// The facts of a program with these names, its arguments and the markers in its file.
+/// Returns the facts about a program with these names, arguments and marks.
 pub fn known(names: &[&str], args: &[Option<String>], marks: Marks) -> Option<Facts> {
     let named = names.iter().map(|name| without_version(name));
     let has = |option: &str| args.iter().flatten().any(|arg| arg == option);
@@ -133,7 +133,7 @@ fn by_content(marks: Marks) -> Option<Facts> {
     }
 }
 
-/// The name of a signal without `SIG`; numbers are translated.
+/// Returns the name of a signal without `SIG`; numbers become names.
 pub fn signal(text: &str) -> String {
     let text = text.trim().to_ascii_uppercase();
     let text = text.strip_prefix("SIG").unwrap_or(&text);
@@ -153,12 +153,12 @@ pub fn signal(text: &str) -> String {
 }
 
 impl Facts {
-    /// Whether the program acts on a signal, as PID 1 or as another process.
+    /// Returns whether the program acts on a signal, as PID 1 or as another process.
     pub fn acts_on(&self, signal: &str, is_pid1: bool) -> Answer {
         let is_fatal = matches!(signal, "TERM" | "INT" | "QUIT" | "HUP" | "USR1" | "USR2");
         match signal {
             "KILL" => No,
-            // Without a handler the signal ends any process but PID 1.
+            // Without a handler, SIGTERM ends any process except PID 1.
             "TERM" if !is_pid1 => Yes,
             "TERM" => self.term,
             signal if self.also.contains(&signal) => Yes,
@@ -169,33 +169,33 @@ impl Facts {
     }
 }
 
-/// What an init does when it gets SIGTERM.
+/// The reaction of an init to SIGTERM.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Stop {
-    /// It forwards the signal to its child.
+    /// Forwards the signal to its child.
     Forward,
-    /// It forwards the signal to its child's process group.
+    /// Forwards the signal to its child's process group.
     ForwardToGroup,
-    /// It forwards the signal to its child, and sends it to what is left once the child has ended.
+    /// Forwards the signal to its child, and sends it to the remaining processes when the child has ended.
     ForwardToAll,
-    /// It stops the services that it manages.
+    /// Stops the services that it manages.
     Stops,
-    /// It ends, or goes on, without telling the services.
+    /// Ends, or continues, without forwarding the signal.
     Drops,
-    /// It is not known.
+    /// Unknown.
     Unknown,
 }
 
-/// An init that is known.
+/// A known init.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Init {
-    /// What it is.
+    /// A description.
     pub name: &'static str,
-    /// What it does with SIGTERM.
+    /// The reaction to SIGTERM.
     pub stop: Stop,
     /// Whether it refuses to run unless it is PID 1.
     pub must_be_pid1: bool,
-    /// The options that take a value, if it runs a command.
+    /// The letters of options that take a value, if it runs a command.
     pub command: Option<&'static str>,
 }
 
@@ -205,7 +205,7 @@ const fn init(name: &'static str, stop: Stop, must_be_pid1: bool, command: Optio
 
 const TINI: Init = init("tini", Stop::Forward, false, Some("pe"));
 const DUMB_INIT: Init = init("dumb-init", Stop::ForwardToGroup, false, Some("r"));
-/// The reaper of reapify.
+/// reapify's reaper.
 pub const REAPIFY: Init = init("reapify's reaper", Stop::ForwardToAll, false, Some("pert"));
 const S6_OVERLAY: Init = init("s6-overlay", Stop::Stops, true, None);
 
@@ -230,7 +230,7 @@ const INITS: &[(&[&str], Init)] = &[
 /// BusyBox's init.
 pub const BUSYBOX_INIT: Init = init("BusyBox's init", Stop::Unknown, true, None);
 
-/// The init that a program is, by its names, its path as written and its content.
+/// Returns the init that a program is, from its names, its path as written, and its content.
 pub fn known_init(names: &[&str], path: Option<&str>, marks: Marks, is_script: bool) -> Option<Init> {
     let of_content = match () {
         () if marks.has(Mark::Reapify) => Some(REAPIFY),
@@ -255,7 +255,7 @@ pub fn known_init(names: &[&str], path: Option<&str>, marks: Marks, is_script: b
     names.iter().find_map(named)
 }
 
-/// The plain name of a program that is downloaded under the name of its release.
+/// Returns the plain name of a program whose file name includes its version and machine.
 fn released(name: &str) -> &str {
     match name.split_once(['-', '_']) {
         Some(("tini", rest)) if rest.split('-').all(|part| TARGETS.contains(&part)) => "tini",
@@ -274,7 +274,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn versions_are_cut_from_names() {
+    fn removes_versions_from_names() {
         for (name, short) in
             [("php-fpm8.2", "php-fpm"), ("python3.11", "python"), ("python3", "python"), ("s6", "s6")]
         {
@@ -283,7 +283,7 @@ mod tests {
     }
 
     #[test]
-    fn haproxy_reaps_with_a_master_only() {
+    fn haproxy_reaps_only_with_a_master() {
         let args = |words: &[&str]| words.iter().map(|word| Some((*word).to_string())).collect::<Vec<_>>();
         let reaps =
             |words: &[&str]| known(&["haproxy"], &args(words), Marks::default()).map(|facts| facts.reaps);
@@ -292,14 +292,14 @@ mod tests {
     }
 
     #[test]
-    fn signals_have_one_name() {
+    fn normalizes_signal_names() {
         assert_eq!(signal("SIGQUIT"), "QUIT");
         assert_eq!(signal("3"), "QUIT");
         assert_eq!(signal(""), "TERM");
     }
 
     #[test]
-    fn a_signal_without_a_handler_is_lost_on_pid_1_only() {
+    fn only_pid_1_ignores_signals_without_a_handler() {
         let sleep = known(&["sleep"], &[], Marks::default()).unwrap();
         assert_eq!(sleep.acts_on("TERM", true), No);
         assert_eq!(sleep.acts_on("TERM", false), Yes);

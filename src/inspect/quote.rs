@@ -1,14 +1,14 @@
-//! Texts for people: command lines as a POSIX shell would read them, and lines of evidence.
+//! Text for people: command lines in POSIX shell syntax, and lines of evidence.
 
 use crate::inspect::verdict::Evidence;
 
-/// A command line that a POSIX shell splits into the same words.
+/// Returns a command line that a POSIX shell splits into the same words.
 pub fn command_line<S: AsRef<str>>(words: &[S]) -> String {
     let quoted: Vec<String> = words.iter().map(|word| quoted(word.as_ref())).collect();
     quoted.join(" ")
 }
 
-/// A word in quotes, where it needs them.
+/// Returns a word, quoted if necessary.
 pub fn quoted(word: &str) -> String {
     let is_plain = |byte: u8| byte.is_ascii_alphanumeric() || b"_-./:=@%+,".contains(&byte);
     if !word.is_empty() && word.bytes().all(is_plain) {
@@ -18,7 +18,7 @@ pub fn quoted(word: &str) -> String {
 }
 
 impl Evidence {
-    /// The fact with the place where it stands.
+    /// Returns the fact with its place.
     pub fn line_for_people(&self) -> String {
         match (&self.file, self.line) {
             (Some(file), Some(line)) => format!("{file}:{line}: {}", self.what),
@@ -33,7 +33,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn words_are_quoted_where_they_must_be() {
+    fn quotes_words_only_if_necessary() {
         assert_eq!(command_line(&["nginx", "-g", "daemon off;"]), "nginx -g 'daemon off;'");
         assert_eq!(command_line(&["echo", "", "it's", "$x"]), "echo '' 'it'\\''s' '$x'");
         assert_eq!(quoted("a=b"), "a=b");
@@ -41,7 +41,7 @@ mod tests {
     }
 
     #[test]
-    fn evidence_names_its_place() {
+    fn formats_evidence_with_its_place() {
         let evidence =
             Evidence { file: Some("/run.sh".into()), line: Some(3), layer: None, what: "exec `x`".into() };
         assert_eq!(evidence.line_for_people(), "/run.sh:3: exec `x`");

@@ -1,4 +1,4 @@
-//! What `inspect` tells of an image, in the form of its JSON: see `docs/inspect.schema.json`.
+//! The report of `inspect` on an image, with the fields of its JSON: see `docs/inspect.schema.json`.
 
 use super::look::Findings;
 use super::verdict::{BackgroundJob, Evidence, Recommendation, Verdict};
@@ -11,71 +11,71 @@ use serde::Serialize;
 /// An image, or an index of images.
 #[derive(Debug, Serialize)]
 pub struct Report {
-    /// The name, as it was given.
+    /// The name, as given.
     pub image: String,
     /// The digest of the manifest or index.
     pub digest: Digest,
-    /// Its media type.
+    /// The media type.
     pub media_type: String,
-    /// What refers to it.
+    /// The referrers.
     pub referrers: Vec<String>,
-    /// The images, one a platform.
+    /// The images, one per platform.
     pub platforms: Vec<PlatformReport>,
 }
 
 /// One image.
 #[derive(Debug, Serialize)]
 pub struct PlatformReport {
-    /// What it is for.
+    /// The platform.
     pub platform: String,
-    /// The digest of its manifest.
+    /// The digest of the manifest.
     pub digest: Digest,
     /// Entrypoint and Cmd together.
     pub starts: Vec<String>,
-    /// The program that ends up as PID 1.
+    /// The program that becomes PID 1.
     pub pid1: Pid1,
-    /// The way against zombies.
+    /// The way of dealing with zombies.
     pub way: Way,
-    /// Whether the way is really taken with the image's own arguments.
+    /// Whether this way is really taken with the image's own arguments.
     pub holds: Answer,
     /// Whether orphans are reaped.
     pub orphans_reaped: Answer,
     /// Whether the stop signal reaches the service.
     pub term_reaches_service: Answer,
-    /// The init in the image's start.
+    /// The init that the image starts.
     pub init: Option<InitFound>,
-    /// The reaper that reapify put there.
+    /// The reaper that reapify added.
     pub wrapped: Option<Wrapped>,
     /// Whether PID 1 refuses to run as another process.
     pub must_be_pid1: bool,
-    /// The start script's background jobs.
+    /// The background jobs of the start script.
     pub background_jobs: Vec<BackgroundJob>,
-    /// What the answers rest on.
+    /// The facts on which the answers are based.
     pub evidence: Vec<Evidence>,
-    /// What to do.
+    /// The recommendation.
     pub recommendation: Advice,
     /// `User`; empty for root.
     pub user: String,
     /// `StopSignal`.
     pub stop_signal: Option<String>,
-    /// How many layers.
+    /// The number of layers.
     pub layers: usize,
 }
 
-/// The reaper of a wrapped image, by its record.
+/// The reaper of a wrapped image, as recorded.
 #[derive(Debug, Serialize)]
 pub struct Wrapped {
     /// The digest of the program.
     pub digest: Digest,
-    /// Its version, if it is built in.
+    /// The version, if it is a built-in one.
     pub version: Option<String>,
     /// Its path.
     pub path: String,
     /// Its arguments.
     pub args: Vec<String>,
-    /// The layer that holds it.
+    /// The digest of its layer.
     pub layer: Digest,
-    /// The digest of the image before.
+    /// The digest of the image before the wrap.
     pub source_digest: Digest,
     /// The recipe.
     pub recipe: Digest,
@@ -84,7 +84,7 @@ pub struct Wrapped {
 /// The recommendation, with the command that carries it out.
 #[derive(Debug, Serialize)]
 pub struct Advice {
-    /// What to do.
+    /// The recommended action.
     pub action: Action,
     /// The command.
     pub command: Option<String>,
@@ -92,7 +92,7 @@ pub struct Advice {
     pub why: String,
 }
 
-/// The report on an image that was looked at.
+/// Creates the report on an inspected image.
 pub fn report(
     location: &Location,
     manifest: &Manifest,
@@ -144,21 +144,21 @@ fn wrapped(record: Record, version: Option<String>) -> Wrapped {
     }
 }
 
-/// What to do, as far as wrap can do it.
+/// Returns the recommendation, adjusted to what wrap would do.
 fn advice(location: &Location, recommendation: Recommendation, is_wrappable: bool) -> Advice {
     let Recommendation { action, why } = recommendation;
     match action {
         Action::Wrap if !is_wrappable => Advice {
             action: Action::Leave,
             command: None,
-            why: format!("{why}; but wrap leaves this image alone"),
+            why: format!("{why}; however, wrap does not change this image"),
         },
         Action::Wrap => Advice { action, command: Some(command(location)), why },
         _ => Advice { action, command: None, why },
     }
 }
 
-/// The command that wraps an image: to a name beside its own.
+/// Returns the command that wraps an image, to a destination beside it.
 fn command(location: &Location) -> String {
     let source = location.to_string();
     let source = source.strip_prefix("docker://").unwrap_or(&source);

@@ -1,6 +1,6 @@
-//! How a container starts, as the image's config or a Kubernetes container has it.
+//! The start of a container, as defined by an image's config or a Kubernetes container.
 
-/// The parts of a config that decide what PID 1 is.
+/// The parts of a config that determine what becomes PID 1.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Start {
     /// `Entrypoint`
@@ -15,12 +15,12 @@ pub struct Start {
     pub user: Option<String>,
     /// `StopSignal`
     pub stop_signal: Option<String>,
-    /// The architecture in Go's words.
+    /// The architecture, by Go's name.
     pub architecture: Option<String>,
 }
 
 impl Start {
-    /// Entrypoint and Cmd together; an Entrypoint of one empty word counts as none.
+    /// Returns Entrypoint and Cmd together; an Entrypoint of one empty word counts as none.
     pub fn command(&self) -> Vec<String> {
         let is_empty = matches!(self.entrypoint.as_slice(), [word] if word.is_empty());
         let entrypoint = if is_empty { &[] } else { self.entrypoint.as_slice() };
@@ -28,21 +28,21 @@ impl Start {
     }
 }
 
-/// The user that a process runs as.
+/// The user as which a process runs.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum User {
-    /// root
+    /// root.
     Root,
     /// A user by number.
     Number(String),
     /// A user by name.
     Named(String),
-    /// Not known.
+    /// Unknown.
     Unknown,
 }
 
 impl User {
-    /// The user in a config or a wrapper's argument: `user[:group]`.
+    /// Parses the user in a config or a wrapper's argument: `user[:group]`.
     pub fn parse(text: &str) -> Self {
         let name = text.split([':', '.']).next().unwrap_or_default();
         match name {
@@ -53,7 +53,7 @@ impl User {
         }
     }
 
-    /// Whether it is root, if that is known.
+    /// Returns whether the user is root, if that is known.
     pub fn is_root(&self) -> Option<bool> {
         match self {
             User::Root => Some(true),
@@ -62,7 +62,7 @@ impl User {
         }
     }
 
-    /// The user's number, if it is known.
+    /// Returns the user's number, if it is known.
     pub fn number(&self) -> Option<String> {
         match self {
             User::Root => Some("0".into()),

@@ -1,4 +1,4 @@
-//! What the walk has found, and the command lines that it has yet to follow.
+//! The findings of a walk, and the command lines that are still to be followed.
 
 use crate::inspect::files::{Files, Found};
 use crate::inspect::locate::{DEFAULT_PATH, Located, locate};
@@ -7,29 +7,29 @@ use crate::inspect::shell::value::{Arg, Variable};
 use crate::inspect::verdict::Evidence;
 use std::collections::BTreeSet;
 
-/// The walk with all that it has found.
+/// A walk with everything that it has found.
 pub struct Trail<'f> {
     files: &'f dyn Files,
     /// The paths that must be read.
     pub wants: BTreeSet<String>,
-    /// The ends of all ways.
+    /// The ends of all paths.
     pub outcomes: Vec<Outcome>,
     /// The background jobs.
     pub jobs: Vec<Job>,
-    /// The conditions on which the way depends.
+    /// The conditions that decide between paths.
     pub forks: Vec<Evidence>,
     /// Other facts.
     pub notes: Vec<Evidence>,
     /// Command lines that are still to be followed.
     pending: Vec<(Vec<Arg>, Process, Place)>,
-    /// How many commands were judged.
+    /// The number of commands that were judged.
     pub steps: u32,
     /// The stop signal.
     pub stop: String,
 }
 
 impl<'f> Trail<'f> {
-    /// A walk that has found nothing yet.
+    /// Creates a walk without findings.
     pub fn new(files: &'f dyn Files, stop: String) -> Self {
         Trail {
             files,
@@ -44,12 +44,12 @@ impl<'f> Trail<'f> {
         }
     }
 
-    /// Asks for the content of a file.
+    /// Requests the content of a file.
     pub fn want(&mut self, path: &str) {
         self.wants.insert(path.into());
     }
 
-    /// Looks a path up, and asks for it if it has not been read.
+    /// Looks up a path, and requests it if it has not been read.
     pub fn find(&mut self, path: &str) -> Found {
         let found = self.files.find(path);
         if let Found::Unread = found {
@@ -58,7 +58,7 @@ impl<'f> Trail<'f> {
         found
     }
 
-    /// Ends a way.
+    /// Ends a path.
     pub fn end(&mut self, end: End, process: Process, place: &Place) {
         if matches!(end, End::Program(..) | End::Init(..)) {
             for job in &process.jobs {
@@ -70,7 +70,7 @@ impl<'f> Trail<'f> {
         self.outcomes.push(Outcome { end, process, place: place.clone() });
     }
 
-    /// Notes a fact.
+    /// Records a fact.
     pub fn note(&mut self, place: &Place, what: String) {
         let file = place.file.as_ref().map(ToString::to_string);
         let evidence = Evidence { file, line: place.line, layer: place.layer, what };
@@ -95,12 +95,12 @@ impl<'f> Trail<'f> {
         })
     }
 
-    /// Has a command line followed later.
+    /// Queues a command line to be followed later.
     pub fn later(&mut self, argv: &[Arg], process: Process, place: &Place) {
         self.pending.push((argv.to_vec(), process, place.clone()));
     }
 
-    /// The next command line to be followed.
+    /// Returns the next command line to follow.
     pub fn next(&mut self) -> Option<(Vec<Arg>, Process, Place)> {
         self.pending.pop()
     }

@@ -1,4 +1,4 @@
-//! The answer: who becomes PID 1, whether orphans are reaped, and whether the stop signal reaches the service.
+//! The verdict: what becomes PID 1, whether orphans are reaped, and whether the stop signal reaches the service.
 
 use serde::Serialize;
 
@@ -10,14 +10,14 @@ pub enum Answer {
     Yes,
     /// No.
     No,
-    /// Yes on some of the ways through the start script, no on others.
+    /// Yes on some paths through the start script, no on others.
     Depends,
-    /// It cannot be told.
+    /// Unknown.
     Unknown,
 }
 
 impl Answer {
-    /// The answer for two ways together.
+    /// Returns the answer for two paths together.
     pub fn or(self, other: Answer) -> Answer {
         match (self, other) {
             (one, two) if one == two => one,
@@ -27,7 +27,7 @@ impl Answer {
     }
 }
 
-/// The way an image takes against zombies.
+/// The way in which an image deals with zombies.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Way {
@@ -37,13 +37,13 @@ pub enum Way {
     Script,
     /// An init is PID 1.
     Init,
-    /// A shell stays as PID 1.
+    /// A shell remains as PID 1.
     None,
-    /// It cannot be told.
+    /// Unknown.
     Unknown,
 }
 
-/// What kind of file PID 1 is.
+/// The kind of file that PID 1 is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Kind {
@@ -53,29 +53,29 @@ pub enum Kind {
     Script,
     /// A shell with a command line.
     Shell,
-    /// It cannot be told.
+    /// Unknown.
     Unknown,
 }
 
-/// The program that ends up as PID 1.
+/// The program that becomes PID 1.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct Pid1 {
-    /// The program's name as the command line has it.
+    /// The program's name, as written on the command line.
     pub program: String,
-    /// The path in the image, behind symbolic links.
+    /// The path in the image, after following symbolic links.
     pub path: Option<String>,
     /// The kind of file.
     pub kind: Kind,
-    /// The index of the layer that holds it.
+    /// The index of the layer that contains it.
     pub layer: Option<usize>,
 }
 
-/// An init in the image's start.
+/// An init that the image starts.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct InitFound {
-    /// What it is.
+    /// A description.
     pub name: String,
-    /// Where it is started: `entrypoint`, or a file and a line.
+    /// The place where it is started: `entrypoint`, or a file and a line.
     #[serde(rename = "where")]
     pub place: String,
 }
@@ -87,24 +87,24 @@ pub struct BackgroundJob {
     pub file: String,
     /// The line.
     pub line: u32,
-    /// Whether it becomes a child of a program that did not start it and need not wait for it.
+    /// Whether it remains as the child of a program that did not start it and may not wait for it.
     pub stays: bool,
 }
 
-/// A fact that the verdict rests on.
+/// A fact on which the verdict is based.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct Evidence {
-    /// The file it stands in; `None` for the image's config.
+    /// The file; `None` for the image's config.
     pub file: Option<String>,
     /// The line.
     pub line: Option<u32>,
-    /// The index of the layer that holds the file.
+    /// The index of the layer that contains the file.
     pub layer: Option<usize>,
     /// The fact.
     pub what: String,
 }
 
-/// What to do about an image.
+/// The recommended action for an image.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Action {
@@ -112,44 +112,44 @@ pub enum Action {
     None,
     /// Wrap the image.
     Wrap,
-    /// Change the start script or the command: an init alone is no cure.
+    /// Change the start script or the command: an init alone does not help.
     Fix,
-    /// Leave the image alone: it insists on being PID 1.
+    /// Do not wrap the image, because it must be PID 1.
     Leave,
 }
 
 /// The recommendation.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct Recommendation {
-    /// What to do.
+    /// The recommended action.
     pub action: Action,
     /// The reason.
     pub why: String,
 }
 
-/// The judgement of one image for one platform.
+/// The verdict on one image for one platform.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct Verdict {
     /// Entrypoint and Cmd together.
     pub starts: Vec<String>,
-    /// The program that ends up as PID 1.
+    /// The program that becomes PID 1.
     pub pid1: Pid1,
-    /// The way against zombies.
+    /// The way of dealing with zombies.
     pub way: Way,
-    /// Whether the way is really taken with the image's own arguments.
+    /// Whether this way is really taken with the image's own arguments.
     pub holds: Answer,
     /// Whether orphans are reaped.
     pub orphans_reaped: Answer,
     /// Whether the stop signal reaches the service.
     pub term_reaches_service: Answer,
-    /// The init in the image's start, whether it is PID 1 or not.
+    /// The init that the image starts, whether or not it is PID 1.
     pub init: Option<InitFound>,
     /// Whether PID 1 refuses to run as another process.
     pub must_be_pid1: bool,
-    /// The start script's background jobs.
+    /// The background jobs of the start script.
     pub background_jobs: Vec<BackgroundJob>,
-    /// What the verdict rests on.
+    /// The facts on which the verdict is based.
     pub evidence: Vec<Evidence>,
-    /// What to do.
+    /// The recommendation.
     pub recommendation: Recommendation,
 }

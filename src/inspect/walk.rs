@@ -1,4 +1,4 @@
-//! The walk from a command line to the program that ends up as PID 1.
+//! The walk from a command line to the program that becomes PID 1.
 
 use crate::inspect::files::{FileFacts, Mark, Marks};
 use crate::inspect::locate::{Located, interpreter, is_elf};
@@ -10,10 +10,10 @@ use crate::inspect::verdict::{InitFound, Kind, Pid1};
 use crate::inspect::wrappers::{self, Wrapped};
 use std::rc::Rc;
 
-/// Command lines are followed no deeper than this.
+/// The maximum depth of command lines that are followed.
 const MAX_DEPTH: u32 = 24;
 
-/// A program as it was found.
+/// A program that was found.
 struct Program {
     name: String,
     located: Located,
@@ -70,7 +70,7 @@ impl Trail<'_> {
         process.depth += 1;
         self.steps += 1;
         if process.depth > MAX_DEPTH {
-            return self.end(End::Unclear("the start runs itself over and over".into()), process, place);
+            return self.end(End::Unclear("the start script runs itself without end".into()), process, place);
         }
         let Some((first, args)) = argv.split_first() else {
             return self.end(End::Unclear("no command is given".into()), process, place);
@@ -140,7 +140,7 @@ impl Trail<'_> {
         let options: Vec<String> = args.iter().take(at).filter_map(Arg::known).collect();
         let rest = args.get(at..).unwrap_or_default().to_vec();
         if rest.is_empty() {
-            return self.end(End::Unclear(format!("{} is given no command", init.name)), process, place);
+            return self.end(End::Unclear(format!("{} has no command to run", init.name)), process, place);
         }
         let has = |letter: char| {
             options
@@ -213,7 +213,7 @@ impl Trail<'_> {
         match &program.located {
             Located::File(..) => self.run_file(program, first, args, process, place),
             Located::Absent | Located::Unknown if !process.is_from_script => {
-                let why = format!("what `{}` is cannot be told", first.shown());
+                let why = format!("it is unknown what `{}` is", first.shown());
                 self.end(End::Unclear(why), process, place);
             }
             Located::Absent | Located::Unknown => {
@@ -235,13 +235,13 @@ impl Trail<'_> {
         let path = path.as_str();
         let Some((interpreter, argument)) = interpreter(&file.head) else {
             if !is_elf(&file.head) && process.is_from_script && !file.head.contains(&0) {
-                // Shells run a file that the kernel refuses as a script.
+                // Shells run a file that the kernel cannot execute as a script.
                 let argv: Vec<Arg> =
                     [Arg::text("/bin/sh"), Arg::text(path)].into_iter().chain(args.iter().cloned()).collect();
                 return self.run(&argv, process, place);
             }
             if !is_elf(&file.head) {
-                let why = format!("`{}` is no program that the kernel starts", first.shown());
+                let why = format!("the kernel cannot execute `{}`", first.shown());
                 return self.end(End::Unclear(why), process, place);
             }
             let pid1 = process.script.take().unwrap_or_else(|| program.pid1());
@@ -292,20 +292,20 @@ impl Trail<'_> {
                 self.end(End::Program(program.pid1(), programs::parent(&program.name)), process, place);
             }
             Wrapped::Unclear => {
-                let why = format!("what `{}` does with its arguments cannot be told", program.name);
+                let why = format!("it is unknown what `{}` does with its arguments", program.name);
                 self.end(End::Unclear(why), process, place);
             }
         }
     }
 }
 
-/// Whether a script names the calls by which a program becomes another one, or waits for any child.
+/// Returns whether a script contains the names of calls that execute another program or wait for any child.
 fn tells_of_processes(text: &[u8]) -> bool {
     let has = |word: &[u8]| text.windows(word.len()).any(|part| part == word);
     has(b"exec") || has(b"waitpid") || has(b"os.wait")
 }
 
-/// The environment variable that is a command's name as a whole.
+/// Returns the environment variable that is a command's entire name.
 fn given(first: &Arg) -> Option<&str> {
     let source = match first {
         Arg::One(value) => match value.parts.as_slice() {
@@ -319,7 +319,7 @@ fn given(first: &Arg) -> Option<&str> {
     (is_name && !name.starts_with(|c: char| c.is_ascii_digit())).then_some(source)
 }
 
-/// The facts of `python -m NAME`.
+/// Returns the facts about `python -m NAME`.
 fn module(args: &[Option<String>]) -> Option<Facts> {
     let at = args.iter().position(|arg| arg.as_deref() == Some("-m"))?;
     let name = args.get(at + 1)?.as_deref()?;

@@ -1,47 +1,47 @@
-//! Programs that turn into the command in their arguments, or run it as a child.
+//! Programs that execute the command in their arguments, or run it as a child.
 
 use crate::inspect::shell::value::{Arg, Value};
 
-/// What a wrapper does with the command in its arguments.
+/// The treatment of the command in a wrapper's arguments.
 #[derive(Debug, PartialEq)]
 pub enum Wrapped {
-    /// It replaces itself with the command.
+    /// The wrapper replaces itself with the command.
     Exec(Changes),
-    /// It runs the command as a child, and waits for it.
+    /// The wrapper runs the command as a child and waits for it.
     Child(Vec<Arg>),
-    /// Its arguments cannot be followed.
+    /// The wrapper's arguments cannot be followed.
     Unclear,
 }
 
-/// A command, and what the wrapper changes for it.
+/// A command, with the changes that the wrapper makes for it.
 #[derive(Debug, Default, PartialEq)]
 pub struct Changes {
     /// The command line.
     pub command: Vec<Arg>,
-    /// The user it runs as.
+    /// The user as which it runs.
     pub user: Option<String>,
-    /// Whether it starts without the environment.
+    /// Whether it starts with an empty environment.
     pub clears: bool,
-    /// Variables that are set.
+    /// The variables that are set.
     pub set: Vec<(String, Value)>,
-    /// Variables that are removed.
+    /// The variables that are removed.
     pub unset: Vec<String>,
-    /// Its working directory.
+    /// The working directory.
     pub directory: Option<String>,
-    /// Whether paths mean other files from here on.
+    /// Whether paths refer to other files from here on.
     pub is_in_other_root: bool,
 }
 
-/// How a wrapper's arguments are read.
+/// The syntax of a wrapper's arguments.
 struct Spec {
     names: &'static [&'static str],
     /// The letters of options that take a value.
     letters: &'static str,
     /// The long options that take a value in the next word.
     long: &'static [&'static str],
-    /// How many operands stand in front of the command.
+    /// The number of operands before the command.
     operands: usize,
-    /// Whether the first of them is a user.
+    /// Whether the first operand is a user.
     names_user: bool,
 }
 
@@ -109,13 +109,13 @@ const CHILDREN: &[Spec] = &[
     spec(&["time"], "fo", &["--format", "--output"], 0, false),
 ];
 
-/// Reads the arguments of a wrapper. `None`: the program is no wrapper.
+/// Parses the arguments of a wrapper; `None` if the program is not a wrapper.
 pub fn unwrap(name: &str, args: &[Arg], is_busybox: bool) -> Option<Wrapped> {
     match name {
         "env" => return Some(env(args)),
         "su" if is_busybox => return Some(Wrapped::Unclear),
         "su" | "runuser" => return Some(Wrapped::Child(user_command(args))),
-        // It forks where it leads its process group, as PID 1 does.
+        // setsid forks if it leads its process group, as PID 1 does.
         "setsid" | "sudo" | "doas" | "unshare" | "nsenter" => return Some(Wrapped::Unclear),
         "newrelic-admin" if args.first().and_then(Arg::known).as_deref() == Some("run-program") => {
             let command = args.get(1..).unwrap_or_default().to_vec();
@@ -127,7 +127,7 @@ pub fn unwrap(name: &str, args: &[Arg], is_busybox: bool) -> Option<Wrapped> {
         }
         _ => {}
     }
-    // BusyBox's timeout becomes the program, and leaves the watch to a child.
+    // BusyBox's timeout executes the program, and a child of it watches the time.
     let is_child = !(is_busybox && name == "timeout");
     if let Some(spec) = EXECS.iter().find(|spec| spec.names.contains(&name)) {
         return Some(read(spec, args, true));
@@ -173,7 +173,7 @@ fn option_value(args: &[Arg], option: &str) -> Option<String> {
     }
 }
 
-/// The index of the first argument behind the options. `None`: an argument before it is not known.
+/// Returns the index of the first argument after the options; `None` if an argument before it is unknown.
 pub fn after_options(letters: &str, long: &[&str], args: &[Arg]) -> Option<usize> {
     let mut at = 0;
     while let Some(arg) = args.get(at) {
@@ -259,7 +259,7 @@ fn env(args: &[Arg]) -> Wrapped {
     Wrapped::Unclear
 }
 
-/// The words of `env -S`, and how many arguments they stand in for.
+/// Returns the words of `env -S`, and the number of arguments that they replace.
 fn split_string(option: &str, next: Option<String>) -> Option<(Vec<String>, usize)> {
     let (text, used) = match option {
         "-S" | "--split-string" | "-vS" => (next?, 2),
@@ -274,7 +274,7 @@ fn split_string(option: &str, next: Option<String>) -> Option<(Vec<String>, usiz
     Some((text.split_whitespace().map(Into::into).collect(), used))
 }
 
-/// The command line that `su` and `runuser` run, for people and for finding inits in it.
+/// Returns the command line that `su` and `runuser` run, for people and for finding inits in it.
 fn user_command(args: &[Arg]) -> Vec<Arg> {
     let words: Vec<String> = args.iter().map(Arg::shown).collect();
     let command = words.iter().position(|word| word == "-c" || word == "--command" || word == "--");
@@ -300,7 +300,7 @@ mod tests {
     }
 
     #[test]
-    fn the_command_behind_options_is_found() {
+    fn finds_the_command_after_options() {
         for (line, expected) in [
             ("gosu redis redis-server -x", "redis-server -x"),
             ("su-exec app:app node a.js", "node a.js"),
@@ -342,7 +342,7 @@ mod tests {
     }
 
     #[test]
-    fn users_and_directories_are_kept() {
+    fn records_users_and_directories() {
         let Some(Wrapped::Exec(changes)) = unwrap("setpriv", &args(&["--reuid", "app", "x"]), false) else {
             panic!()
         };
@@ -362,7 +362,7 @@ mod tests {
     }
 
     #[test]
-    fn busybox_timeout_becomes_the_program() {
+    fn busybox_timeout_executes_the_program() {
         assert!(matches!(unwrap("timeout", &args(&["5", "x"]), true), Some(Wrapped::Exec(_))));
     }
 }

@@ -1,4 +1,4 @@
-//! Indexes of layers, kept between runs: in one directory, by diff_id, up to a size.
+//! A cache of layer indexes that persists between runs: one directory, keyed by diff_id, limited in size.
 
 use super::index::LayerIndex;
 use crate::image::Digest;
@@ -11,15 +11,16 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::SystemTime;
 
-/// Changes with the form and the content of an index: what other versions wrote is not read.
+/// The version of the cache. It changes with the form and the content of an index, so that entries of other versions
+/// are not read.
 const VERSION: &str = "layers-1";
-/// How much the directory holds.
+/// The maximum size of the directory, in bytes.
 const MAX_SIZE: u64 = 256 << 20;
-/// How much one index may hold when it is decompressed.
+/// The maximum size of one decompressed index, in bytes.
 const MAX_INDEX: u64 = 256 << 20;
 
-/// A directory of indexes. Nothing depends on it: what cannot be read is read from the image, what cannot be written
-/// is not kept. Several processes may use it at once.
+/// A directory of layer indexes. It is only an optimization: an index that cannot be read is rebuilt from the layer,
+/// and a failure to write one is ignored. Several processes may use it at once.
 #[derive(Debug, Clone)]
 pub struct Cache {
     dir: Arc<PathBuf>,
@@ -27,7 +28,8 @@ pub struct Cache {
 }
 
 impl Cache {
-    /// The user's cache: `$XDG_CACHE_HOME/reapify` or `~/.cache/reapify`. `None` without a home.
+    /// Returns the user's cache, `$XDG_CACHE_HOME/reapify` or `~/.cache/reapify`; `None` if there is no home
+    /// directory.
     pub fn of_user() -> Option<Self> {
         let absolute =
             |name: &str| std::env::var_os(name).map(PathBuf::from).filter(|path| path.is_absolute());
@@ -35,7 +37,8 @@ impl Cache {
         Some(Cache::new(&base.join("reapify"), MAX_SIZE))
     }
 
-    /// A cache in a directory, which is made when something is to be kept. Old indexes go when `max_size` is exceeded.
+    /// Creates a cache in a directory, which is created with the first entry. Beyond `max_size`, the least recently
+    /// used indexes are removed.
     pub fn new(dir: &Path, max_size: u64) -> Self {
         Cache { dir: Arc::new(dir.join(VERSION)), max_size }
     }
@@ -44,13 +47,13 @@ impl Cache {
         self.dir.join(format!("{}.json.gz", diff_id.to_string().replace(':', "-")))
     }
 
-    /// The index of a layer, if it is kept.
+    /// Returns the index of a layer, if it is cached.
     pub async fn get(&self, diff_id: &Digest) -> Option<LayerIndex> {
         let file = self.file(diff_id);
         tokio::task::spawn_blocking(move || read(&file)).await.ok().flatten()
     }
 
-    /// Keeps the index of a layer.
+    /// Stores the index of a layer.
     pub async fn put(&self, diff_id: &Digest, index: Arc<LayerIndex>) {
         let (cache, file) = (self.clone(), self.file(diff_id));
         let writing = move || {
@@ -59,7 +62,7 @@ impl Cache {
                 tracing::debug!("cannot keep {}: {error}", file.display());
             }
         };
-        // A panic there is reported by the thread itself.
+        // The thread reports a panic itself.
         let _ = tokio::task::spawn_blocking(writing).await;
     }
 
@@ -73,12 +76,12 @@ impl Cache {
         Ok(())
     }
 
-    /// Removes what was not used for the longest time until the rest fits.
+    /// Removes the least recently used indexes until the rest fits.
     fn shrink(&self) -> std::io::Result<()> {
         let mut files: Vec<(SystemTime, u64, PathBuf)> = Vec::new();
         for entry in fs::read_dir(&*self.dir)? {
             let entry = entry?;
-            // Another process may have removed it meanwhile.
+            // Another process may have removed the file.
             let Ok(metadata) = entry.metadata() else { continue };
             files.push((metadata.modified()?, metadata.len(), entry.path()));
         }
@@ -100,7 +103,7 @@ impl Cache {
 
 fn read(path: &Path) -> Option<LayerIndex> {
     let file = fs::File::open(path).ok()?;
-    // Recently used; a cache that cannot be written to is as good.
+    // Mark the index as recently used; a read-only cache works too.
     let _ = file.set_modified(SystemTime::now());
     let text = GzDecoder::new(BufReader::new(file)).take(MAX_INDEX);
     serde_json::from_reader(BufReader::new(text)).ok()
@@ -115,13 +118,13 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn keeps_what_was_used_last_within_its_size() {
+    async fn evicts_the_least_recently_used_indexes() {
         let dir = tempfile::tempdir().unwrap();
         let cache = Cache::new(dir.path(), 200);
         let index = Arc::new(LayerIndex::default());
         for name in ["a", "b", "c", "d", "e", "f"] {
             cache.put(&digest(name), index.clone()).await;
-            // Read again and again, the first one stays.
+            // The first index is read again every time and therefore stays.
             assert_eq!(cache.get(&digest("a")).await, Some(LayerIndex::clone(&index)), "after {name}");
             tokio::time::sleep(std::time::Duration::from_millis(20)).await;
         }
@@ -130,7 +133,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn what_is_damaged_is_not_there() {
+    async fn ignores_damaged_indexes() {
         let dir = tempfile::tempdir().unwrap();
         let cache = Cache::new(dir.path(), 1 << 20);
         cache.put(&digest("a"), Arc::default()).await;

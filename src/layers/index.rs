@@ -1,55 +1,55 @@
-//! What one layer holds, as far as anybody asks.
+//! The index of one layer: the entries that later questions may need.
 
 use super::marks::{Marks, Scanner};
 use super::walk::{Member, Visitor};
 use crate::reapers::elf::Program;
-use crate::rewrite::paths::{Attributes, Kind};
+use crate::rewrite::paths::{Attributes, EntryKind};
 use serde::{Deserialize, Serialize};
 use std::collections::{BTreeSet, HashMap, HashSet};
 use std::io::Read;
 use std::sync::Arc;
 
-/// How much of a file is kept.
+/// How many bytes of a file are kept.
 pub const HEAD: usize = 256 << 10;
-/// How much of all files of a layer is kept. Files beyond that are read again if they are asked for.
+/// How many bytes of all files of a layer are kept. If a file beyond that is needed, the layer is read again.
 const MAX_KEPT: usize = 4 << 20;
-/// How much of a program's beginning holds its headers and the name of its loader.
+/// The number of bytes at the start of a program that contain its headers and the name of its loader.
 const HEADERS: usize = 8 << 10;
-/// Links, directories and programs are held by name; more than these in one layer are not looked at.
+/// The maximum number of links, directories and programs in one layer, which are kept by name.
 const MAX_NODES: usize = 400_000;
 
-/// Something with a name in a layer.
+/// A named entry of a layer.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Node {
-    /// A directory; without attributes if the layer only has something below it.
+    /// A directory; without attributes if the layer only has entries below it.
     Directory(Option<Attributes>),
-    /// A symbolic link, and its target.
+    /// A symbolic link, with its target.
     Link(String),
-    /// A hard link to a file that a lower layer holds.
+    /// A hard link to a file in a lower layer.
     HardLink(String),
-    /// A file that may be a program or a script, or whose content was asked for.
+    /// A file that may be a program or a script, or whose content was requested.
     File(Arc<File>),
     /// Any other file.
     Plain,
 }
 
-/// A file that somebody may ask for.
+/// A file whose content may be needed.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct File {
-    /// Permission bits.
+    /// The permission bits.
     pub mode: u32,
     /// The size in bytes.
     pub size: u64,
-    /// What is known of the content.
+    /// The content, as far as it is kept.
     pub head: Head,
-    /// The strings that tell programs, wherever in the file.
+    /// The marks found anywhere in the file.
     pub marks: Marks,
 }
 
-/// What is known of a file's content.
+/// The content of a file, as far as it is kept.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Head {
-    /// An ELF program: its machine by Go's name, and the path of its loader.
+    /// An ELF program: its architecture by Go's name, and the path of its loader.
     Program {
         /// The architecture, unless it is unknown.
         machine: Option<String>,
@@ -58,29 +58,30 @@ pub enum Head {
     },
     /// The first 256 KiB of anything else.
     Bytes(#[serde(with = "text")] Arc<[u8]>),
-    /// Nothing: there was too much to keep.
+    /// No content, because the layer's limit was reached.
     Unread,
 }
 
-/// What one layer holds and hides.
+/// The entries of one layer, and those that it hides.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct LayerIndex {
     nodes: HashMap<String, Node>,
-    /// Hashes of the names of plain files, in order: there may be hundreds of thousands.
+    /// The hashes of the names of plain files, sorted: there may be hundreds of thousands.
     plain: Vec<u64>,
-    /// Paths that are gone from lower layers.
+    /// The paths that this layer removes from lower layers.
     whiteouts: HashSet<String>,
-    /// Directories whose content in lower layers is gone.
+    /// The directories whose content in lower layers is hidden.
     opaque: HashSet<String>,
 }
 
 impl LayerIndex {
-    /// What the layer has at a path without leading slash, through no links.
+    /// Returns the entry at a path, given without leading slash and without following links.
     pub fn node(&self, path: &str) -> Option<&Node> {
         self.nodes.get(path).or_else(|| self.plain.binary_search(&hash(path)).is_ok().then_some(&Node::Plain))
     }
 
-    /// Whether lower layers do not count for a path: it or a directory above was removed, or made anew.
+    /// Returns whether this layer hides a path of lower layers, because it removes or replaces the path or a
+    /// directory above it.
     pub fn hides(&self, path: &str) -> bool {
         let mut above = path.match_indices('/').map(|(at, _)| &path[..at]);
         let is_other = |node: &Node| !matches!(node, Node::Directory(_));
@@ -93,7 +94,7 @@ impl LayerIndex {
             })
     }
 
-    /// The paths and files of all programs and scripts.
+    /// Returns the paths and files of all programs and scripts.
     pub fn files(&self) -> impl Iterator<Item = (&str, &File)> {
         self.nodes.iter().filter_map(|(path, node)| match node {
             Node::File(file) => Some((path.as_str(), &**file)),
@@ -101,19 +102,19 @@ impl LayerIndex {
         })
     }
 
-    /// Takes over the files of another index of the same layer, which holds more of them.
+    /// Adds the files of another index of the same layer that has more of them.
     pub fn add_files(&mut self, other: LayerIndex) {
         self.nodes.extend(other.nodes.into_iter().filter(|(_, node)| matches!(node, Node::File(_))));
     }
 }
 
-/// FNV-1a: the same in every release, as what is in the cache has to be.
+/// Computes FNV-1a, which is the same in every release, as cached hashes require.
 fn hash(path: &str) -> u64 {
     path.bytes()
         .fold(0xcbf2_9ce4_8422_2325, |hash, byte| (hash ^ u64::from(byte)).wrapping_mul(0x0100_0000_01b3))
 }
 
-/// A path without leading slash, empty parts and dots.
+/// Returns a path without leading slash, empty parts and dots.
 pub fn clean(path: &str) -> String {
     let mut parts = Vec::new();
     for part in path.split('/') {
@@ -126,23 +127,23 @@ pub fn clean(path: &str) -> String {
     parts.join("/")
 }
 
-/// Makes the index of a layer while it is read.
+/// A builder that creates the index of a layer while the layer is read.
 pub struct Builder {
     index: LayerIndex,
     scanner: Scanner,
-    /// Of these files the content is kept, whatever they are.
+    /// The files whose content is kept, whatever their type.
     wanted: BTreeSet<String>,
     kept: usize,
     buffer: Vec<u8>,
 }
 
 impl Builder {
-    /// Keeps what looks like programs and scripts, and the files named in `wanted`.
+    /// Creates a builder that keeps programs, scripts, and the files in `wanted`.
     pub fn new(wanted: BTreeSet<String>) -> Self {
         Builder { index: LayerIndex::default(), scanner: Scanner::new(), wanted, kept: 0, buffer: Vec::new() }
     }
 
-    /// The index of the layer that was read.
+    /// Returns the index of the layer that was read.
     pub fn finish(mut self) -> LayerIndex {
         self.index.plain.sort_unstable();
         self.index.plain.dedup();
@@ -155,7 +156,7 @@ impl Builder {
                 _ => None,
             })
             .collect();
-        // A file that hard links share has one of its names as a member; the others point to it.
+        // Only one of the names of hard-linked files is a file entry; the other names link to it.
         for (path, to) in links {
             if let Some(node @ (Node::File(_) | Node::Plain)) = self.index.node(&to) {
                 let node = node.clone();
@@ -173,7 +174,7 @@ impl Builder {
         }
         if self.index.nodes.len() > MAX_NODES {
             return Err(std::io::Error::other(format!(
-                "more than {MAX_NODES} programs, links and directories"
+                "it has more than {MAX_NODES} programs, links and directories"
             )));
         }
         match node {
@@ -181,7 +182,7 @@ impl Builder {
                 self.index.nodes.remove(&path);
                 self.index.plain.push(hash(&path));
             }
-            // What only has something below it keeps the attributes of an earlier entry.
+            // A directory that is only implied keeps the attributes of an earlier entry.
             node => drop(self.index.nodes.insert(path, node)),
         }
         Ok(())
@@ -231,7 +232,7 @@ impl Builder {
     }
 }
 
-/// Whether a file's name says that a shell reads it.
+/// Returns whether a file's name is that of a shell script.
 fn is_shell_file(path: &str) -> bool {
     let name = path.rsplit('/').next().unwrap_or(path);
     [".sh", ".bash", ".ash", ".dash"].iter().any(|end| name.ends_with(end))
@@ -254,16 +255,16 @@ impl Visitor for Builder {
             return Ok(());
         }
         let node = match (member.kind, member.hard_link) {
-            (Kind::Directory(attributes), _) => Node::Directory(Some(attributes)),
-            (Kind::Link(to), _) => Node::Link(to),
-            (Kind::Other, Some(to)) => Node::HardLink(clean(&to)),
-            (Kind::Other, None) => self.file(&path, member.mode, member.size, member.content)?,
+            (EntryKind::Directory(attributes), _) => Node::Directory(Some(attributes)),
+            (EntryKind::Link(to), _) => Node::Link(to),
+            (EntryKind::Other, Some(to)) => Node::HardLink(clean(&to)),
+            (EntryKind::Other, None) => self.file(&path, member.mode, member.size, member.content)?,
         };
         self.insert(path, node)
     }
 }
 
-/// Contents of files in JSON: text as it is, anything else in base64.
+/// Serialization of file contents in JSON: UTF-8 as text, anything else in base64.
 mod text {
     use base64::Engine as _;
     use base64::engine::general_purpose::STANDARD;

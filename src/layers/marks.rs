@@ -1,12 +1,12 @@
-//! Strings that only one program, or one kind of programs, holds.
+//! Strings that occur only in one program, or in one kind of program.
 
 use serde::{Deserialize, Serialize};
 
-/// A string that only one program, or one kind of programs, holds.
+/// A string that occurs only in one program, or in one kind of program.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[repr(u8)]
 pub enum Mark {
-    /// The reaper of reapify.
+    /// reapify's reaper.
     Reapify,
     /// tini.
     Tini,
@@ -34,7 +34,7 @@ pub enum Mark {
     Runit,
 }
 
-/// The strings, and what they tell.
+/// The strings, with what they identify.
 const STRINGS: [(&[u8], Mark); 15] = [
     (b"reapify-reaper version=", Mark::Reapify),
     (b"Tini is not running as PID 1", Mark::Tini),
@@ -53,26 +53,26 @@ const STRINGS: [(&[u8], Mark); 15] = [
     (b"runsvdir: usage", Mark::Runit),
 ];
 
-/// A set of markers.
+/// A set of marks.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Marks(u32);
 
 impl Marks {
-    /// Adds a marker.
+    /// Adds a mark.
     pub fn insert(&mut self, mark: Mark) {
         self.0 |= 1 << mark as u8;
     }
 
-    /// Whether a marker is in the set.
+    /// Returns whether the set contains a mark.
     pub fn has(self, mark: Mark) -> bool {
         self.0 & 1 << mark as u8 != 0
     }
 }
 
-/// A search for markers in a file that arrives in pieces.
+/// A search for marks in a file that is read in pieces.
 pub struct Scanner {
     search: aho_corasick::AhoCorasick,
-    /// The end of what was fed before, in front of the next piece.
+    /// The end of the previous piece, followed by the next piece.
     window: Vec<u8>,
     marks: Marks,
 }
@@ -84,9 +84,9 @@ impl Default for Scanner {
 }
 
 impl Scanner {
-    /// A scanner for a new file.
+    /// Creates a scanner for a new file.
     pub fn new() -> Self {
-        // The patterns are constants, and few: the automaton cannot outgrow its limits.
+        // The patterns are few and constant, so the automaton cannot exceed its limits.
         let search =
             aho_corasick::AhoCorasick::new(STRINGS.map(|(text, _)| text)).expect("few short patterns");
         Scanner { search, window: Vec::new(), marks: Marks::default() }
@@ -105,12 +105,12 @@ impl Scanner {
         self.window.drain(..kept);
     }
 
-    /// The markers found so far.
+    /// Returns the marks found so far.
     pub fn marks(&self) -> Marks {
         self.marks
     }
 
-    /// Starts over for another file.
+    /// Resets the scanner for another file.
     pub fn reset(&mut self) {
         self.window.clear();
         self.marks = Marks::default();
@@ -122,7 +122,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn markers_are_found_across_pieces_of_any_size() {
+    fn finds_marks_across_pieces_of_any_size() {
         let mut file = vec![b'x'; 500];
         file.extend_from_slice(b"..reapify-reaper version=0.1.0 ..\xff Go buildinf:..");
         for size in [1, 2, 7, 63, 64, 1000] {
@@ -134,7 +134,7 @@ mod tests {
     }
 
     #[test]
-    fn a_scanner_forgets_the_file_before() {
+    fn reset_forgets_the_previous_file() {
         let mut scanner = Scanner::new();
         scanner.feed(b"GNU bash, ver");
         scanner.reset();

@@ -1,8 +1,9 @@
-//! The layers of an image as one view, from the top down (OCI image specification, "Image Layer Filesystem Changeset").
+//! The layers of an image as one file system, read from the top down (OCI image specification, "Image Layer
+//! Filesystem Changeset").
 //!
-//! [`Layers`] reads a layer only when a question needs it, and each one once: what may be asked later (programs,
-//! scripts, links, directories) goes into a [`LayerIndex`], which [`Cache`] keeps by diff_id. [`View`] answers from the
-//! indexes, and says when it needs a lower layer.
+//! [`Layers`] reads a layer only when a question requires it, and only once: entries that later questions may need
+//! (programs, scripts, links, directories) are stored in a [`LayerIndex`], which [`Cache`] keeps by diff_id. [`View`]
+//! answers questions from the indexes, and reports when it needs a lower layer.
 
 mod cache;
 mod index;

@@ -1,4 +1,4 @@
-//! The layers of an image, read as far as questions need them.
+//! The layers of an image, read on demand.
 
 use super::cache::Cache;
 use super::index::{Builder, LayerIndex, clean};
@@ -6,22 +6,22 @@ use super::view::{Found, View};
 use super::walk;
 use crate::error::{Context, Error, Result};
 use crate::image::{Content, Descriptor, Digest, ImageConfig, ImagePath, Manifest};
-use crate::rewrite::paths::{self, Directory, Standing};
+use crate::rewrite::paths::{self, Directory, PathState};
 use crate::transport::Source;
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
-/// The layers of an image.
+/// The layers of an image, read on demand.
 pub struct Layers {
     source: Arc<dyn Source>,
-    /// From the highest down, with their diff_ids where the config has one for each.
+    /// The layers from highest to lowest, with their diff_ids if the config has one for each.
     layers: Vec<(Descriptor, Option<Digest>)>,
     view: View,
     cache: Option<Cache>,
 }
 
 impl Layers {
-    /// The layers of an image; none is read yet.
+    /// Creates the view of an image's layers without reading any.
     pub fn new(
         source: Arc<dyn Source>,
         manifest: &Manifest,
@@ -39,22 +39,22 @@ impl Layers {
         Layers { source, layers, view: View::default(), cache }
     }
 
-    /// How many layers the image has.
+    /// Returns how many layers the image has.
     pub fn len(&self) -> usize {
         self.layers.len()
     }
 
-    /// Whether the image has no layers.
+    /// Returns whether the image has no layers.
     pub fn is_empty(&self) -> bool {
         self.layers.is_empty()
     }
 
-    /// What was read so far.
+    /// Returns the view of the layers read so far.
     pub fn view(&self) -> &View {
         &self.view
     }
 
-    /// Reads the next lower layer, if there is one.
+    /// Reads the next lower layer. Returns whether there was one.
     pub async fn deeper(&mut self) -> Result<bool> {
         let depth = self.view.layers().len();
         let Some((layer, diff_id)) = self.layers.get(depth) else {
@@ -76,8 +76,8 @@ impl Layers {
         Ok(true)
     }
 
-    /// Reads what is missing about these paths: lower layers, as far as it takes to tell where each path leads, or the
-    /// content of those that lead to a file already. Returns the paths of which the content was read.
+    /// Reads what is missing to answer questions about these paths: lower layers, until it is known where each path
+    /// leads, or the contents of files that are already located. Returns the paths whose contents were read.
     pub async fn fetch(&mut self, paths: BTreeSet<String>) -> Result<BTreeSet<String>> {
         let is_open = |view: &View, path: &String| view.find(path) == Found::Deeper;
         let (open, known): (BTreeSet<String>, BTreeSet<String>) =
@@ -100,28 +100,29 @@ impl Layers {
         Ok(known)
     }
 
-    /// What stands at a path, links not followed.
-    pub async fn standing(&mut self, path: &str) -> Result<Standing> {
+    /// Returns the state of a path, without following links.
+    pub async fn state(&mut self, path: &str) -> Result<PathState> {
         let path = clean(path);
         loop {
-            match self.view.standing(&path) {
-                Some(standing) => return Ok(standing),
+            match self.view.state(&path) {
+                Some(state) => return Ok(state),
                 None => drop(self.deeper().await?),
             }
         }
     }
 
-    /// The directories above `path`, if the reaper can go there. `replace`: a file in the way is replaced.
+    /// Returns the directories above `path`, if the reaper can be placed there. `replace` allows it to replace a
+    /// file.
     pub async fn parents(&mut self, path: &ImagePath, replace: bool) -> Result<Vec<Directory>> {
         let mut parents = Vec::new();
         for above in path.parents() {
-            parents.push(paths::parent(&above, self.standing(above.in_layer()).await?)?);
+            parents.push(paths::parent(&above, self.state(above.in_layer()).await?)?);
         }
-        paths::target(path, &self.standing(path.in_layer()).await?, replace)?;
+        paths::target(path, &self.state(path.in_layer()).await?, replace)?;
         Ok(parents)
     }
 
-    /// Reads a layer for the content of files that nobody was expected to ask for.
+    /// Reads a layer again for the contents of files that its index did not keep.
     async fn read_again(&mut self, depth: usize, wanted: BTreeSet<String>) -> Result<()> {
         let (layer, diff_id) = &self.layers[depth];
         let more = self.read(layer, diff_id.as_ref(), wanted).await?;
@@ -139,14 +140,14 @@ impl Layers {
     ) -> Result<Arc<LayerIndex>> {
         if layer.is_foreign() {
             return Err(Error::unsupported(format!(
-                "the layer {} is foreign and cannot be read",
+                "cannot read the layer {}: it is a foreign layer",
                 layer.digest
             )));
         }
         let reading = walk::read(&*self.source, layer, Builder::new(wanted));
         let (builder, found) = reading.await.context(|| format!("the layer {}", layer.digest))?;
         let index = Arc::new(builder.finish());
-        // Only what the layer is known to hold goes where other images find it.
+        // Cache the index only if the layer has the diff_id under which other images would find it.
         if let Some(cache) = self.cache.as_ref().filter(|_| diff_id == Some(&found)) {
             cache.put(&found, index.clone()).await;
         }

@@ -1,10 +1,10 @@
 use super::*;
 use crate::error::Result;
-use crate::rewrite::paths::{self, Attributes, Kind, Standing};
+use crate::rewrite::paths::{self, Attributes, EntryKind, PathState};
 use std::collections::BTreeSet;
 use std::sync::Arc;
 
-/// A member of a layer as a test writes it.
+/// An entry of a layer in a test.
 #[derive(Clone, Debug)]
 enum Made<'a> {
     Dir(u32),
@@ -18,7 +18,7 @@ const FILE: Made = Regular(0o644, b"text");
 
 type Layer<'a> = &'a [(&'a str, Made<'a>)];
 
-/// Layers from the highest down.
+/// Returns a view of these layers, from highest to lowest.
 fn view(layers: &[Layer], is_complete: bool) -> View {
     let mut view = View::default();
     for layer in layers {
@@ -27,11 +27,11 @@ fn view(layers: &[Layer], is_complete: bool) -> View {
             let (kind, hard_link, mode, mut content) = match made {
                 Dir(mode) => {
                     let attributes = Attributes { mode: *mode, ..Attributes::IMPLIED };
-                    (Kind::Directory(attributes), None, *mode, &b""[..])
+                    (EntryKind::Directory(attributes), None, *mode, &b""[..])
                 }
-                Link(to) => (Kind::Link((*to).into()), None, 0o777, &b""[..]),
-                Hard(to) => (Kind::Other, Some((*to).to_owned()), 0o644, &b""[..]),
-                Regular(mode, content) => (Kind::Other, None, *mode, *content),
+                Link(to) => (EntryKind::Link((*to).into()), None, 0o777, &b""[..]),
+                Hard(to) => (EntryKind::Other, Some((*to).to_owned()), 0o644, &b""[..]),
+                Regular(mode, content) => (EntryKind::Other, None, *mode, *content),
             };
             let size = content.len() as u64;
             builder.member(Member { name, kind, hard_link, mode, size, content: &mut content }).unwrap();
@@ -44,7 +44,7 @@ fn view(layers: &[Layer], is_complete: bool) -> View {
     view
 }
 
-/// In short: what a path leads to.
+/// Returns a short text for the entry that a path leads to.
 fn found(view: &View, path: &str) -> String {
     match view.find(path) {
         Found::Deeper => "deeper".into(),
@@ -61,7 +61,7 @@ fn found(view: &View, path: &str) -> String {
 }
 
 #[test]
-fn paths_are_followed_through_layers_and_links() {
+fn follows_paths_through_layers_and_links() {
     let top: Layer = &[
         ("usr/bin/run", Regular(0o755, b"#!/bin/sh\n")),
         ("etc/.wh.gone", FILE),
@@ -118,7 +118,7 @@ fn paths_are_followed_through_layers_and_links() {
 }
 
 #[test]
-fn lower_layers_are_needed_only_for_what_higher_ones_leave_open() {
+fn needs_lower_layers_only_if_higher_ones_are_inconclusive() {
     let top: Layer = &[
         ("app/run", Regular(0o755, b"#!/bin/sh\n")),
         ("srv/", Dir(0o755)),
@@ -139,7 +139,7 @@ fn lower_layers_are_needed_only_for_what_higher_ones_leave_open() {
 }
 
 #[test]
-fn an_index_survives_the_cache_as_it_is() {
+fn the_cache_preserves_an_index() {
     let files: Layer = &[
         ("bin/sh", Regular(0o755, b"\x7fELF and more")),
         ("bin/text", Regular(0o755, "grüß dich".as_bytes())),
@@ -154,28 +154,28 @@ fn an_index_survives_the_cache_as_it_is() {
     assert_eq!(serde_json::from_str::<LayerIndex>(&text).unwrap(), index);
 }
 
-/// The modes of the directories above a path, if a reaper can go there.
+/// Returns the modes of the directories above a path, if a reaper can be placed there.
 fn parents(path: &str, layers: &[Layer]) -> Result<Vec<u32>> {
     let view = view(layers, true);
     let path = path.parse().unwrap();
-    let standing = |path: &str| view.standing(path).unwrap();
+    let state = |path: &str| view.state(path).unwrap();
     let parents = crate::image::ImagePath::parents(&path)
-        .map(|above| paths::parent(&above, standing(above.in_layer())).map(|found| found.attributes.mode))
+        .map(|above| paths::parent(&above, state(above.in_layer())).map(|found| found.attributes.mode))
         .collect::<Result<Vec<u32>>>()?;
-    paths::target(&path, &standing(path.in_layer()), false).map(|()| parents)
+    paths::target(&path, &state(path.in_layer()), false).map(|()| parents)
 }
 
 #[test]
-fn parents_that_are_directories_come_along() {
+fn returns_parents_that_are_directories() {
     let ok: [(&str, &[Layer], &[u32]); 8] = [
         ("/.reaper", &[&[("etc/", Dir(0o700))]], &[]),
         ("/a/b/r", &[&[("a/", Dir(0o711)), ("./a/b", Dir(0o750))]], &[0o711, 0o750]),
-        // The entry of a lower layer counts where a higher one only implies the directory.
+        // The entry of a lower layer applies if a higher layer only implies the directory.
         ("/a/r", &[&[("a/x", FILE)], &[("a", Dir(0o700))]], &[0o700]),
         ("/a/r", &[&[("a/x", FILE)]], &[0o755]),
         ("/a/r", &[&[("a/x", FILE), (".wh.a", FILE)], &[("a", Dir(0o700))]], &[0o755]),
         ("/a/r", &[&[("a", Dir(0o711))], &[("a", Link("usr/sbin"))]], &[0o711]),
-        // Gone with the lower layers: by a whiteout of the file, of the directory, by opaqueness.
+        // Lower layers are hidden by a whiteout of the file, by one of the directory, or by an opaque whiteout.
         ("/a/r", &[&[("a/.wh.r", FILE)], &[("a", Dir(0o700)), ("a/r", FILE)]], &[0o700]),
         ("/a/r", &[&[("a", Dir(0o711)), ("a/.wh..wh..opq", FILE)], &[("a/r", FILE)]], &[0o711]),
     ];
@@ -185,14 +185,14 @@ fn parents_that_are_directories_come_along() {
 }
 
 #[test]
-fn what_would_break_the_image_is_refused() {
+fn rejects_paths_that_would_break_the_image() {
     let bad: [(&str, &[Layer], &str); 8] = [
         ("/sbin/r", &[&[("sbin", Link("usr/sbin"))]], "symbolic link to \"usr/sbin\""),
         ("/a/b/r", &[&[("a", FILE)], &[("a", Dir(1)), ("a/b", Dir(1))]], "/a is not a directory"),
         ("/a/r", &[&[("b", Dir(1))]], "/a does not exist"),
         ("/a/r", &[&[(".wh.a", FILE)], &[("a", Dir(1))]], "/a does not exist"),
         ("/a/r", &[&[(".wh..wh..opq", FILE)], &[("a", Dir(1))]], "/a does not exist"),
-        ("/r", &[&[], &[("r", FILE)]], "has a file /r already"),
+        ("/r", &[&[], &[("r", FILE)]], "already has a file /r"),
         ("/r", &[&[("r/x", FILE)]], "/r is a directory"),
         ("/a/r", &[&[("a", Dir(1)), ("a/r", Dir(1))]], "/a/r is a directory"),
     ];
@@ -200,5 +200,5 @@ fn what_would_break_the_image_is_refused() {
         let error = parents(path, layers).unwrap_err();
         assert!(error.to_string().contains(why), "{path}: {error}");
     }
-    assert!(paths::target(&"/r".parse().unwrap(), &Standing::File, true).is_ok());
+    assert!(paths::target(&"/r".parse().unwrap(), &PathState::File, true).is_ok());
 }

@@ -1,44 +1,44 @@
-//! Several layers as one file system.
+//! Several layers, seen as one file system.
 
 use super::index::{File, LayerIndex, Node, clean};
-use crate::rewrite::paths::{Attributes, Standing};
+use crate::rewrite::paths::{Attributes, PathState};
 use std::sync::Arc;
 
-/// How many symbolic links are followed, as in Linux.
+/// The maximum number of symbolic links that are followed, as in Linux.
 const MAX_LINKS: usize = 40;
 
-/// The layers of an image that were read so far, from the highest down.
+/// The layers of an image that were read so far, from highest to lowest.
 #[derive(Debug, Default)]
 pub struct View {
     layers: Vec<Arc<LayerIndex>>,
     is_complete: bool,
 }
 
-/// Where something is.
+/// The location of an entry.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Place {
-    /// The path behind all links, with a leading slash.
+    /// The path after following all links, with a leading slash.
     pub path: String,
-    /// The layer that holds it, counted from the highest, which is 0.
+    /// The layer that contains it, counted from the highest layer, which is 0.
     pub depth: usize,
 }
 
-/// What is at a path.
+/// The result of looking up a path.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Found {
-    /// A lower layer has to be read first.
+    /// A lower layer must be read first.
     Deeper,
-    /// Nothing, or links that lead nowhere.
+    /// The path does not exist, or its links lead nowhere.
     Absent,
     /// A directory.
     Directory,
-    /// A program, a script, or a file whose content was asked for.
+    /// A program, a script, or a file whose content was requested.
     File(Place, Arc<File>),
-    /// A file of which only the place is known.
+    /// A file of which only the location is known.
     Plain(Place),
 }
 
-/// What a path is without a look through links.
+/// The entry at a path, without following links.
 enum Literal<'a> {
     Deeper,
     Absent,
@@ -51,17 +51,17 @@ impl View {
         self.layers.push(layer);
     }
 
-    /// Notes that there is no lower layer.
+    /// Marks the view as complete: there is no lower layer.
     pub fn complete(&mut self) {
         self.is_complete = true;
     }
 
-    /// Replaces a layer by an index that holds more.
+    /// Replaces the index of a layer with one that has more files.
     pub fn replace(&mut self, depth: usize, layer: Arc<LayerIndex>) {
         self.layers[depth] = layer;
     }
 
-    /// The layers that were read, from the highest down.
+    /// Returns the layers that were read, from highest to lowest.
     pub fn layers(&self) -> &[Arc<LayerIndex>] {
         &self.layers
     }
@@ -78,7 +78,7 @@ impl View {
         if self.is_complete { Literal::Absent } else { Literal::Deeper }
     }
 
-    /// What is at a path, through links of it and of the directories above.
+    /// Finds the entry at a path, following links in the path and in the directories above it.
     pub fn find(&self, path: &str) -> Found {
         let mut path = clean(path);
         for _ in 0..=MAX_LINKS {
@@ -90,7 +90,7 @@ impl View {
         Found::Absent
     }
 
-    /// Goes down a path as far as the first link, and returns the path that it leads to as the error.
+    /// Follows a path up to the first link; the error is the path that this link leads to.
     fn step(&self, path: &str) -> Result<Found, String> {
         if path.is_empty() {
             return Ok(Found::Directory);
@@ -118,22 +118,22 @@ impl View {
         Ok(Found::Directory)
     }
 
-    /// What is at a path itself, links not followed, for those who want to put something there. `None` if a lower layer
-    /// has to be read first.
-    pub fn standing(&self, path: &str) -> Option<Standing> {
+    /// Returns the state of a path itself, without following links, for a caller that wants to put a file there.
+    /// `None` if a lower layer must be read first.
+    pub fn state(&self, path: &str) -> Option<PathState> {
         match self.literal(path) {
             Literal::Deeper => None,
-            Literal::Absent => Some(Standing::Absent),
+            Literal::Absent => Some(PathState::Absent),
             Literal::Node(depth, Node::Directory(attributes)) => {
                 let attributes = attributes.map(Some).or_else(|| self.lower(path, depth))?;
-                Some(Standing::Directory(attributes.unwrap_or(Attributes::IMPLIED)))
+                Some(PathState::Directory(attributes.unwrap_or(Attributes::IMPLIED)))
             }
-            Literal::Node(_, Node::Link(to)) => Some(Standing::Link(to.clone())),
-            Literal::Node(_, Node::HardLink(_) | Node::File(_) | Node::Plain) => Some(Standing::File),
+            Literal::Node(_, Node::Link(to)) => Some(PathState::Link(to.clone())),
+            Literal::Node(_, Node::HardLink(_) | Node::File(_) | Node::Plain) => Some(PathState::File),
         }
     }
 
-    /// The attributes that the layers below `depth` give a directory; the inner `None` if none does.
+    /// Returns the attributes that layers below `depth` give a directory; the inner `None` if there are none.
     fn lower(&self, path: &str, depth: usize) -> Option<Option<Attributes>> {
         if self.layers[depth].hides(path) {
             return Some(None);
@@ -152,7 +152,7 @@ impl View {
     }
 }
 
-/// The path that a link at `path[..end]` leads to.
+/// Returns the path that a link at `path[..end]` leads to.
 fn followed(path: &str, end: usize, to: &str) -> String {
     let rest = &path[end..];
     let above = path[..end].rsplit_once('/').map_or("", |(above, _)| above);

@@ -1,9 +1,9 @@
-//! Reads one layer: streaming, on a thread, within bounds.
+//! Reading of one layer: streaming, on a thread, within limits.
 
 use crate::error::{Context, Error, Result};
 use crate::image::digest::{Algorithm, Hasher};
 use crate::image::{Descriptor, Digest};
-use crate::rewrite::paths::{Attributes, Kind};
+use crate::rewrite::paths::{Attributes, EntryKind};
 use crate::transport::checked::verified;
 use crate::transport::decompress::decompress;
 use crate::transport::limit::{Bounded, ReadLimit};
@@ -13,34 +13,35 @@ use futures_util::StreamExt;
 use std::io::Read;
 use tokio::sync::mpsc;
 
-/// gzip makes a thousandfold of nothing, at most; what grows further is made to fill memory or time.
+/// The maximum growth of a layer by decompression. gzip expands at most about 1000-fold; more is a decompression
+/// bomb.
 const MAX_GROWTH: u64 = 1100;
-/// Small layers may be anything.
+/// The size up to which growth is not limited.
 const ALWAYS_READ: u64 = 64 << 20;
 
-/// A member of a layer, in the order of the layer.
+/// An entry of a layer, in the order of the layer.
 pub struct Member<'a> {
-    /// Its name as it is written.
+    /// The name, as written.
     pub name: &'a str,
-    /// What it is.
-    pub kind: Kind,
-    /// Where a hard link points.
+    /// The type of the entry.
+    pub kind: EntryKind,
+    /// The target of a hard link.
     pub hard_link: Option<String>,
-    /// Permission bits.
+    /// The permission bits.
     pub mode: u32,
     /// The size of the content.
     pub size: u64,
-    /// Its content.
+    /// The content.
     pub content: &'a mut dyn Read,
 }
 
-/// Sees the members of a layer.
+/// A visitor of the entries of a layer.
 pub trait Visitor: Send + Sized + 'static {
-    /// Looks at a member.
+    /// Visits an entry.
     fn member(&mut self, member: Member<'_>) -> std::io::Result<()>;
 }
 
-/// Shows one layer to a visitor. Returns it with the digest of the uncompressed layer.
+/// Passes the entries of one layer to a visitor. Returns the visitor and the digest of the uncompressed layer.
 pub async fn read<V: Visitor>(source: &dyn Source, layer: &Descriptor, visitor: V) -> Result<(V, Digest)> {
     let stream = verified(source.blob(layer).await?, layer);
     let (sender, receiver) = mpsc::channel(4);
@@ -48,18 +49,18 @@ pub async fn read<V: Visitor>(source: &dyn Source, layer: &Descriptor, visitor: 
     let reading =
         tokio::task::spawn_blocking(move || members(Pipe { receiver, piece: Bytes::new() }, limit, visitor));
     feed(stream, sender).await?;
-    reading.await.map_err(|e| Error::other(format!("reading a layer ended early: {e}")))?
+    reading.await.map_err(|e| Error::other(format!("internal error: a background task failed: {e}")))?
 }
 
 async fn feed(mut stream: BlobStream, sender: mpsc::Sender<Bytes>) -> Result<()> {
     while let Some(piece) = stream.next().await {
-        // The reader is content, or has failed and says so itself; the rest still has to be what was promised.
+        // The reader may have stopped early, or failed and reported that itself; keep verifying the rest.
         let _ = sender.send(piece?).await;
     }
     Ok(())
 }
 
-/// The receiving end of a stream, to be read on a thread.
+/// The receiving end of a stream, for reading on a thread.
 struct Pipe {
     receiver: mpsc::Receiver<Bytes>,
     piece: Bytes,
@@ -79,7 +80,8 @@ impl Read for Pipe {
     }
 }
 
-/// Shows the members of a layer to a visitor, as far as `limit` bytes of tar. Returns it with the digest of the tar.
+/// Passes the entries of a layer to a visitor, up to `limit` bytes of tar. Returns the visitor and the digest of the
+/// tar stream.
 pub fn members<V: Visitor>(layer: impl Read + 'static, limit: u64, mut visitor: V) -> Result<(V, Digest)> {
     let malformed = |e: std::io::Error| Error::unsupported(format!("the layer is malformed: {e}"));
     let (_, tar) = decompress(layer).context(|| "the layer")?;
@@ -96,7 +98,7 @@ pub fn members<V: Visitor>(layer: impl Read + 'static, limit: u64, mut visitor: 
         std::io::copy(&mut entry, &mut std::io::sink()).map_err(malformed)?;
     }
     limit.within_member();
-    // What follows the archive's end is read too: the sender is not left waiting, and the digest covers it.
+    // Read to the end of the stream, so that the sender does not block and the digest covers everything.
     std::io::copy(&mut tar, &mut std::io::sink()).map_err(malformed)?;
     Ok((visitor, tar.into_inner().hasher.finish()))
 }
@@ -106,16 +108,16 @@ fn show<V: Visitor>(entry: &mut tar::Entry<'_, impl Read>, visitor: &mut V) -> s
     let header = entry.header().clone();
     let link = String::from_utf8_lossy(&entry.link_name_bytes().unwrap_or_default()).into_owned();
     let kind = match header.entry_type() {
-        tar::EntryType::Directory => Kind::Directory(attributes(&header)?),
-        tar::EntryType::Symlink => Kind::Link(link.clone()),
-        _ => Kind::Other,
+        tar::EntryType::Directory => EntryKind::Directory(attributes(&header)?),
+        tar::EntryType::Symlink => EntryKind::Link(link.clone()),
+        _ => EntryKind::Other,
     };
     let hard_link = (header.entry_type() == tar::EntryType::Link).then_some(link);
     let (mode, size) = (header.mode().unwrap_or(0), entry.size());
     visitor.member(Member { name: &name, kind, hard_link, mode, size, content: entry })
 }
 
-/// Hashes what is read through it.
+/// A reader that hashes what is read.
 struct Hashed<R> {
     inner: R,
     hasher: Hasher,
@@ -129,7 +131,7 @@ impl<R: Read> Read for Hashed<R> {
     }
 }
 
-/// What a tar says of a directory. A field that was left blank is 0, as it is to engines.
+/// Returns the attributes of a directory's tar header. Engines read a blank field as 0.
 fn attributes(header: &tar::Header) -> std::io::Result<Attributes> {
     let fields = header.as_old();
     let number = |field: &[u8], value: std::io::Result<u64>| match field {
@@ -137,7 +139,7 @@ fn attributes(header: &tar::Header) -> std::io::Result<Attributes> {
         _ => value,
     };
     Ok(Attributes {
-        // At most twelve bits.
+        // The value has at most twelve bits.
         mode: u32::try_from(number(&fields.mode, header.mode().map(u64::from))? & 0o7777).unwrap_or(0),
         uid: number(&fields.uid, header.uid())?,
         gid: number(&fields.gid, header.gid())?,

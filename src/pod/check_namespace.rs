@@ -70,7 +70,7 @@ fn shared(pod: &JudgedPod<'_, '_>, place: super::tree::Place, findings: &mut Fin
     }
 }
 
-/// An image that insists on PID 1 where it is not.
+/// Reports an image that must be PID 1 but is not.
 fn pid1_image(judged: &JudgedContainer<'_, '_>, findings: &mut Findings<'_>) {
     let place = match judged.namespace {
         Namespace::Node => "the node's process namespace",
@@ -86,17 +86,17 @@ fn pid1_image(judged: &JudgedContainer<'_, '_>, findings: &mut Findings<'_>) {
         Rule::Pid1ImageInSharedNamespace,
         judged.container.image_place(),
         Some(&judged.container.name),
-        format!("{reason} insists on being PID 1, and is not in {place}: {harm}"),
+        format!("{reason} must be PID 1, but is not in {place}: {harm}"),
         "give the pod its own process namespace, or use an image without this init",
     );
 }
 
-/// What in a container insists on PID 1.
+/// Returns the reason why a container must be PID 1, if there is one.
 fn insists(judged: &JudgedContainer<'_, '_>) -> Option<String> {
     if let Some(init) = judged.judgement.init.as_ref().filter(|init| init.insists) {
         return Some(init.name.clone());
     }
-    // A command of the pod replaces what the image would start.
+    // A command in the pod replaces the program that the image would start.
     if judged.container.command.known().is_some() {
         return None;
     }

@@ -1,4 +1,4 @@
-//! Rules about what becomes PID 1.
+//! Rules about the program that becomes PID 1.
 
 use super::command::{Answer, Start};
 use super::finding::Findings;
@@ -33,9 +33,7 @@ fn command_drops_init(judged: &JudgedContainer<'_, '_>, findings: &mut Findings<
         format!(
             "`command` replaces the image's entrypoint, which starts {init}: without it orphans reach PID 1"
         ),
-        &format!(
-            "give the words as `args`, which keeps the entrypoint, or put {init} in front of the command"
-        ),
+        &format!("set `args` instead, which keeps the entrypoint, or put {init} in front of the command"),
     );
 }
 
@@ -51,16 +49,16 @@ fn init_not_pid1(judged: &JudgedContainer<'_, '_>, findings: &mut Findings<'_>) 
         (Namespace::Own, Answer::Depends) => (
             Severity::Note,
             format!("whether {name} becomes PID 1 depends on the shell or on the script's branches"),
-            format!("write `exec {name} …`, or start {name} without a shell"),
+            format!("use `exec {name} …`, or start {name} without a shell"),
         ),
         (Namespace::Own, Answer::No) => (
             Severity::Warning,
             format!(
-                "{name} is a child of the shell, which stays as PID 1: {name} gets no orphans and no SIGTERM"
+                "{name} is a child of the shell, which stays as PID 1: {name} receives neither orphans nor SIGTERM"
             ),
-            format!("write `exec {name} …` as the last command, or start {name} without a shell"),
+            format!("use `exec {name} …` as the last command, or start {name} without a shell"),
         ),
-        // dumb-init passes signals on wherever it stands.
+        // dumb-init forwards signals even if it is not PID 1.
         (Namespace::Node | Namespace::Pod, _) if name == "dumb-init" => return,
         (Namespace::Node | Namespace::Pod, _) => (
             Severity::Note,
@@ -85,7 +83,7 @@ fn shell_ignores_term(judged: &JudgedContainer<'_, '_>, findings: &mut Findings<
     let (severity, message) = match judged.judgement.shell_stays {
         Answer::Yes => (
             Severity::Warning,
-            "a shell stays as PID 1 and ignores SIGTERM: the service is not told, and every stop takes the whole \
+            "a shell stays as PID 1 and ignores SIGTERM: the service does not receive it, and every stop takes the whole \
              grace period",
         ),
         Answer::Depends => (
@@ -102,7 +100,7 @@ fn shell_ignores_term(judged: &JudgedContainer<'_, '_>, findings: &mut Findings<
         container.command_place(),
         Some(&container.name),
         message.to_string(),
-        "write `exec` in front of the service, start it without a shell, or trap TERM and pass it on",
+        "put `exec` in front of the service, start it without a shell, or trap TERM and forward it",
     );
 }
 
@@ -127,7 +125,7 @@ fn script_in_config_map(judged: &JudgedContainer<'_, '_>, findings: &mut Finding
     let (severity, message) = match (file.origin, judged.judgement.start) {
         (None, _) => (
             Severity::Note,
-            format!("the start script {source}, which is not in the input: it cannot be judged"),
+            format!("the start script {source}, which is not in the input, so that it cannot be judged"),
         ),
         (Some((name, place)), start) => {
             let place = format!("{source} ({name}:{}), line {line}", place.line);
@@ -150,6 +148,6 @@ fn script_in_config_map(judged: &JudgedContainer<'_, '_>, findings: &mut Finding
         judged.container.command_place(),
         Some(&judged.container.name),
         message,
-        "end the script in `exec` and the service",
+        "end the script with `exec` and the service",
     );
 }

@@ -1,4 +1,4 @@
-//! Rules about probes, hooks and the time that a stop takes.
+//! Rules about probes, hooks and the time that stopping takes.
 
 use super::command::{Answer, Commands, Question, Start};
 use super::finding::Findings;
@@ -9,7 +9,7 @@ use super::shell;
 use super::tree::Place;
 use super::words::{WordsOnly, milliseconds};
 
-/// The grace of a reaper that is told none, in milliseconds.
+/// The default grace of a reaper, in milliseconds.
 const DEFAULT_GRACE: u64 = 3000;
 
 /// Checks probes, hooks and grace periods.
@@ -45,13 +45,13 @@ fn probes(judged: &JudgedContainer<'_, '_>, findings: &mut Findings<'_>) {
             severity,
             key.place(),
             Some(&judged.container.name),
-            format!("{field} runs a command that {what} when it is killed at its timeout, and PID 1 {reaped}"),
+            format!("{field} runs a command that {what} when its timeout expires, and PID 1 {reaped}"),
             "put a reaper into the image, for example with `reapify wrap`, or let the command `exec` its only program",
         );
     }
 }
 
-/// Whether a command that is killed leaves children.
+/// Returns whether a command leaves children when it is killed.
 fn leaves_orphans(words: &[String]) -> Answer {
     let Some(program) = words.first() else { return Answer::No };
     let name = file_name(program);
@@ -96,7 +96,7 @@ fn grace(pod: &JudgedPod<'_, '_>, judged: &JudgedContainer<'_, '_>, findings: &m
             seconds(grace),
             seconds(period)
         ),
-        "raise terminationGracePeriodSeconds above preStop and grace together, or lower the grace",
+        "raise terminationGracePeriodSeconds above the sum of preStop and grace, or lower the grace",
     );
 }
 
@@ -107,7 +107,7 @@ fn seconds(milliseconds: u64) -> String {
     }
 }
 
-/// The grace of the container's reaper, where it is set, and how; `None` without a reaper.
+/// Returns the grace of the container's reaper, with its place and origin; `None` without a reaper.
 fn reaper_grace(judged: &JudgedContainer<'_, '_>) -> Option<(u64, Place, &'static str)> {
     let container = &judged.container;
     let reaper = judged.judgement.init.as_ref().filter(|init| init.is_reaper);
@@ -125,7 +125,7 @@ fn reaper_grace(judged: &JudgedContainer<'_, '_>) -> Option<(u64, Place, &'stati
     (reaper.is_some() || is_wrapped).then(|| (DEFAULT_GRACE, container.command_place(), "the default"))
 }
 
-/// How long the preStop hook takes at least, in milliseconds: its own `sleep`, and what its command sleeps.
+/// Returns the minimum duration of the preStop hook, in milliseconds: its own `sleep`, and the sleeps in its command.
 fn pre_stop(judged: &JudgedContainer<'_, '_>) -> u64 {
     let hook = judged.container.view.at(&["lifecycle", "preStop"]);
     let fixed = hook.and_then(|hook| hook.at(&["sleep", "seconds"])).and_then(|s| s.number());
@@ -153,7 +153,7 @@ fn pre_stop(judged: &JudgedContainer<'_, '_>) -> u64 {
     fixed.saturating_add(slept)
 }
 
-/// The argument of `sleep`, in milliseconds.
+/// Returns the argument of `sleep`, in milliseconds.
 fn sleep_time(text: Option<&str>) -> u64 {
     let text = text.unwrap_or_default();
     let (number, unit) = match text.strip_suffix(['s', 'm', 'h']) {

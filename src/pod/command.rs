@@ -1,23 +1,23 @@
-//! What a command line makes of PID 1: the question about a container, and the answer to it.
+//! Command lines of containers: the question of what becomes PID 1, and the answer.
 
 use super::config_map::ScriptFile;
 use super::spec::Variable;
 pub use crate::inspect::Answer;
 use serde::Serialize;
 
-/// How a command line starts its service.
+/// The way in which a command line starts its service.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Start {
     /// The service itself becomes PID 1.
     Service,
-    /// A script becomes PID 1 and replaces itself by the service.
+    /// A script becomes PID 1 and replaces itself with the service.
     Script,
     /// An init becomes PID 1.
     Init,
-    /// A shell stays as PID 1.
+    /// A shell remains as PID 1.
     None,
-    /// Cannot be told.
+    /// Unknown.
     Unknown,
 }
 
@@ -28,13 +28,13 @@ pub struct InitUse {
     pub name: String,
     /// Whether it becomes the container's first process.
     pub is_first: Answer,
-    /// Whether it reaps and stays quiet although it is not PID 1: a reaper of ours, or an init told so.
+    /// Whether it reaps, and does not warn, if it is not PID 1: one of our reapers, or an init configured so.
     pub is_subreaper: bool,
     /// Whether it refuses to run, or does harm, unless it is PID 1.
     pub insists: bool,
-    /// The grace in milliseconds that the command line gives a reaper of ours.
+    /// The grace in milliseconds that the command line gives one of our reapers.
     pub grace_ms: Option<u64>,
-    /// Whether it is a reaper of ours.
+    /// Whether it is one of our reapers.
     pub is_reaper: bool,
 }
 
@@ -47,18 +47,19 @@ pub struct CommandJudgement {
     pub orphans_reaped: Answer,
     /// Whether SIGTERM reaches the service when the first process is PID 1 of its namespace.
     pub term_as_pid1: Answer,
-    /// The same when it is not, as under `hostPID`: signals without a handler have their default effect then.
+    /// Whether SIGTERM reaches the service when the first process is not PID 1, as under `hostPID`: signals without a
+    /// handler then have their default effect.
     pub term_elsewhere: Answer,
-    /// Whether a shell stays as the first process without a trap for SIGTERM.
+    /// Whether a shell remains as the first process without a trap for SIGTERM.
     pub shell_stays: Answer,
-    /// The init that the command line starts, in first place or later.
+    /// The init that the command line starts, as its first process or later.
     pub init: Option<InitUse>,
-    /// The script file that was followed, by its path, and the line that decides.
+    /// The script file that was followed, by its path, and the line that determines the judgement.
     pub script: Option<(String, usize)>,
 }
 
 impl CommandJudgement {
-    /// The judgement of a command line of which nothing is known.
+    /// The judgement of an unknown command line.
     pub const UNKNOWN: CommandJudgement = CommandJudgement {
         start: Start::Unknown,
         orphans_reaped: Answer::Unknown,
@@ -70,10 +71,10 @@ impl CommandJudgement {
     };
 }
 
-/// What is known about an image.
+/// The facts about an image.
 #[derive(Debug, Clone, PartialEq)]
 pub struct ImageFacts {
-    /// The name, as documents have it.
+    /// The name, as documents write it.
     pub image: String,
     /// `Entrypoint`.
     pub entrypoint: Vec<String>,
@@ -81,21 +82,21 @@ pub struct ImageFacts {
     pub cmd: Vec<String>,
     /// The init or the reaper that the image's own command line starts first.
     pub init: Option<String>,
-    /// Whether reapify put that reaper there.
+    /// Whether reapify added that reaper.
     pub is_wrapped: bool,
-    /// Whether the image's start insists on PID 1, with the reason.
+    /// The reason why the image must be PID 1, if it must.
     pub must_be_pid1: Option<String>,
     /// The judgement of the image's own command line.
     pub own: CommandJudgement,
 }
 
-/// What the caller knows about images.
+/// A source of facts about images.
 pub trait Images {
-    /// The facts about an image, by its name as the document has it; `None` if nothing is known.
+    /// Returns the facts about an image, by its name in the document; `None` if nothing is known.
     fn facts(&self, image: &str) -> Option<&ImageFacts>;
 }
 
-/// No image is known.
+/// A source that knows no images.
 #[derive(Debug, Clone, Copy, Default)]
 pub struct NoImages;
 
@@ -111,23 +112,23 @@ impl Images for std::collections::HashMap<String, ImageFacts> {
     }
 }
 
-/// A container's command line, as the document has it.
+/// A container's command line, as the document defines it.
 #[derive(Debug, Clone, Copy)]
 pub struct Question<'q> {
-    /// What is known about the image.
+    /// The facts about the image.
     pub facts: Option<&'q ImageFacts>,
-    /// `command`, not empty.
+    /// `command`, if it is not empty.
     pub command: Option<&'q [String]>,
-    /// `args`, not empty.
+    /// `args`, if it is not empty.
     pub args: Option<&'q [String]>,
     /// The container's variables.
     pub env: &'q [Variable],
-    /// Files of ConfigMaps that the words name.
+    /// The files from ConfigMaps that the words name.
     pub files: &'q [ScriptFile<'q>],
 }
 
 impl Question<'_> {
-    /// The words that the container is started with, if they are known.
+    /// Returns the words with which the container is started, if they are known.
     pub fn words(&self) -> Option<Vec<String>> {
         let owned = |words: Option<&[String]>| words.unwrap_or_default().to_vec();
         match (self.command, self.facts) {
@@ -140,13 +141,13 @@ impl Question<'_> {
         }
     }
 
-    /// The value of a variable, if the container sets it.
+    /// Returns the value of a variable, if the container sets it.
     pub fn variable(&self, name: &str) -> Option<&str> {
         self.env.iter().rev().find(|(known, _)| known == name)?.1.as_deref()
     }
 }
 
-/// Judges command lines.
+/// A judge of command lines.
 pub trait Commands {
     /// Judges a container's command line.
     fn judge(&self, question: &Question<'_>) -> CommandJudgement;

@@ -6,10 +6,10 @@ use super::spec::{Container, Pod};
 use super::tree::{Place, View};
 use std::collections::HashMap;
 
-/// How many mounts of a container are looked at; each one searches the words.
+/// The maximum number of a container's mounts that are examined; each one is compared with all words.
 const MAX_MOUNTS: usize = 200;
 
-/// A file that a container sees, out of a ConfigMap.
+/// A file from a ConfigMap in a container.
 #[derive(Debug, Clone)]
 pub struct ScriptFile<'d> {
     /// The path in the container.
@@ -20,7 +20,7 @@ pub struct ScriptFile<'d> {
     pub config_map: &'d str,
     /// The key in it.
     pub key: String,
-    /// The file and the place of the key, if it is in the input.
+    /// The file and the place of the key, if the input contains it.
     pub origin: Option<(&'d str, Place)>,
 }
 
@@ -55,7 +55,7 @@ impl<'d> ConfigMaps<'d> {
         maps
     }
 
-    /// The one ConfigMap of a name that a namespace sees; none if several could be meant.
+    /// Returns the ConfigMap with a name that a namespace sees; `None` if several match.
     fn get(&self, name: &str, namespace: Option<&str>) -> Option<ConfigMap<'d>> {
         let fits = |map: &&ConfigMap| match (map.namespace, namespace) {
             (Some(a), Some(b)) => a == b,
@@ -66,7 +66,7 @@ impl<'d> ConfigMaps<'d> {
         candidates.next().is_none().then_some(*first)
     }
 
-    /// The files that a container mounts from ConfigMaps and that its words name.
+    /// Returns the files that a container mounts from ConfigMaps and names in its command line.
     pub fn files(&self, pod: &Pod<'d>, container: &Container<'d>) -> Vec<ScriptFile<'d>> {
         let words: Vec<&String> =
             [&container.command, &container.args].iter().filter_map(|w| w.known()).flatten().collect();
@@ -120,13 +120,13 @@ impl<'d> ConfigMaps<'d> {
     }
 }
 
-/// The ConfigMaps of a volume, projected ones included.
+/// Returns the ConfigMaps of a volume, projected ones included.
 fn mounted(volume: View<'_>) -> Vec<View<'_>> {
     let projected = volume.at(&["projected", "sources"]).into_iter().flat_map(View::items);
     volume.get("configMap").into_iter().chain(projected.filter_map(|s| s.get("configMap"))).collect()
 }
 
-/// A mount of a volume, beside the words that may name files in it.
+/// A mount of a volume, with the words that may name files in it.
 #[derive(Clone, Copy)]
 struct Mount<'m, 'd> {
     path: &'d str,
@@ -135,7 +135,7 @@ struct Mount<'m, 'd> {
 }
 
 impl Mount<'_, '_> {
-    /// The paths within the volume that the words name below the mount.
+    /// Returns the paths within the volume that the words name.
     fn named(&self) -> Vec<String> {
         if let Some(sub_path) = self.sub_path {
             return vec![sub_path.to_string()];

@@ -1,4 +1,4 @@
-//! Judges command lines with the files behind them: those of ConfigMaps, and those of the image's layers.
+//! Judgement of command lines with the files that they name, from ConfigMaps and from the image's layers.
 
 use super::command::{Answer, CommandJudgement, Commands, InitUse, Question, Start};
 use super::config_map::ScriptFile;
@@ -8,28 +8,28 @@ use crate::layers::marks::Marks;
 use std::cell::RefCell;
 use std::collections::{BTreeMap, BTreeSet};
 
-/// An image that was opened: how it starts, and its files as far as they have been read.
+/// An image that was opened: its start, and its files as far as they have been read.
 pub struct Opened<'a> {
-    /// What of its config decides how it starts.
+    /// The parts of its config that determine how it starts.
     pub start: inspect::Start,
     /// Its files.
     pub files: Box<dyn Files + 'a>,
 }
 
-/// The judge of command lines. Files that it lacks are named in [`wants`](Self::wants): when they have been read, all
-/// is judged again.
+/// A judge of command lines. [`wants`](Self::wants) names the files that it lacks; when they have been read,
+/// everything is judged again.
 pub struct Deep<'a> {
     images: BTreeMap<String, Opened<'a>>,
     wants: RefCell<BTreeMap<String, BTreeSet<String>>>,
 }
 
 impl<'a> Deep<'a> {
-    /// A judge that knows these images, by their names in documents.
+    /// Creates a judge that knows these images, by their names in documents.
     pub fn new(images: BTreeMap<String, Opened<'a>>) -> Self {
         Deep { images, wants: RefCell::default() }
     }
 
-    /// The files that were missing, by image.
+    /// Returns the files that were missing, by image.
     pub fn wants(self) -> BTreeMap<String, BTreeSet<String>> {
         self.wants.into_inner()
     }
@@ -45,7 +45,7 @@ impl<'a> Deep<'a> {
             start.env.retain(|entry| entry.split_once('=').is_none_or(|(known, _)| known != name));
             start.env.extend(value.as_ref().map(|value| format!("{name}={value}")));
         }
-        // Kubernetes expands `$(NAME)` in the words; what it does not know it leaves.
+        // Kubernetes expands `$(NAME)` in the words and keeps unknown references.
         let words = |words: Option<&[String]>| -> Option<Vec<String>> {
             let words = words.unwrap_or_default();
             words.iter().all(|word| !word.contains("$(") && !word.contains("{{")).then(|| words.to_vec())
@@ -74,7 +74,7 @@ impl Commands for Deep<'_> {
     }
 }
 
-/// What the words tell, and beyond that what the files tell.
+/// Combines the judgement from the words with that from the files, which takes precedence where it is known.
 pub fn both(words: CommandJudgement, verdict: &Verdict) -> CommandJudgement {
     let first = |one: Answer, other: Answer| if one == Answer::Unknown { other } else { one };
     let term = verdict.term_reaches_service;
@@ -98,7 +98,7 @@ pub fn both(words: CommandJudgement, verdict: &Verdict) -> CommandJudgement {
         start,
         orphans_reaped: first(verdict.orphans_reaped, words.orphans_reaped),
         term_as_pid1: first(term, words.term_as_pid1),
-        // Without a handler a signal ends any process but PID 1.
+        // Without a handler, a signal ends any process except PID 1.
         term_elsewhere: first(words.term_elsewhere, if is_service { Answer::Yes } else { Answer::Unknown }),
         shell_stays: first(stays, words.shell_stays),
         init: words.init.or_else(|| init(verdict)),
@@ -123,13 +123,13 @@ fn init(verdict: &Verdict) -> Option<InitUse> {
     })
 }
 
-/// Files of ConfigMaps over those of an image.
+/// The files of ConfigMaps, mounted over those of an image.
 struct Mounted<'a> {
     maps: &'a [ScriptFile<'a>],
     layers: Option<&'a dyn Files>,
 }
 
-// The judge runs on a thread of its own while this one waits.
+// The judge runs on a thread of its own while this thread waits.
 impl Files for Mounted<'_> {
     fn find(&self, path: &str) -> Found {
         match self.maps.iter().find(|file| file.path == path) {

@@ -1,20 +1,21 @@
-//! Edits of YAML and JSON text by splices: what to write where, or why a value cannot be edited.
+//! Edits of YAML and JSON text by splices: the text to write and its position, or the reason why a value cannot be
+//! edited.
 
 use super::tree::{Kind, NodeId, Reach, Style, View};
 use std::ops::Range;
 
-/// What an edit means for the document's tree.
+/// The effect of an edit on the document's tree.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) enum Meaning {
-    /// The scalar gets another text.
+    /// The scalar gets a new text.
     Text(NodeId, String),
-    /// The sequence gets more items at its front.
+    /// The sequence gets more items at its start.
     Prepended(NodeId, Vec<String>),
-    /// The entry with this key is gone.
+    /// The entry with this key is removed.
     Removed(NodeId),
 }
 
-/// A splice of the text, and what it means.
+/// A splice of the text, with its effect.
 #[derive(Debug, Clone)]
 pub(crate) struct Edit {
     pub range: Range<usize>,
@@ -24,7 +25,7 @@ pub(crate) struct Edit {
 
 type Planned = Result<Edit, String>;
 
-/// Why a node cannot be edited by itself, if it cannot.
+/// Returns the reason why a node cannot be edited, if there is one.
 pub(crate) fn obstacle(view: View<'_>) -> Option<&'static str> {
     match view.reach {
         Reach::Own if view.node().has_anchor => Some("the value carries an anchor"),
@@ -39,14 +40,14 @@ fn checked(view: View<'_>) -> Result<(), String> {
     obstacle(view).map_or(Ok(()), |why| Err(why.to_string()))
 }
 
-/// Gives a scalar another text, in the style that it is written in.
+/// Replaces the text of a scalar, in the style in which it is written.
 pub(crate) fn replace(source: &str, view: View<'_>, value: &str) -> Planned {
     checked(view)?;
-    let Kind::Scalar { style, .. } = view.node().kind else { return Err("the value is no scalar".into()) };
+    let Kind::Scalar { style, .. } = view.node().kind else { return Err("the value is not a scalar".into()) };
     let range = view.span();
     let written = source.get(range.clone()).unwrap_or_default();
     if style == Style::Block || written.contains('\n') {
-        return Err("the value is a text of several lines".into());
+        return Err("the value spans several lines".into());
     }
     if view.node().tag.is_some() {
         return Err("the value carries a tag".into());
@@ -54,14 +55,16 @@ pub(crate) fn replace(source: &str, view: View<'_>, value: &str) -> Planned {
     Ok(Edit { range, text: quoted(value, style), meaning: Meaning::Text(view.id(), value.to_string()) })
 }
 
-/// Puts words in front of a sequence, in the style of its first item.
+/// Inserts words at the start of a sequence, in the style of its first item.
 pub(crate) fn prepend(source: &str, list: View<'_>, words: &[String]) -> Planned {
     checked(list)?;
-    let Kind::Sequence { is_flow, .. } = &list.node().kind else { return Err("the value is no list".into()) };
+    let Kind::Sequence { is_flow, .. } = &list.node().kind else {
+        return Err("the value is not a list".into());
+    };
     let Some(first) = list.first_item() else { return Err("the list is empty".into()) };
     let style = match first.kind {
         Kind::Scalar { style, .. } => style,
-        _ => return Err("the first item is no scalar of its own".into()),
+        _ => return Err("the first item is not a plain scalar".into()),
     };
     let (at, text) = match is_flow {
         true => in_flow(source, list.span().start, first.span.clone(), list.second_start(), words, style)?,
@@ -70,7 +73,7 @@ pub(crate) fn prepend(source: &str, list: View<'_>, words: &[String]) -> Planned
     Ok(Edit { range: at..at, text, meaning: Meaning::Prepended(list.id(), words.to_vec()) })
 }
 
-/// The text before the first item of a flow sequence that begins at `open`.
+/// Returns the text to insert before the first item of a flow sequence that starts at `open`.
 fn in_flow(
     source: &str,
     open: usize,
@@ -81,7 +84,7 @@ fn in_flow(
 ) -> Result<(usize, String), String> {
     let space = source.get(open + 1..first.start).unwrap_or("#");
     if !space.trim().is_empty() {
-        return Err("a comment, an anchor or a tag stands before the first item".into());
+        return Err("there is a comment, an anchor or a tag before the first item".into());
     }
     let between = second.and_then(|start| source.get(first.end..start)).and_then(|gap| gap.strip_prefix(','));
     let separator = match between.filter(|gap| gap.chars().all(|c| c == ' ')) {
@@ -92,17 +95,17 @@ fn in_flow(
     Ok((first.start, words.iter().map(|word| quoted(word, style) + &separator).collect()))
 }
 
-/// The lines before the first item of a block sequence.
+/// Returns the lines to insert before the first item of a block sequence.
 fn in_block(source: &str, first: usize, words: &[String], style: Style) -> Result<(usize, String), String> {
     let before = source.get(..first).unwrap_or_default();
     let Some(to_dash) = before.trim_end_matches(' ').strip_suffix('-') else {
-        return Err("the first item does not follow its dash".into());
+        return Err("the first item is not on the line of its dash".into());
     };
     let gap = &before[to_dash.len() + 1..];
     let line = to_dash.rfind('\n').map_or(0, |at| at + 1);
     let indent = &to_dash[line..];
     if !indent.chars().all(|c| c == ' ') || gap.is_empty() {
-        return Err("the first item does not begin its line".into());
+        return Err("the first item does not start its line".into());
     }
     let end = line_end(source, first);
     let Some(ending) = ["\r\n", "\n"].into_iter().find(|ending| source[..end].ends_with(ending)) else {
@@ -117,13 +120,13 @@ pub(crate) fn remove(source: &str, mapping: View<'_>, key: View<'_>, value: View
     checked(value)?;
     let gap = source.get(key.span().end..value.span().start).unwrap_or_default();
     if gap.trim() != ":" || gap.contains('\n') {
-        return Err("key and value do not stand together on one line".into());
+        return Err("key and value are not on one line".into());
     }
     let range = match mapping.node().kind {
         Kind::Mapping { is_flow: true, .. } => flow_entry(source, mapping, key, value),
         _ => block_entry(source, mapping, key, value),
     };
-    let range = range.ok_or("the entry cannot be cut out without touching others")?;
+    let range = range.ok_or("the entry cannot be removed without changing others")?;
     Ok(Edit { range, text: String::new(), meaning: Meaning::Removed(key.id()) })
 }
 
@@ -146,23 +149,23 @@ fn block_entry(source: &str, mapping: View<'_>, key: View<'_>, value: View<'_>) 
         if !rest.is_empty() && !rest.starts_with('#') {
             return None;
         }
-        // Without a line end behind it, the one before goes, so that the text ends as it did.
+        // Without a line end after it, the one before is removed, so that the end of the text does not change.
         let is_last = !source[..next_line].ends_with('\n');
         let before = source[..line].trim_end_matches('\n').trim_end_matches('\r').len();
         let start = if is_last && line > 0 && line - before <= 2 { before } else { line };
         return Some(start..next_line);
     }
-    // The first entry behind a dash: the next one takes its place.
+    // The first entry after a dash: the next one takes its place.
     let (next, _) = mapping.neighbours(key.id()).1?;
     source.get(end..next)?.trim().is_empty().then_some(start..next)
 }
 
-/// The end of the line that an offset is in, behind its line feed.
+/// Returns the end of the line that contains an offset, after its line feed.
 fn line_end(source: &str, from: usize) -> usize {
     source[from..].find('\n').map_or(source.len(), |at| from + at + 1)
 }
 
-/// A string in a style, or in double quotes where the style would change what it means.
+/// Returns a string in a style, or in double quotes where that style would change its meaning.
 fn quoted(value: &str, style: Style) -> String {
     match style {
         Style::Plain if is_plain(value) => value.to_string(),
@@ -171,7 +174,7 @@ fn quoted(value: &str, style: Style) -> String {
     }
 }
 
-/// Whether a text without quotes is a string in every YAML, within flow collections too.
+/// Returns whether an unquoted text is a string in every version of YAML, also within flow collections.
 pub(crate) fn is_plain(value: &str) -> bool {
     let is_safe = |c: char| c.is_ascii_alphanumeric() || "/._-:@+=".contains(c);
     let is_number =

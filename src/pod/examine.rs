@@ -1,4 +1,4 @@
-//! From sources to a report.
+//! Examination of sources, which yields a report.
 
 use super::command::{Commands, Images};
 use super::config_map::ConfigMaps;
@@ -8,16 +8,16 @@ use super::parse::{Problem, Source};
 use super::rule::Ignore;
 use super::{check_namespace, check_start, check_stop, find};
 
-/// What the judgement of pods rests on, besides the documents.
+/// The knowledge on which judgements are based, besides the documents.
 #[derive(Clone, Copy)]
 pub struct Knowledge<'k> {
-    /// What is known about images.
+    /// The facts about images.
     pub images: &'k dyn Images,
     /// The judge of command lines.
     pub commands: &'k dyn Commands,
 }
 
-/// Judges the pods of all sources. ConfigMaps of one source count for the pods of every other.
+/// Judges the pods of all sources. ConfigMaps of each source apply to the pods of all sources.
 pub fn examine(sources: &[Source<'_>], knowledge: Knowledge<'_>, ignore: &Ignore) -> Report {
     let maps = ConfigMaps::of(sources);
     let mut report = Report::default();
@@ -45,7 +45,7 @@ pub fn examine(sources: &[Source<'_>], knowledge: Knowledge<'_>, ignore: &Ignore
     report
 }
 
-/// All findings about one pod.
+/// Returns all findings about one pod.
 fn check(pod: &JudgedPod<'_, '_>) -> Vec<Finding> {
     let mut findings = Findings::of(pod);
     check_namespace::check(pod, &mut findings);
@@ -54,7 +54,7 @@ fn check(pod: &JudgedPod<'_, '_>) -> Vec<Finding> {
     findings.found
 }
 
-/// The images that the sources name, each once, in the order of the text: what to ask a registry about.
+/// Returns the images that the sources name, each once, in the order of the text.
 pub fn images(sources: &[Source<'_>]) -> Vec<String> {
     let mut seen = std::collections::HashSet::new();
     let pods = sources.iter().flat_map(find::pods);

@@ -1,17 +1,17 @@
-//! Finds pod templates in documents by their shape, whatever kind of object holds them.
+//! Finding of pod templates in documents by their fields, whatever kind of object contains them.
 
 use super::parse::Source;
 use super::spec::{ContainerKind, Pod, Switch, read_container};
 use super::tree::{Document, View};
 
-/// The annotation that turns rules off.
+/// The annotation that disables rules.
 pub(crate) const IGNORE: &str = "reapify.io/ignore";
 
-/// Kinds that hold copies or measurements of pods, not pods that anything runs.
+/// Kinds that contain copies or measurements of pods, not pods that are run.
 const NO_PODS: [&str; 4] = ["ControllerRevision", "PodMetrics", "PodMetricsList", "CustomResourceDefinition"];
-/// API groups whose objects hold patterns of pods.
+/// API groups whose objects contain patterns of pods.
 const PATTERNS: [&str; 4] = ["kyverno.io", "policies.kyverno.io", "gatekeeper.sh", "chainsaw.kyverno.io"];
-/// Kinds whose pods are certain even if a container names no image, as in a Kustomize patch.
+/// Kinds that certainly contain pods, even if a container names no image, as in a Kustomize patch.
 const WORKLOADS: [&str; 9] = [
     "Pod",
     "Deployment",
@@ -23,7 +23,7 @@ const WORKLOADS: [&str; 9] = [
     "CronJob",
     "PodTemplate",
 ];
-/// Kinds of Argo Workflows: templates hold one container each, started through the engine's own program.
+/// Kinds of Argo Workflows: each template contains one container, which the engine starts through its own program.
 const ARGO: [&str; 5] =
     ["Workflow", "WorkflowTemplate", "ClusterWorkflowTemplate", "CronWorkflow", "WorkflowEventBinding"];
 /// Fields that only a pod's spec has.
@@ -44,7 +44,7 @@ const POD_FIELDS: [&str; 14] = [
     "affinity",
 ];
 
-/// The pods of a source, in the order of the text.
+/// Returns the pods of a source, in the order of the text.
 pub(crate) fn pods<'d>(source: &'d Source<'_>) -> Vec<Pod<'d>> {
     let mut found = Vec::new();
     for (number, document) in source.documents.iter().enumerate() {
@@ -54,7 +54,7 @@ pub(crate) fn pods<'d>(source: &'d Source<'_>) -> Vec<Pod<'d>> {
     found
 }
 
-/// All objects of a document that have a kind and a name: the document's root, or the items of a list.
+/// Returns all objects of a document that have a kind and a name: the document's root, or the items of a list.
 pub(crate) fn objects<'d>(document: &'d Document<'_>) -> Vec<View<'d>> {
     let root = document.root();
     if root.is_sequence() {
@@ -66,7 +66,7 @@ pub(crate) fn objects<'d>(document: &'d Document<'_>) -> Vec<View<'d>> {
     }
 }
 
-/// The object that a node belongs to.
+/// The object to which a node belongs.
 #[derive(Clone, Copy)]
 struct Object<'d> {
     view: View<'d>,
@@ -89,7 +89,7 @@ impl<'d> Object<'d> {
         self.group() == "argoproj.io" && ARGO.contains(&self.kind)
     }
 
-    /// Whether pods below the object are not its own.
+    /// Returns whether pods below the object are not its own.
     fn holds_no_pods(self) -> bool {
         let group = self.group();
         NO_PODS.contains(&self.kind)
@@ -118,7 +118,7 @@ struct Walk<'w, 'd> {
     file: &'d str,
     number: usize,
     found: &'w mut Vec<Pod<'d>>,
-    /// The annotations on the way down.
+    /// The annotations found on the way down.
     ignored: Vec<View<'d>>,
 }
 
@@ -170,7 +170,7 @@ impl<'d> Walk<'_, 'd> {
         self.found.push(pod);
     }
 
-    /// A template of a workflow: its one container, `container` or `script`.
+    /// Reads a workflow template with one container, `container` or `script`.
     fn argo_template(&mut self, view: View<'d>, object: Object<'d>) {
         let named = text(view, "name");
         for field in ["container", "script"] {
@@ -192,7 +192,7 @@ impl<'d> Walk<'_, 'd> {
     }
 }
 
-/// Whether a mapping is the spec of a pod: it has containers, and stands or looks like one.
+/// Returns whether a mapping is the spec of a pod: it has containers, and the right key or fields.
 fn is_pod(view: View<'_>, key: &str, object: Object<'_>) -> bool {
     let Some(containers) = view.get("containers") else { return false };
     if containers.items().next().is_none() || !containers.items().all(View::is_mapping) {
@@ -206,7 +206,7 @@ fn is_pod(view: View<'_>, key: &str, object: Object<'_>) -> bool {
     is_workload || (has_image && looks_like_one)
 }
 
-/// Whether an image is a wildcard of a policy, or no image at all.
+/// Returns whether an image is a wildcard of a policy, or not an image at all.
 fn is_pattern(image: View<'_>) -> bool {
     image.text().is_some_and(|text| text.contains('*') || text.starts_with('!'))
 }

@@ -1,4 +1,4 @@
-//! Findings, and what is written about each container.
+//! Findings, and the report on each container.
 
 use super::command::Answer;
 use super::judge::{JudgedContainer, JudgedPod, Way};
@@ -8,43 +8,43 @@ use super::spec::ContainerKind;
 use super::tree::Place;
 use serde::Serialize;
 
-/// Something about a pod that its owner should know or mend.
+/// A finding about a pod.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Finding {
     /// The rule.
     pub rule: Rule,
-    /// How bad it is.
+    /// The severity.
     pub severity: Severity,
     /// The file.
     pub file: String,
-    /// Where in the file.
+    /// The place in the file.
     pub place: Place,
     /// The object: "Deployment/web".
     pub object: String,
     /// The container, unless the finding is about the whole pod.
     pub container: Option<String>,
-    /// What was found.
+    /// The message.
     pub message: String,
-    /// What to do.
+    /// The fix.
     pub fix: String,
 }
 
-/// What is known about one container.
+/// The report on one container.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct ContainerReport {
     /// The file.
     pub file: String,
-    /// The line where the container begins.
+    /// The line where the container starts.
     pub line: usize,
     /// The object: "Deployment/web".
     pub object: String,
     /// The name of the container.
     pub container: String,
-    /// Which list the container is in.
+    /// The list that contains the container.
     pub kind: ContainerKind,
-    /// The image as the document names it; empty if it names none.
+    /// The image as the document names it; empty if the document names none.
     pub image: String,
-    /// The way in which it deals with orphans and signals.
+    /// The way in which the container deals with orphans and signals.
     pub way: Way,
     /// Whether orphans are reaped.
     pub orphans_reaped: Answer,
@@ -52,14 +52,14 @@ pub struct ContainerReport {
     pub term_reaches_service: Answer,
 }
 
-/// What was found in all inputs.
+/// The report on all inputs.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Report {
     /// The containers, in the order of the inputs.
     pub containers: Vec<ContainerReport>,
-    /// The findings: by input, then by place.
+    /// The findings, by input and then by place.
     pub findings: Vec<Finding>,
-    /// What could not be read.
+    /// The problems with reading the inputs.
     pub problems: Vec<Problem>,
 }
 
@@ -79,7 +79,7 @@ impl ContainerReport {
     }
 }
 
-/// Collects the findings about one pod.
+/// A collector of the findings about one pod.
 pub(crate) struct Findings<'p> {
     file: &'p str,
     object: &'p str,
@@ -91,12 +91,12 @@ impl<'p> Findings<'p> {
         Findings { file: pod.pod.file, object: &pod.pod.object, found: Vec::new() }
     }
 
-    /// Adds a finding; `container` is `None` for one about the whole pod.
+    /// Adds a finding; `container` is `None` for a finding about the whole pod.
     pub fn add(&mut self, rule: Rule, place: Place, container: Option<&str>, message: String, fix: &str) {
         self.add_as(rule, rule.severity(), place, container, message, fix);
     }
 
-    /// Adds a finding with a severity of its own.
+    /// Adds a finding with another severity than the rule's.
     pub fn add_as(
         &mut self,
         rule: Rule,

@@ -1,4 +1,4 @@
-//! What must hold for every input: judging does not panic, and a patch changes only what it means to.
+//! Properties that hold for every input: judging does not panic, and a patch makes only the intended changes.
 
 use super::command::NoImages;
 use super::examine::{Knowledge, examine};
@@ -9,7 +9,7 @@ use super::rule::Ignore;
 use super::tree::View;
 use super::words::WordsOnly;
 
-/// Every image has a reaper.
+/// States that every image has a reaper.
 struct Everywhere;
 
 impl Reapers for Everywhere {
@@ -18,7 +18,7 @@ impl Reapers for Everywhere {
     }
 }
 
-/// Judges and patches an input, and panics if anything besides the meant values differs.
+/// Judges and patches an input. Panics if anything except the intended values changes.
 pub fn fuzz_pod(data: &[u8]) {
     let sources = [Source::parse("fuzz", data)];
     let knowledge = Knowledge { images: &NoImages, commands: &WordsOnly };
@@ -44,14 +44,14 @@ fn check(source: &Source<'_>, patched: &Patched, patch: &Patch<'_>) {
         let mut seen = 0;
         compare(old.root(), new.root(), patch.mapping, &mut seen);
     }
-    let twice = again.patch(patch).expect("what was patched can be patched");
-    assert_eq!(twice.text, patched.text, "the second patch changes something");
+    let twice = again.patch(patch).expect("a patched text can be patched");
+    assert_eq!(twice.text, patched.text, "the second patch changes nothing");
     if patched.changes.is_empty() {
         assert_eq!(patched.text, source.text);
     }
 }
 
-/// Compares two documents with every alias written out.
+/// Compares two documents with all aliases expanded.
 fn compare(old: View<'_>, new: View<'_>, mapping: &Mapping, seen: &mut usize) {
     *seen += 1;
     if old.is_mapping() {
@@ -101,7 +101,7 @@ mod tests {
     use super::*;
     use std::time::{Duration, Instant};
 
-    /// A generator of numbers that needs no crate; the same numbers in every run.
+    /// A deterministic generator of random numbers without a dependency.
     struct Numbers(u64);
 
     impl Numbers {
@@ -188,7 +188,7 @@ mod tests {
     }
 
     #[test]
-    fn mutated_documents_are_judged_and_patched_without_harm() {
+    fn judges_and_patches_mutated_documents() {
         let folder = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("testdata/pods");
         let mut paths: Vec<_> =
             std::fs::read_dir(folder).unwrap().map(|entry| entry.unwrap().path()).collect();
@@ -223,7 +223,7 @@ mod tests {
 
     const HEAD: &str = "apiVersion: v1\nkind: Pod\nmetadata: {name: p}\nspec:\n  containers:\n";
 
-    /// Inputs that grow with `n` in one direction each.
+    /// Returns inputs that each grow with `n` in one dimension.
     fn large(n: usize) -> Vec<String> {
         let lines = |line: &dyn Fn(usize) -> String| (0..n).map(line).collect::<String>();
         let container = |rest: &str| format!("{HEAD}  - {{name: a, image: x, {rest}}}\n");
@@ -251,7 +251,7 @@ mod tests {
     }
 
     #[test]
-    fn time_grows_with_the_input_and_not_with_its_square() {
+    fn time_is_linear_in_the_size_of_the_input() {
         for (small, large) in large(500).iter().zip(large(4000)) {
             let (short, long) = (time(small), time(&large));
             let limit = 24 * short + Duration::from_millis(1500);

@@ -1,4 +1,4 @@
-//! Puts a pod's fields and the judgement of its commands together.
+//! Judgement of pods, from their fields and from their containers' commands.
 
 use super::command::{Answer, CommandJudgement, Commands, ImageFacts, Images, Question, Start};
 use super::config_map::{ConfigMaps, ScriptFile};
@@ -12,7 +12,7 @@ use serde::Serialize;
 pub enum Way {
     /// The service itself is PID 1.
     Service,
-    /// A script replaces itself by the service.
+    /// A script replaces itself with the service.
     Script,
     /// An init is PID 1.
     Init,
@@ -20,14 +20,14 @@ pub enum Way {
     HostPid,
     /// The containers of the pod share one process namespace.
     SharedPidNamespace,
-    /// A shell stays as PID 1.
+    /// A shell remains as PID 1.
     None,
-    /// Cannot be told.
+    /// Unknown.
     Unknown,
 }
 
 impl Way {
-    /// The word in JSON.
+    /// Returns the name used in JSON.
     pub fn word(self) -> &'static str {
         match self {
             Way::Service => "service",
@@ -41,24 +41,24 @@ impl Way {
     }
 }
 
-/// Whose process namespace a container runs in.
+/// The process namespace in which a container runs.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Namespace {
-    /// Its own: its first process is PID 1.
+    /// Its own: the first process is PID 1.
     Own,
-    /// That of the pod.
+    /// The pod's.
     Pod,
-    /// That of the node.
+    /// The node's.
     Node,
     /// That of another container.
     Joined,
-    /// One of the above, depending on a placeholder.
+    /// Any of the above, because a field contains a placeholder.
     Unknown,
-    /// None that Linux knows.
+    /// None of Linux: the pod runs on Windows.
     Foreign,
 }
 
-/// A container with what is known about it.
+/// A container with the judgement of its command.
 #[derive(Debug)]
 pub(crate) struct JudgedContainer<'d, 'i> {
     pub container: Container<'d>,
@@ -69,7 +69,7 @@ pub(crate) struct JudgedContainer<'d, 'i> {
 }
 
 impl JudgedContainer<'_, '_> {
-    /// The way of the container.
+    /// Returns the way in which the container deals with orphans and signals.
     pub fn way(&self) -> Way {
         match (self.namespace, self.judgement.start) {
             (Namespace::Node, _) => Way::HostPid,
@@ -83,7 +83,7 @@ impl JudgedContainer<'_, '_> {
         }
     }
 
-    /// Whether orphans are reaped.
+    /// Returns whether orphans are reaped.
     pub fn orphans_reaped(&self) -> Answer {
         match self.namespace {
             Namespace::Node | Namespace::Pod => Answer::Yes,
@@ -93,7 +93,7 @@ impl JudgedContainer<'_, '_> {
         }
     }
 
-    /// Whether SIGTERM reaches the service.
+    /// Returns whether SIGTERM reaches the service.
     pub fn term_reaches_service(&self) -> Answer {
         let (as_pid1, elsewhere) = (self.judgement.term_as_pid1, self.judgement.term_elsewhere);
         match self.namespace {
@@ -104,20 +104,20 @@ impl JudgedContainer<'_, '_> {
         }
     }
 
-    /// Whether findings about the start make sense: nothing else stands in front of the command.
+    /// Returns whether findings about the start apply: no other program precedes the command.
     pub fn is_plain(&self) -> bool {
         !self.container.has_launcher && !self.container.has_target
     }
 }
 
-/// A pod with its containers judged.
+/// A pod with its judged containers.
 #[derive(Debug)]
 pub(crate) struct JudgedPod<'d, 'i> {
     pub pod: Pod<'d>,
     pub containers: Vec<JudgedContainer<'d, 'i>>,
-    /// Why the pod needs the node's process namespace.
+    /// The reason why the pod needs the node's process namespace, if it does.
     pub needs_host: Option<String>,
-    /// Why the pod needs one process namespace for its containers.
+    /// The reason why the pod needs a shared process namespace, if it does.
     pub needs_shared: Option<String>,
 }
 

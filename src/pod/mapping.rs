@@ -1,32 +1,31 @@
-//! Which image stands in for which: exact names, whole repositories, whole registries.
+//! Mappings of images to their replacements: single images, repositories, and registries.
 
 use std::collections::HashMap;
 use std::fmt;
 use std::str::FromStr;
 
-/// Docker Hub, which short names mean.
+/// The host of Docker Hub, to which short names refer.
 const HUB: &str = "docker.io";
 
-/// Why an image with a digest is not replaced by its tag.
-const PINNED: &str =
-    "the image is named by its digest, and its stand-in has another one: map this digest by itself";
+/// The reason why an image with a digest is not replaced by its tag.
+const PINNED: &str = "the image has a digest, and its replacement has another: add an entry for this digest";
 
-/// The name of an image, written out: `docker.io/library/nginx`, tag and digest.
+/// The full name of an image: `docker.io/library/nginx`, with tag and digest.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub struct ImageName {
-    /// Host and path.
+    /// The host and path.
     pub repository: String,
-    /// The tag, if one was written.
+    /// The tag, if it is written.
     pub tag: Option<String>,
-    /// The digest, if one was written.
+    /// The digest, if it is written.
     pub digest: Option<String>,
 }
 
 impl ImageName {
-    /// Whether two names mean the same image: a missing tag is `latest`.
+    /// Returns whether two names denote the same image: a missing tag is `latest`.
     fn means(&self, other: &ImageName) -> bool {
         let tag = |name: &ImageName| match (&name.tag, &name.digest) {
-            // With a digest the tag decides nothing.
+            // If there is a digest, the tag is irrelevant.
             (_, Some(_)) => None,
             (tag, None) => Some(tag.clone().unwrap_or_else(|| "latest".into())),
         };
@@ -68,19 +67,19 @@ fn parse_name(text: &str) -> Result<ImageName, &'static str> {
     let is_digest =
         |d: &str| d.split_once(':').is_some_and(|(a, hex)| !a.is_empty() && is_word(hex) && is_word(a));
     if digest.is_some_and(|digest| !is_digest(digest)) {
-        return Err("the digest is malformed");
+        return Err("invalid digest");
     }
     if tag.is_some_and(|tag| tag.len() > 128 || !is_word(tag)) {
-        return Err("the tag is malformed");
+        return Err("invalid tag");
     }
     let repository = qualify(path);
-    let (host, parts) = repository.split_once('/').ok_or("the repository is missing")?;
+    let (host, parts) = repository.split_once('/').ok_or("missing repository")?;
     let is_host = host.chars().all(|c| c.is_ascii_alphanumeric() || ".-_:[]".contains(c));
     let is_part = |p: &str| {
         !p.is_empty() && p.chars().all(|c| c.is_ascii_lowercase() || c.is_ascii_digit() || "._-".contains(c))
     };
     if host.is_empty() || !is_host || !parts.split('/').all(is_part) {
-        return Err("host and repository hold letters in lower case, digits, `.`, `_`, `-` and `/`");
+        return Err("host and repository may contain lower-case letters, digits, `.`, `_`, `-` and `/`");
     }
     Ok(ImageName { repository, tag: tag.map(str::to_string), digest: digest.map(str::to_string) })
 }
@@ -89,7 +88,7 @@ fn is_word(text: &str) -> bool {
     !text.is_empty() && text.chars().all(|c| c.is_ascii_alphanumeric() || "._-+".contains(c))
 }
 
-/// A repository with Docker Hub's short forms written out.
+/// Returns a repository with Docker Hub's short forms expanded.
 fn qualify(path: &str) -> String {
     let path = path.strip_prefix("index.docker.io/").map_or(path.to_string(), |rest| format!("{HUB}/{rest}"));
     match path.split_once('/') {
@@ -104,36 +103,36 @@ fn is_host(text: &str) -> bool {
     text == "localhost" || text.contains(['.', ':', '['])
 }
 
-/// Which images are replaced by which.
+/// A mapping of images to their replacements.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Mapping {
-    /// Single images by their repositories: the image, and what is written instead.
+    /// The single images by repository: each image with its replacement.
     images: HashMap<String, Vec<(ImageName, String)>>,
-    /// Whole repositories; tags are kept.
+    /// The whole repositories; tags are kept.
     repositories: HashMap<String, String>,
-    /// Hosts, or hosts with paths; the rest of the name is kept.
+    /// The registries, as hosts or hosts with paths; the rest of the name is kept.
     registries: Vec<(String, String)>,
 }
 
-/// What a mapping does to an image.
+/// The effect of a mapping on an image.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Replaced {
-    /// No entry is about the image.
+    /// No entry applies to the image.
     Kept,
-    /// The name to write instead.
+    /// The image is replaced by this name.
     By(String),
-    /// An entry is about the image, but cannot be applied, with the reason.
+    /// An entry applies to the image but cannot be used, for this reason.
     Refused(String),
 }
 
 impl Mapping {
-    /// Whether nothing is replaced.
+    /// Returns whether the mapping is empty.
     pub fn is_empty(&self) -> bool {
         self.images.is_empty() && self.repositories.is_empty() && self.registries.is_empty()
     }
 
-    /// Adds `FROM=TO`. With a tag or a digest in either name one image is replaced; without, every image of the
-    /// repository, and tags are kept.
+    /// Adds `FROM=TO`. If either name has a tag or a digest, one image is replaced; otherwise every image of the
+    /// repository is, and tags are kept.
     pub fn add(&mut self, text: &str) -> Result<(), String> {
         let (from, to) = split(text)?;
         self.add_pair(from, to)
@@ -160,12 +159,12 @@ impl Mapping {
             }
         };
         match known.filter(|known| known != to) {
-            Some(known) => Err(format!("invalid map: {from:?} is replaced by {known:?} already")),
+            Some(known) => Err(format!("invalid map: {from:?} is already replaced by {known:?}")),
             None => Ok(()),
         }
     }
 
-    /// Adds `FROM=TO` of registries, each a host or a host with a path.
+    /// Adds `FROM=TO` for registries, each a host or a host with a path.
     pub fn add_registry(&mut self, text: &str) -> Result<(), String> {
         let (from, to) = split(text)?;
         let (from, to) = (from.trim_end_matches('/'), to.trim_end_matches('/'));
@@ -173,7 +172,7 @@ impl Mapping {
             let host = part.split('/').next().unwrap_or_default();
             let is_valid = is_host(host) && format!("{part}/x").parse::<ImageName>().is_ok();
             if !is_valid {
-                return Err(format!("invalid registry {part:?}: write a host, with a path if need be"));
+                return Err(format!("invalid registry {part:?}: use HOST or HOST/PATH"));
             }
         }
         let from = from.strip_prefix("index.").filter(|rest| rest.starts_with(HUB)).unwrap_or(from);
@@ -181,9 +180,8 @@ impl Mapping {
         Ok(())
     }
 
-    /// Adds the lines of a file: `FROM=TO`, or JSON objects with `source` and `destination`, as reports have
-    /// them; with their digests, images that are named by digest are replaced too. Empty lines and lines that begin
-    /// with `#` are skipped.
+    /// Adds the lines of a file: `FROM=TO`, or JSON objects with `source` and `destination`, as in reports; if these
+    /// have digests, images named by digest are replaced too. Empty lines and lines that start with `#` are ignored.
     pub fn add_file(&mut self, text: &str) -> Result<(), String> {
         for (n, line) in text.lines().enumerate() {
             let line = line.trim();
@@ -206,7 +204,7 @@ impl Mapping {
             digest: Option<String>,
         }
         let read: Line = serde_json::from_str(line).map_err(|e| format!("invalid JSON: {e}"))?;
-        // A report holds lines about other things than images too.
+        // Reports also contain lines that are not about images.
         let (Some(source), Some(destination)) = (read.source, read.destination) else { return Ok(()) };
         self.add_pair(&source, &destination)?;
         let Some(source_digest) = read.source_digest else { return Ok(()) };
@@ -215,11 +213,11 @@ impl Mapping {
             Some(digest) => format!("{destination}@{digest}"),
             None => destination,
         };
-        // What is pinned stays pinned.
+        // An image named by digest is replaced by another digest.
         self.add_pair(&format!("{}@{source_digest}", name.repository), &pinned)
     }
 
-    /// Refuses entries whose results other entries would replace again: a second run must change nothing.
+    /// Returns an error if one entry's result would be replaced by another, because a second run must change nothing.
     pub fn check(&self) -> Result<(), String> {
         let images = self.images.values().flatten().map(|(_, to)| to);
         let unstable = images.into_iter().find(|to| match self.replace(to) {
@@ -231,7 +229,7 @@ impl Mapping {
         let unstable =
             unstable.or_else(|| self.registries.iter().map(|(_, to)| to).find(|to| self.touches_below(to)));
         match unstable {
-            Some(to) => Err(format!("invalid map: {to:?} stands in for something, and is replaced itself")),
+            Some(to) => Err(format!("invalid map: {to:?} is a replacement and is itself replaced")),
             None => Ok(()),
         }
     }
@@ -260,7 +258,7 @@ impl Mapping {
         }
     }
 
-    /// The name below another registry: the longest prefix decides.
+    /// Returns the name in another registry; the longest matching prefix determines it.
     fn rewritten(&self, repository: &str) -> Option<String> {
         let fitting = self.registries.iter().filter_map(|(from, to)| {
             let rest = repository.strip_prefix(from.as_str())?.strip_prefix('/')?;
@@ -269,27 +267,27 @@ impl Mapping {
         fitting.max_by_key(|(length, ..)| *length).map(|(_, to, rest)| format!("{to}/{rest}"))
     }
 
-    /// Whether any entry is about images of a repository.
+    /// Returns whether any entry applies to images of a repository.
     fn touches(&self, repository: &str) -> bool {
         self.images.contains_key(repository)
             || self.repositories.contains_key(repository)
             || self.rewritten(repository).is_some()
     }
 
-    /// Whether any entry is about a repository below a registry.
+    /// Returns whether any entry applies to a repository below a registry.
     fn touches_below(&self, registry: &str) -> bool {
         self.registries.iter().any(|(from, _)| is_below(registry, from) || is_below(from, registry))
             || self.images.keys().chain(self.repositories.keys()).any(|from| is_below(from, registry))
     }
 
-    /// Whether an entry could be about an image whose name holds placeholders.
+    /// Returns whether an entry might apply to an image whose name contains placeholders.
     pub(crate) fn may_touch(&self, image: &str) -> bool {
         if self.is_empty() {
             return false;
         }
         let marks = ["{{", "${", "$(", "{%", "<", "@@", "$"];
         let at = marks.iter().filter_map(|mark| image.find(mark)).min().unwrap_or(image.len());
-        // Repository and separator stand before the placeholder, or the repository is not known.
+        // The repository and its separator precede the placeholder; otherwise the repository is unknown.
         match image[..at].strip_suffix([':', '@']) {
             Some(known) => known.parse::<ImageName>().map_or(true, |name| self.touches(&name.repository)),
             None => match image[..at].parse::<ImageName>() {
@@ -307,7 +305,7 @@ fn is_below(path: &str, prefix: &str) -> bool {
 fn split(text: &str) -> Result<(&str, &str), String> {
     match text.split_once('=') {
         Some((from, to)) if !from.trim().is_empty() && !to.trim().is_empty() => Ok((from.trim(), to.trim())),
-        _ => Err(format!("invalid map {text:?}: write FROM=TO")),
+        _ => Err(format!("invalid map {text:?}: use FROM=TO")),
     }
 }
 
@@ -327,7 +325,7 @@ mod tests {
     }
 
     #[test]
-    fn short_names_mean_docker_hub() {
+    fn expands_short_names_of_docker_hub() {
         let map = mapping(&["nginx:latest=r.test/nginx:1"], &[]);
         for name in
             ["nginx", "nginx:latest", "docker.io/nginx", "docker.io/library/nginx:latest", "library/nginx"]
@@ -348,7 +346,7 @@ mod tests {
     }
 
     #[test]
-    fn digests_are_only_replaced_by_name() {
+    fn replaces_digests_only_by_exact_entries() {
         let pinned = "quay.io/a/b:v1@sha256:00ff";
         assert!(matches!(mapping(&["quay.io/a/b=r.test/b"], &[]).replace(pinned), Replaced::Refused(_)));
         assert!(matches!(mapping(&[], &["quay.io=r.test"]).replace(pinned), Replaced::Refused(_)));
@@ -357,7 +355,7 @@ mod tests {
     }
 
     #[test]
-    fn registries_are_rewritten_at_path_borders_the_longest_first() {
+    fn rewrites_the_longest_registry_prefix_at_path_boundaries() {
         let map = mapping(&[], &["docker.io=mirror.test/hub", "quay.io/org=mirror.test/org"]);
         assert_eq!(map.replace("nginx:1"), by("mirror.test/hub/library/nginx:1"));
         assert_eq!(map.replace("quay.io/org/x"), by("mirror.test/org/x"));
@@ -365,7 +363,7 @@ mod tests {
     }
 
     #[test]
-    fn exact_entries_win() {
+    fn exact_entries_take_precedence() {
         let map = mapping(&["nginx=r.test/all", "nginx:1=r.test/one:1"], &["docker.io=m.test"]);
         assert_eq!(map.replace("nginx:1"), by("r.test/one:1"));
         assert_eq!(map.replace("nginx:2"), by("r.test/all:2"));
@@ -373,17 +371,17 @@ mod tests {
     }
 
     #[test]
-    fn files_hold_pairs_and_reports() {
+    fn reads_pairs_and_reports_from_files() {
         let mut map = Mapping::default();
         let file = "# c\n\na:1=r.test/a:1\n{\"source\":\"docker://b:2\",\"destination\":\"r.test/b:2\"}\n";
         map.add_file(file).unwrap();
         assert_eq!(map.replace("a:1"), by("r.test/a:1"));
         assert_eq!(map.replace("b:2"), by("r.test/b:2"));
-        assert_eq!(map.add_file("x").unwrap_err(), "line 1: invalid map \"x\": write FROM=TO");
+        assert_eq!(map.add_file("x").unwrap_err(), "line 1: invalid map \"x\": use FROM=TO");
     }
 
     #[test]
-    fn reports_with_digests_keep_pinned_images_pinned() {
+    fn reports_with_digests_replace_pinned_images_by_digest() {
         let mut map = Mapping::default();
         let line = r#"{"source":"quay.io/a/b:1","destination":"r.test/b:1","source_digest":"sha256:aa","digest":"sha256:bb"}"#;
         map.add_file(line).unwrap();
@@ -394,7 +392,7 @@ mod tests {
     }
 
     #[test]
-    fn chains_are_refused() {
+    fn rejects_chains() {
         assert!(mapping(&["a:1=r.test/a:1"], &["docker.io=r.test/hub"]).check().is_ok());
         assert!(mapping(&["a:1=b:1", "b:1=c:1"], &[]).check().is_err());
         assert!(mapping(&["a=r.test/a"], &["r.test=s.test"]).check().is_err());
@@ -403,17 +401,17 @@ mod tests {
     }
 
     #[test]
-    fn one_image_has_one_stand_in() {
+    fn rejects_two_replacements_for_one_image() {
         let mut map = mapping(&["a:1=r.test/a:1"], &[]);
         assert!(map.add("docker.io/library/a:1=r.test/a:1").is_ok());
         assert_eq!(
             map.add("a:1=r.test/b:1").unwrap_err(),
-            "invalid map: \"a:1\" is replaced by \"r.test/a:1\" already"
+            "invalid map: \"a:1\" is already replaced by \"r.test/a:1\""
         );
     }
 
     #[test]
-    fn placeholders_in_the_tag_leave_the_repository_known() {
+    fn recognises_the_repository_before_a_placeholder_in_the_tag() {
         let map = mapping(&["quay.io/a/b=r.test/b"], &[]);
         assert!(map.may_touch("quay.io/a/b:${TAG}"));
         assert!(!map.may_touch("quay.io/a/c:${TAG}"));

@@ -1,5 +1,5 @@
-//! Kubernetes documents: finds the containers in them, judges how each one starts and stops, and edits them in place.
-//! Pure: bytes in, findings and bytes out.
+//! Kubernetes documents: finds the containers in them, judges how each one starts and stops, and edits the documents
+//! in place. A pure function from bytes to findings and bytes.
 //!
 //! ```text
 //! bytes ──parse──▶ documents ──find──▶ pods ──judge──▶ report (text, JSON, SARIF)

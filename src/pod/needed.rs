@@ -1,12 +1,12 @@
-//! Why a pod needs the process namespace that it shares: what its commands, images and names show.
+//! Detection of pods that need the process namespace that they share, from their commands, images and names.
 
 use super::programs::file_name;
 use super::spec::{Container, Pod};
 
-/// Programs that act on other processes of the node.
+/// Programs that operate on other processes of the node.
 const NODE_TOOLS: [&str; 3] = ["nsenter", "kube-bench", "kured"];
 
-/// Agents whose work is the node's processes, by the names of their images, containers or programs.
+/// Agents that work on the node's processes, by the names of their images, containers or programs.
 const NODE_AGENTS: [&str; 62] = [
     "node-exporter",
     "node_exporter",
@@ -72,12 +72,12 @@ const NODE_AGENTS: [&str; 62] = [
     "system-upgrade",
 ];
 
-/// Programs that find processes by name, or look into them.
+/// Programs that find processes by name, or examine them.
 const BY_NAME: [&str; 5] = ["pkill", "killall", "pgrep", "pidof", "fuser"];
 const TRACERS: [&str; 10] =
     ["gdb", "strace", "ltrace", "jcmd", "jstack", "jmap", "py-spy", "dlv", "perf", "bpftrace"];
 
-/// The reason why a pod needs `hostPID`, if it shows one.
+/// Returns the reason why a pod needs `hostPID`, if one is recognised.
 pub(crate) fn host_pid(pod: &Pod<'_>) -> Option<String> {
     pod.containers.iter().find_map(|container| {
         let name = &container.name;
@@ -102,7 +102,8 @@ fn node_agent(container: &Container<'_>) -> Option<&'static str> {
     NODE_AGENTS.into_iter().find(|agent| names.iter().flatten().any(|name| holds_name(name, agent)))
 }
 
-/// Whether a text holds a name as a whole part: `quay.io/prometheus/node-exporter:v1` holds `node-exporter`.
+/// Returns whether a text contains a name as a complete part: `quay.io/prometheus/node-exporter:v1` contains
+/// `node-exporter`.
 fn holds_name(text: &str, name: &str) -> bool {
     let is_part = |c: Option<char>| c.is_none_or(|c| !c.is_ascii_alphanumeric());
     text.match_indices(name).any(|(at, _)| {
@@ -110,7 +111,7 @@ fn holds_name(text: &str, name: &str) -> bool {
     })
 }
 
-/// The reason why a pod needs `shareProcessNamespace`, if it shows one.
+/// Returns the reason why a pod needs `shareProcessNamespace`, if one is recognised.
 pub(crate) fn shared(pod: &Pod<'_>) -> Option<String> {
     let running = pod.containers.iter().filter(|c| c.is_long_running());
     let are_several = running.clone().count() > 1;
@@ -137,7 +138,7 @@ pub(crate) fn shared(pod: &Pod<'_>) -> Option<String> {
     })
 }
 
-/// `kill … $(COMMAND)` looks another process's id up.
+/// Returns whether `kill … $(COMMAND)` looks up the id of another process.
 fn kills_found_process(word: &str) -> bool {
     let after = word.match_indices("kill").map(|(at, _)| &word[at..]);
     after.into_iter().any(|rest| {
@@ -146,7 +147,7 @@ fn kills_found_process(word: &str) -> bool {
     })
 }
 
-/// Whether a container's commands send a signal to PID 1.
+/// Returns whether a container's commands send a signal to PID 1.
 pub(crate) fn signals_pid1(container: &Container<'_>) -> bool {
     let is_one = |words: &[&str]| words.first() == Some(&"kill") && words.last() == Some(&"1");
     let mut commands = vec![own_words(container)];
@@ -170,7 +171,7 @@ fn all_words(container: &Container<'_>) -> Vec<String> {
     own_words(container).into_iter().chain(hooks).collect()
 }
 
-/// The names in a text that could be programs.
+/// Returns the names in a text that may be programs.
 fn programs(text: &str) -> impl Iterator<Item = &str> {
     let ends = |c: char| c.is_whitespace() || ";&|()<>\"'`$={}".contains(c);
     text.split(ends).map(file_name).filter(|name| !name.is_empty())

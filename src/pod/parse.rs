@@ -1,4 +1,4 @@
-//! From bytes to documents: many in one text, YAML or JSON, within limits, each error at its place.
+//! Parsing of documents: several per text, in YAML or JSON, within limits, with the place of each error.
 
 use super::tree::{Document, Kind, Node, NodeId, Place, Style};
 use granit_parser::{Event, Marker, Parser, ScalarStyle, Span, StructureStyle, options};
@@ -6,27 +6,27 @@ use serde_json::value::RawValue;
 use std::collections::HashSet;
 use std::fmt;
 
-/// The largest input.
+/// The maximum size of an input.
 pub const MAX_BYTES: usize = 128 << 20;
-/// The deepest nesting of flow collections, and of block collections.
+/// The maximum nesting of flow collections, and of block collections.
 const MAX_NESTING: usize = 100;
-/// The deepest nesting with every alias written out.
+/// The maximum depth with all aliases expanded.
 const MAX_DEPTH: usize = 2 * MAX_NESTING;
-/// How many nodes aliases may add to a document, besides ten times its own.
+/// The number of nodes that aliases may add to a document, beyond ten times its own.
 const MAX_ALIASED: usize = 10_000;
-/// The most problems of one source that are told.
+/// The maximum number of problems that are reported per source.
 const MAX_PROBLEMS: usize = 100;
 
-/// Something about the input that keeps a part of it from being judged.
+/// A problem that prevents a part of the input from being judged.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Problem {
-    /// The file it is in.
+    /// The file.
     pub file: String,
-    /// Where.
+    /// The place.
     pub place: Place,
     /// Whether the part of the input is unusable; otherwise the problem is a warning.
     pub is_error: bool,
-    /// What it is.
+    /// The message.
     pub message: String,
 }
 
@@ -37,21 +37,21 @@ impl fmt::Display for Problem {
     }
 }
 
-/// One input: its name, its text and the documents in it.
+/// An input: its name, its text and its documents.
 #[derive(Debug, Clone)]
 pub struct Source<'a> {
-    /// The name of the file, as findings show it.
+    /// The name of the file, as findings state it.
     pub name: &'a str,
     /// The text.
     pub text: &'a str,
-    /// The documents that could be read.
+    /// The documents that were parsed.
     pub documents: Vec<Document<'a>>,
-    /// What could not be read.
+    /// The problems.
     pub problems: Vec<Problem>,
 }
 
 impl<'a> Source<'a> {
-    /// Reads YAML or JSON. A document with an error becomes a problem; the other documents are still read.
+    /// Parses YAML or JSON. A document with an error becomes a problem; other documents are still parsed.
     pub fn parse(name: &'a str, bytes: &'a [u8]) -> Source<'a> {
         let mut source = Source { name, text: "", documents: Vec::new(), problems: Vec::new() };
         if bytes.len() > MAX_BYTES {
@@ -88,7 +88,7 @@ impl<'a> Source<'a> {
 
 const START: Place = Place { line: 1, column: 1 };
 
-/// A position in a text, moved forward only.
+/// A position in a text that only moves forward.
 struct Cursor {
     offset: usize,
     place: Place,
@@ -112,7 +112,7 @@ fn place_at(text: &str, offset: usize) -> Place {
     cursor.place
 }
 
-/// The borders of the JSON values that a text consists of, if it consists of nothing else.
+/// Returns the boundaries of the JSON values in a text, if it consists only of JSON values.
 fn json_values(text: &str) -> Option<Vec<(usize, usize)>> {
     let body = text.trim_start_matches('\u{feff}').trim_start();
     if !body.starts_with(['{', '[']) {
@@ -136,16 +136,16 @@ struct Open<'a> {
     keys: HashSet<std::borrow::Cow<'a, str>>,
 }
 
-/// Reads the documents of one stretch of a text.
+/// A reader of the documents of one section of a text.
 struct Reader<'a> {
     text: &'a str,
     base: usize,
     origin: Place,
     parser: Parser<'a, granit_parser::StrInput<'a>>,
     nodes: Vec<Node<'a>>,
-    /// Nodes below and including each node, and its depth, with aliases written out.
+    /// For each node, the number of nodes in it and its depth, with all aliases expanded.
     extent: Vec<(usize, usize)>,
-    /// Node ids of the document's anchors.
+    /// The nodes of the document's anchors.
     anchors: std::collections::HashMap<usize, NodeId>,
     open: Vec<Open<'a>>,
     /// The first reason why the document cannot be used.
@@ -219,7 +219,7 @@ impl<'a> Reader<'a> {
         let part = self.text.get(start..end).unwrap_or_default();
         match part.contains("{{") || part.contains("{%") {
             true => format!(
-                "invalid YAML at line {}: {}; the document holds template placeholders: render it first",
+                "invalid YAML at line {}: {}; the document contains template placeholders: render it first",
                 place.line,
                 error.info()
             ),
@@ -234,7 +234,7 @@ impl<'a> Reader<'a> {
             let limit = 10 * self.nodes.len() + MAX_ALIASED;
             if size > limit {
                 let place = self.nodes[0].place;
-                source.problem(place, "the document's aliases stand for too much".into());
+                source.problem(place, "the document's aliases expand to too many nodes".into());
             } else {
                 let nodes = std::mem::take(&mut self.nodes);
                 source.documents.push(Document { nodes, root: 0 });
@@ -277,10 +277,10 @@ impl<'a> Reader<'a> {
 
     fn alias(&mut self, anchor: usize, span: Span) {
         let Some(target) = self.anchors.get(&anchor).copied() else {
-            return self.fail(self.place(span.start), "the alias has no anchor".into());
+            return self.fail(self.place(span.start), "the alias refers to a missing anchor".into());
         };
         if self.open.iter().any(|open| open.id == target) {
-            return self.fail(self.place(span.start), "the alias refers to a node that it is part of".into());
+            return self.fail(self.place(span.start), "the alias refers to a node that contains it".into());
         }
         self.nodes[target].is_aliased = true;
         let id = self.add(Kind::Alias(target), span, 0, None);
@@ -322,7 +322,7 @@ impl<'a> Reader<'a> {
         self.account(open.id);
     }
 
-    /// Adds a node to the collection that is open.
+    /// Adds a node to the open collection.
     fn attach(&mut self, id: NodeId) {
         let Some(open) = self.open.last_mut() else { return };
         match &mut self.nodes[open.id].kind {
@@ -342,12 +342,12 @@ impl<'a> Reader<'a> {
         let node = &self.nodes[id];
         let (Kind::Scalar { text, .. }, Some(open)) = (&node.kind, self.open.last_mut()) else { return };
         if !open.keys.insert(text.clone()) {
-            let (place, message) = (node.place, format!("the key {text:?} stands twice in one mapping"));
+            let (place, message) = (node.place, format!("duplicate key {text:?} in a mapping"));
             self.fail(place, message);
         }
     }
 
-    /// Adds the extent of a finished node to that of the collection around it.
+    /// Adds the extent of a finished node to that of its collection.
     fn account(&mut self, id: NodeId) {
         let (size, depth) = self.extent[id];
         if depth > MAX_DEPTH {

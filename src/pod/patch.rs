@@ -1,4 +1,4 @@
-//! Patches the pods of a source: image names, commands, process namespaces. All bytes besides stay as they are.
+//! Patches of the pods in a source: image names, commands, process namespaces. All other bytes stay unchanged.
 
 use super::edit::{self, Edit};
 use super::find;
@@ -11,14 +11,14 @@ use super::rule::{Ignore, Rule};
 use super::spec::{Container, Pod, Switch, Words, has_placeholder};
 use super::tree::{Place, View};
 
-/// What the caller knows about reapers in images.
+/// A source of facts about reapers in images.
 pub trait Reapers {
-    /// The words to put in front of a command, `["/.reaper", "--"]`, if the image has a reaper. The image is named as
-    /// the patched document names it.
+    /// Returns the words to put in front of a command, `["/.reaper", "--"]`, if the image has a reaper. `image` is
+    /// the name in the patched document.
     fn prefix(&self, image: &str) -> Option<Vec<String>>;
 }
 
-/// No image has a reaper.
+/// A source that knows no reapers.
 #[derive(Debug, Clone, Copy, Default)]
 pub struct NoReapers;
 
@@ -34,12 +34,12 @@ impl Reapers for std::collections::HashMap<String, Vec<String>> {
     }
 }
 
-/// What to change.
+/// The changes to make.
 #[derive(Clone, Copy)]
 pub struct Patch<'p> {
-    /// Which images are replaced by which.
+    /// The mapping of images to their replacements.
     pub mapping: &'p Mapping,
-    /// Which images have a reaper.
+    /// The images that have a reaper.
     pub reapers: &'p dyn Reapers,
     /// Whether `hostPID` is removed.
     pub drop_host_pid: bool,
@@ -50,23 +50,23 @@ pub struct Patch<'p> {
 /// A patched text.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Patched {
-    /// The text; the same as before if nothing had to change.
+    /// The text; the original if nothing had to change.
     pub text: String,
-    /// What was changed, in the order of the text.
+    /// The changes, in the order of the text.
     pub changes: Vec<Change>,
 }
 
-/// One change, for people.
+/// A change, described for people.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Change {
-    /// Where it is in the old text.
+    /// The place in the old text.
     pub place: Place,
-    /// What was changed.
+    /// The description.
     pub what: String,
 }
 
 impl Source<'_> {
-    /// Patches the source, or says at which places it cannot. Either every change is made, or none.
+    /// Patches the source, or returns the places at which it cannot be patched. Either every change is made, or none.
     pub fn patch(&self, patch: &Patch<'_>) -> Result<Patched, Vec<Problem>> {
         let errors: Vec<Problem> = self.problems.iter().filter(|p| p.is_error).cloned().collect();
         if !errors.is_empty() {
@@ -93,11 +93,11 @@ impl Source<'_> {
             && self.documents.len() == again.documents.len()
             && pairs.zip(&meant).all(|((old, new), meant)| prove::is_as_meant(old, new, meant));
         if !is_proven {
-            return Err(vec![self.refusal(START, "an edit would change more than it means to")]);
+            return Err(vec![self.refusal(START, "an edit would have unintended effects")]);
         }
         let rest = Plan::of(&again, patch);
         if !rest.edits.is_empty() || !rest.refused.is_empty() {
-            let message = "a second run would change the result again: check that no map leads to another";
+            let message = "a second run would change the result again: check that no map applies to the result of another";
             return Err(vec![self.refusal(START, message)]);
         }
         Ok(Patched { text, changes })
@@ -159,10 +159,10 @@ impl<'d, 'p> Plan<'d, 'p> {
             let what = format!("remove {field} of {}", pod.object);
             match switch {
                 Switch::Off => {}
-                // The owner has said that it stays.
+                // The owner chose to keep it.
                 _ if ignored.has(rule) => {}
                 Switch::Unknown => {
-                    let why = "the value is a placeholder or no truth value".to_string();
+                    let why = "the value is a placeholder or not a boolean".to_string();
                     self.add(pod, value.place(), Err(why), what);
                 }
                 Switch::On { .. } => {
@@ -190,14 +190,14 @@ impl<'d, 'p> Plan<'d, 'p> {
         }
     }
 
-    /// Replaces an image; returns the name that the container has then.
+    /// Replaces an image; returns the name that the container has afterwards.
     fn image(&mut self, pod: &Pod<'d>, container: &Container<'d>, image: View<'d>) -> String {
         let name = &container.image;
         let what = format!("replace the image of {}/{}", pod.object, container.name);
         let is_computed = image.text().is_none() || has_placeholder(name);
         if is_computed {
             if self.patch.mapping.may_touch(name) {
-                let why = "the value holds a template placeholder: render the document first".to_string();
+                let why = "the value contains a template placeholder: render the document first".to_string();
                 self.add(pod, image.place(), Err(why), what);
             }
             return name.clone();
@@ -229,14 +229,14 @@ impl<'d, 'p> Plan<'d, 'p> {
                 }
             }
             (Words::Unknown, Some(list)) => {
-                self.add(pod, list.place(), Err("the value is no list of words".into()), what);
+                self.add(pod, list.place(), Err("the value is not a list of strings".into()), what);
             }
             _ => {}
         }
     }
 }
 
-/// A unified diff of two texts of one file; empty if they are the same.
+/// Returns a unified diff of two versions of a file; empty if they are equal.
 pub fn unified_diff(old: &str, new: &str, name: &str) -> String {
     if old == new {
         return String::new();

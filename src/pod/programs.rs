@@ -1,17 +1,17 @@
-//! Programs by their names: what they do as PID 1. Only what was measured or is documented stands here.
+//! Known programs by name, and their behaviour as PID 1. Every entry was measured or is documented.
 
 use super::command::Answer::{self, Depends, No, Unknown, Yes};
 
-/// What a program does as PID 1.
+/// The behaviour of a program as PID 1.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Traits {
     /// Whether it reaps orphans.
     pub reaps: Answer,
-    /// Whether it heeds SIGTERM as PID 1.
+    /// Whether it reacts to SIGTERM as PID 1.
     pub heeds_term: Answer,
 }
 
-/// Programs that are binaries wherever they are installed.
+/// Programs that are always binaries.
 const KNOWN: [(&str, Answer, Answer); 44] = [
     ("nginx", Yes, Yes),
     ("supervisord", Yes, Yes),
@@ -62,31 +62,31 @@ const KNOWN: [(&str, Answer, Answer); 44] = [
 /// Launchers that start the service as their child, and do not reap.
 const LAUNCHERS: [&str; 5] = ["npm", "npx", "yarn", "pnpm", "bunx"];
 
-/// The traits of a known program.
+/// Returns the traits of a known program.
 pub(crate) fn known(name: &str) -> Option<Traits> {
     let base = version_cut(name);
     let found = KNOWN.iter().find(|(known, ..)| *known == name || *known == base)?;
     Some(Traits { reaps: found.1, heeds_term: found.2 })
 }
 
-/// `python3.11` and `php-fpm8.2` without their versions.
+/// Returns a program's name without a version, as in `python3.11` and `php-fpm8.2`.
 fn version_cut(name: &str) -> &str {
     let cut = name.trim_end_matches(|c: char| c.is_ascii_digit() || c == '.');
     if cut.is_empty() { name } else { cut }
 }
 
-/// Whether the program is a launcher of a package manager.
+/// Returns whether a program is a launcher of a package manager.
 pub(crate) fn is_launcher(name: &str) -> bool {
     LAUNCHERS.contains(&name)
 }
 
-/// An init by its name.
+/// A known init.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Init {
     pub name: &'static str,
     /// Whether it refuses to run, or does harm, unless it is PID 1.
     pub insists: bool,
-    /// Whether it is a reaper of ours.
+    /// Whether it is one of our reapers.
     pub is_reaper: bool,
     /// The letters of options that take a value.
     pub with_value: &'static str,
@@ -111,7 +111,7 @@ const INITS: [(&str, bool, &str); 16] = [
     ("openrc-init", true, ""),
 ];
 
-/// The init that a program is, by its path.
+/// Returns the init that a program is, from its path.
 pub(crate) fn init(path: &str) -> Option<Init> {
     let name = file_name(path);
     if name == ".reaper" {
@@ -124,22 +124,22 @@ pub(crate) fn init(path: &str) -> Option<Init> {
     Some(Init { name, insists, is_reaper: false, with_value })
 }
 
-/// The last part of a path.
+/// Returns the last component of a path.
 pub(crate) fn file_name(path: &str) -> &str {
     path.rsplit('/').next().unwrap_or(path)
 }
 
-/// A shell, by how it treats the last command of `-c`.
+/// A kind of shell, by its treatment of the last command of `-c`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Shell {
     Bash,
     Dash,
     Busybox,
-    /// `sh` may be any of them.
+    /// `sh`, which may be any of them.
     Any,
 }
 
-/// The shell that a program is.
+/// Returns the shell that a program is.
 pub(crate) fn shell(path: &str) -> Option<Shell> {
     match file_name(path) {
         "bash" => Some(Shell::Bash),
@@ -150,7 +150,7 @@ pub(crate) fn shell(path: &str) -> Option<Shell> {
     }
 }
 
-/// Commands that a shell runs without a process of their own.
+/// Returns whether a shell runs this command without a process of its own.
 pub(crate) fn is_builtin(name: &str) -> bool {
     const BUILTINS: [&str; 22] = [
         ":", "true", "false", "echo", "printf", "cd", "export", "set", "unset", "wait", "read", "trap",
@@ -159,7 +159,8 @@ pub(crate) fn is_builtin(name: &str) -> bool {
     BUILTINS.contains(&name)
 }
 
-/// Programs that start no children, or none that outlive them: a probe that runs one directly leaves no orphans.
+/// Returns whether a program starts no children that outlive it, so that a probe that runs it directly leaves no
+/// orphans.
 pub(crate) fn is_leaf(name: &str) -> bool {
     const LEAVES: [&str; 34] = [
         "cat",
@@ -206,7 +207,7 @@ mod tests {
     use crate::inspect::{Marks, programs};
 
     #[test]
-    fn programs_are_judged_as_inspect_judges_them() {
+    fn agrees_with_inspect_about_programs() {
         for (name, reaps, term) in KNOWN {
             let Some(facts) = programs::known(&[name], &[], Marks::default()) else { continue };
             for (ours, theirs) in [(reaps, facts.reaps), (term, facts.term)] {
@@ -217,7 +218,7 @@ mod tests {
     }
 
     #[test]
-    fn inits_are_those_that_inspect_knows() {
+    fn lists_the_same_inits_as_inspect() {
         for (name, ..) in INITS {
             assert!(programs::known_init(&[name], None, Marks::default(), false).is_some(), "{name}");
         }

@@ -1,10 +1,11 @@
-//! The proof of an edit: the documents before and after are walked side by side, and only what was meant may differ.
+//! Verification of edits: the documents before and after are compared node by node, and only intended differences are
+//! allowed.
 
 use super::edit::{Meaning, is_plain};
 use super::tree::{Document, Kind, Node, NodeId, Style};
 use std::collections::HashMap;
 
-/// Whether `new` is `old` with exactly the meant changes.
+/// Returns whether `new` equals `old` with exactly the intended changes.
 pub(crate) fn is_as_meant(old: &Document<'_>, new: &Document<'_>, meant: &[&Meaning]) -> bool {
     let mut proof = Proof { old, new, twins: HashMap::new(), changes: HashMap::new() };
     for meaning in meant {
@@ -21,13 +22,13 @@ pub(crate) fn is_as_meant(old: &Document<'_>, new: &Document<'_>, meant: &[&Mean
 struct Proof<'p> {
     old: &'p Document<'p>,
     new: &'p Document<'p>,
-    /// The new node for each old one that was passed.
+    /// The new node for each old one that was compared.
     twins: HashMap<NodeId, NodeId>,
     changes: HashMap<NodeId, &'p Meaning>,
 }
 
 impl<'p> Proof<'p> {
-    /// The parser bounds the depth of documents, and with it this recursion.
+    /// Compares two nodes. The parser limits the depth of documents, and thus this recursion.
     fn same(&mut self, old_id: NodeId, new_id: NodeId) -> bool {
         let (old, new): (&'p Node<'p>, &'p Node<'p>) = (self.old.node(old_id), self.new.node(new_id));
         self.twins.insert(old_id, new_id);
@@ -76,7 +77,7 @@ impl<'p> Proof<'p> {
     }
 }
 
-/// Whether every YAML parser takes a scalar for a string.
+/// Returns whether every YAML parser reads a scalar as a string.
 fn is_string(text: &str, style: Style) -> bool {
     style != Style::Plain || is_plain(text)
 }
@@ -99,12 +100,12 @@ mod tests {
     }
 
     #[test]
-    fn layout_and_comments_do_not_matter() {
+    fn ignores_layout_and_comments() {
         assert!(holds("a: 'x' # c\nb: [1, 2]\n", "a:   \"x\"\n\nb: [1,\n  2]\n", &nothing));
     }
 
     #[test]
-    fn any_other_difference_is_seen() {
+    fn detects_unintended_differences() {
         for (old, new) in [
             ("a: x", "a: y"),
             ("a: x", "b: x"),
@@ -124,7 +125,7 @@ mod tests {
     }
 
     #[test]
-    fn meant_changes_must_be_there_and_nothing_more() {
+    fn requires_exactly_the_intended_changes() {
         let text = |root: View<'_>| vec![Meaning::Text(root.get("a").unwrap().id(), "new".into())];
         assert!(holds("a: x\nb: x", "a: new\nb: x", &text));
         assert!(!holds("a: x\nb: x", "a: x\nb: x", &text));
@@ -133,7 +134,7 @@ mod tests {
         assert!(holds("a: [x]", "a: ['1', x]", &list));
         assert!(!holds("a: [x]", "a: [x, '1']", &list));
         assert!(!holds("a: [x]", "a: [x]", &list));
-        assert!(!holds("a: [x]", "a: [1, x]", &list), "a number is no word");
+        assert!(!holds("a: [x]", "a: [1, x]", &list), "a number is not a string");
         let gone = |root: View<'_>| vec![Meaning::Removed(root.entry("a").unwrap().0.id())];
         assert!(holds("a: x\nb: y", "b: y", &gone));
         assert!(!holds("a: x\nb: y", "a: x", &gone));

@@ -1,4 +1,4 @@
-//! A report as text for people and as JSON.
+//! Reports as text for people and as JSON.
 
 use super::finding::{ContainerReport, Finding, Report};
 use super::rule::Severity;
@@ -41,15 +41,15 @@ impl<'r> JsonFinding<'r> {
 }
 
 impl Report {
-    /// The report as one JSON object: `containers` and `findings`, as `docs/pod.schema.json` describes them.
+    /// Returns the report as one JSON object: `containers` and `findings`, as `docs/pod.schema.json` describes them.
     pub fn to_json(&self) -> String {
         let findings = self.findings.iter().map(JsonFinding::of).collect();
         let report = JsonReport { containers: &self.containers, findings };
-        // Strings, numbers and lists of them always serialise.
+        // Serialization of strings, numbers and lists cannot fail.
         serde_json::to_string_pretty(&report).unwrap_or_default() + "\n"
     }
 
-    /// The report for people: the findings by file, then a line of counts.
+    /// Returns the report as text for people: the findings by file, then a line of counts.
     pub fn to_text(&self) -> String {
         let mut text = String::new();
         let mut file = None;
@@ -87,7 +87,7 @@ fn write_finding(text: &mut String, finding: &Finding) {
         "{file}:{}:{}: {severity}[{rule}] {object}{container}: {message}\n    fix: {fix}\n",
         place.line, place.column
     );
-    // Names come from the input: none of its control characters reach a terminal.
+    // Names come from the input; their control characters must not reach a terminal.
     let shown = line.chars().map(|c| if c.is_control() && c != '\n' { '\u{fffd}' } else { c });
     // Writing to a string cannot fail.
     let _ = write!(text, "{}", shown.collect::<String>());

@@ -1,11 +1,11 @@
-//! The rules by their ids, and which of them are turned off.
+//! The rules, their ids, and the choice of disabled rules.
 
 use super::spec::Pod;
 use super::tree::Place;
 use std::fmt;
 use std::str::FromStr;
 
-/// A rule that findings are named after.
+/// A rule, which identifies the kind of a finding.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Rule {
     /// `command:` replaces the image's entrypoint and the init in it.
@@ -16,9 +16,9 @@ pub enum Rule {
     HostPid,
     /// The containers of the pod share one process namespace.
     SharedPidNamespace,
-    /// An image that insists on PID 1 runs in a shared namespace.
+    /// An image that must be PID 1 runs in a shared namespace.
     Pid1ImageInSharedNamespace,
-    /// A shell stays as PID 1 and ignores SIGTERM.
+    /// A shell remains as PID 1 and ignores SIGTERM.
     ShellIgnoresTerm,
     /// Nothing reaps orphans.
     NoReaper,
@@ -45,7 +45,7 @@ impl Rule {
         Rule::StartScriptInConfigmap,
     ];
 
-    /// The id of the rule.
+    /// Returns the id of the rule.
     pub fn id(self) -> &'static str {
         match self {
             Rule::CommandDropsInit => "command-drops-init",
@@ -61,7 +61,7 @@ impl Rule {
         }
     }
 
-    /// One sentence about the rule.
+    /// Returns a sentence that describes the rule.
     pub fn summary(self) -> &'static str {
         match self {
             Rule::CommandDropsInit => {
@@ -73,7 +73,7 @@ impl Rule {
             }
             Rule::SharedPidNamespace => "The containers of the pod share one process namespace.",
             Rule::Pid1ImageInSharedNamespace => {
-                "An image that insists on PID 1 runs in a process namespace where it is not."
+                "An image that must be PID 1 runs in a process namespace where it is not."
             }
             Rule::ShellIgnoresTerm => {
                 "A shell stays as PID 1 and ignores SIGTERM, so stops take the whole grace period."
@@ -89,7 +89,7 @@ impl Rule {
         }
     }
 
-    /// The severity that the rule has unless a finding says why it differs.
+    /// Returns the default severity of the rule.
     pub fn severity(self) -> Severity {
         match self {
             Rule::Pid1ImageInSharedNamespace => Severity::Error,
@@ -113,15 +113,15 @@ impl FromStr for Rule {
     }
 }
 
-/// How bad a finding is.
+/// The severity of a finding.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, serde::Serialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Severity {
-    /// Something that breaks.
+    /// Something is broken.
     Error,
-    /// Something to mend.
+    /// Something should be fixed.
     Warning,
-    /// Something to know.
+    /// Something is worth knowing.
     Note,
 }
 
@@ -135,20 +135,19 @@ impl fmt::Display for Severity {
     }
 }
 
-/// The rules that are turned off.
+/// The disabled rules.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Ignore {
     rules: Vec<Rule>,
 }
 
 impl Ignore {
-    /// Whether findings of a rule are left out.
+    /// Returns whether a rule is disabled.
     pub fn has(&self, rule: Rule) -> bool {
         self.rules.contains(&rule)
     }
 
-    /// Reads a list of ids, as far as they are known; `*` and `all` mean every rule. The second part holds the
-    /// ids that are not known.
+    /// Parses a list of ids; `*` and `all` mean every rule. Returns unknown ids separately.
     fn lenient(text: &str) -> (Ignore, Vec<String>) {
         let (mut rules, mut unknown) = (Vec::new(), Vec::new());
         for id in text.split([',', ' ', '\n']).map(str::trim).filter(|id| !id.is_empty()) {
@@ -163,7 +162,7 @@ impl Ignore {
         (Ignore { rules }, unknown)
     }
 
-    /// The rules that the annotations around a pod turn off, and the ids in them that are not known.
+    /// Returns the rules that the annotations around a pod disable, and the unknown ids in them.
     pub(crate) fn of(pod: &Pod<'_>) -> (Ignore, Vec<(Place, String)>) {
         let (mut rules, mut unknown) = (Vec::new(), Vec::new());
         for view in &pod.ignored {
@@ -178,7 +177,7 @@ impl Ignore {
 impl FromStr for Ignore {
     type Err = String;
 
-    /// Reads a list of rule ids; an unknown one is an error.
+    /// Parses a list of rule ids; an unknown one is an error.
     fn from_str(text: &str) -> Result<Ignore, String> {
         match Ignore::lenient(text) {
             (ignore, unknown) if unknown.is_empty() => Ok(ignore),

@@ -1,4 +1,4 @@
-//! A report as SARIF 2.1.0, for code scanning.
+//! Reports as SARIF 2.1.0, for code scanning.
 
 use super::finding::{Finding, Report};
 use super::parse::Problem;
@@ -9,7 +9,7 @@ use serde_json::{Value, json};
 const SCHEMA: &str = "https://json.schemastore.org/sarif-2.1.0.json";
 
 impl Report {
-    /// The report as SARIF 2.1.0. `version` and `home` are those of the program that writes it.
+    /// Returns the report as SARIF 2.1.0. `version` and `home` are those of the program that writes it.
     pub fn to_sarif(&self, version: &str, home: &str) -> String {
         let rules: Vec<Value> = Rule::ALL.into_iter().map(|rule| describe(rule, home)).collect();
         let results: Vec<Value> = self.findings.iter().map(result).collect();
@@ -79,7 +79,7 @@ fn physical(file: &str, place: Place) -> Value {
     })
 }
 
-/// A path as a relative reference: without a root, percent-encoded.
+/// Returns a path as a relative reference: without a root, percent-encoded.
 fn relative_uri(path: &str) -> String {
     let path = path.trim_start_matches("./").trim_start_matches('/');
     let mut uri = String::with_capacity(path.len());
@@ -99,7 +99,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn paths_become_relative_and_encoded() {
+    fn makes_paths_relative_and_encodes_them() {
         assert_eq!(relative_uri("./a b/c.yaml"), "a%20b/c.yaml");
         assert_eq!(relative_uri("/srv/x:y.yaml"), "srv/x%3Ay.yaml");
     }

@@ -1,10 +1,10 @@
-//! Reads shell text into its simple commands: enough to tell which one runs last, and whether it replaces the shell.
-//! It follows quoting, here-documents and nesting; it expands nothing.
+//! Parsing of shell text into simple commands, enough to tell which one runs last and whether it replaces the shell.
+//! Quoting, here-documents and nesting are followed; nothing is expanded.
 
-/// What separates two commands.
+/// The separator between two commands.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Separator {
-    /// The beginning or the end of the text.
+    /// The start or the end of the text.
     Edge,
     /// `;` or a new line.
     Sequence,
@@ -19,15 +19,15 @@ pub(crate) enum Separator {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Word {
     pub text: String,
-    /// Whether the text holds an expansion.
+    /// Whether the text contains an expansion.
     pub is_computed: bool,
 }
 
-/// A simple command, or a compound one seen from outside.
+/// A simple command, or a compound command as a whole.
 #[derive(Debug, Clone)]
 pub(crate) struct Command {
     pub words: Vec<Word>,
-    /// How many compound commands it stands in.
+    /// The number of compound commands that contain it.
     pub depth: usize,
     pub before: Separator,
     pub after: Separator,
@@ -37,23 +37,23 @@ pub(crate) struct Command {
 }
 
 impl Command {
-    /// The name of the program, without assignments in front of it.
+    /// Returns the name of the program, after any assignments.
     pub fn name(&self) -> Option<&Word> {
         self.words.first()
     }
 
-    /// Whether the command is `exec` with a program to replace the shell by.
+    /// Returns whether the command is `exec` with a program.
     pub fn executes(&self) -> bool {
         self.words.len() > 1 && self.words[0].text == "exec" && !self.words[0].is_computed
     }
 
-    /// Whether the command runs in a process of its own beside or before the shell's next step.
+    /// Returns whether the command runs in a process of its own, beside or before the shell's next step.
     pub fn is_in_subshell(&self) -> bool {
         self.after == Separator::Background || self.after == Separator::Pipe || self.before == Separator::Pipe
     }
 }
 
-/// The commands of a shell text, in the order in which they are written; a compound command follows its parts.
+/// Returns the commands of a shell text in the order of the text; a compound command follows its parts.
 pub(crate) fn commands(text: &str) -> Vec<Command> {
     let mut lexer = Lexer::new(text);
     lexer.run();
@@ -64,7 +64,7 @@ const OPENING: [&str; 7] = ["if", "for", "while", "until", "case", "select", "{"
 const CLOSING: [&str; 4] = ["fi", "done", "esac", "}"];
 const BETWEEN: [&str; 6] = ["then", "elif", "else", "do", "!", "time"];
 
-/// A compound command that is open.
+/// A compound command whose end has not been read yet.
 #[derive(Clone, Copy)]
 struct Around {
     is_parenthesis: bool,
@@ -75,7 +75,7 @@ struct Lexer<'t> {
     rest: std::str::Chars<'t>,
     line: usize,
     found: Vec<Command>,
-    /// The compound commands around.
+    /// The enclosing compound commands.
     around: Vec<Around>,
     is_function_next: bool,
     words: Vec<Word>,
@@ -162,13 +162,13 @@ impl<'t> Lexer<'t> {
             }
             '(' if self.words.is_empty() => self.open(true),
             '(' => {
-                // `name()` begins a function; anything else here is no shell that we know.
+                // `name()` starts a function; anything else here is not valid shell syntax.
                 self.is_function_next = true;
                 self.words.clear();
             }
             _ if self.is_function_next && self.words.is_empty() => {}
             _ => {
-                // A pattern of `case` ends in the same character.
+                // A pattern of `case` ends with the same character.
                 self.end(Separator::Sequence);
                 self.close(true);
             }
@@ -198,7 +198,7 @@ impl<'t> Lexer<'t> {
 
     fn redirection(&mut self) {
         self.has_redirection = true;
-        // A number in front belongs to the redirection.
+        // A preceding number belongs to the redirection.
         if self.words.last().is_some_and(|w| w.text.len() == 1 && w.text.as_bytes()[0].is_ascii_digit()) {
             self.words.pop();
         }
@@ -246,7 +246,7 @@ impl<'t> Lexer<'t> {
         self.words.push(word);
     }
 
-    /// Takes a word in the place of a command as a keyword, if it is one.
+    /// Handles a word in command position as a keyword, if it is one.
     fn keyword(&mut self, text: &str) -> bool {
         if text == "function" {
             self.is_function_next = true;
@@ -254,7 +254,7 @@ impl<'t> Lexer<'t> {
         } else if OPENING.contains(&text) {
             self.open(false);
             if matches!(text, "for" | "case" | "select") {
-                // The words up to `in`, `do` or the end of the line are no command.
+                // The words up to `in`, `do` or the end of the line are not a command.
                 self.words.push(Word { text: ":".into(), is_computed: false });
             }
         } else if CLOSING.contains(&text) {
@@ -291,7 +291,7 @@ impl<'t> Lexer<'t> {
         self.before = separator;
     }
 
-    /// Notes what follows a compound command.
+    /// Records the separator after a compound command.
     fn end_compound(&mut self, separator: Separator) {
         self.has_redirection = false;
         if let Some(last) = self.found.last_mut()
@@ -344,7 +344,7 @@ impl<'t> Lexer<'t> {
         }
     }
 
-    /// Takes an expansion as it is written; its parts are not looked at.
+    /// Reads an expansion as written, without parsing it.
     fn expansion(&mut self, word: &mut Word) {
         word.is_computed = true;
         let first = self.next();
@@ -372,7 +372,7 @@ impl<'t> Lexer<'t> {
     }
 }
 
-/// Whether a word is `NAME=value`.
+/// Returns whether a word is `NAME=value`.
 pub(crate) fn is_assignment(text: &str) -> bool {
     text.split_once('=').is_some_and(|(name, _)| {
         !name.is_empty()
@@ -395,39 +395,39 @@ mod tests {
     }
 
     #[test]
-    fn commands_are_cut_at_operators_outside_of_quotes() {
+    fn splits_commands_at_unquoted_operators() {
         assert_eq!(outer("a 'b; c' && d \"e | f\"; g"), ["a b; c", "d e | f", "g"]);
     }
 
     #[test]
-    fn compound_commands_stand_for_themselves() {
+    fn returns_compound_commands_as_a_whole() {
         assert_eq!(outer("if a; then exec b; fi\nc"), ["", "c"]);
         assert_eq!(outer("while true; do sleep 1; done"), [""]);
         assert_eq!(outer("( a & ); b"), ["", "b"]);
     }
 
     #[test]
-    fn functions_are_no_commands() {
+    fn ignores_function_bodies() {
         assert_eq!(outer("main() { exec x; }\nmain"), ["main"]);
     }
 
     #[test]
-    fn case_patterns_do_not_unbalance_the_nesting() {
+    fn case_patterns_do_not_affect_nesting() {
         assert_eq!(outer("case $1 in a|b) x;; *) y;; esac\nexec z"), ["", "exec z"]);
     }
 
     #[test]
-    fn here_documents_comments_and_continued_lines_are_skipped() {
+    fn skips_here_documents_comments_and_line_continuations() {
         assert_eq!(outer("cat <<EOF > f\nexec no\nEOF\n# exec no\na \\\n b"), ["cat", "a b"]);
     }
 
     #[test]
-    fn other_white_space_is_part_of_a_word() {
+    fn treats_other_white_space_as_part_of_a_word() {
         assert_eq!(outer("a\u{85}b \u{2028} \u{b}c"), ["a\u{85}b \u{2028} \u{b}c"]);
     }
 
     #[test]
-    fn assignments_in_front_are_dropped() {
+    fn drops_leading_assignments() {
         assert_eq!(outer("A=1 B=\"x y\" exec z"), ["exec z"]);
     }
 }

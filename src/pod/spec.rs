@@ -1,14 +1,14 @@
-//! A pod as its document describes it: what matters for who becomes PID 1, and where each value stands.
+//! Pods as their documents describe them: the fields that determine what becomes PID 1, with their places.
 
 use super::tree::{Place, View};
 use std::collections::HashMap;
 
-/// The longest word after references to variables were replaced.
+/// The maximum length of a word after expanding references to variables.
 const MAX_EXPANDED: usize = 1 << 20;
-/// The longest name of a variable that references are resolved for.
+/// The maximum length of a variable's name in references.
 const MAX_NAME: usize = 256;
 
-/// A switch of a pod: `hostPID` or `shareProcessNamespace`.
+/// A boolean field of a pod: `hostPID` or `shareProcessNamespace`.
 #[derive(Debug, Clone, Copy)]
 pub(crate) enum Switch<'d> {
     Off,
@@ -16,7 +16,7 @@ pub(crate) enum Switch<'d> {
         /// The key in the document.
         key: View<'d>,
     },
-    /// A placeholder or another value that is no truth value.
+    /// A placeholder or another value that is not a boolean.
     Unknown,
 }
 
@@ -38,13 +38,13 @@ impl<'d> Switch<'d> {
     }
 }
 
-/// What a container is within its pod.
+/// The role of a container within its pod.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, serde::Serialize)]
 #[serde(rename_all = "lowercase")]
 pub enum ContainerKind {
     /// A container of `containers`.
     Container,
-    /// A container of `initContainers`; a sidecar too.
+    /// A container of `initContainers`, including sidecars.
     Init,
     /// A container of `ephemeralContainers`.
     Ephemeral,
@@ -53,11 +53,11 @@ pub enum ContainerKind {
 /// The words of `command` or `args`.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) enum Words {
-    /// The field is absent, null or empty: the image decides.
+    /// The field is absent, null or empty: the image determines the words.
     Absent,
-    /// The words, with Kubernetes' references to variables replaced where their values are known.
+    /// The words, with Kubernetes' references to variables expanded if their values are known.
     Known(Vec<String>),
-    /// The field holds something other than a list of scalars.
+    /// The field contains something other than a list of scalars.
     Unknown,
 }
 
@@ -70,7 +70,7 @@ impl Words {
     }
 }
 
-/// A variable of a container, with its value if the document gives it.
+/// A variable of a container, with its value if the document states it.
 pub type Variable = (String, Option<String>);
 
 /// A container of a pod.
@@ -79,9 +79,9 @@ pub(crate) struct Container<'d> {
     pub view: View<'d>,
     pub name: String,
     pub kind: ContainerKind,
-    /// An init container that is restarted always: it runs beside the others.
+    /// Whether it is an init container that is always restarted, which runs beside the others.
     pub is_sidecar: bool,
-    /// The image, empty if the document names none.
+    /// The image; empty if the document names none.
     pub image: String,
     pub command: Words,
     pub args: Words,
@@ -93,7 +93,7 @@ pub(crate) struct Container<'d> {
 }
 
 impl<'d> Container<'d> {
-    /// Whether the container runs as long as the pod does, so that zombies and slow stops matter.
+    /// Returns whether the container runs as long as the pod, so that zombies and slow stops matter.
     pub fn is_long_running(&self) -> bool {
         self.kind == ContainerKind::Container || self.is_sidecar
     }
@@ -102,7 +102,7 @@ impl<'d> Container<'d> {
         self.view.place()
     }
 
-    /// Where the command is set, else where the container begins.
+    /// Returns the place where the command is set, or else where the container starts.
     pub fn command_place(&self) -> Place {
         ["command", "args"]
             .iter()
@@ -110,7 +110,7 @@ impl<'d> Container<'d> {
             .map_or(self.place(), |(key, _)| key.place())
     }
 
-    /// Where the image is named, else where the container begins.
+    /// Returns the place where the image is named, or else where the container starts.
     pub fn image_place(&self) -> Place {
         self.view.entry("image").map_or(self.place(), |(key, _)| key.place())
     }
@@ -119,7 +119,7 @@ impl<'d> Container<'d> {
         self.env.iter().rev().find(|(known, _)| known == name)?.1.as_deref()
     }
 
-    /// The words of the hooks and probes that run a command, each with the path of the field.
+    /// Returns the commands of the hooks and probes, each with the path of its field.
     pub fn exec_commands(&self) -> Vec<(&'static str, View<'d>, Vec<String>)> {
         const FIELDS: [(&str, &[&str]); 5] = [
             ("livenessProbe", &["livenessProbe", "exec"]),
@@ -143,7 +143,7 @@ pub(crate) struct Pod<'d> {
     pub file: &'d str,
     /// The number of the document in its source.
     pub document: usize,
-    /// "Deployment/web".
+    /// The object, such as "Deployment/web".
     pub object: String,
     pub namespace: Option<&'d str>,
     pub spec: View<'d>,
@@ -155,7 +155,7 @@ pub(crate) struct Pod<'d> {
 }
 
 impl<'d> Pod<'d> {
-    /// Reads a pod's spec. `has_launcher`: a workflow engine starts the commands.
+    /// Reads a pod's spec. `has_launcher` states that a workflow engine starts the commands.
     pub fn read(file: &'d str, object: String, spec: View<'d>, has_launcher: bool) -> Pod<'d> {
         let lists = [
             ("initContainers", ContainerKind::Init),
@@ -184,13 +184,13 @@ impl<'d> Pod<'d> {
         }
     }
 
-    /// Whether the pod runs on Windows, where there is no PID 1.
+    /// Returns whether the pod runs on Windows, where there is no PID 1.
     pub fn is_windows(&self) -> bool {
         let selected = self.spec.at(&["nodeSelector", "kubernetes.io/os"]);
         [self.spec.at(&["os", "name"]), selected].iter().flatten().any(|os| os.text() == Some("windows"))
     }
 
-    /// `terminationGracePeriodSeconds`, 30 if absent; `None` if it is no number.
+    /// Returns `terminationGracePeriodSeconds`, 30 if it is absent; `None` if it is not a number.
     pub fn grace_period(&self) -> Option<i64> {
         match self.spec.get("terminationGracePeriodSeconds") {
             None => Some(30),
@@ -254,8 +254,8 @@ fn read_words(view: View<'_>, field: &str, env: &HashMap<&str, Option<&str>>) ->
     }
 }
 
-/// A word with `$(NAME)` replaced by the value of the variable, as the kubelet does it. `$$` stands for one `$`; a
-/// reference to an unknown variable stays as it is.
+/// Returns a word with `$(NAME)` expanded, as the kubelet does. `$$` denotes a single `$`; references to unknown
+/// variables are kept.
 fn expand(word: &str, env: &HashMap<&str, Option<&str>>) -> String {
     let mut out = String::with_capacity(word.len());
     let mut rest = word;
@@ -281,13 +281,13 @@ fn expand(word: &str, env: &HashMap<&str, Option<&str>>) -> String {
     out
 }
 
-/// A variable's name up to the closing parenthesis, and the text behind it.
+/// Returns a variable's name up to the closing parenthesis, and the text after it.
 fn reference(inner: &str) -> Option<(&str, &str)> {
     let end = inner.bytes().take(MAX_NAME).position(|byte| byte == b')')?;
     inner.split_at_checked(end).map(|(name, rest)| (name, &rest[1..]))
 }
 
-/// Whether a text holds a placeholder that a template engine or a shell has yet to fill in.
+/// Returns whether a text contains a placeholder for a template engine or a shell.
 pub(crate) fn has_placeholder(text: &str) -> bool {
     ["{{", "}}", "${", "{%", "$("].iter().any(|mark| text.contains(mark))
         || (text.starts_with('$') && text.len() > 1)

@@ -1,4 +1,4 @@
-//! One YAML or JSON document as a tree of nodes that know their place in the text.
+//! YAML and JSON documents as trees of nodes with their places in the text.
 
 use std::borrow::Cow;
 use std::collections::HashSet;
@@ -16,20 +16,20 @@ pub struct Place {
 /// The index of a node within its document.
 pub(crate) type NodeId = usize;
 
-/// Where an entry begins and ends.
+/// The start and the end of an entry.
 pub(crate) type Bytes = (usize, usize);
 
-/// How a scalar is written.
+/// The style of a scalar.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Style {
     Plain,
     Single,
     Double,
-    /// Literal or folded.
+    /// A literal or folded scalar.
     Block,
 }
 
-/// What a node is.
+/// The kind of a node.
 #[derive(Debug, Clone)]
 pub(crate) enum Kind<'a> {
     Scalar { text: Cow<'a, str>, style: Style },
@@ -38,7 +38,7 @@ pub(crate) enum Kind<'a> {
     Alias(NodeId),
 }
 
-/// A node and where it stands.
+/// A node with its place.
 #[derive(Debug, Clone)]
 pub(crate) struct Node<'a> {
     pub kind: Kind<'a>,
@@ -51,9 +51,9 @@ pub(crate) struct Node<'a> {
     pub tag: Option<String>,
 }
 
-/// One document of a source: nodes by index, children before or after their parents as they are written.
+/// One document of a source: its nodes, which refer to each other by index.
 ///
-/// The parser has bounded the depth, and the size with every alias written out, so recursion over a document ends.
+/// The parser limits the depth, and the size with all aliases expanded, so that recursion over a document ends.
 #[derive(Debug, Clone)]
 pub struct Document<'a> {
     pub(crate) nodes: Vec<Node<'a>>,
@@ -61,23 +61,23 @@ pub struct Document<'a> {
 }
 
 impl Document<'_> {
-    /// The root of the document.
+    /// Returns the root of the document.
     pub(crate) fn root(&self) -> View<'_> {
         View { document: self, id: self.root, site: self.root, reach: Reach::Own }.resolved()
     }
 
     pub(crate) fn node(&self, id: NodeId) -> &Node<'_> {
-        // Node ids are only made by the parser, for nodes of this document.
+        // Only the parser creates node ids, for nodes of this document.
         &self.nodes[id]
     }
 }
 
-/// How a node was reached from the root of its document: what an edit of it would change besides.
+/// The path by which a node was reached from the root, which determines what else an edit of it would change.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Reach {
-    /// By the document's own structure: an edit changes this place alone.
+    /// Through the document's own structure: an edit changes only this place.
     Own,
-    /// Within an anchored node that aliases refer to.
+    /// In an anchored node to which aliases refer.
     Anchor,
     /// Through an alias.
     Alias,
@@ -91,12 +91,12 @@ impl Reach {
     }
 }
 
-/// A node seen in its document, with aliases and merge keys resolved on the way to it.
+/// A view of a node in its document, with aliases and merge keys resolved.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct View<'d> {
     document: &'d Document<'d>,
     id: NodeId,
-    /// The node as it stands where it was reached: the alias, if it was one.
+    /// The node at the place where it was reached: the alias, if there was one.
     site: NodeId,
     pub reach: Reach,
 }
@@ -105,7 +105,7 @@ impl<'d> View<'d> {
     fn resolved(self) -> View<'d> {
         let node = self.document.node(self.id);
         match node.kind {
-            // An alias never refers to another alias: only nodes with content carry anchors.
+            // An alias never refers to another alias, because only nodes with content have anchors.
             Kind::Alias(target) => View { id: target, reach: self.reach.then(Reach::Alias), ..self },
             _ if node.is_aliased => View { reach: self.reach.then(Reach::Anchor), ..self },
             _ => self,
@@ -124,7 +124,7 @@ impl<'d> View<'d> {
         self.id
     }
 
-    /// Where the node stands, or the alias that stands for it.
+    /// Returns the place of the node, or of the alias through which it was reached.
     pub fn place(self) -> Place {
         self.document.node(self.site).place
     }
@@ -141,7 +141,7 @@ impl<'d> View<'d> {
         matches!(self.node().kind, Kind::Sequence { .. })
     }
 
-    /// Whether the node is absent in meaning: `null`, `~` or nothing.
+    /// Returns whether the node is null: `null`, `~` or empty.
     pub fn is_null(self) -> bool {
         match &self.node().kind {
             Kind::Scalar { text, style: Style::Plain } => {
@@ -151,7 +151,7 @@ impl<'d> View<'d> {
         }
     }
 
-    /// The text of a scalar that is not null.
+    /// Returns the text of a scalar that is not null.
     pub fn text(self) -> Option<&'d str> {
         match &self.node().kind {
             Kind::Scalar { text, .. } if !self.is_null() => Some(text),
@@ -159,7 +159,7 @@ impl<'d> View<'d> {
         }
     }
 
-    /// A truth value as Kubernetes reads it: plain, with the words of YAML 1.1.
+    /// Returns a boolean as Kubernetes reads it: unquoted, with the words of YAML 1.1.
     pub fn truth(self) -> Option<bool> {
         match &self.node().kind {
             Kind::Scalar { text, style: Style::Plain } => match text.to_ascii_lowercase().as_str() {
@@ -171,7 +171,7 @@ impl<'d> View<'d> {
         }
     }
 
-    /// A whole number.
+    /// Returns an integer.
     pub fn number(self) -> Option<i64> {
         match &self.node().kind {
             Kind::Scalar { text, style: Style::Plain } => text.parse().ok(),
@@ -179,7 +179,7 @@ impl<'d> View<'d> {
         }
     }
 
-    /// The items of a sequence; none for anything else.
+    /// Returns the items of a sequence; none for any other node.
     pub fn items(self) -> impl Iterator<Item = View<'d>> {
         let items: &[NodeId] = match &self.node().kind {
             Kind::Sequence { items, .. } => items,
@@ -188,7 +188,7 @@ impl<'d> View<'d> {
         items.iter().map(move |id| self.child(*id))
     }
 
-    /// The first item of a sequence as it stands there, an alias too.
+    /// Returns the first item of a sequence as written, which may be an alias.
     pub fn first_item(self) -> Option<&'d Node<'d>> {
         match &self.node().kind {
             Kind::Sequence { items, .. } => items.first().map(|id| self.document.node(*id)),
@@ -196,7 +196,7 @@ impl<'d> View<'d> {
         }
     }
 
-    /// Where the second item of a sequence begins.
+    /// Returns the offset of the second item of a sequence.
     pub fn second_start(self) -> Option<usize> {
         match &self.node().kind {
             Kind::Sequence { items, .. } => items.get(1).map(|id| self.document.node(*id).span.start),
@@ -204,7 +204,7 @@ impl<'d> View<'d> {
         }
     }
 
-    /// The bytes of the entries before and after the one with a key, in the mapping itself.
+    /// Returns the bytes of the entries before and after the one with a key, within the mapping itself.
     pub fn neighbours(self, key: NodeId) -> (Option<Bytes>, Option<Bytes>) {
         let entries = self.own_entries();
         let Some(at) = entries.iter().position(|(known, _)| *known == key) else { return (None, None) };
@@ -225,7 +225,7 @@ impl<'d> View<'d> {
         matches!(&self.document.node(id).kind, Kind::Scalar { text, style: Style::Plain } if text == "<<")
     }
 
-    /// The mappings that merge keys bring in, the strongest first.
+    /// Returns the mappings that merge keys refer to, in descending precedence.
     fn merged(self) -> Vec<View<'d>> {
         let mut found = Vec::new();
         for (key, value) in self.own_entries() {
@@ -241,7 +241,7 @@ impl<'d> View<'d> {
         found
     }
 
-    /// An entry of a mapping by its key: the views of key and value.
+    /// Returns an entry of a mapping by its key, as views of key and value.
     pub fn entry(self, name: &str) -> Option<(View<'d>, View<'d>)> {
         let own = self.own_entries().iter().find(
             |(key, _)| matches!(&self.document.node(*key).kind, Kind::Scalar { text, .. } if text == name),
@@ -252,17 +252,17 @@ impl<'d> View<'d> {
         }
     }
 
-    /// The value of a key, unless it is absent or null.
+    /// Returns the value of a key, unless it is absent or null.
     pub fn get(self, name: &str) -> Option<View<'d>> {
         self.entry(name).map(|(_, value)| value).filter(|value| !value.is_null())
     }
 
-    /// The value at the end of a chain of keys.
+    /// Returns the value at the end of a path of keys.
     pub fn at(self, names: &[&str]) -> Option<View<'d>> {
         names.iter().try_fold(self, |view, name| view.get(name))
     }
 
-    /// The entries of a mapping whose keys are scalars, with what merge keys bring in.
+    /// Returns the entries of a mapping whose keys are scalars, including those of merge keys.
     pub fn entries(self) -> Vec<(View<'d>, View<'d>)> {
         let mut found = Vec::new();
         self.collect_entries(&mut HashSet::new(), &mut found);

@@ -1,16 +1,16 @@
-//! Judges command lines by their words alone. Programs are known by name, shell text is read for the command that runs
-//! last; what neither tells stays unknown.
+//! Judgement of command lines by their words alone. Programs are recognised by name, and shell text is parsed for the
+//! command that runs last; anything else is unknown.
 
 use super::command::{Answer, CommandJudgement, Commands, InitUse, Question, Start};
 use super::programs::{self, Init, Shell};
 use super::shell::{self, Command, Separator, Word};
 use super::spec::has_placeholder;
 
-/// The judge of command lines by their words.
+/// The judge of command lines by their words alone.
 #[derive(Debug, Clone, Copy, Default)]
 pub struct WordsOnly;
 
-/// Command lines within command lines are followed no deeper than this.
+/// The maximum depth of command lines within command lines.
 const MAX_DEPTH: usize = 8;
 
 impl Commands for WordsOnly {
@@ -29,10 +29,10 @@ struct Judge<'q> {
     question: &'q Question<'q>,
 }
 
-/// What is left of a script once it was read: the words after its name.
+/// A script text with its positional parameters.
 struct Text<'t> {
     shell: Shell,
-    /// Whether the text is a file; a shell never replaces itself by the last command of one.
+    /// Whether the text is a file; a shell never replaces itself with the last command of a file.
     is_file: bool,
     arguments: &'t [String],
     depth: usize,
@@ -85,7 +85,7 @@ impl Judge<'_> {
         let inner = self.argv(options.operands, depth + 1);
         let is_told = ["TINI_SUBREAPER"].iter().any(|name| self.question.variable(name).is_some());
         let is_tini = init.with_value == "pe";
-        // dumb-init passes signals on wherever it stands; it neither checks nor warns.
+        // dumb-init forwards signals even if it is not PID 1; it neither checks nor warns.
         let is_quiet =
             init.is_reaper || init.name == "dumb-init" || (is_tini && (options.has('s') || is_told));
         CommandJudgement {
@@ -225,7 +225,7 @@ impl Judge<'_> {
         }
     }
 
-    /// Judges the command that a shell replaces itself by.
+    /// Judges the command with which a shell replaces itself.
     fn target(&self, words: &[Word], how: &Text<'_>) -> CommandJudgement {
         let mut argv = Vec::new();
         let mut words = words.iter().peekable();
@@ -244,7 +244,7 @@ impl Judge<'_> {
         self.argv(&argv, how.depth + 1)
     }
 
-    /// The init that a shell starts as its child.
+    /// Returns the init that a shell starts as its child.
     fn later_init(&self, commands: &[Command]) -> Option<InitUse> {
         let started = commands.iter().find_map(|c| {
             let name = c.name().filter(|w| !w.is_computed)?;
@@ -257,7 +257,7 @@ impl Judge<'_> {
     }
 }
 
-/// A shell that stays as the first process; `term` tells whether it passes SIGTERM on.
+/// Returns the judgement of a shell that remains as the first process; `term` tells whether it forwards SIGTERM.
 fn stays(term: Answer) -> CommandJudgement {
     CommandJudgement {
         start: Start::None,
@@ -270,7 +270,7 @@ fn stays(term: Answer) -> CommandJudgement {
     }
 }
 
-/// What a script makes of the judgement of its last command.
+/// Adjusts the judgement of a command that a script executes.
 fn executed(target: CommandJudgement) -> CommandJudgement {
     let start = match target.start {
         Start::Init => Start::Init,
@@ -280,7 +280,7 @@ fn executed(target: CommandJudgement) -> CommandJudgement {
     CommandJudgement { start, ..target }
 }
 
-/// A judgement where either of two commands may be the last.
+/// Returns the judgement if either of two commands may be the last.
 fn either(one: CommandJudgement, other: CommandJudgement) -> CommandJudgement {
     let is_certain = one.init == other.init;
     let init = one.init.or(other.init);
@@ -295,7 +295,7 @@ fn either(one: CommandJudgement, other: CommandJudgement) -> CommandJudgement {
     }
 }
 
-/// A judgement where the shell may stay as well.
+/// Returns the judgement if the shell may also remain.
 fn doubtful(target: CommandJudgement) -> CommandJudgement {
     CommandJudgement {
         orphans_reaped: target.orphans_reaped.or(Answer::Yes),
@@ -307,13 +307,13 @@ fn doubtful(target: CommandJudgement) -> CommandJudgement {
     }
 }
 
-/// The line of a script that settles what becomes of the shell: the first `exec`, else the last command.
+/// Returns the line of a script that determines whether the shell remains: the first `exec`, else the last command.
 fn deciding_line(commands: &[Command]) -> usize {
     let outer = || commands.iter().filter(|c| c.depth == 0);
     outer().find(|c| c.executes()).or_else(|| outer().next_back()).map_or(1, |c| c.line)
 }
 
-/// The shell that the first line of a script names.
+/// Returns the shell that the first line of a script names.
 fn interpreter(text: &str) -> Shell {
     let first = text.lines().next().unwrap_or_default();
     match first.strip_prefix("#!") {
@@ -322,7 +322,7 @@ fn interpreter(text: &str) -> Shell {
     }
 }
 
-/// The command line behind a program that runs another one in its own place.
+/// Returns the command line after a program that executes another one in its own place.
 fn wrapped_by_prefix<'w>(name: &str, rest: &'w [String]) -> Option<&'w [String]> {
     let skipped = match name {
         "env" => rest.iter().take_while(|w| w.starts_with('-') || shell::is_assignment(w)).count(),
@@ -337,7 +337,7 @@ fn wrapped_by_prefix<'w>(name: &str, rest: &'w [String]) -> Option<&'w [String]>
     rest.get(skipped..).filter(|inner| !inner.is_empty())
 }
 
-/// The options of an init, and the command line behind them.
+/// The options of an init, with the command line after them.
 struct Options<'w> {
     given: Vec<(char, Option<&'w str>)>,
     operands: &'w [String],
@@ -379,7 +379,7 @@ impl<'w> Options<'w> {
     }
 }
 
-/// The reaper's notation of a grace: seconds, with up to three digits after a point.
+/// Parses the reaper's notation of a grace into milliseconds: seconds, with up to three digits after a decimal point.
 pub(crate) fn milliseconds(text: &str) -> Option<u64> {
     let (seconds, fraction) = text.split_once('.').unwrap_or((text, ""));
     let is_number = |t: &str| t.bytes().all(|b| b.is_ascii_digit());

@@ -1,4 +1,5 @@
-//! For which machine the program of an image is: asked of its layers where index and config disagree or are silent.
+//! The machine for which the program of an image is built, determined from its layers if index and config disagree or
+//! state none.
 
 use crate::error::{Kind as ErrorKind, Result};
 use crate::image::{ImageConfig, Platform, StatedPlatform};
@@ -9,12 +10,12 @@ use crate::transport::Source;
 use std::collections::BTreeSet;
 use std::sync::Arc;
 
-/// How many interpreters are followed.
+/// The maximum number of interpreters that are followed.
 const MAX_STEPS: usize = 8;
-/// Where engines look for programs if the image does not say.
+/// The directories in which engines look for programs if the image does not set PATH.
 const DEFAULT_PATH: &str = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin";
 
-/// The platform that index and config name, the index first.
+/// Returns the platform that index and config state; the index takes precedence.
 pub fn stated(image: &Image, listed: Option<&StatedPlatform>) -> Option<Platform> {
     match Target::of(listed, &image.config.platform) {
         Target::Known(platform) | Target::Contested { index: platform, .. } => Some(platform.canonical()),
@@ -22,15 +23,16 @@ pub fn stated(image: &Image, listed: Option<&StatedPlatform>) -> Option<Platform
     }
 }
 
-/// The architecture of the program that an image starts; of all its programs, if that one is not found and they agree.
+/// Returns the architecture of the program that an image starts; if that program is not found, the architecture of
+/// all its programs, if they agree.
 pub async fn of_program(source: &Arc<dyn Source>, image: &Image) -> Result<Option<&'static str>> {
-    // The program is that of the image before any wrap.
+    // Examine the image as it was before any wrap.
     let original = image.original();
     let (manifest, config) =
         original.as_ref().map_or((&image.manifest, &image.config), |o| (&o.manifest, &o.config));
     let mut layers = Layers::new(source.clone(), manifest, config, None);
     match machine(&mut layers, config).await {
-        // Layers that cannot be read do not tell.
+        // Layers that cannot be read give no answer.
         Err(error) if error.kind() == ErrorKind::Unsupported => Ok(None),
         found => found,
     }
@@ -52,7 +54,7 @@ async fn machine(layers: &mut Layers, config: &ImageConfig) -> Result<Option<&'s
     }
 }
 
-/// The machine of all programs, if they agree.
+/// Returns the architecture of all programs, if they agree.
 fn of_all(view: &View) -> Option<&'static str> {
     let is_there = |path: &str| matches!(view.find(path), Found::File(..));
     let files = view.layers().iter().flat_map(|layer| layer.files());
@@ -68,10 +70,10 @@ fn machine_of(file: &File) -> Option<&'static str> {
     }
 }
 
-/// What is known of a program by its name on a command line.
+/// The program that a name on a command line denotes.
 enum Started {
     Machine(&'static str),
-    /// A lower layer has to be read first.
+    /// A lower layer must be read first.
     Deeper,
     Unknown,
 }
@@ -100,7 +102,7 @@ fn started(view: &View, name: &str, config: &ImageConfig, depth: usize) -> Start
     Started::Unknown
 }
 
-/// The machine of a script's interpreter. `env` is for the same machine as what it starts, or is not there.
+/// Returns the architecture of a script's interpreter. `env` has the same architecture as the program that it starts.
 fn interpreted(view: &View, line: &str, config: &ImageConfig, depth: usize) -> Started {
     let mut words = line.split_whitespace();
     let Some(interpreter) = words.next() else { return Started::Unknown };
@@ -112,7 +114,7 @@ fn interpreted(view: &View, line: &str, config: &ImageConfig, depth: usize) -> S
     }
 }
 
-/// The command line after `#!`.
+/// Returns the command line after `#!`.
 fn interpreter(head: &[u8]) -> Option<String> {
     let line = head.strip_prefix(b"#!")?.split(|b| *b == b'\n').next()?;
     Some(String::from_utf8_lossy(line.get(..256).unwrap_or(line)).trim().to_string())
@@ -122,9 +124,9 @@ fn interpreter(head: &[u8]) -> Option<String> {
 mod tests {
     use super::*;
     use crate::layers::{Builder, Member, Visitor};
-    use crate::rewrite::paths::Kind;
+    use crate::rewrite::paths::EntryKind;
 
-    /// Name, content, and where it points if it is a link.
+    /// The name and the content of a file, and the target of a link.
     type Entry<'a> = (&'a str, &'a [u8], Option<&'a str>);
 
     fn view(layers: &[&[Entry]]) -> View {
@@ -132,7 +134,7 @@ mod tests {
         for layer in layers {
             let mut builder = Builder::new(BTreeSet::new());
             for (name, mut content, link) in layer.iter().copied() {
-                let kind = link.map_or(Kind::Other, |to| Kind::Link(to.into()));
+                let kind = link.map_or(EntryKind::Other, |to| EntryKind::Link(to.into()));
                 let size = content.len() as u64;
                 let member = Member { name, kind, hard_link: None, mode: 0o755, size, content: &mut content };
                 builder.member(member).unwrap();
@@ -165,7 +167,7 @@ mod tests {
     }
 
     #[test]
-    fn the_started_program_is_found_through_links_scripts_and_layers() {
+    fn finds_the_started_program_through_links_scripts_and_layers() {
         let (amd64, arm64) = (elf(62), elf(183));
         let top: &[Entry] = &[
             ("bin", b"", Some("usr/bin")),
@@ -194,7 +196,7 @@ mod tests {
     }
 
     #[test]
-    fn programs_that_agree_tell_for_one_that_is_not_found() {
+    fn uses_the_architecture_of_all_programs_if_the_started_one_is_not_found() {
         let arm64 = elf(183);
         let view = view(&[&[("a", &arm64, None), ("b", &arm64, None), ("c", b"text", None)]]);
         assert_eq!(machine(&view, &config(r#""/none""#)), Some("arm64"));

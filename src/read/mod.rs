@@ -1,4 +1,5 @@
-//! Reads images: manifests and configs, each once and within limits; which platforms are meant; files in layers.
+//! Reading of images: manifests and configs, each once and within limits; the selection of platforms; files in
+//! layers.
 
 pub mod machine;
 mod reader;

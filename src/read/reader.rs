@@ -1,8 +1,8 @@
-//! Manifests and configs, read whole and verified, and each of them once.
+//! Reading of manifests and configs: whole, verified, and each of them once.
 
 use crate::error::{Context, Error, Kind, Remedy, Result};
 use crate::image::{Content, Descriptor, Digest, MAX_CONFIG, Manifest, MediaType, StatedPlatform};
-use crate::rewrite::{Image, Read};
+use crate::rewrite::{Image, ImageOrArtifact};
 use crate::transport::Source;
 use crate::transport::checked::{read_whole, verified};
 use bytes::Bytes;
@@ -12,23 +12,23 @@ use std::hash::Hash;
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 
-/// How deep indexes may nest.
+/// The maximum depth of nested indexes.
 const MAX_DEPTH: usize = 8;
-/// How many manifests there may be below an index, each counted as often as it is pointed to: a few small indexes
-/// that point to each other a thousand times would have no end.
+/// The maximum number of manifests below an index. A manifest counts as often as it is listed, because a few small
+/// indexes that list each other a thousand times would otherwise never end.
 const MAX_MANIFESTS: usize = 1024;
 
-/// How many bytes of manifests and configs are held. Each has its own bound; together they have this one.
+/// The maximum size of all manifests and configs together; each also has a limit of its own.
 const MAX_HELD: u64 = 128 << 20;
 
-/// What bounds one way through an image.
+/// The limits of one traversal of an image.
 #[derive(Debug, Default)]
 pub struct Limits {
     met: AtomicUsize,
 }
 
 impl Limits {
-    /// Fails where an index nests too deep, or its children are too many with all that were met before.
+    /// Enters an index. Returns an error if it is nested too deeply, or if too many manifests were met so far.
     pub fn enter(&self, index: &Manifest, depth: usize) -> Result<()> {
         let children = index.children().len();
         let met = self.met.fetch_add(children, Ordering::Relaxed) + children;
@@ -36,17 +36,17 @@ impl Limits {
             return Err(Error::unsupported(format!(
                 "the index nests deeper than {MAX_DEPTH} levels or has more than {MAX_MANIFESTS} manifests below it"
             ))
-            .hint("choose one of its images by digest"));
+            .hint("use the digest of one of its images"));
         }
         Ok(())
     }
 }
 
-/// Digest, declared size and media type: all three are checked.
+/// The digest, size and media type of a descriptor, all of which are checked.
 type ManifestKey = (Digest, u64, MediaType);
 type Once<T> = Shared<BoxFuture<'static, Result<T>>>;
 
-/// Reads an image and what is below it.
+/// A reader of an image and everything below it.
 pub struct Reader {
     source: Arc<dyn Source>,
     manifests: Mutex<HashMap<ManifestKey, Once<Arc<Manifest>>>>,
@@ -55,17 +55,17 @@ pub struct Reader {
 }
 
 impl Reader {
-    /// Nothing is read yet.
+    /// Creates a reader, which has read nothing yet.
     pub fn new(source: Arc<dyn Source>) -> Self {
         Reader { source, manifests: Mutex::default(), configs: Mutex::default(), held: Arc::default() }
     }
 
-    /// Where is read from.
+    /// Returns the source that is read.
     pub fn source(&self) -> &Arc<dyn Source> {
         &self.source
     }
 
-    /// The manifest of a child.
+    /// Reads the manifest of a child.
     pub async fn child(&self, descriptor: &Descriptor) -> Result<Arc<Manifest>> {
         let key = (descriptor.digest.clone(), descriptor.size, descriptor.media_type.clone());
         let (source, wanted) = (self.source.clone(), descriptor.clone());
@@ -80,7 +80,7 @@ impl Reader {
         once(&self.manifests, key, reading).await
     }
 
-    /// The config of an image.
+    /// Reads the config of an image.
     pub fn config(&self, descriptor: &Descriptor) -> impl Future<Output = Result<Bytes>> + Send + use<> {
         let key = (descriptor.digest.clone(), descriptor.size);
         let (source, wanted) = (self.source.clone(), descriptor.clone());
@@ -91,13 +91,13 @@ impl Reader {
         })
     }
 
-    /// A blob of no more than `limit` bytes, which counts as if it were kept.
+    /// Reads a blob of at most `limit` bytes, which counts against the memory limit.
     pub async fn blob(&self, descriptor: &Descriptor, limit: u64) -> Result<Bytes> {
         hold(&self.held, descriptor)?;
         blob(&*self.source, descriptor, limit).await
     }
 
-    /// What is below a manifest, as far as it is wanted: all at once, images with their configs.
+    /// Reads everything below a manifest that is wanted: all children at once, and images with their configs.
     pub fn tree<'a>(
         &'a self,
         manifest: Manifest,
@@ -130,7 +130,7 @@ impl Reader {
         .boxed()
     }
 
-    /// A child. An image that is not sound is not in the way of the others.
+    /// Reads a child. A malformed image does not prevent the others from being read.
     async fn branch(
         &self,
         child: &Descriptor,
@@ -154,28 +154,30 @@ impl Reader {
             Content::Image { config, .. } => config.as_ref().clone(),
             Content::Artifact { kind, .. } => return Ok(Tree::Other(kind.clone())),
             Content::Opaque { why, .. } => return Err(why.clone()),
-            Content::Index { .. } => return Err(Error::other("an index was taken for an image")),
+            Content::Index { .. } => {
+                return Err(Error::other("internal error: an index was read as an image"));
+            }
         };
         let config = self.config(&descriptor).await?;
         Ok(match Image::read(manifest, config, self.source.keeps_manifests())? {
-            Read::Image(image) => Tree::Image(image, None),
-            Read::Artifact(kind) => Tree::Other(kind),
+            ImageOrArtifact::Image(image) => Tree::Image(image, None),
+            ImageOrArtifact::Artifact(kind) => Tree::Other(kind),
         })
     }
 }
 
-/// A manifest and what is below it.
+/// A manifest with everything below it.
 pub enum Tree {
-    /// An image, and the platform for which an index lists it.
+    /// An image, with the platform that an index states for it.
     Image(Box<Image>, Option<StatedPlatform>),
-    /// An index, and those of its children that were wanted, by position.
+    /// An index, with its wanted children by position.
     Index(Manifest, Vec<(usize, Tree)>),
-    /// Something else, or an image that is not sound: what it is, or what is wrong with it.
+    /// Other content or a malformed image, with a description or the error.
     Other(String),
 }
 
 impl Tree {
-    /// The images in it, in their order, with the platforms for which indexes list them.
+    /// Returns the images in it, in order, with the platforms that indexes state for them.
     pub fn images(self) -> Vec<(Image, Option<StatedPlatform>)> {
         match self {
             Tree::Image(image, listed) => vec![(*image, listed)],
@@ -194,11 +196,11 @@ fn once<K: Hash + Eq, T: Clone + Send + Sync + 'static>(
     all.entry(key).or_insert_with(|| reading.boxed().shared()).clone()
 }
 
-/// Makes room for what will be read.
+/// Reserves memory for content that is about to be read.
 fn hold(held: &AtomicU64, descriptor: &Descriptor) -> Result<()> {
     let more = |held: u64| held.checked_add(descriptor.size).filter(|all| *all <= MAX_HELD);
     held.fetch_update(Ordering::Relaxed, Ordering::Relaxed, more).map(drop).map_err(|_| {
-        Error::unsupported("what has to be read of this image is more than 128 MiB in all")
+        Error::unsupported("the manifests and configs of this image exceed 128 MiB in total")
             .hint(Remedy::ChooseFewerImages)
     })
 }
@@ -206,14 +208,14 @@ fn hold(held: &AtomicU64, descriptor: &Descriptor) -> Result<()> {
 async fn config(source: &dyn Source, descriptor: &Descriptor) -> Result<Bytes> {
     if descriptor.size > MAX_CONFIG {
         return Err(Error::unsupported(format!(
-            "the image config has {} bytes, more than 8 MiB",
+            "the image config has {} bytes; the limit is 8 MiB",
             descriptor.size
         )));
     }
     blob(source, descriptor, MAX_CONFIG).await.context(|| "the image config")
 }
 
-/// A blob of no more than `limit` bytes.
+/// Reads a blob of at most `limit` bytes.
 pub async fn blob(source: &dyn Source, descriptor: &Descriptor, limit: u64) -> Result<Bytes> {
     let stream = source.blob(descriptor).await?;
     read_whole(verified(stream, descriptor), descriptor, limit).await
@@ -224,7 +226,7 @@ mod tests {
     use super::*;
     use crate::transport::{BlobStream, Origin};
 
-    /// A place that has nothing, and counts how often it was asked.
+    /// A source without content that counts its requests.
     #[derive(Default)]
     struct Empty(AtomicUsize);
 
@@ -250,7 +252,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn what_is_held_has_a_bound_and_is_asked_for_once() {
+    async fn limits_memory_and_requests_content_once() {
         let place = Arc::new(Empty::default());
         let reader = Reader::new(place.clone());
         let descriptor = |n: u64, size| Descriptor::new("", Digest::sha256(n.to_string()), size);
@@ -266,6 +268,6 @@ mod tests {
             assert!(full.to_string().contains("128 MiB"), "{full}");
             assert!(reader.child(&descriptor(size, size)).await.is_err());
         }
-        assert_eq!(place.0.load(Ordering::Relaxed), 32, "more is not even asked for");
+        assert_eq!(place.0.load(Ordering::Relaxed), 32, "nothing beyond the limit is requested");
     }
 }

@@ -1,4 +1,4 @@
-//! Which children of an index are meant: by `--platform`, and for a rewrite at all.
+//! Selection of the children of an index: those of the wanted platforms, and those that can be rewritten.
 
 use super::{Limits, Reader};
 use crate::error::{Context, Error, Remedy, Result};
@@ -8,7 +8,7 @@ use futures_util::future::{BoxFuture, FutureExt, try_join_all};
 use std::collections::HashSet;
 use std::fmt::Display;
 
-/// Why a child is taken along as it is, if its descriptor tells so.
+/// Returns why a child is copied unchanged, if its descriptor is sufficient to tell.
 pub fn carried(child: &Descriptor) -> Option<String> {
     let other_os = |p: &StatedPlatform| p.os.as_deref().is_some_and(|os| os != "linux") && !p.is_unknown();
     if child.is_attestation() {
@@ -22,26 +22,29 @@ pub fn carried(child: &Descriptor) -> Option<String> {
     }
 }
 
-/// Whether the media type is not one of images and indexes.
+/// Returns whether the media type is neither that of an image nor that of an index.
 pub fn is_unknown(child: &Descriptor) -> bool {
     !(child.media_type.is_empty() || child.is_image() || child.is_index())
 }
 
-/// The platforms that are wanted, and the indexes below the root that hold them.
+/// The wanted platforms, and the indexes below the root that contain them.
 pub struct Selection<'a> {
     wanted: &'a [Platform],
-    /// Nested indexes with something wanted in them.
+    /// Nested indexes that contain a wanted image.
     indexes: HashSet<Digest>,
-    /// The images that are wanted, in their order, with their platforms.
+    /// The wanted images, in order, with their platforms.
     images: Vec<Descriptor>,
-    /// Images whose platform stands only in their config.
+    /// Images whose platform is stated only in their config.
     unlisted: HashSet<Digest>,
 }
 
 impl<'a> Selection<'a> {
-    /// Looks for platforms in an index and those within it; everything is meant where nothing is wanted. Where an index
-    /// does not say what an image is for, its config does. Fails with [`Kind::Usage`](crate::error::Kind) if a platform
-    /// is not there.
+    /// Finds the wanted platforms in an index and its nested indexes; if none is named, everything is wanted. If an
+    /// index does not state a platform, the image's config is read.
+    ///
+    /// # Errors
+    ///
+    /// Returns [`Kind::Usage`](crate::error::Kind) if a platform is missing.
     pub async fn new(reader: &Reader, root: &Manifest, wanted: &'a [Platform]) -> Result<Self> {
         let (indexes, images, unlisted) = (HashSet::new(), Vec::new(), HashSet::new());
         let mut selection = Selection { wanted, indexes, images, unlisted };
@@ -55,7 +58,7 @@ impl<'a> Selection<'a> {
         let missing = wanted.iter().filter(|p| !all.iter().any(|leaf| is_for(&leaf.image, p)));
         if let Some(error) = missing_platforms(missing) {
             let platforms = all.iter().filter_map(|leaf| leaf.image.platform.as_ref());
-            return Err(error.hint(format!("it has: {}", names(platforms).join(", "))));
+            return Err(error.hint(format!("available: {}", names(platforms).join(", "))));
         }
         for leaf in all {
             if wanted.iter().any(|p| is_for(&leaf.image, p)) {
@@ -69,7 +72,7 @@ impl<'a> Selection<'a> {
         Ok(selection)
     }
 
-    /// Whether a child is wanted, or an index with something wanted in it.
+    /// Returns whether a child is wanted, or is an index that contains a wanted image.
     pub fn keeps(&self, child: &Descriptor) -> bool {
         let is_wanted = |p: &StatedPlatform| self.wanted.iter().any(|w| p.satisfies(w));
         if self.wanted.is_empty() {
@@ -82,8 +85,8 @@ impl<'a> Selection<'a> {
         }
     }
 
-    /// The positions of the children that may be kept: those that are wanted, and attestations but for those of
-    /// children that are not. An index that is wrapped no longer tells whose the others are.
+    /// Returns the positions of the children that may be kept: wanted images, and attestations except those of
+    /// unwanted images. In a wrapped index, attestations cannot be matched to images by digest.
     pub fn of(&self, index: &Manifest) -> Vec<usize> {
         let children = index.children();
         let unwanted: HashSet<String> =
@@ -98,13 +101,13 @@ impl<'a> Selection<'a> {
     }
 }
 
-/// Fails where an image that is no index's child is not for all the platforms that are wanted.
+/// Returns an error if a single image is not for all wanted platforms.
 pub fn check_alone(platform: Option<&Platform>, wanted: &[Platform]) -> Result<()> {
     let missing = wanted.iter().filter(|w| !platform.is_some_and(|p| p.satisfies(w)));
     match missing_platforms(missing) {
         None => Ok(()),
         Some(error) => {
-            let own = platform.map_or_else(|| "no platform it would name".to_string(), Platform::to_string);
+            let own = platform.map_or_else(|| "an unknown platform".to_string(), Platform::to_string);
             Err(error.hint(format!("it is a single image, for {own}")))
         }
     }
@@ -115,8 +118,8 @@ fn missing_platforms<'p>(missing: impl Iterator<Item = &'p Platform>) -> Option<
     (!names.is_empty()).then(|| Error::usage(format!("the image has no platform {}", names.join(", "))))
 }
 
-/// The one image to take where an index cannot go: what is for just the wanted platform comes before its variants,
-/// and of several for the same the first is taken, as engines do.
+/// Selects the one image to use where an index cannot be stored. An image for exactly the wanted platform takes
+/// precedence over its variants; among equals, the first is taken, as engines do.
 pub async fn one(reader: &Reader, root: &Manifest, wanted: &[Platform]) -> Result<Descriptor> {
     let images = &match wanted {
         [] => images_in(reader, root).await?,
@@ -138,7 +141,7 @@ pub async fn one(reader: &Reader, root: &Manifest, wanted: &[Platform]) -> Resul
     }
 }
 
-/// All images below an index, without what only describes them.
+/// Returns all images below an index, without attestations.
 async fn images_in(reader: &Reader, root: &Manifest) -> Result<Vec<Descriptor>> {
     let leaves = leaves(reader, root, &Limits::default(), 0).await?;
     let is_image = |image: &Descriptor| {
@@ -148,20 +151,20 @@ async fn images_in(reader: &Reader, root: &Manifest) -> Result<Vec<Descriptor>> 
     Ok(leaves.into_iter().map(|leaf| leaf.image).filter(is_image).collect())
 }
 
-/// An image somewhere below an index, and the indexes above it but the root.
+/// An image below an index, with the indexes above it except the root.
 struct Leaf {
     above: Vec<Digest>,
-    /// With the platform of its config, if the index names none.
+    /// The descriptor, with the platform of the config if the index states none.
     image: Descriptor,
     is_unlisted: bool,
 }
 
-/// Whether an index says what a child is for.
+/// Returns whether an index states the platform of a child.
 fn is_listed(child: &Descriptor) -> bool {
     child.platform.as_ref().is_some_and(|p| p.complete().is_some())
 }
 
-/// The platform that an image's config names. What cannot be read has none.
+/// Returns the platform that an image's config states; `None` if the config cannot be read.
 async fn configured(reader: &Reader, child: &Descriptor) -> Option<Platform> {
     let manifest = reader.child(child).await.ok()?;
     let Content::Image { config, .. } = &manifest.content else { return None };
@@ -200,7 +203,7 @@ fn leaves<'a>(
     .boxed()
 }
 
-/// Each name once.
+/// Returns each name once.
 fn names(platforms: impl Iterator<Item = impl Display>) -> Vec<String> {
     let mut names: Vec<String> = Vec::new();
     for name in platforms.map(|platform| platform.to_string()) {

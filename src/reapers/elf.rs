@@ -1,9 +1,9 @@
-//! Is this file a static Linux program, and for which machine? (System V ABI, "Object Files"; elf(5))
+//! ELF files: whether one is a static Linux program, and for which machine (System V ABI, "Object Files"; elf(5)).
 
 use crate::error::{Error, Result};
 use crate::image::Platform;
 
-/// `e_machine`, 64-bit, little-endian → Go's name of the architecture.
+/// `e_machine`, 64-bit, little-endian, and Go's name of the architecture.
 const MACHINES: [(u16, bool, bool, &str); 14] = [
     (3, false, true, "386"),
     (8, false, true, "mipsle"),
@@ -25,21 +25,21 @@ const PT_DYNAMIC: u64 = 2;
 const PT_INTERP: u64 = 3;
 const DT_NEEDED: u64 = 1;
 
-/// What the header of a program says.
+/// The facts in the header of a program.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Program {
     /// Go's name of the architecture.
     pub architecture: &'static str,
-    /// Needs no loader and no shared library.
+    /// Whether the program needs no loader and no shared library.
     pub is_static: bool,
 }
 
 impl Program {
-    /// Reads the header of an ELF executable. The error says why it is none.
+    /// Parses the header of an ELF executable.
     pub fn parse(file: &[u8]) -> Result<Self> {
         let bad = |why: &str| Error::unsupported(format!("not a Linux executable: {why}"));
         if file.get(..4) != Some(b"\x7fELF") {
-            return Err(bad("it does not start as an ELF file does"));
+            return Err(bad("it has no ELF header"));
         }
         let truncated = || bad("the ELF file is truncated");
         let (class, data) = (*file.get(4).ok_or_else(truncated)?, *file.get(5).ok_or_else(truncated)?);
@@ -49,7 +49,7 @@ impl Program {
         let elf = Elf { file, wide: class == 2, little: data == 1 };
         let word = |at| elf.number(at, 2).ok_or_else(truncated);
         if !matches!(word(16)?, 2 | 3) {
-            return Err(bad("an ELF file, but an object or a core dump"));
+            return Err(bad("it is an ELF object file or core dump"));
         }
         let machine = word(18)?;
         let architecture = MACHINES
@@ -61,7 +61,7 @@ impl Program {
         Ok(Program { architecture, is_static })
     }
 
-    /// Go's name of the architecture that an executable is for, by its first 20 bytes.
+    /// Returns Go's name of the architecture that an executable is for, from its first 20 bytes.
     pub fn machine(head: &[u8]) -> Option<&'static str> {
         let (class, data) = (*head.get(4)?, *head.get(5)?);
         if !head.starts_with(b"\x7fELF") || !matches!((class, data), (1 | 2, 1 | 2)) {
@@ -74,12 +74,12 @@ impl Program {
         MACHINES.iter().find(is_it).filter(|_| matches!(kind, 2 | 3)).map(|m| m.3)
     }
 
-    /// Go's name of an architecture that is known, by that name.
+    /// Returns the static string for an architecture name, if it is known.
     pub fn named(architecture: &str) -> Option<&'static str> {
         MACHINES.iter().map(|machine| machine.3).find(|name| *name == architecture)
     }
 
-    /// The path of the loader that a dynamic program names, if the first bytes hold it.
+    /// Returns the path of the loader of a dynamic program, if these first bytes contain it.
     pub fn loader(head: &[u8]) -> Option<String> {
         Self::machine(head)?;
         let elf = Elf { file: head, wide: head.get(4) == Some(&2), little: head.get(5) == Some(&1) };
@@ -90,27 +90,25 @@ impl Program {
         std::str::from_utf8(text).ok().map(String::from)
     }
 
-    /// Fails unless `file` can be a reaper on `platform`.
+    /// Returns an error unless `file` can be a reaper on `platform`.
     pub fn check_reaper(file: &[u8], platform: &Platform) -> Result<()> {
         let program = Self::parse(file)?;
         if program.architecture != platform.architecture || platform.os != "linux" {
             return Err(Error::unsupported(format!(
-                "it is for linux/{}, not for {platform}",
+                "it is for linux/{}, not {platform}",
                 program.architecture
             )));
         }
         program.check_static()
     }
 
-    /// Fails unless the program is static.
+    /// Returns an error unless the program is static.
     pub fn check_static(&self) -> Result<()> {
         if self.is_static {
             return Ok(());
         }
-        Err(Error::unsupported(
-            "it is dynamically linked and would not start in images without its libraries",
-        )
-        .hint("use a static build, as tini-static"))
+        Err(Error::unsupported("it is dynamically linked and cannot start in images without its libraries")
+            .hint("use a static build, such as tini-static"))
     }
 }
 
@@ -128,7 +126,7 @@ impl Elf<'_> {
         Some(if self.little { slice.iter().rev().fold(0, push) } else { slice.iter().fold(0, push) })
     }
 
-    /// Where the first segment of a kind is in the file, and how long.
+    /// Returns the offset and size of the first segment of a type.
     fn segment(&self, kind: u64) -> Option<(u64, u64)> {
         let pick = |narrow, wide| if self.wide { wide } else { narrow };
         let word = pick(4, 8);
@@ -156,7 +154,7 @@ impl Elf<'_> {
             let header = table.checked_add(i.checked_mul(entry)?)?;
             match self.number(header, 4)? {
                 PT_INTERP => return Some(false),
-                // Linkers write one. A file may claim thousands, each as long as the file.
+                // Linkers write one such segment. A file may claim thousands, each as long as the file.
                 PT_DYNAMIC if !std::mem::replace(&mut has_dynamic, true) => {
                     let start = self.number(header.checked_add(pick(4, 8))?, word)?;
                     let size = self.number(header.checked_add(pick(16, 32))?, word)?;
@@ -180,7 +178,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn our_own_test_binary_is_a_dynamic_program_of_this_machine() {
+    fn recognises_the_test_binary_as_a_dynamic_program_for_this_machine() {
         let file = std::fs::read(std::env::current_exe().unwrap()).unwrap();
         let program = Program::parse(&file).unwrap();
         assert!(!program.is_static);
@@ -195,17 +193,17 @@ mod tests {
     }
 
     #[test]
-    fn the_dynamic_section_is_read_once() {
+    fn reads_the_dynamic_section_once() {
         let mut file = vec![1; 16 << 20];
         file[..8].copy_from_slice(b"\x7fELF\x02\x01\x01\0");
         file[16..20].copy_from_slice(b"\x02\0\x3e\0");
         file[32..40].copy_from_slice(&64u64.to_le_bytes());
-        // 65,535 program headers in one place.
+        // 65,535 program headers at one offset.
         file[54..58].copy_from_slice(&[0, 0, 0xff, 0xff]);
         file[64..72].copy_from_slice(&PT_DYNAMIC.to_le_bytes());
         file[72..80].copy_from_slice(&128u64.to_le_bytes());
         file[96..104].copy_from_slice(&((16u64 << 20) - 128).to_le_bytes());
-        // A tag is eight bytes of 1, which is none that is known.
+        // Each tag is eight bytes of 1, which is not a known tag.
         assert!(Program::parse(&file).unwrap().is_static);
     }
 }

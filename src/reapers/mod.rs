@@ -1,4 +1,4 @@
-//! The programs that are added: those built into the tool, those given with `--reaper`, and the ELF reader.
+//! The reapers that can be added: built-in ones, those given with `--reaper`, and a reader of ELF headers.
 
 pub mod elf;
 mod select;

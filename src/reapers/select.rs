@@ -1,4 +1,4 @@
-//! The reapers at hand: those built into the tool, and those given with `--reaper`.
+//! The available reapers: those built into the tool, and those given with `--reaper`.
 
 use crate::error::{Error, Remedy, Result};
 use crate::image::{Digest, Platform};
@@ -15,7 +15,8 @@ macro_rules! embedded {
     };
 }
 
-/// Architecture, variant, program: built by `scripts/build-reapers`. Variants in rising order.
+/// The built-in programs by architecture and variant, made by `scripts/build-reapers`. Variants are in ascending
+/// order.
 const EMBEDDED: &[(&str, Option<&str>, &[u8])] = embedded! {
     "linux-386" => ("386", None),
     "linux-amd64" => ("amd64", None),
@@ -33,7 +34,7 @@ const EMBEDDED: &[(&str, Option<&str>, &[u8])] = embedded! {
 /// A reaper for one platform.
 #[derive(Debug, Clone)]
 pub struct Reaper {
-    /// What it runs on. No variant: on all variants of its architecture.
+    /// The platform. Without a variant, the reaper runs on all variants of the architecture.
     pub platform: Platform,
     /// The program.
     pub program: Bytes,
@@ -51,7 +52,7 @@ impl Reaper {
         Reaper { platform, digest: Digest::sha256(&program), program }
     }
 
-    /// The version that a reaper of ours carries in itself; `None` for someone else's program.
+    /// Returns the version stored in one of our reapers; `None` for another program.
     pub fn version(&self) -> Option<String> {
         let marker = reaper::MARKER_PREFIX.as_bytes();
         let at = self.program.windows(marker.len()).position(|w| w == marker)? + marker.len();
@@ -59,8 +60,8 @@ impl Reaper {
         String::from_utf8(text.to_vec()).ok()
     }
 
-    /// A variant runs on its own and on higher ones; an image of arm that does not say which may be
-    /// for the lowest.
+    /// Returns whether the reaper runs on an image's platform. A reaper for one variant also runs on later ones; an
+    /// arm image without a variant may be for the lowest.
     fn runs_on(&self, image: &Platform) -> bool {
         let image = Platform { variant: image.variant.clone(), ..image.canonical() };
         self.platform.os == image.os
@@ -73,7 +74,7 @@ impl Reaper {
     }
 }
 
-/// All reapers at hand.
+/// All available reapers.
 #[derive(Debug, Clone)]
 pub struct Reapers {
     embedded: Vec<Reaper>,
@@ -88,13 +89,13 @@ impl Default for Reapers {
 }
 
 impl Reapers {
-    /// No reapers, to be given some.
+    /// Creates an empty set of reapers.
     pub fn none() -> Self {
         Reapers { embedded: Vec::new(), given: Vec::new() }
     }
 
-    /// Adds a program given with `--reaper [PLATFORM=]FILE`. Without a platform it serves the machine it
-    /// was built for. Fails unless it is a static Linux program for that platform.
+    /// Adds a program given with `--reaper [PLATFORM=]FILE`. Without a platform it serves the machine that it was
+    /// built for. Returns an error unless it is a static Linux program for that platform.
     pub fn give(&mut self, platform: Option<&Platform>, program: Bytes) -> Result<()> {
         let found = Program::parse(&program)?;
         found.check_static()?;
@@ -112,7 +113,7 @@ impl Reapers {
         Ok(())
     }
 
-    /// The reaper for images of `platform`; one given beats one embedded.
+    /// Returns the reaper for images of `platform`; user-supplied reapers take precedence.
     pub fn select(&self, platform: &Platform) -> Result<&Reaper> {
         let best = |list: &'_ [Reaper]| {
             let fitting = list.iter().enumerate().filter(|(_, r)| r.runs_on(platform));
@@ -128,8 +129,8 @@ impl Reapers {
         }
     }
 
-    /// Whether an image for `platform` may start the reaper with this digest: the given one where one was given for
-    /// that platform, else any that is built in.
+    /// Returns whether an image for `platform` may start the reaper with this digest: the user-supplied one, if there
+    /// is one for that platform, else any built-in one.
     pub fn expects(&self, digest: &Digest, platform: Option<&Platform>) -> bool {
         let serves = |reaper: &&Reaper| platform.is_none_or(|platform| reaper.runs_on(platform));
         let mut given = self.given.iter().filter(serves).peekable();
@@ -139,23 +140,23 @@ impl Reapers {
         }
     }
 
-    /// The reapers that wrap adds: those given, and those built in for platforms that no given one serves.
+    /// Returns the reapers that wrap adds: user-supplied ones, and built-in ones for all other platforms.
     pub fn selectable(&self) -> impl Iterator<Item = &Reaper> {
         self.all().filter(|reaper| self.expects(&reaper.digest, Some(&reaper.platform)))
     }
 
-    /// Every reaper: those given first.
+    /// Returns every reaper, user-supplied ones first.
     pub fn all(&self) -> impl Iterator<Item = &Reaper> {
         self.given.iter().chain(&self.embedded)
     }
 
-    /// Those that are built in.
+    /// Returns the built-in reapers.
     pub fn embedded(&self) -> &[Reaper] {
         &self.embedded
     }
 }
 
-/// `v7` is 7; no variant is 0.
+/// Returns the number of a variant: `v7` is 7, no variant is 0.
 fn level(variant: Option<&str>) -> u32 {
     variant.and_then(|v| v.trim_start_matches('v').parse().ok()).unwrap_or(0)
 }
@@ -174,7 +175,7 @@ mod tests {
     }
 
     #[test]
-    fn every_built_in_reaper_is_a_static_program_for_its_platform_and_says_its_version() {
+    fn built_in_reapers_are_static_programs_for_their_platform_with_a_version() {
         for reaper in Reapers::default().embedded() {
             Program::check_reaper(&reaper.program, &reaper.platform).unwrap();
             assert_eq!(reaper.version().as_deref(), Some("0.1.0"), "{}", reaper.platform);
@@ -182,7 +183,7 @@ mod tests {
     }
 
     #[test]
-    fn an_image_gets_the_highest_variant_that_runs_on_it() {
+    fn selects_the_highest_variant_that_runs_on_the_platform() {
         let reapers = Reapers::default();
         for (image, expected) in [
             ("linux/amd64", "linux/amd64"),
@@ -202,7 +203,7 @@ mod tests {
     }
 
     #[test]
-    fn what_cannot_be_a_reaper_is_refused() {
+    fn rejects_programs_that_cannot_be_reapers() {
         let own = std::fs::read(std::env::current_exe().unwrap()).unwrap();
         let arm = Reapers::default().embedded()[2].program.clone();
         let mut reapers = Reapers::default();

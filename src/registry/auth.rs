@@ -4,10 +4,10 @@ use crate::credentials::Credentials;
 use std::collections::BTreeMap;
 use std::time::{Duration, Instant};
 
-/// How a server wants requests to be authenticated.
+/// The way in which a server wants requests to be authenticated.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Challenge {
-    /// A name and a password with every request.
+    /// A user name and a password with every request.
     Basic,
     /// A token from `realm`.
     Bearer {
@@ -15,14 +15,14 @@ pub enum Challenge {
         realm: String,
         /// The registry's name for itself.
         service: Option<String>,
-        /// The scope that the refused request needs, as the registry calls it.
+        /// The scope that the refused request needs, as the registry names it.
         scope: Option<String>,
         /// Whether a token was refused because it grants too little (RFC 6750, 3.1).
         is_insufficient: bool,
     },
 }
 
-/// Reads the `WWW-Authenticate` headers of one answer. Bearer is preferred where both are offered.
+/// Parses the `WWW-Authenticate` headers of a response. If several schemes are offered, Bearer takes precedence.
 pub fn challenge<'a>(headers: impl IntoIterator<Item = &'a str>) -> Option<Challenge> {
     let mut basic = None;
     for header in headers {
@@ -74,7 +74,7 @@ fn schemes(header: &str) -> Vec<(String, BTreeMap<String, String>)> {
     found
 }
 
-/// A token or a quoted string, and what follows it.
+/// Parses a token or a quoted string, and returns it with the text that follows.
 fn value_of(text: &str) -> (String, &str) {
     let Some(quoted) = text.strip_prefix('"') else {
         let end = text.find([',', ' ', '\t']).unwrap_or(text.len());
@@ -92,7 +92,7 @@ fn value_of(text: &str) -> (String, &str) {
     (value, "")
 }
 
-/// What is asked for: `repository:name:actions`.
+/// A scope to request: `repository:name:actions`.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Scope {
     /// The repository.
@@ -124,7 +124,7 @@ impl Access {
 }
 
 impl Scope {
-    /// The text of the scope.
+    /// Returns the text of the scope.
     pub fn text(&self) -> String {
         format!("repository:{}:{}", self.repository, self.access.actions())
     }
@@ -135,7 +135,7 @@ impl Scope {
     }
 }
 
-/// A token, and how long it is good.
+/// A token and its lifetime.
 #[derive(Clone)]
 pub struct Token {
     text: String,
@@ -143,33 +143,33 @@ pub struct Token {
 }
 
 impl Token {
-    /// Reads a token server's answer, received `now`. `None` if there is no token in it.
+    /// Parses a token server's response, received at `now`. Returns `None` if it contains no token.
     ///
-    /// As lenient as Go's clients: an empty `token` leaves the word to `access_token`, and an `expires_in` that is not
-    /// a number counts as absent.
+    /// This is as lenient as Go's clients: if `token` is empty, `access_token` is used, and an `expires_in` that is
+    /// not a number counts as absent.
     pub fn read(answer: &[u8], now: Instant) -> Option<Self> {
         let answer: serde_json::Value = serde_json::from_slice(answer).ok()?;
         let text = |key: &str| answer.get(key)?.as_str().filter(|text| !text.is_empty()).map(str::to_owned);
         let text = text("token").or_else(|| text("access_token"))?;
         let expires_in = answer.get("expires_in");
         let number = expires_in.and_then(|e| e.as_f64().or_else(|| e.as_str()?.trim().parse().ok()));
-        // 60 s by default. A token is renewed after 80 % of its lifetime, to allow for clock skew.
+        // The default is 60 s. A token is renewed after 80 % of its lifetime, to allow for clock skew.
         let seconds = number.filter(|s| s.is_finite() && *s > 0.0).unwrap_or(60.0).min(86_400.0);
         Some(Token { text, until: now + Duration::from_secs_f64(seconds * 0.8) })
     }
 
-    /// Whether it is still good.
+    /// Returns whether the token is still valid.
     pub fn is_fresh(&self, now: Instant) -> bool {
         now < self.until
     }
 
-    /// The header's value.
+    /// Returns the value of the `Authorization` header.
     pub fn header(&self) -> String {
         format!("Bearer {}", self.text)
     }
 }
 
-/// The header's value for a name and a password.
+/// Returns the value of the `Authorization` header for a user name and a password.
 pub fn basic_header(credentials: &Credentials) -> Option<String> {
     use base64::Engine as _;
     match credentials {
@@ -186,7 +186,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn challenges_of_all_shapes_are_read() {
+    fn parses_challenges_in_every_form() {
         let bearer = |realm: &str, service: Option<&str>, scope: Option<&str>| {
             Some(Challenge::Bearer {
                 realm: realm.into(),
@@ -214,7 +214,7 @@ mod tests {
     }
 
     #[test]
-    fn tokens_are_read_under_both_names() {
+    fn parses_tokens_under_both_names() {
         let now = Instant::now();
         for text in [
             r#"{"token":"t"}"#,

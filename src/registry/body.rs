@@ -1,6 +1,6 @@
-//! Bodies on their way out: cut from blobs, counted, and watched while they are sent.
+//! Request bodies: ranges of blobs, counted and monitored while they are sent.
 
-use super::answer::stalled;
+use super::answer::timeout_error;
 use crate::error::Result;
 use crate::stats::Stats;
 use crate::transport::{BlobStream, Payload};
@@ -11,14 +11,14 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::Duration;
 use tokio::sync::Notify;
 
-/// What a request carries.
+/// The body of a request.
 #[derive(Clone)]
 pub enum Body<'a> {
     Empty,
     Bytes(Bytes),
-    /// A form that holds a secret: it goes to the origin that the request is for, and to no other.
+    /// A form that contains a secret: it is sent to the origin of the request and to no other.
     Secret(Bytes),
-    /// Bytes `from..from + len` of a blob, opened anew each time that they are sent.
+    /// The bytes `from..from + len` of a blob, opened again each time that they are sent.
     Part {
         payload: Payload<'a>,
         from: u64,
@@ -26,23 +26,23 @@ pub enum Body<'a> {
     },
 }
 
-/// How far a request's body has been sent.
+/// The progress of sending a request's body.
 #[derive(Default)]
 pub struct Progress {
     bytes: AtomicU64,
     is_sent: AtomicBool,
-    /// Told when the last byte has been sent.
+    /// Notified when the last byte has been sent.
     sent: Notify,
 }
 
 impl Progress {
-    /// Notes that all of the body has been sent.
+    /// Records that the whole body has been sent.
     pub fn end(&self) {
         self.is_sent.store(true, Ordering::Relaxed);
         self.sent.notify_one();
     }
 
-    /// Waits for an answer: as long as the body moves, and then for `commit`.
+    /// Waits for a response: without limit while the body is being sent, and then for `commit`.
     pub async fn watch<T>(
         &self,
         sending: impl Future<Output = T>,
@@ -60,7 +60,7 @@ impl Progress {
                 () = tokio::time::sleep(wait) => {
                     let now = self.bytes.load(Ordering::Relaxed);
                     if is_sent || now == before {
-                        return Err(stalled(wait));
+                        return Err(timeout_error(wait));
                     }
                     before = now;
                 }
@@ -69,7 +69,7 @@ impl Progress {
     }
 }
 
-/// Counts a body of `len` bytes while it is sent. The HTTP library does not ask for more than these.
+/// Counts a body of `len` bytes while it is sent. The HTTP library does not read beyond them.
 pub fn counted(
     stream: BlobStream,
     len: u64,
@@ -91,12 +91,12 @@ pub fn counted(
     })
 }
 
-/// The bytes `from..from + len` of a stream.
+/// Returns the bytes `from..from + len` of a stream.
 pub fn part(stream: BlobStream, from: u64, len: u64) -> BlobStream {
     take(skip(stream, from), len)
 }
 
-/// A stream without its first `n` bytes.
+/// Returns a stream without its first `n` bytes.
 fn skip(stream: BlobStream, n: u64) -> BlobStream {
     if n == 0 {
         return stream;
@@ -106,7 +106,7 @@ fn skip(stream: BlobStream, n: u64) -> BlobStream {
         let piece = piece.map(|mut piece| {
             let cut = left.min(piece.len() as u64);
             left -= cut;
-            // No longer than the piece.
+            // At most the length of the piece.
             piece.split_off(usize::try_from(cut).unwrap_or(usize::MAX))
         });
         futures_util::future::ready(match piece {
@@ -116,7 +116,7 @@ fn skip(stream: BlobStream, n: u64) -> BlobStream {
     }))
 }
 
-/// The first `n` bytes of a stream.
+/// Returns the first `n` bytes of a stream.
 fn take(stream: BlobStream, n: u64) -> BlobStream {
     let pieces = stream.scan(n, |left, piece| {
         let piece = match piece {
@@ -139,7 +139,7 @@ mod tests {
     use tokio::time::Instant;
 
     #[tokio::test]
-    async fn parts_of_streams_are_cut_anywhere() {
+    async fn cuts_streams_at_any_position() {
         for (from, len, expected) in
             [(0, 10, "0123456789"), (3, 4, "3456"), (4, 1, "4"), (9, 1, "9"), (0, 0, "")]
         {
@@ -151,7 +151,7 @@ mod tests {
     }
 
     #[tokio::test(start_paused = true)]
-    async fn waits_long_for_an_answer_but_not_for_a_body() {
+    async fn waits_long_for_a_response_but_not_for_a_stalled_body() {
         let seconds = Duration::from_secs;
         let progress = Progress::default();
         let never = std::future::pending::<()>;

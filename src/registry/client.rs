@@ -1,4 +1,4 @@
-//! One registry host, as one user: authenticated requests, repeated where that may help.
+//! A client of one registry host with one login: authenticated requests, retried where that may help.
 
 use super::answer::{Answer, FullResponse};
 use super::auth::Scope;
@@ -16,42 +16,43 @@ use reqwest::{Method, StatusCode, Url};
 use std::sync::Arc;
 use std::time::Duration;
 
-/// Refusals of one attempt that are answered with another authorization: none before, expired, too much at once.
+/// The maximum number of times that one attempt is authorized again: no authorization yet, an expired one, or too
+/// many scopes.
 const MAX_REPLAYS: usize = 3;
 /// The pause of all requests after a 429 without `Retry-After`.
 const OVERLOAD_PAUSE: Duration = Duration::from_millis(500);
 
-/// How a client behaves.
+/// The settings of a client.
 #[derive(Clone)]
 pub struct Options {
-    /// How often failures are repeated.
+    /// The policy for retrying failures.
     pub retry: Policy,
-    /// How long parts of an exchange may take.
+    /// The timeouts of an exchange.
     pub timeouts: Timeouts,
-    /// How many requests may be under way at once to one host.
+    /// The maximum number of concurrent requests to one host.
     pub jobs: usize,
-    /// How many requests may be sent in a second to one host; any number if `None`.
+    /// The maximum number of requests per second to one host; unlimited if `None`.
     pub per_second: Option<f64>,
-    /// How blobs are sent, if the user says so.
+    /// The upload method, if the user chose one.
     pub upload: Option<Upload>,
-    /// Shared by all clients of a run.
+    /// The governors, shared by all clients of a run.
     pub governors: Arc<Governors>,
     /// Counters.
     pub stats: Arc<Stats>,
 }
 
-/// A registry host, as one user.
+/// A client of a registry host with one login.
 pub struct Client {
     host: String,
     http: Http,
     tokens: Arc<Tokens>,
     options: Options,
-    /// Whether the root of the API was asked for its challenge; held while it is asked.
+    /// Whether the root of the API was asked for its challenge; locked while that request is in flight.
     root: Arc<tokio::sync::Mutex<bool>>,
 }
 
 impl Client {
-    /// A client for a host. Nothing is sent yet.
+    /// Creates a client for a host. Sends nothing.
     pub fn new(host: &str, login: Login, hosts: &HostOptions, options: Options) -> Result<Self> {
         let governor = options.governors.of(host, options.jobs, options.per_second);
         Ok(Client {
@@ -63,7 +64,7 @@ impl Client {
         })
     }
 
-    /// The same client, with its requests counted elsewhere.
+    /// Returns the same client with its requests counted in `stats`.
     pub fn counting(&self, stats: Arc<Stats>) -> Self {
         Client {
             host: self.host.clone(),
@@ -74,33 +75,33 @@ impl Client {
         }
     }
 
-    /// The same user on the same connections, for other repositories: a token that named thousands of them would be
-    /// refused.
+    /// Returns a client with the same login and connections for other repositories: registries refuse a token that
+    /// names thousands of them.
     pub fn fork(&self) -> Self {
         Client { tokens: Arc::new(self.tokens.fork()), ..self.counting(self.options.stats.clone()) }
     }
 
-    /// The host, as it was named.
+    /// Returns the host, as it was named.
     pub fn host(&self) -> &str {
         &self.host
     }
 
-    /// The options.
+    /// Returns the settings.
     pub fn options(&self) -> &Options {
         &self.options
     }
 
-    /// What is shared with other clients of the host.
+    /// Returns the state shared with other clients of the host.
     pub fn governor(&self) -> &Governor {
         self.http.governor()
     }
 
-    /// Announces a scope that the run needs, so that one token serves all.
+    /// Announces a scope that the run needs, so that one token covers all.
     pub fn announce(&self, scope: Scope) {
         self.tokens.announce(scope);
     }
 
-    /// A URL below `/v2/REPOSITORY/`.
+    /// Returns a URL below `/v2/REPOSITORY/`.
     pub fn url(&self, repository: &str, path: &str) -> Result<Url> {
         self.http
             .base()
@@ -108,25 +109,25 @@ impl Client {
             .map_err(|e| Error::usage(format!("invalid URL for {repository}/{path}: {e}")))
     }
 
-    /// A URL below `/v2/`.
+    /// Returns a URL below `/v2/`.
     pub(super) fn root_url(&self, path: &str) -> Result<Url> {
         let url = self.http.base().join(&format!("/v2/{path}"));
         url.map_err(|e| Error::usage(format!("invalid URL for {path}: {e}")))
     }
 
-    /// Resolves the `Location` of an answer.
+    /// Resolves the `Location` of a response.
     pub fn location(&self, answer: &Answer, operation: &str) -> Result<Option<Url>> {
         let location = answer.headers().get(reqwest::header::LOCATION);
         location.map(|location| self.http.resolve(&answer.url, location, operation)).transpose()
     }
 
-    /// Whether a URL is on the registry itself, rather than on its storage.
+    /// Returns whether a URL belongs to the registry itself rather than to its storage.
     pub fn is_own(&self, url: &Url) -> bool {
         self.http.is_own(url)
     }
 
-    /// Sends a request: authenticates it, and retries transient failures as far as `attempts` goes. An answer with any
-    /// other status is returned as it is.
+    /// Sends a request: authenticates it, and retries transient failures while `attempts` allows. Returns the
+    /// response with any other status.
     pub async fn send(
         &self,
         request: &Request<'_>,
@@ -147,7 +148,7 @@ impl Client {
         self.send(request, scopes, Lane::Request, &mut self.options.retry.start()).await
     }
 
-    /// Sends a request and reads the whole body, cut off at `limit`.
+    /// Sends a request and reads the whole body, truncated at `limit`.
     pub async fn fetch(&self, request: &Request<'_>, scopes: &[Scope], limit: usize) -> Result<FullResponse> {
         let mut attempts = self.options.retry.start();
         loop {
@@ -171,7 +172,7 @@ impl Client {
         Ok(FullResponse { status, headers, body, url, login })
     }
 
-    /// One attempt. A status that may pass is an error.
+    /// Makes one attempt. A transient status is an error.
     pub async fn send_once(&self, request: &Request<'_>, scopes: &[Scope], lane: Lane) -> Result<Answer> {
         let answer = self.authenticated(request, scopes, lane).await?;
         let status = answer.status();
@@ -189,8 +190,8 @@ impl Client {
         Err(error)
     }
 
-    /// Sends a request, and sends it again where the registry itself refuses its authorization. Anybody else's
-    /// challenge is not heard.
+    /// Sends a request, and sends it again if the registry itself refuses its authorization. Challenges from other
+    /// hosts are ignored.
     async fn authenticated(&self, request: &Request<'_>, scopes: &[Scope], lane: Lane) -> Result<Answer> {
         let is_own = self.http.is_own(&request.url);
         let mut narrow = false;
@@ -212,7 +213,7 @@ impl Client {
             }
             match self.tokens.hear(&answer, authorization.as_ref(), scopes) {
                 Hearing::Final => return Ok(answer),
-                // A second refusal of new tokens: perhaps they grant less than they were asked for.
+                // New tokens were refused again: they may grant less than was requested.
                 Hearing::Again => narrow = narrow || replay > 0,
                 Hearing::Narrow => narrow = true,
                 Hearing::Silent => self.ask_root().await?,
@@ -228,10 +229,10 @@ impl Client {
             }
             authorization = next;
         }
-        Err(Error::other("the attempts to authenticate ended without an answer"))
+        Err(Error::other("internal error: authentication ended without a response"))
     }
 
-    /// Asks the root of the API for the challenge, once: some registries send it from nowhere else.
+    /// Requests the challenge from the root of the API, once: some registries send it from nowhere else.
     async fn ask_root(&self) -> Result<()> {
         let mut is_asked = self.root.lock().await;
         if std::mem::replace(&mut *is_asked, true) {
@@ -246,18 +247,18 @@ impl Client {
         Ok(())
     }
 
-    /// Waits before another attempt, or gives up with `error`.
+    /// Waits before the next attempt, or returns `error` if there is none.
     pub async fn pause(&self, attempts: &mut Attempts, error: Error) -> Result<()> {
         self.http.pause(attempts, error).await
     }
 
-    /// What an answer refuses, and why.
+    /// Reads a response as a refusal.
     pub async fn refusal(&self, operation: &str, answer: Answer) -> Refusal {
         let login = self.refused_login(&answer);
         Refusal::read(operation, answer).await.with_login(login.as_deref())
     }
 
-    /// Whose credentials an answer of the registry itself refuses.
+    /// Describes the login that a response of the registry itself refuses.
     fn refused_login(&self, answer: &Answer) -> Option<String> {
         let is_refused = matches!(answer.status(), StatusCode::UNAUTHORIZED | StatusCode::FORBIDDEN);
         (is_refused && self.http.is_own(&answer.url)).then(|| self.tokens.describe_login())

@@ -1,4 +1,4 @@
-//! Blobs on their way out of a registry: a broken connection is resumed with a range.
+//! Downloads of blobs: a broken connection is resumed with a range request.
 
 use super::answer::Answer;
 use super::auth::{Access, Scope};
@@ -21,17 +21,17 @@ struct Download {
     operation: String,
     descriptor: Descriptor,
     answer: Option<Answer>,
-    /// Bytes passed on so far.
+    /// The number of bytes passed on so far.
     at: u64,
-    /// Bytes to leave out: the registry ignored the range.
+    /// The number of bytes to skip because the registry ignored the range.
     skip: u64,
     attempts: Attempts,
     is_done: bool,
-    /// Held to the last byte, broken connections included.
+    /// Held until the last byte, through reconnections.
     _turn: Turn,
 }
 
-/// Opens a blob. Fails here, not later, if it is missing.
+/// Opens a blob. Returns the error here, rather than from the stream, if the blob is missing.
 pub async fn open(client: Arc<Client>, repository: &str, descriptor: &Descriptor) -> Result<BlobStream> {
     let turn = client.governor().download().await;
     let attempts = client.options().retry.start();
@@ -69,7 +69,7 @@ impl Download {
         }
         let answer = self.client.send(&request, &self.scopes, Lane::Guest, &mut self.attempts).await?;
         self.skip = match answer.status() {
-            // A whole answer of another size is not broken off: the registry has no more, or something else.
+            // A full response of another size was not interrupted: the registry has another blob, or part of one.
             StatusCode::OK => match answer.content_length().filter(|n| *n != self.descriptor.size) {
                 Some(has) => return Err(self.wrong_size(has)),
                 None => self.at,
@@ -78,7 +78,7 @@ impl Download {
             StatusCode::RANGE_NOT_SATISFIABLE => return Err(self.wrong_size(self.at)),
             StatusCode::PARTIAL_CONTENT => {
                 return Err(Error::network(format!(
-                    "{}: the registry sent another range than requested",
+                    "{}: the registry returned a different byte range than requested",
                     self.operation
                 )));
             }
@@ -90,10 +90,10 @@ impl Download {
 
     fn wrong_size(&self, has: u64) -> Error {
         Error::verification(format!(
-            "size mismatch: the registry has {has} bytes of {}, its descriptor says {}",
+            "size mismatch: the registry has {has} bytes of {}, but its descriptor says {}",
             self.descriptor.digest, self.descriptor.size
         ))
-        .hint("the registry holds a damaged blob; push the image to it again")
+        .hint("push the image again; the registry has a damaged blob")
     }
 
     async fn next(&mut self) -> Result<Option<Bytes>> {
@@ -116,12 +116,12 @@ impl Download {
         }
     }
 
-    /// What is new in a piece. It is copied: the buffers of the connection are given back at once, which keeps memory
-    /// flat.
+    /// Returns the new part of a piece as a copy, so that the connection's buffers are released at once and memory
+    /// stays constant.
     fn pass_on(&mut self, piece: &Bytes) -> Bytes {
         let skipped = self.skip.min(piece.len() as u64);
         self.skip -= skipped;
-        // No more than the piece's length.
+        // At most the length of the piece.
         let start = usize::try_from(skipped).unwrap_or(usize::MAX);
         let piece = Bytes::copy_from_slice(&piece[start..]);
         self.at += piece.len() as u64;
@@ -138,7 +138,7 @@ impl Download {
     }
 }
 
-/// Whether a partial answer begins where it was asked to (`Content-Range: bytes 5-9/10`).
+/// Returns whether a partial response starts at the requested offset (`Content-Range: bytes 5-9/10`).
 fn starts_at(answer: &Answer, at: u64) -> bool {
     let range = answer.header("content-range");
     let start = range.and_then(|r| r.strip_prefix("bytes ")?.split('-').next()?.parse::<u64>().ok());

@@ -1,4 +1,4 @@
-//! What a registry's refusal means (OCI distribution specification, "Error Codes").
+//! Error responses of registries (OCI distribution specification, "Error Codes").
 
 use super::answer::{Answer, FullResponse, place};
 use super::tls;
@@ -9,7 +9,7 @@ use reqwest::header::{self, HeaderMap};
 use serde::Deserialize;
 use std::time::{Duration, SystemTime};
 
-/// The longest body of an error that is read.
+/// The maximum size of an error body that is read.
 const MAX_BODY: usize = 64 << 10;
 
 #[derive(Deserialize)]
@@ -25,7 +25,7 @@ struct Item {
     detail: Option<serde_json::Value>,
 }
 
-/// An answer with a status that was not hoped for.
+/// A response with an unexpected status.
 #[derive(Debug, Clone)]
 pub struct Refusal {
     /// The status.
@@ -37,14 +37,14 @@ pub struct Refusal {
 }
 
 impl Refusal {
-    /// Reads the rest of an answer. `operation` is what was being done.
+    /// Reads the rest of a response. `operation` describes what was attempted.
     pub async fn read(operation: &str, answer: Answer) -> Self {
         let (status, headers, place) = (answer.status(), answer.headers().clone(), place(&answer.url));
         let body = answer.body(MAX_BODY).await.unwrap_or_default();
         Self::new(operation, &place, status, &headers, &body)
     }
 
-    /// Interprets an answer of the host `place`.
+    /// Interprets a response of the host `place`.
     pub fn new(operation: &str, place: &str, status: StatusCode, headers: &HeaderMap, body: &[u8]) -> Self {
         let items = serde_json::from_slice::<Body>(body).ok().and_then(|b| b.errors).unwrap_or_default();
         let mut message = format!("{place} answered {status}");
@@ -80,7 +80,7 @@ impl Refusal {
         refusal
     }
 
-    /// Adds whose credentials were refused.
+    /// Adds a description of the login that was refused.
     #[must_use]
     pub fn with_login(mut self, login: Option<&str>) -> Self {
         if let Some(login) = login.filter(|_| self.error.kind() == Kind::Denied) {
@@ -89,22 +89,22 @@ impl Refusal {
         self
     }
 
-    /// Whether the registry gave one of these error codes.
+    /// Returns whether the registry reported one of these error codes.
     pub fn has(&self, codes: &[ErrorCode]) -> bool {
         self.codes.iter().any(|code| codes.contains(code))
     }
 
-    /// Whether the registry gave one of these error codes, which the specification does not define.
+    /// Returns whether the registry reported one of these error codes, which the specification does not define.
     pub fn has_other(&self, codes: &[&str]) -> bool {
         self.other_codes.iter().any(|code| codes.contains(&code.as_str()))
     }
 
-    /// Whether the registry said one of these phrases, given in lower case.
+    /// Returns whether the registry's message contains one of these phrases, given in lower case.
     pub fn says(&self, phrases: &[&str]) -> bool {
         phrases.iter().any(|phrase| self.words.contains(phrase))
     }
 
-    /// The error that it is.
+    /// Converts the refusal into an error.
     pub fn into_error(self) -> Error {
         self.error
     }
@@ -114,54 +114,54 @@ impl Refusal {
             401 | 403 => (Kind::Denied, Remedy::LogIn),
             404 if self.has(&[ErrorCode::NameUnknown]) => (
                 Kind::NotFound,
-                "check the repository's name; some registries want it created before the first push".into(),
+                "check the repository's name; some registries require that you create it before the first push".into(),
             ),
             404 => (Kind::NotFound, "check the name and the tag".into()),
             400 if self.has(&[ErrorCode::ManifestInvalid]) || self.has_other(&["MANIFEST_UNVERIFIED"]) => {
-                (Kind::Unsupported, "the destination does not take this kind of manifest".into())
+                (Kind::Unsupported, "use another destination: this one does not accept this kind of manifest".into())
             }
             400 if self.has(&[ErrorCode::DigestInvalid, ErrorCode::SizeInvalid]) => {
-                (Kind::Verification, "the bytes were changed on the way to the registry".into())
+                (Kind::Verification, "check for a proxy that changes data on the way to the registry".into())
             }
             413 => (Kind::Network, Remedy::SendSmallerRequests),
             429 => {
-                (Kind::Network, "the registry limits how often it may be asked; log in, or try later".into())
+                (Kind::Network, "the registry limits the rate of requests; log in, or try again later".into())
             }
-            500..=599 => (Kind::Network, "the registry is in trouble; try later".into()),
+            500..=599 => (Kind::Network, "try again later; the registry reported a server error".into()),
             _ => (Kind::Network, Remedy::LogRequests),
         }
     }
 }
 
 impl FullResponse {
-    /// What the response refuses, and why.
+    /// Interprets the response as a refusal.
     pub fn refusal(&self, operation: &str) -> Refusal {
         let refusal = Refusal::new(operation, &place(&self.url), self.status, &self.headers, &self.body);
         refusal.with_login(self.login.as_deref())
     }
 }
 
-/// The error for an answer with a status that was not hoped for.
+/// Returns the error for a response with an unexpected status.
 pub async fn response_error(operation: &str, answer: Answer) -> Error {
     Refusal::read(operation, answer).await.into_error()
 }
 
-/// Whether the same request may succeed later.
+/// Returns whether the same request may succeed later.
 pub fn is_transient(status: StatusCode) -> bool {
     matches!(status.as_u16(), 408 | 425 | 429 | 500 | 502 | 503 | 504)
 }
 
-/// Not too much of a registry's words.
+/// Shortens a registry's message.
 fn shortened(text: &str) -> String {
     text.chars().take(300).collect()
 }
 
-/// `Retry-After`: seconds, or a date (RFC 9110, 10.2.3).
+/// Parses `Retry-After`: seconds, or a date (RFC 9110, 10.2.3).
 fn retry_after(headers: &HeaderMap, now: SystemTime) -> Option<Duration> {
     let value = headers.get(header::RETRY_AFTER)?.to_str().ok()?.trim();
     match value.parse::<u64>() {
         Ok(seconds) => Some(Duration::from_secs(seconds)),
-        // A date that has passed asks for no pause.
+        // A date in the past requires no pause.
         Err(_) => httpdate::parse_http_date(value).ok().map(|at| at.duration_since(now).unwrap_or_default()),
     }
 }
@@ -176,7 +176,7 @@ mod tests {
     }
 
     #[test]
-    fn each_refusal_has_its_kind() {
+    fn maps_statuses_to_error_kinds() {
         let coded = |code: &str| format!(r#"{{"errors":[{{"code":"{code}","message":"Cannot"}}]}}"#);
         for (status, body, kind) in [
             (401, coded("UNAUTHORIZED"), Kind::Denied),
@@ -195,7 +195,7 @@ mod tests {
     }
 
     #[test]
-    fn reads_codes_and_words_of_any_shape() {
+    fn parses_error_bodies_in_every_form() {
         let odd = refusal(400, r#"{"errors":[{"code":7,"message":null,"detail":{"a":1}},{"code":"X"}]}"#);
         assert!(odd.has_other(&["X"]) && !odd.has_other(&["7"]));
         let known = refusal(400, r#"{"errors":[{"code":"BLOB_UPLOAD_UNKNOWN"},{"code":"blob_unknown"}]}"#);
@@ -208,7 +208,7 @@ mod tests {
     }
 
     #[test]
-    fn retry_after_is_seconds_or_a_date() {
+    fn parses_retry_after_as_seconds_or_a_date() {
         let now = httpdate::parse_http_date("Sun, 06 Nov 1994 08:49:37 GMT").unwrap();
         for (value, seconds) in [
             ("7", Some(7)),

@@ -1,4 +1,5 @@
-//! What all clients of one host share, whoever they log in as: turns, pauses, and what was learned about it.
+//! State that all clients of one host share, whatever their login: turns, pauses, and what was learned about the
+//! host.
 
 use super::quirks::Upload;
 use reqwest::header::HeaderMap;
@@ -9,35 +10,36 @@ use std::time::Duration;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio::time::Instant;
 
-/// Causes of failures that are remembered as reported. An attacker could make up any number of them.
+/// The maximum number of failure causes that are remembered as reported. An attacker could invent any number.
 const MAX_REPORTED: usize = 1000;
 
-/// Bounds and delays the requests to one host.
+/// A limiter of the requests to one host.
 #[derive(Debug)]
 pub struct Governor {
     requests: Arc<Semaphore>,
-    /// Downloads hold a turn while the upload that they feed waits for one, so one turn is out of their reach.
+    /// The permits for downloads: one less than there are turns, because a download holds one while the upload that
+    /// it feeds waits for another.
     downloads: Arc<Semaphore>,
-    /// Whether a download also counts as a request; it cannot where there is only one turn.
+    /// Whether a download also takes a turn for a request; not if there is only one turn.
     is_shared: bool,
-    /// The least time from one request to the next.
+    /// The minimum time between requests.
     spacing: Option<Duration>,
     sent: AtomicU64,
     failed: AtomicU64,
     state: Mutex<State>,
 }
 
-/// How many more pulls a registry allows (Docker Hub's `RateLimit-Limit` and `RateLimit-Remaining`).
+/// The remaining pulls that a registry allows (Docker Hub's `RateLimit-Limit` and `RateLimit-Remaining`).
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Rate {
-    /// How many it allows in all, if it says so.
+    /// The total number of pulls allowed, if it is stated.
     pub limit: Option<u64>,
-    /// How many are left.
+    /// The number of pulls left.
     pub remaining: u64,
 }
 
 impl Rate {
-    /// Reads the headers of an answer: a number, with the window after a semicolon.
+    /// Parses the headers of a response: a number, with the window after a semicolon.
     pub fn read(headers: &HeaderMap) -> Option<Self> {
         let number = |name: &str| {
             let text = headers.get(name)?.to_str().ok()?;
@@ -50,19 +52,19 @@ impl Rate {
 #[derive(Debug, Default)]
 struct State {
     paused_until: Option<Instant>,
-    /// When the next request may be sent.
+    /// The time at which the next request may be sent.
     next: Option<Instant>,
     rate: Option<Rate>,
     reported: HashSet<String>,
     upload: Option<Upload>,
 }
 
-/// A turn, given back when it is dropped: after the last byte of an answer.
+/// A turn, released when it is dropped, which is after the last byte of a response.
 #[derive(Debug)]
 pub struct Turn(#[expect(dead_code, reason = "held for its drop")] Vec<OwnedSemaphorePermit>);
 
 impl Governor {
-    /// Allows `jobs` requests at once, and `per_second` new ones in a second.
+    /// Creates a governor that allows `jobs` concurrent requests, and `per_second` new ones per second.
     pub fn new(jobs: usize, per_second: Option<f64>) -> Self {
         let jobs = jobs.max(1);
         Governor {
@@ -93,7 +95,7 @@ impl Governor {
         Turn(turns)
     }
 
-    /// Waits until the host wants to be asked again.
+    /// Waits until no pause is in effect.
     pub async fn ready(&self) {
         loop {
             let until = self.lock().paused_until;
@@ -104,7 +106,7 @@ impl Governor {
         }
     }
 
-    /// Waits until another request may be sent, where their number in a second is bounded.
+    /// Waits until the rate limit allows the next request.
     async fn space(&self) {
         let Some(spacing) = self.spacing else { return };
         let at = {
@@ -116,46 +118,46 @@ impl Governor {
         tokio::time::sleep_until(at).await;
     }
 
-    /// Counts a request; `is_answered` unless the host failed.
+    /// Counts a request; `is_answered` is false if the host failed.
     pub fn count(&self, is_answered: bool) {
         self.sent.fetch_add(1, Ordering::Relaxed);
         self.failed.fetch_add(u64::from(!is_answered), Ordering::Relaxed);
     }
 
-    /// How many requests were sent, and how many of them the host failed to answer.
+    /// Returns how many requests were sent, and how many of them failed.
     pub fn counts(&self) -> (u64, u64) {
         (self.sent.load(Ordering::Relaxed), self.failed.load(Ordering::Relaxed))
     }
 
-    /// How many more pulls the host allows, by its last word.
+    /// Returns the remaining pulls, as the host last stated them.
     pub fn rate(&self) -> Option<Rate> {
         self.lock().rate
     }
 
-    /// Remembers how many more pulls the host allows.
+    /// Stores the remaining pulls that the host stated.
     pub fn set_rate(&self, rate: Rate) {
         self.lock().rate = Some(rate);
     }
 
-    /// Holds all requests back for a while: the host is overloaded, or limits how often it is asked.
+    /// Delays all requests, because the host is overloaded or limits its rate.
     pub fn pause(&self, pause: Duration) {
         let until = Instant::now() + pause;
         let mut state = self.lock();
         state.paused_until = state.paused_until.max(Some(until));
     }
 
-    /// Whether a cause of failure is new; each is reported once.
+    /// Returns whether a cause of failure is new; each is reported once.
     pub fn is_news(&self, cause: &str) -> bool {
         let mut state = self.lock();
         state.reported.len() < MAX_REPORTED && state.reported.insert(cause.to_owned())
     }
 
-    /// How blobs are sent here after the usual way was refused.
+    /// Returns the upload method to use after the usual one was refused.
     pub fn upload(&self) -> Option<Upload> {
         self.lock().upload
     }
 
-    /// Remembers how blobs are sent here.
+    /// Stores the upload method to use.
     pub fn set_upload(&self, upload: Upload) {
         self.lock().upload = Some(upload);
     }
@@ -166,22 +168,22 @@ impl Governor {
 }
 
 async fn acquire(semaphore: &Arc<Semaphore>) -> Option<OwnedSemaphorePermit> {
-    // It fails only if the semaphore is closed, which it never is.
+    // Acquiring fails only if the semaphore is closed, which never happens.
     semaphore.clone().acquire_owned().await.ok()
 }
 
-/// The governors of a run, one a host.
+/// The governors of a run, one per host.
 #[derive(Debug, Default)]
 pub struct Governors(Mutex<HashMap<String, Arc<Governor>>>);
 
 impl Governors {
-    /// The governor of a host; the first client says how many requests it allows.
+    /// Returns the governor of a host; the first client sets its limits.
     pub fn of(&self, host: &str, jobs: usize, per_second: Option<f64>) -> Arc<Governor> {
         let mut hosts = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         hosts.entry(host.to_owned()).or_insert_with(|| Arc::new(Governor::new(jobs, per_second))).clone()
     }
 
-    /// Every host so far, with its governor.
+    /// Returns every host so far, with its governor.
     pub fn all(&self) -> Vec<(String, Arc<Governor>)> {
         let hosts = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         hosts.iter().map(|(host, governor)| (host.clone(), governor.clone())).collect()
@@ -194,7 +196,7 @@ mod tests {
     use futures_util::FutureExt;
 
     #[tokio::test(start_paused = true)]
-    async fn an_upload_finds_a_turn_beside_any_number_of_downloads() {
+    async fn downloads_leave_a_turn_for_an_upload() {
         for jobs in [1, 2, 5] {
             let governor = Governor::new(jobs, None);
             let mut downloads = Vec::new();
@@ -208,7 +210,7 @@ mod tests {
     }
 
     #[tokio::test(start_paused = true)]
-    async fn a_pause_holds_every_request_back() {
+    async fn a_pause_delays_every_request() {
         let governor = Governor::new(5, None);
         governor.pause(Duration::from_secs(10));
         governor.pause(Duration::from_secs(3));

@@ -1,5 +1,5 @@
-//! HTTP exchanges: connection pools, timeouts, redirects, counting. Knows no credentials: whoever sends a request says,
-//! for each origin that it really goes to, what to attach.
+//! HTTP exchanges: connection pools, timeouts, redirects, counting. This module knows no credentials: the caller
+//! decides, for each origin that a request actually reaches, what to attach.
 
 use super::answer::{Answer, connection_error, place};
 use super::body::{Body, Progress, counted, part};
@@ -15,21 +15,21 @@ use std::collections::HashMap;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
-/// Redirects that are followed, from a registry to its storage for example.
+/// The maximum number of redirects, such as from a registry to its storage.
 const MAX_REDIRECTS: usize = 5;
 
-/// How long a part of an exchange may take.
+/// The timeouts of an exchange.
 #[derive(Debug, Clone, Copy)]
 pub struct Timeouts {
-    /// Until there is a connection.
+    /// The limit for connecting.
     pub connect: Duration,
-    /// Without any byte moving.
+    /// The limit for a period in which no data moves.
     pub stall: Duration,
-    /// From the last byte of an upload to its answer: registries verify and store a blob in between.
+    /// The limit from the last byte of an upload to its response, in which registries verify and store the blob.
     pub commit: Duration,
 }
 
-/// Sends requests: to a registry, and wherever it points. Clones share connections.
+/// A sender of requests to a registry and to where it redirects. Clones share connections.
 #[derive(Clone)]
 pub struct Http {
     host: String,
@@ -38,33 +38,33 @@ pub struct Http {
     timeouts: Timeouts,
     governor: Arc<Governor>,
     stats: Arc<Stats>,
-    /// Connection pools by origin, made when an origin is met.
+    /// The connection pools by origin, created on first use.
     pools: Arc<Mutex<HashMap<String, reqwest::Client>>>,
 }
 
-/// A request that can be sent again.
+/// A request that can be sent repeatedly.
 pub struct Request<'a> {
     pub method: Method,
     pub url: Url,
     pub headers: HeaderMap,
     pub body: Body<'a>,
-    /// What is being done, for messages.
+    /// A description of the operation, for messages.
     pub operation: String,
-    /// Asked when the request has its turn: whether it is still worth sending.
+    /// Called when the request gets its turn, to find out whether it is still needed.
     pub is_wanted: Option<&'a (dyn Fn() -> bool + Sync)>,
 }
 
-/// Whether an exchange waits for a turn of its own.
+/// Whether an exchange waits for a turn.
 #[derive(Debug, Clone, Copy)]
 pub enum Lane {
-    /// It does.
+    /// The exchange waits for a turn of its own.
     Request,
-    /// It is part of something that has a turn, or goes to another host.
+    /// The exchange is part of an operation that holds a turn, or is sent to another host.
     Guest,
 }
 
 impl<'a> Request<'a> {
-    /// A request without headers and body.
+    /// Creates a request without headers and body.
     pub fn new(method: Method, url: Url, operation: impl Into<String>) -> Self {
         let (headers, body, operation) = (HeaderMap::new(), Body::Empty, operation.into());
         Request { method, url, headers, body, operation, is_wanted: None }
@@ -86,7 +86,7 @@ impl<'a> Request<'a> {
 }
 
 impl Http {
-    /// Nothing is sent yet.
+    /// Creates a sender. Sends nothing.
     pub fn new(
         host: &str,
         hosts: &HostOptions,
@@ -99,28 +99,28 @@ impl Http {
         Ok(Http { host, base, hosts, timeouts, governor, stats, pools: Arc::default() })
     }
 
-    /// The same connections, with requests counted elsewhere.
+    /// Returns a sender on the same connections with its requests counted in `stats`.
     pub fn counting(&self, stats: Arc<Stats>) -> Self {
         Http { stats, ..self.clone() }
     }
 
-    /// The registry's address.
+    /// Returns the registry's base URL.
     pub fn base(&self) -> &Url {
         &self.base
     }
 
-    /// The options of hosts.
+    /// Returns the options of hosts.
     pub fn hosts(&self) -> &HostOptions {
         &self.hosts
     }
 
-    /// What all clients of the host share.
+    /// Returns the state shared by all clients of the host.
     pub fn governor(&self) -> &Governor {
         &self.governor
     }
 
-    /// Sends a request and follows redirects. `authorize` is asked at every hop what may be attached for that URL's
-    /// origin. A turn is held until the answer's body has been read.
+    /// Sends a request and follows redirects. `authorize` is called at every hop and returns what may be attached for
+    /// that URL's origin. A turn is held until the response's body has been read.
     pub async fn exchange(
         &self,
         request: &Request<'_>,
@@ -132,7 +132,7 @@ impl Http {
         for _ in 0..=MAX_REDIRECTS {
             let mut stream = None;
             if let Body::Part { payload, from, len } = &request.body {
-                // The blob may come from this host, too: if uploads held all turns, no download would get one.
+                // The blob may come from this host: if uploads held all turns, no download would get one.
                 turn = None;
                 let opened = payload.open().await.map_err(|e| of_operation(e, &request.operation))?;
                 stream = Some(part(opened, *from, *len));
@@ -141,7 +141,7 @@ impl Http {
                 turn = Some(self.governor.request().await);
             }
             if request.is_wanted.is_some_and(|is_wanted| !is_wanted()) {
-                return Err(Error::network(format!("{}: given up before it was sent", request.operation)));
+                return Err(Error::network(format!("{}: cancelled before it was sent", request.operation)));
             }
             let response = self.send(request, stream, &url, authorize(&url)).await;
             self.count(&request.method, &url, &response);
@@ -203,14 +203,14 @@ impl Http {
         Ok(response)
     }
 
-    /// Waits before another attempt, or gives up with `error`. Each cause is reported once.
+    /// Waits before the next attempt, or returns `error` if there is none. Each cause is reported once.
     pub async fn pause(&self, attempts: &mut Attempts, error: Error) -> Result<()> {
         let cause = error.root().to_owned();
         let message = error.to_string();
         let pause = attempts.after(error)?;
         match self.governor.is_news(&cause) {
-            true => tracing::warn!("{message}; trying again"),
-            false => tracing::info!("{message}; trying again in {:.1} s", pause.as_secs_f64()),
+            true => tracing::warn!("{message}; retrying"),
+            false => tracing::info!("{message}; retrying in {:.1} s", pause.as_secs_f64()),
         }
         Stats::add(&self.stats.retries, 1);
         tokio::time::sleep(pause).await;
@@ -218,7 +218,7 @@ impl Http {
         Ok(())
     }
 
-    /// Counts a request and logs it: without its query, which may be signed.
+    /// Counts a request and logs it without its query, which may contain a signature.
     fn count(&self, method: &Method, url: &Url, outcome: &Result<Response>) {
         Stats::add(&self.stats.requests, 1);
         self.governor.count(outcome.as_ref().is_ok_and(|r| !r.status().is_server_error()));
@@ -235,7 +235,7 @@ impl Http {
         tracing::debug!("{method} {}{} → {outcome}", place(url), url.path());
     }
 
-    /// Resolves the `Location` of an answer from `from`.
+    /// Resolves the `Location` of a response from `from`.
     pub fn resolve(&self, from: &Url, location: &HeaderValue, operation: &str) -> Result<Url> {
         let bad = |why: String| {
             Error::network(format!("{operation}: invalid Location from {}: {why}", place(from)))
@@ -252,8 +252,8 @@ impl Http {
         Ok(url)
     }
 
-    /// A registry behind a proxy that ends TLS, or forwards a port, may not know its own address: its own host under
-    /// plain HTTP, or without the port, is the registry itself.
+    /// Corrects the origin of a registry that does not know its own address, because a proxy terminates TLS or
+    /// forwards a port: its own host over plain HTTP, or without the port, is the registry itself.
     fn on_own_origin(&self, url: Url) -> Url {
         let is_own_host = url.host_str() == self.base.host_str();
         let is_less = url.port().is_none() && (url.scheme() == "http" || self.base.scheme() == "https");
@@ -267,7 +267,7 @@ impl Http {
         own
     }
 
-    /// Whether a URL is on the registry itself, rather than on its storage.
+    /// Returns whether a URL belongs to the registry itself rather than to its storage.
     pub fn is_own(&self, url: &Url) -> bool {
         url.origin() == self.base.origin()
     }
@@ -278,7 +278,7 @@ impl Http {
         if let Some(pool) = pools.get(&origin) {
             return Ok(pool.clone());
         }
-        // The user's options go by the name that the user gave.
+        // The user's options refer to the host by the name that the user gave.
         let host = if self.is_own(url) { self.host.clone() } else { place(url) };
         let pool = tls::pool(&host, url, &self.hosts, self.timeouts.connect)?;
         pools.insert(origin, pool.clone());
@@ -286,7 +286,7 @@ impl Http {
     }
 }
 
-/// Where an answer points, if it is a redirect that keeps the method: RFC 9110, 15.4.
+/// Returns the target of a response that is a redirect with the same method (RFC 9110, 15.4).
 fn redirect<'r>(method: &Method, response: &'r Response) -> Option<&'r HeaderValue> {
     let follows = match response.status().as_u16() {
         307 | 308 => true,
@@ -296,7 +296,7 @@ fn redirect<'r>(method: &Method, response: &'r Response) -> Option<&'r HeaderVal
     response.headers().get(header::LOCATION).filter(|_| follows)
 }
 
-/// A failure of the source is reported as it was; any other belongs to the operation.
+/// Adds the operation to an error, unless the source of a blob caused it.
 fn of_operation(error: Error, operation: &str) -> Error {
     match error.kind() {
         Kind::Verification | Kind::NotFound | Kind::Unsupported => error,
@@ -327,7 +327,7 @@ mod tests {
     }
 
     #[test]
-    fn resolves_locations_to_own_and_foreign_origins() {
+    fn resolves_locations_on_own_and_foreign_origins() {
         for (base, location, expected) in [
             ("https://r.example/v2/", "/v2/x?a=b", Some("https://r.example/v2/x?a=b")),
             ("https://r.example/v2/", "http://r.example/v2/x", Some("https://r.example/v2/x")),

@@ -1,5 +1,5 @@
-//! What a registry has: the tags of a repository, and the repositories (OCI distribution specification, "Listing Tags";
-//! distribution's catalog API).
+//! Lists of what a registry has: the tags of a repository, and the repositories (OCI distribution specification,
+//! "Listing Tags"; distribution's catalog API).
 
 use super::auth::{Access, Scope};
 use super::client::Client;
@@ -10,11 +10,11 @@ use reqwest::{Method, StatusCode, Url};
 use serde::Deserialize;
 use std::collections::BTreeSet;
 
-/// The longest page of a list that is read.
+/// The maximum size of a page of a list.
 const MAX_PAGE: usize = 8 << 20;
-/// How many names a list may have: more are a registry that has no end.
+/// The maximum number of names in a list, so that a registry cannot send an endless one.
 const MAX_NAMES: usize = 2_000_000;
-/// How many names are asked for at once. Registries may give fewer.
+/// The number of names requested per page. Registries may return fewer.
 const PAGE: &str = "n=1000";
 
 #[derive(Deserialize)]
@@ -28,8 +28,11 @@ struct Catalog {
 }
 
 impl Client {
-    /// The tags of a repository, sorted. Fails with [`Kind::NotFound`](crate::error::Kind::NotFound) if there is none of
-    /// that name.
+    /// Returns the tags of a repository, sorted.
+    ///
+    /// # Errors
+    ///
+    /// Returns [`Kind::NotFound`](crate::error::Kind::NotFound) if the repository does not exist.
     pub async fn tags(&self, repository: &str) -> Result<BTreeSet<String>> {
         let url = self.url(repository, &format!("tags/list?{PAGE}"))?;
         let scopes = [Scope { repository: repository.into(), access: Access::Pull }];
@@ -38,14 +41,14 @@ impl Client {
         self.names(url, &scopes, &operation, &read).await
     }
 
-    /// The repositories of the registry, sorted, as far as it lists them to this user.
+    /// Returns the repositories of the registry, sorted, as far as it lists them for this user.
     pub async fn catalog(&self) -> Result<BTreeSet<String>> {
         let url = self.root_url(&format!("_catalog?{PAGE}"))?;
         let operation = format!("listing the repositories of {}", self.host());
         let read =
             |body: &[u8]| Ok(serde_json::from_slice::<Catalog>(body)?.repositories.unwrap_or_default());
         self.names(url, &[], &operation, &read).await.map_err(|error| {
-            let hint = "not every registry lists its repositories; name each in an entry of its own";
+            let hint = "name each repository in an entry of its own; this registry does not list them";
             if error.remedy().is_some() { error } else { error.hint(hint) }
         })
     }
@@ -73,7 +76,7 @@ impl Client {
                 return Err(Error::network(format!("{operation}: more than {MAX_NAMES} names")));
             }
             match answer.header("link").and_then(next_link) {
-                // A page without a new name would be followed by others for ever.
+                // Stop at a page without new names, because others might follow without end.
                 Some(next) if names.len() > known => url = next_page(&url, next, operation)?,
                 _ => return Ok(names),
             }

@@ -1,7 +1,8 @@
-//! The registry transport: a thin client of the OCI distribution specification, on reqwest.
+//! The registry transport: a thin client of the OCI distribution specification, built on reqwest.
 //!
-//! `http` sends requests and knows no credentials; `token` trades credentials for tokens; `client` joins both and
-//! repeats what failed. On these stand `download`, `session`, `upload` and `referrers`, and [`Repository`] on them.
+//! `http` sends requests and knows no credentials; `token` exchanges credentials for tokens; `client` combines both
+//! and retries failures. `download`, `session`, `upload` and `referrers` are built on `client`, and [`Repository`] on
+//! them.
 
 mod answer;
 pub mod auth;

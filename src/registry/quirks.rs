@@ -1,17 +1,17 @@
-//! What is special about registries, in one table. Facts, not opinions: each with where it comes from.
+//! Known deviations of registries, in one table of facts with their sources.
 
 use crate::error::{Error, Result};
 use std::fmt;
 use std::str::FromStr;
 
-/// How a blob's bytes are sent.
+/// A method of uploading a blob.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Upload {
-    /// All in the PUT that ends the upload: one request.
+    /// The whole blob in the PUT that ends the upload: one request.
     Put,
-    /// All in one PATCH, then an empty PUT.
+    /// The whole blob in one PATCH, then an empty PUT.
     Patch,
-    /// Pieces of this many bytes, a PATCH each, then an empty PUT.
+    /// Chunks of this many bytes, one PATCH per chunk, then an empty PUT.
     Chunks(u64),
 }
 
@@ -34,35 +34,35 @@ impl FromStr for Upload {
             ("put", _) => Ok(Upload::Put),
             ("patch", _) => Ok(Upload::Patch),
             (_, Some(n)) => Ok(Upload::Chunks(n << 20)),
-            _ => Err(Error::usage(format!("invalid way to upload {text:?}"))
-                .hint("write put, patch, or chunks:MEBIBYTES, after HOST= for one host")),
+            _ => Err(Error::usage(format!("invalid upload method {text:?}"))
+                .hint("use [HOST=]put, patch or chunks:MEBIBYTES")),
         }
     }
 }
 
-/// One registry, by the end of its host's name.
+/// The deviation of one registry, identified by the end of its host name.
 struct Quirk {
     host: &'static str,
-    /// A larger body of a PUT is refused.
+    /// The largest body of a PUT that the registry accepts.
     put_limit: u64,
-    /// What is done with larger ones, and where a PUT with a body is refused.
+    /// The method for larger blobs, which is also the fallback if a PUT with a body is refused.
     otherwise: Option<Upload>,
 }
 
-/// Registries that are not here take a PUT of any size, and a PATCH where they refuse that.
+/// The known deviations. Other registries accept a PUT of any size; if one refuses that, PATCH is used.
 const QUIRKS: [Quirk; 5] = [
     // Azure: "maximum size of a blob upload in one request is about 20 MB" (regclient's table; ACR issue 594).
     Quirk { host: ".azurecr.io", put_limit: 20_000_000, otherwise: Some(Upload::Chunks(8 << 20)) },
-    // GitHub: a chunk of more than 4 MiB is refused; a PUT may be of any size (regclient's table).
+    // GitHub: rejects chunks larger than 4 MiB; accepts a PUT of any size (regclient's table).
     Quirk { host: "ghcr.io", put_limit: u64::MAX, otherwise: Some(Upload::Chunks(4 << 20)) },
     // Google: no PATCH (google/go-containerregistry's notes on Artifact Registry).
     Quirk { host: ".pkg.dev", put_limit: u64::MAX, otherwise: None },
     Quirk { host: "gcr.io", put_limit: u64::MAX, otherwise: None },
-    // Amazon: answers 201 to the first PATCH and drops the ones that follow.
+    // Amazon: answers 201 to the first PATCH and discards the following ones.
     Quirk { host: ".amazonaws.com", put_limit: u64::MAX, otherwise: None },
 ];
 
-/// How a blob of `size` bytes is sent to `host`, and how if that is refused.
+/// Returns the upload method for a blob of `size` bytes to `host`, and the fallback if the registry refuses it.
 pub fn upload(host: &str, size: u64) -> (Upload, Option<Upload>) {
     let name = host.rsplit_once(':').map_or(host, |p| p.0);
     match QUIRKS.iter().find(|q| name.ends_with(q.host)) {
@@ -77,7 +77,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn each_registry_gets_what_it_takes() {
+    fn selects_the_upload_method_for_each_registry() {
         let large = 30_000_000;
         for (host, size, expected) in [
             ("example.com", large, (Upload::Put, Some(Upload::Patch))),

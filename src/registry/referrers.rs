@@ -11,18 +11,18 @@ use crate::image::{Content, Descriptor, Digest, Manifest};
 use crate::transport::Referrer;
 use reqwest::{Method, StatusCode, Url};
 
-/// The longest page of a list that is read.
+/// The maximum size of a page of a list.
 const MAX_PAGE: usize = 4 << 20;
-/// Pages that are read. A registry that always names another one would have no end.
+/// The maximum number of pages, so that a registry cannot send an endless list.
 const MAX_PAGES: usize = 100;
 
-/// The tag for the referrers of a digest, in registries without the referrers API.
+/// Returns the tag that lists the referrers of a digest in registries without the referrers API.
 fn referrers_tag(digest: &Digest) -> String {
     format!("{}-{}", digest.algorithm().name(), digest.hex())
 }
 
 impl Repository {
-    /// Lists the referrers of a digest, and the tags that cosign made before there were referrers.
+    /// Lists the referrers of a digest, including the tags that older versions of cosign use.
     pub(super) async fn list_referrers(&self, digest: &Digest) -> Result<Vec<Referrer>> {
         let listed = match self.referrers_api(digest).await? {
             Some(listed) => listed,
@@ -43,7 +43,7 @@ impl Repository {
         Ok(found)
     }
 
-    /// All pages of the referrers API; `None` in a registry without it.
+    /// Reads all pages of the referrers API; `None` if the registry does not have it.
     async fn referrers_api(&self, digest: &Digest) -> Result<Option<Vec<Descriptor>>> {
         let mut url = self.client.url(self.name.repository(), &format!("referrers/{digest}"))?;
         let mut found = Vec::new();
@@ -53,7 +53,7 @@ impl Repository {
             let answer = self.client.fetch(&request, &self.scopes, MAX_PAGE).await?;
             match answer.status {
                 StatusCode::OK => {}
-                // 404 means that there is no such API; others say so with 400, 405 or 501.
+                // A registry without the API answers 404; some answer 400, 405 or 501.
                 _ if found.is_empty() => return Ok(None),
                 _ => return Err(answer.refusal(&request.operation).into_error()),
             }
@@ -68,7 +68,8 @@ impl Repository {
         Err(Error::network(format!("more than {MAX_PAGES} pages of referrers of {digest}")))
     }
 
-    /// Writes a manifest with a subject, and lists it where the registry does not do so by itself.
+    /// Writes a manifest with a subject, and lists it under the referrers tag if the registry does not list it by
+    /// itself.
     pub(super) async fn push_referrer(&self, manifest: &Manifest, subject: &Digest) -> Result<()> {
         let answer = self.write_manifest(manifest, &manifest.digest.to_string()).await?;
         if answer.headers.contains_key("oci-subject") {
@@ -89,7 +90,8 @@ impl Repository {
         self.write_manifest(&index, &tag).await.map(drop)
     }
 
-    /// The index under a tag, if there is one. Anything else there is an error: it must not be overwritten.
+    /// Reads the index under a tag, if there is one. Any other content is an error, because it must not be
+    /// overwritten.
     async fn tagged_index(&self, tag: &str) -> Result<Option<Manifest>> {
         let answer = self.get(tag).await?;
         match answer.status {
@@ -110,7 +112,7 @@ impl Repository {
     }
 }
 
-/// The target of `Link: <URL>; rel="next"` (RFC 8288).
+/// Returns the target of `Link: <URL>; rel="next"` (RFC 8288).
 pub(super) fn next_link(header: &str) -> Option<&str> {
     header.split(',').find_map(|link| {
         let (target, parameters) = link.trim().strip_prefix('<')?.split_once('>')?;
@@ -122,7 +124,7 @@ pub(super) fn next_link(header: &str) -> Option<&str> {
     })
 }
 
-/// The next page of a list is on the same host.
+/// Returns the URL of the next page, which must be on the same host.
 pub(super) fn next_page(url: &Url, link: &str, operation: &str) -> Result<Url> {
     let bad = |why: String| Error::network(format!("{operation}: invalid Link {link:?}: {why}"));
     let next = url.join(link).map_err(|e| bad(e.to_string()))?;
@@ -137,7 +139,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn next_links_are_found_among_others() {
+    fn finds_the_next_link_among_others() {
         for (header, expected) in [
             (r#"</v2/x?n=1&last=a>; rel="next""#, Some("/v2/x?n=1&last=a")),
             (r#"<a>; rel=prev, <b>; rel=next"#, Some("b")),
@@ -151,7 +153,7 @@ mod tests {
     }
 
     #[test]
-    fn pages_stay_on_the_host() {
+    fn rejects_pages_on_other_hosts() {
         let url: Url = "https://r.example/v2/x/referrers/sha256:0".parse().unwrap();
         assert!(next_page(&url, "/v2/x/referrers/sha256:0?page=2", "x").is_ok());
         assert!(next_page(&url, "https://other.example/v2/", "x").is_err());

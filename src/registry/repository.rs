@@ -21,13 +21,13 @@ use reqwest::header;
 use reqwest::{Method, StatusCode, Url};
 use std::sync::Arc;
 
-/// Error codes, at any status, by which a registry refuses a manifest that names what it does not have.
+/// The error codes, at any status, with which a registry refuses a manifest that refers to missing content.
 const MISSING_PART: [ErrorCode; 3] =
     [ErrorCode::ManifestBlobUnknown, ErrorCode::BlobUnknown, ErrorCode::ManifestUnknown];
-/// The same for the children of an index, in a code that the specification does not define.
+/// The equivalent for children of an index; the specification does not define this code.
 const MISSING_CHILD: [&str; 1] = ["MANIFEST_REFERENCES_MANIFEST_UNKNOWN"];
 
-/// A repository in a registry: read from, or written to.
+/// A repository of a registry, for reading or writing.
 pub struct Repository {
     pub(super) client: Arc<Client>,
     pub(super) name: Reference,
@@ -37,12 +37,12 @@ pub struct Repository {
 }
 
 impl Repository {
-    /// A repository to read from.
+    /// Creates a repository for reading.
     pub fn source(client: Arc<Client>, name: Reference) -> Self {
         Self::new(client, name, Access::Pull)
     }
 
-    /// A repository to write to.
+    /// Creates a repository for writing.
     pub fn sink(client: Arc<Client>, name: Reference) -> Self {
         Self::new(client, name, Access::Push)
     }
@@ -65,7 +65,7 @@ impl Repository {
         Ok(Request::new(method, url, operation))
     }
 
-    /// Asks for a manifest; any answer will do.
+    /// Requests a manifest and returns any response.
     pub(super) async fn get(&self, target: &str) -> Result<FullResponse> {
         let request = self
             .manifest_request(Method::GET, target, self.reading(target))?
@@ -78,7 +78,7 @@ impl Repository {
         Ok(answer)
     }
 
-    /// Asks for a manifest that has to be there.
+    /// Requests a manifest and returns an error if it is missing.
     async fn expect(&self, target: &str) -> Result<FullResponse> {
         let answer = self.get(target).await?;
         match answer.status {
@@ -108,7 +108,7 @@ impl Repository {
             return self.after_refusal(manifest, target, answer, refusal).await;
         }
         if let Some(Ok(stored)) = answer.header("docker-content-digest").map(str::parse::<Digest>) {
-            let place = format!("{}: the registry stored something else", request.operation);
+            let place = format!("{}: the registry stored different content", request.operation);
             stored.check(&manifest.bytes, place)?;
         }
         if !self.client.is_own(&answer.url) {
@@ -117,7 +117,7 @@ impl Repository {
         Ok(answer)
     }
 
-    /// Asks the registry itself for what another host said that it stored.
+    /// Checks with the registry itself that it has the manifest that another host claims to have stored.
     async fn check_stored(&self, manifest: &Manifest, target: &str, by: &Url) -> Result<()> {
         let held = self.digest_of(target).await?;
         if held.is_some_and(|held| held.matches(&manifest.bytes)) {
@@ -128,11 +128,11 @@ impl Repository {
             "writing {}: the registry redirected to {host}, which accepted the manifest, but the registry does not have it",
             self.described(target)
         ))
-        .hint("check that no proxy answers for the registry"))
+        .hint("check for a proxy that answers in place of the registry"))
     }
 
-    /// What a refused manifest means: a tag that cannot be moved, but holds this manifest already; a part that the
-    /// registry lacks; or an error.
+    /// Interprets the refusal of a manifest: the tag is immutable but already has this manifest, the registry lacks a
+    /// part, or the manifest is rejected.
     async fn after_refusal(
         &self,
         manifest: &Manifest,
@@ -150,23 +150,23 @@ impl Repository {
                 .into_error()
                 .of_kind(Kind::Denied)
                 .lasting()
-                .context(format!("the tag {target} cannot be moved"))
-                .hint("the registry keeps existing tags; choose another tag"));
+                .context(format!("the tag {target} is immutable"))
+                .hint("choose another tag; the registry does not overwrite existing ones"));
         }
         if refusal.has(&MISSING_PART) || refusal.has_other(&MISSING_CHILD) {
             let error = refusal.into_error().of_kind(Kind::Network).lasting().missing_part();
-            return Err(error.hint("the destination lost a part of the image; run it again"));
+            return Err(error.hint("run the command again; the destination has lost a part of the image"));
         }
         Err(refusal.into_error())
     }
 
-    /// The digest that a tag stands for now.
+    /// Returns the digest that a tag currently refers to.
     pub(super) async fn digest_of(&self, target: &str) -> Result<Option<Digest>> {
         let operation = format!("looking for {}", self.described(target));
         let request = self
             .manifest_request(Method::HEAD, target, operation)?
             .header(header::ACCEPT, media_type::ACCEPT)?;
-        // Read whole, though it is empty: an answer at hand keeps its turn from the next request.
+        // Read the whole body, although it is empty, so that the turn is released for the next request.
         let answer = self.client.fetch(&request, &self.scopes, 1).await?;
         if answer.status == StatusCode::OK
             && let Some(Ok(digest)) = answer.header("docker-content-digest").map(str::parse::<Digest>)
@@ -176,12 +176,12 @@ impl Repository {
         if answer.status == StatusCode::NOT_FOUND {
             return Ok(None);
         }
-        // Some registries do not allow HEAD, or name no digest.
+        // Some registries do not allow HEAD, or omit the digest.
         let answer = self.get(target).await?;
         Ok((answer.status == StatusCode::OK).then(|| Digest::sha256(&answer.body)))
     }
 
-    /// Deletes a manifest, and with it every tag that points to it.
+    /// Deletes a manifest, and with it every tag that refers to it.
     pub async fn delete(&self, digest: &Digest) -> Result<()> {
         let target = digest.to_string();
         let operation = format!("deleting {}", self.described(&target));
@@ -194,7 +194,7 @@ impl Repository {
             StatusCode::METHOD_NOT_ALLOWED => Err(answer
                 .refusal(&request.operation)
                 .into_error()
-                .hint("the registry does not allow deletions; enable them there")),
+                .hint("enable deletions in the registry's configuration")),
             _ => Err(answer.refusal(&request.operation).into_error()),
         }
     }
@@ -212,8 +212,8 @@ impl Repository {
         }
         let kind = answer.header("content-type");
         if kind.is_some_and(|k| k.starts_with("text/html")) {
-            return Err(Error::network(format!("{place}: the answer is a web page, not a manifest"))
-                .hint("check that the host is a registry, and that no proxy answers for it"));
+            return Err(Error::network(format!("{place}: the response is a web page, not a manifest"))
+                .hint("check that the host is a registry and that no proxy answers in its place"));
         }
         if let Some(Ok(claimed)) = answer.header("docker-content-digest").map(str::parse::<Digest>) {
             claimed.check(&bytes, &place)?;
@@ -275,9 +275,9 @@ impl Sink for Repository {
         let target = self.name.target();
         let answer = self.get(&target).await?;
         match answer.status {
-            // What is of another kind is replaced like anything else.
+            // Content of another kind may be replaced like anything else.
             StatusCode::OK => Ok(Manifest::parse(answer.body.clone(), answer.header("content-type")).ok()),
-            // A repository that is not there yet is 401 or 403 to some.
+            // Some registries answer 401 or 403 for a repository that does not exist yet.
             StatusCode::NOT_FOUND | StatusCode::UNAUTHORIZED | StatusCode::FORBIDDEN => Ok(None),
             _ => Err(answer.refusal(&self.reading(&target)).into_error()),
         }
@@ -358,7 +358,7 @@ impl Sink for Repository {
     }
 }
 
-/// Whether a registry refuses to move a tag. Registries say so with different statuses, codes and words.
+/// Returns whether a registry refuses to move a tag. Registries use different statuses, codes and phrases.
 fn is_about_immutability(refusal: &Refusal) -> bool {
     match refusal.status.as_u16() {
         409 | 412 => true,

@@ -1,53 +1,53 @@
-//! When a failed operation is repeated: one policy, and one count of attempts an operation.
+//! Retries of failed operations: one policy, and one count of attempts per operation.
 
 use crate::error::{Error, Result, Retry};
 use std::hash::{BuildHasher, RandomState};
 use std::time::Duration;
 use tokio::time::Instant;
 
-/// The longest pause that a registry's `Retry-After` can ask for.
+/// The longest pause that a registry's `Retry-After` can demand.
 const MAX_PAUSE: Duration = Duration::from_secs(60);
-/// The pause before the second and last attempt where an outage rarely passes: see [`Retry::Once`].
+/// The pause before the only retry of a failure that rarely passes: see [`Retry::Once`].
 const SOON: Duration = Duration::from_millis(300);
-/// Progress of this many bytes gives a transfer its attempts back. Less does not, so that a connection that breaks
-/// after each byte comes to an end.
+/// The number of transferred bytes that resets the count of attempts. Smaller progress does not, so that a connection
+/// that breaks after every byte eventually fails.
 const PROGRESS: u64 = 1 << 20;
 
-/// How often, and for how long, a failed operation is repeated.
+/// The limits for retrying a failed operation.
 #[derive(Debug, Clone, Copy)]
 pub struct Policy {
-    /// Attempts after the first one.
+    /// The number of attempts after the first one.
     pub retries: u32,
-    /// The pause before the second attempt; it doubles with each one.
+    /// The pause before the second attempt; it doubles with each further one.
     pub backoff: Duration,
-    /// No attempt begins later than this after the first one, or after the last progress of a transfer.
+    /// The time after the first attempt, or after the last progress of a transfer, beyond which no attempt begins.
     pub total: Duration,
 }
 
 impl Policy {
-    /// Begins an operation.
+    /// Starts an operation.
     pub fn start(self) -> Attempts {
         Attempts { policy: self, failed: 0, since: Instant::now(), moved: 0 }
     }
 
-    /// This policy with no more than `retries` repetitions.
+    /// Returns this policy with at most `retries` retries.
     pub fn at_most(self, retries: u32) -> Self {
         Policy { retries: self.retries.min(retries), ..self }
     }
 }
 
-/// The attempts of one operation, nested requests included.
+/// The attempts of one operation, including its nested requests.
 #[derive(Debug)]
 pub struct Attempts {
     policy: Policy,
     failed: u32,
     since: Instant,
-    /// Bytes moved since the count was last reset.
+    /// The number of bytes transferred since the count was last reset.
     moved: u64,
 }
 
 impl Attempts {
-    /// Notes a failure: how long to pause before the next attempt, or the error if this was the last one.
+    /// Records a failure. Returns the pause before the next attempt, or the error if this was the last one.
     pub fn after(&mut self, error: Error) -> Result<Duration> {
         let (retries, pause) = match error.retry() {
             None => return Err(error),
@@ -63,13 +63,13 @@ impl Attempts {
         if self.failed > retries || is_late {
             return Err(match self.failed {
                 1 => error,
-                attempts => error.context(format!("given up after {attempts} attempts")),
+                attempts => error.context(format!("gave up after {attempts} attempts")),
             });
         }
         Ok(pause)
     }
 
-    /// Notes bytes that will not have to be moved again.
+    /// Records bytes that need not be transferred again.
     pub fn progress(&mut self, bytes: u64) {
         self.moved += bytes;
         if self.moved >= PROGRESS {
@@ -78,7 +78,8 @@ impl Attempts {
     }
 }
 
-/// Half of a pause up to all of it, at random: many clients that failed together do not come back together.
+/// Returns a random duration between half of a pause and all of it, so that clients that failed together do not retry
+/// together.
 fn jittered(pause: Duration) -> Duration {
     let random = RandomState::new().hash_one(0u8) as f64 / u64::MAX as f64;
     pause.mul_f64(0.5 + random / 2.0)
@@ -106,13 +107,13 @@ mod tests {
                 assert!(attempts.after(failure(retry)).unwrap() <= Duration::from_secs(1));
             }
             let error = attempts.after(failure(retry)).unwrap_err();
-            assert_eq!(error.to_string(), format!("given up after {} attempts: x", pauses + 1));
+            assert_eq!(error.to_string(), format!("gave up after {} attempts: x", pauses + 1));
         }
         assert_eq!(POLICY.start().after(Error::network("x")).unwrap_err().to_string(), "x");
     }
 
     #[tokio::test(start_paused = true)]
-    async fn total_time_ends_the_attempts() {
+    async fn stops_after_the_total_time() {
         let mut attempts = POLICY.start();
         tokio::time::advance(Duration::from_secs(99)).await;
         let wait = Retry::Later { after: Some(Duration::from_secs(2)) };
@@ -120,7 +121,7 @@ mod tests {
     }
 
     #[tokio::test(start_paused = true)]
-    async fn only_real_progress_gives_attempts_back() {
+    async fn resets_attempts_only_after_sufficient_progress() {
         let later = Retry::Later { after: None };
         let mut attempts = POLICY.start();
         for _ in 0..3 {
@@ -136,7 +137,7 @@ mod tests {
     }
 
     #[test]
-    fn bounds_what_a_registry_asks_for() {
+    fn limits_the_pause_that_a_registry_demands() {
         let day = Retry::Later { after: Some(Duration::from_secs(86_400)) };
         assert_eq!(POLICY.start().after(failure(day)).unwrap(), MAX_PAUSE);
     }

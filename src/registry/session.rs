@@ -1,5 +1,5 @@
-//! Upload sessions: opened, by a mount or by themselves, and cancelled when nothing becomes of them (OCI distribution
-//! specification, "Pushing Blobs" and "Mounting a blob from another repository").
+//! Upload sessions: opened by a mount or directly, and cancelled if unused (OCI distribution specification, "Pushing
+//! Blobs" and "Mounting a blob from another repository").
 
 use super::answer::Answer;
 use super::auth::{Access, Scope};
@@ -15,25 +15,25 @@ use std::time::Duration;
 use tokio::time::timeout;
 use tokio_util::task::TaskTracker;
 
-/// How long, after a failure, the answers to POSTs under way are waited for.
+/// How long to wait, after a failure, for the responses to pending POSTs.
 const LAST_ANSWERS: Duration = Duration::from_secs(1);
-/// How long the cancellation of a session may take.
+/// The time limit for cancelling a session.
 const CANCEL: Duration = Duration::from_secs(2);
 
 /// An upload session of a registry.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Session {
-    /// Where its next request goes.
+    /// The URL of its next request.
     pub url: Url,
-    /// The smallest chunk that it takes, the last one excepted (`OCI-Chunk-Min-Length`).
+    /// The minimum size of a chunk, except the last one (`OCI-Chunk-Min-Length`).
     pub min_chunk: u64,
 }
 
-/// The outcome of a mount.
+/// The result of a mount.
 pub enum Mount {
     /// The repository has the blob.
     Done,
-    /// It has not; perhaps a session was opened instead.
+    /// The repository does not have the blob; the registry may have opened a session instead.
     Refused(Option<Session>),
 }
 
@@ -43,20 +43,20 @@ pub struct Sessions {
     repository: String,
     scopes: [Scope; 1],
     state: Arc<Mutex<State>>,
-    /// POSTs under way, which may open more of them.
+    /// Pending POSTs, which may open more sessions.
     opening: TaskTracker,
 }
 
 #[derive(Default)]
 struct State {
-    /// Open sessions, to be cancelled if nothing becomes of them.
+    /// The open sessions, which are cancelled if they remain unused.
     open: HashSet<Url>,
-    /// Whether the run has ended, so that nobody would cancel a session that is opened now.
+    /// Whether the run has ended: a session opened now would never be cancelled.
     is_released: bool,
 }
 
 impl Sessions {
-    /// Nothing is opened yet.
+    /// Creates an empty set of sessions.
     pub fn new(client: Arc<Client>, repository: &str) -> Self {
         Sessions {
             client,
@@ -82,8 +82,8 @@ impl Sessions {
         }
     }
 
-    /// Asks the registry to take a blob over from another of its repositories. A mount saves an upload, and whatever
-    /// keeps it from happening means that there has to be one.
+    /// Asks the registry to mount a blob from another of its repositories. A mount saves an upload; if it fails for
+    /// any reason, the blob is uploaded.
     pub async fn mount(&self, descriptor: &Descriptor, from: &str) -> Result<Mount> {
         let mut url = self.client.url(&self.repository, "blobs/uploads/")?;
         url.query_pairs_mut().append_pair("mount", &descriptor.digest.to_string()).append_pair("from", from);
@@ -119,8 +119,8 @@ impl Sessions {
         }
     }
 
-    /// Sends a POST that may open a session. Whoever asks may give up before the answer is here; the answer is taken
-    /// all the same, or an unknown session would stay open.
+    /// Sends a POST that may open a session. If the caller is cancelled, the response is still received, because a
+    /// session in it must be cancelled.
     async fn post_once(&self, url: &Url, scopes: &[Scope], operation: &str) -> Result<Answer> {
         let (client, state) = (self.client.clone(), self.state.clone());
         let request = Request::new(Method::POST, url.clone(), operation);
@@ -137,28 +137,30 @@ impl Sessions {
         let asking = {
             let state = self.lock();
             if state.is_released {
-                return Err(Error::other(format!("{operation}: the run has ended")));
+                return Err(Error::other(format!("{operation}: cancelled because the run has ended")));
             }
             self.opening.spawn(asking)
         };
-        asking.await.unwrap_or_else(|e| Err(Error::other(format!("a task ended early: {e}"))))
+        asking
+            .await
+            .unwrap_or_else(|e| Err(Error::other(format!("internal error: a background task failed: {e}"))))
     }
 
     fn session(&self, answer: &Answer, operation: &str) -> Result<Session> {
         let url = self.client.location(answer, operation)?;
         let url = url.ok_or_else(|| {
-            Error::network(format!("{operation}: the registry named no Location for the upload"))
+            Error::network(format!("{operation}: the registry returned no Location for the upload"))
         })?;
         let min_chunk = answer.header("oci-chunk-min-length").and_then(|n| n.trim().parse().ok());
         Ok(Session { url, min_chunk: min_chunk.unwrap_or(0) })
     }
 
-    /// Forgets a session that ended.
+    /// Removes a session that has ended.
     pub fn ended(&self, session: &Session) {
         self.lock().open.remove(&session.url);
     }
 
-    /// Cancels a session. Best effort: registries forget sessions by themselves, later.
+    /// Cancels a session as far as possible; registries eventually discard sessions themselves.
     pub async fn cancel(&self, session: Session) {
         self.ended(&session);
         if !self.client.is_own(&session.url) {
@@ -171,7 +173,7 @@ impl Sessions {
         }
     }
 
-    /// Cancels all sessions, those included that are still being opened.
+    /// Cancels all sessions, including those that are still being opened.
     pub async fn release(&self) {
         self.lock().is_released = true;
         self.opening.close();

@@ -1,4 +1,4 @@
-//! How a host is reached: TLS by default, plain HTTP on loopback or where the user says so.
+//! Connections to hosts: TLS by default, plain HTTP on loopback or where the user allows it.
 
 use super::trust::{self, Trust};
 pub use super::trust::{Identity, Pem};
@@ -12,28 +12,28 @@ use std::path::PathBuf;
 use std::str::FromStr;
 use std::time::Duration;
 
-/// What the user says about hosts. Everything is per host, nothing is global.
+/// The user's options for connections. All apply to single hosts unless noted.
 #[derive(Debug, Clone, Default)]
 pub struct HostOptions {
     /// Hosts that speak plain HTTP.
     pub plain_http: Vec<String>,
-    /// Hosts whose certificate is not checked.
+    /// Hosts whose certificate is not verified.
     pub insecure: Vec<String>,
     /// Further certificates to trust.
     pub authorities: Vec<Authority>,
-    /// What is shown to hosts that ask for a certificate, by host.
+    /// Client certificates, by host.
     pub identities: Vec<(String, Identity)>,
-    /// How the client names itself, if not by its own name.
+    /// The value of `User-Agent`, if not the default.
     pub user_agent: Option<String>,
 }
 
-/// The name and the version of this program.
+/// The default `User-Agent`.
 const USER_AGENT: &str = concat!("reapify/", env!("CARGO_PKG_VERSION"));
 
 /// Certificates to trust: those of authorities, or a server's own.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Authority {
-    /// The host that they are for; all hosts if `None`.
+    /// The host for which they are trusted; all hosts if `None`.
     pub host: Option<String>,
     /// The certificates.
     pub pem: Pem,
@@ -48,7 +48,7 @@ impl Authority {
 impl FromStr for Authority {
     type Err = Infallible;
 
-    /// Reads `[HOST=]FILE`. What contains a slash is no host.
+    /// Parses `[HOST=]FILE`. A prefix that contains a slash is not a host.
     fn from_str(text: &str) -> Result<Self, Infallible> {
         Ok(match text.split_once('=') {
             Some((host, file)) if !host.is_empty() && !host.contains('/') => {
@@ -60,55 +60,55 @@ impl FromStr for Authority {
 }
 
 impl HostOptions {
-    /// Whether the user named a host as one that speaks plain HTTP.
+    /// Returns whether the user declared that a host speaks plain HTTP.
     pub fn speaks_plain_http(&self, host: &str) -> bool {
         is_named(&self.plain_http, host)
     }
 }
 
-/// The address of a registry. Loopback speaks plain HTTP, unless something speaks of TLS on that very host.
+/// Returns the address of a registry. Loopback speaks plain HTTP unless an option requires TLS for that host.
 pub fn base(host: &str, options: &HostOptions) -> Result<Url> {
     let has_tls = is_named(&options.insecure, host)
         || certs_dir(host).is_some()
         || options.authorities.iter().any(|given| given.host.as_deref() == Some(host));
     let plain = is_named(&options.plain_http, host) || (is_loopback(host) && !has_tls);
-    // Docker Hub's registry has another name than the one in references.
+    // The registry of Docker Hub has another host name than references use.
     let address = if host == "docker.io" { "registry-1.docker.io" } else { host };
     let scheme = if plain { "http" } else { "https" };
     Url::parse(&format!("{scheme}://{address}/"))
         .map_err(|e| Error::usage(format!("invalid registry host {host:?}: {e}")))
 }
 
-/// Whether an answer to a request in plain HTTP says that the port is one for TLS: Go's, nginx's, Apache's, Tomcat's
-/// and Jetty's words for it, in lower case.
+/// Returns whether a response to plain HTTP states that the port expects TLS: the phrases of Go, nginx, Apache,
+/// Tomcat and Jetty, in lower case.
 pub fn is_refusal_of_plain_http(text: &str) -> bool {
     ["to an https server", "to https port", "to an ssl-enabled server", "requires tls", "plaintext http"]
         .iter()
         .any(|phrase| text.contains(phrase))
 }
 
-/// Why a connection failed, where TLS has to do with it.
+/// The explanation of a connection that failed because of TLS.
 #[derive(Debug)]
 pub struct Explanation {
     /// What the user can do.
     pub remedy: Remedy,
-    /// What is wrong.
+    /// The cause.
     pub cause: Cause,
 }
 
-/// What is wrong with TLS, and so whether another attempt makes sense.
+/// The cause of a TLS failure, which determines whether a retry makes sense.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Cause {
-    /// The certificate of either side: it stays the same.
+    /// A certificate of either side was rejected, and will be again.
     Certificate,
-    /// One side speaks TLS and the other does not, or not the same.
+    /// Only one side speaks TLS, or both have no version in common.
     Protocol,
-    /// Perhaps the server speaks TLS, perhaps it was only interrupted.
+    /// The server may expect TLS, or the connection was interrupted.
     Unclear,
 }
 
-/// Explains a failed connection for a reason of TLS, or of its absence. `host` is the name that the user's options go
-/// by.
+/// Explains a connection that failed because of TLS or its absence. `host` is the name to which the user's options
+/// refer.
 pub fn explain(error: &(dyn std::error::Error + 'static), url: &Url, host: &str) -> Option<Explanation> {
     let causes: Vec<_> = std::iter::successors(Some(error), |e| e.source()).flat_map(inner).collect();
     if url.scheme() == "http" {
@@ -123,14 +123,16 @@ pub fn explain(error: &(dyn std::error::Error + 'static), url: &Url, host: &str)
             }
             rustls::Error::AlertReceived(AlertDescription::CertificateRequired) => Explanation {
                 remedy: format!(
-                    "{host} wants a client certificate: put NAME.cert and NAME.key into certs.d/{host}"
+                    "put NAME.cert and NAME.key into certs.d/{host}: {host} requires a client certificate"
                 )
                 .into(),
                 cause: Cause::Certificate,
             },
             _ => Explanation {
-                remedy: format!("{host} and this program have no TLS in common: it needs TLS 1.2 or 1.3")
-                    .into(),
+                remedy: format!(
+                    "enable TLS 1.2 or 1.3 on {host}: it shares no TLS version with this program"
+                )
+                .into(),
                 cause: Cause::Protocol,
             },
         });
@@ -142,7 +144,8 @@ pub fn explain(error: &(dyn std::error::Error + 'static), url: &Url, host: &str)
     ended.then_some(plain)
 }
 
-/// What TLS servers do with plain HTTP, where they do not answer it: send an alert, or end the connection.
+/// Explains how TLS servers react to plain HTTP if they do not answer it: with an alert, or by closing the
+/// connection.
 fn explain_plain(message: &str, host: &str) -> Option<Explanation> {
     let cause = match message {
         m if m.starts_with("invalid HTTP") => Cause::Protocol,
@@ -152,7 +155,7 @@ fn explain_plain(message: &str, host: &str) -> Option<Explanation> {
     Some(Explanation { remedy: HostRemedy::TryTls.of(host), cause })
 }
 
-/// An error, and those that it carries without calling them its source.
+/// Returns an error with all errors that it contains, including those that it does not report as its source.
 fn inner<'e>(error: &'e (dyn std::error::Error + 'static)) -> Vec<&'e (dyn std::error::Error + 'static)> {
     std::iter::successors(Some(error), |e| {
         e.downcast_ref::<io::Error>().and_then(io::Error::get_ref).map(|carried| carried as _)
@@ -176,7 +179,7 @@ fn is_named(list: &[String], host: &str) -> bool {
     list.iter().any(|h| h == host)
 }
 
-/// A connection pool for a URL of the host that the user knows as `host`.
+/// Creates a connection pool for a URL of the host that the user calls `host`.
 pub fn pool(host: &str, url: &Url, options: &HostOptions, timeout: Duration) -> Result<reqwest::Client> {
     let mut builder = reqwest::Client::builder()
         .user_agent(options.user_agent.as_deref().unwrap_or(USER_AGENT))
@@ -189,9 +192,9 @@ pub fn pool(host: &str, url: &Url, options: &HostOptions, timeout: Duration) -> 
         builder = builder.no_proxy();
     }
     builder = match url.scheme() {
-        // Reading the system's certificates takes longer than all else together.
+        // Reading the system's certificates takes longer than everything else, so plain HTTP skips it.
         "http" => {
-            // Once a process; a second call is refused and changes nothing.
+            // The provider is installed once per process; a second call is rejected and has no effect.
             let _ = rustls::crypto::ring::default_provider().install_default();
             builder.tls_certs_only([])
         }
@@ -203,7 +206,7 @@ pub fn pool(host: &str, url: &Url, options: &HostOptions, timeout: Duration) -> 
     })
 }
 
-/// A client for what is no registry, such as a webhook: it follows no redirects.
+/// Creates a client for other servers than registries, such as webhooks, which follows no redirects.
 pub fn plain_client() -> Result<reqwest::Client> {
     let trust = trust::config("", Trust::System(Vec::new()), None)?;
     let builder = reqwest::Client::builder()
@@ -213,7 +216,7 @@ pub fn plain_client() -> Result<reqwest::Client> {
     builder.build().map_err(|e| Error::other(format!("cannot set up HTTP: {e}")))
 }
 
-/// What a host's certificate has to show, and what is shown to the host.
+/// Returns the TLS configuration of a host: which certificates it may present, and which one it is shown.
 fn trust_in(host: &str, options: &HostOptions) -> Result<rustls::ClientConfig> {
     let files = certs_dir(host).map(|dir| files_in(&dir)).unwrap_or_default();
     let with = |extension| files.iter().filter(move |file| has_extension(file, extension)).cloned();
@@ -235,7 +238,7 @@ fn trust_in(host: &str, options: &HostOptions) -> Result<rustls::ClientConfig> {
     trust::config(host, trust, identity)
 }
 
-/// Whether a host of a reference is this machine.
+/// Returns whether the host of a reference is this machine.
 pub fn is_loopback(host: &str) -> bool {
     let name = match host.strip_prefix('[') {
         Some(rest) => rest.split(']').next().unwrap_or(rest),
@@ -246,7 +249,7 @@ pub fn is_loopback(host: &str) -> bool {
         || name.parse::<IpAddr>().is_ok_and(|ip| ip.is_loopback())
 }
 
-/// The directory where docker or podman keeps certificates of a host (dockerd(8), containers-certs.d(5)).
+/// Returns the directory in which Docker or Podman stores certificates of a host (dockerd(8), containers-certs.d(5)).
 fn certs_dir(host: &str) -> Option<PathBuf> {
     let home = std::env::var_os("HOME").map(|h| PathBuf::from(h).join(".config/containers/certs.d"));
     let system = ["/etc/containers/certs.d", "/etc/docker/certs.d"].map(PathBuf::from);
@@ -270,7 +273,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn loopback_is_this_machine_only() {
+    fn recognises_only_this_machine_as_loopback() {
         for host in [
             "localhost",
             "localhost:5000",

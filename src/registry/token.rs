@@ -1,4 +1,4 @@
-//! The credentials of one registry: what a request may carry, and the tokens that its challenges ask for.
+//! The credentials of one registry: what a request may carry, and the tokens that its challenges require.
 
 use super::answer::Answer;
 use super::auth::{self, Access, Challenge, Scope, Token};
@@ -16,34 +16,34 @@ use std::collections::HashMap;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Instant;
 
-/// The longest answer of a token server that is read.
+/// The maximum size of a token server's response.
 const MAX_TOKEN: usize = 256 << 10;
 
-/// Credentials, and the tokens they were traded for.
+/// Credentials, with the tokens obtained for them.
 pub struct Tokens {
     host: String,
     login: Login,
     retry: Policy,
     state: Mutex<State>,
-    /// Held while a token is fetched: one fetch serves all that wait.
+    /// Locked while a token is fetched, so that one fetch serves all waiting requests.
     fetching: tokio::sync::Mutex<()>,
 }
 
 #[derive(Default)]
 struct State {
     challenge: Option<Challenge>,
-    /// All scopes that a run needs, the destination's first: one token serves all.
+    /// All scopes that a run needs, those of the destination first, so that one token covers all.
     scopes: Vec<Scope>,
-    /// The token server grants no combined token: request one per request's own scopes.
+    /// Whether the token server refuses a combined token, so that each request needs a token for its own scopes.
     is_split: bool,
-    /// Scopes that a registry names otherwise than we do, by ours.
+    /// The registry's names for scopes, if they differ from ours.
     names: HashMap<Vec<Scope>, String>,
     tokens: HashMap<Vec<String>, Token>,
-    /// Sets of scopes for which there is no token.
+    /// The sets of scopes for which no token is granted.
     refused: HashMap<Vec<String>, Error>,
 }
 
-/// The value of an `Authorization` header, which no log shows.
+/// The value of an `Authorization` header, which is never logged.
 #[derive(Clone, PartialEq)]
 pub struct Authorization {
     header: HeaderValue,
@@ -52,25 +52,26 @@ pub struct Authorization {
 
 impl Authorization {
     fn new(text: &str, scopes: Vec<String>) -> Result<Self> {
-        let mut header = HeaderValue::from_str(text)
-            .map_err(|_| Error::denied("the credentials hold characters that no header can carry"))?;
+        let mut header = HeaderValue::from_str(text).map_err(|_| {
+            Error::denied("the credentials contain characters that are not allowed in an HTTP header")
+        })?;
         header.set_sensitive(true);
         Ok(Authorization { header, scopes })
     }
 
-    /// The value of the header.
+    /// Returns the value of the header.
     pub fn header(&self) -> HeaderValue {
         self.header.clone()
     }
 }
 
 impl Tokens {
-    /// Nothing is fetched yet.
+    /// Creates the credentials of a host. Fetches nothing.
     pub fn new(host: &str, login: Login, retry: Policy) -> Self {
         Tokens { host: host.into(), login, retry, state: Mutex::default(), fetching: Default::default() }
     }
 
-    /// The same credentials for other repositories: what was heard is known, the scopes are not.
+    /// Returns the same credentials for other repositories: the challenge is known, the scopes are not.
     pub fn fork(&self) -> Self {
         let known = self.lock();
         let state =
@@ -84,19 +85,19 @@ impl Tokens {
         }
     }
 
-    /// Whose credentials these are, for the error when they are refused.
+    /// Describes the login, for the error if it is refused.
     pub fn describe_login(&self) -> String {
         self.login.describe()
     }
 
-    /// Adds to the scopes that the run needs.
+    /// Adds a scope to those that the run needs.
     pub fn announce(&self, scope: Scope) {
         let mut state = self.lock();
         if !state.scopes.iter().any(|known| known.covers(&scope)) {
             state.scopes.retain(|known| !scope.covers(known));
             state.scopes.push(scope);
         }
-        // Some servers grant no more than the first.
+        // Some servers grant only the first scope.
         state.scopes.sort_by_key(|scope| scope.access != Access::Push);
     }
 
@@ -104,8 +105,8 @@ impl Tokens {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// What to send now, for a request that needs the scopes `own`: nothing before the first challenge. A `narrow`
-    /// authorization grants these scopes only.
+    /// Returns the authorization for a request that needs the scopes `own`; none before the first challenge. A
+    /// `narrow` authorization covers only these scopes.
     pub async fn authorization(
         &self,
         http: &Http,
@@ -124,7 +125,7 @@ impl Tokens {
         }
     }
 
-    /// Hears a refusal of the registry itself. Returns whether asking again, and how, may help.
+    /// Handles a refusal by the registry itself. Returns whether and how the request should be sent again.
     pub fn hear(&self, answer: &Answer, sent: Option<&Authorization>, own: &[Scope]) -> Hearing {
         let headers = answer.headers().get_all(header::WWW_AUTHENTICATE);
         let challenge = auth::challenge(headers.iter().filter_map(|h| h.to_str().ok()));
@@ -135,14 +136,14 @@ impl Tokens {
             (401, Some(challenge)) => {
                 let is_insufficient = matches!(challenge, Challenge::Bearer { is_insufficient: true, .. });
                 if let Some(sent) = sent {
-                    // A newer token that another request fetched meanwhile stays.
+                    // Keep a newer token that another request fetched meanwhile.
                     state.tokens.retain(|_, token| token.header() != sent.header);
                     if let Challenge::Bearer { scope: Some(scope), .. } = &challenge {
                         state.learn_name(own, scope);
                     }
                 }
                 state.challenge = Some(challenge);
-                // The token server grants less than it was asked for, and would again.
+                // The token server grants less than was requested, and would do so again.
                 let is_all = sent.is_some_and(|sent| sent.scopes == state.own(own));
                 match is_insufficient {
                     true if is_combined => Hearing::Narrow,
@@ -156,7 +157,7 @@ impl Tokens {
         }
     }
 
-    /// Notes that a narrow authorization was taken where a combined one was refused.
+    /// Records that a narrow authorization was accepted after a combined one was refused.
     pub fn split(&self) {
         self.lock().is_split = true;
     }
@@ -176,7 +177,7 @@ impl Tokens {
                 return known;
             }
             let _one_at_a_time = self.fetching.lock().await;
-            // Another request may have fetched it, or have learned that it is not to be had.
+            // Another request may have fetched the token, or have learned that it is not granted.
             let (now_wanted, known) = {
                 let state = self.lock();
                 (state.wanted(own, narrow), state.known(&scopes))
@@ -195,7 +196,8 @@ impl Tokens {
                 }
                 Err(error) if error.kind() == Kind::Denied => {
                     let mut state = self.lock();
-                    // Refused for all together: each for itself, so that an error is about what it concerns.
+                    // The combined token was refused, so request one per scope set: an error then concerns only its
+                    // own request.
                     let is_combined = scopes.len() > state.own(own).len();
                     state.is_split |= is_combined;
                     if !is_combined {
@@ -233,7 +235,7 @@ impl Tokens {
             let error = match self.fetch_once(http, &request, &authorize).await {
                 Ok(body) => {
                     return Token::read(&body, received).ok_or_else(|| {
-                        Error::network(format!("{}: the answer holds no token", request.operation))
+                        Error::network(format!("{}: the response contains no token", request.operation))
                     });
                 }
                 Err(error) => error,
@@ -254,7 +256,7 @@ impl Tokens {
             return answer.body(MAX_TOKEN).await.map_err(|e| e.context(&request.operation));
         }
         let error = response_error(&request.operation, answer).await;
-        // Servers differ in how they refuse scopes; all of 4xx but "later" is a refusal.
+        // Servers refuse scopes in different ways, so every 4xx status counts as a refusal, unless it is retryable.
         let is_refusal = status.is_client_error() && error.retry().is_none();
         Err(match is_refusal {
             true => error.of_kind(Kind::Denied).because(self.login.describe()),
@@ -262,7 +264,8 @@ impl Tokens {
         })
     }
 
-    /// The token server's address, if credentials may go there (contract C9): its own host decides, whoever named it.
+    /// Returns the token server's address, if credentials may be sent there. Its own host decides that, whoever named
+    /// it.
     fn checked_realm(&self, http: &Http, realm: &str, operation: &str) -> Result<Url> {
         let url = Url::parse(realm)
             .map_err(|e| Error::network(format!("{operation}: invalid realm {realm:?}: {e}")))?;
@@ -317,16 +320,16 @@ impl Tokens {
     }
 }
 
-/// What a refusal means for the next request.
+/// The consequence of a refusal for the request.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Hearing {
     /// Send it again with a new authorization.
     Again,
     /// Send it again with an authorization for its own scopes only.
     Narrow,
-    /// The registry did not say what it wants; its root may.
+    /// The registry sent no challenge; the root of its API may.
     Silent,
-    /// Nothing better can be sent.
+    /// Give up, because no better authorization exists.
     Final,
 }
 
@@ -343,7 +346,7 @@ impl State {
         own.iter().map(Scope::text).chain(self.names.get(own).cloned()).collect()
     }
 
-    /// A token at hand, or the refusal of one.
+    /// Returns a token that was obtained, or the error if it was refused.
     fn known(&self, scopes: &Vec<String>) -> Option<Result<Authorization>> {
         if let Some(token) = self.tokens.get(scopes).filter(|t| t.is_fresh(Instant::now())) {
             return Some(Authorization::new(&token.header(), scopes.clone()));
@@ -351,7 +354,7 @@ impl State {
         self.refused.get(scopes).map(|error| Err(error.clone()))
     }
 
-    /// Notes what a registry calls the scope of a request, if that is another resource than ours.
+    /// Stores the registry's name for the scope of a request, if it names another resource than we do.
     fn learn_name(&mut self, own: &[Scope], scope: &str) {
         let resource = |text: &str| text.rsplit_once(':').map_or(text, |p| p.0).to_owned();
         if !scope.is_empty()
@@ -363,7 +366,7 @@ impl State {
     }
 }
 
-/// Pairs in the encoding of forms, which is that of a URL's query.
+/// Encodes pairs as a form, in the encoding of a URL's query.
 fn form<'a>(pairs: impl IntoIterator<Item = (&'a str, &'a str)>) -> String {
     let url = Url::parse_with_params("form:/", pairs);
     url.ok().and_then(|u| u.query().map(String::from)).unwrap_or_default()

@@ -1,4 +1,5 @@
-//! Which servers are believed: the certificates of the system and of the user, and what a server may show for them.
+//! Verification of servers: the certificates that the system and the user trust, and the certificates that a server
+//! may present.
 
 use crate::error::{Error, HostRemedy, Result};
 use rustls::client::danger::{HandshakeSignatureValid, ServerCertVerified, ServerCertVerifier};
@@ -13,20 +14,20 @@ use std::fmt;
 use std::path::PathBuf;
 use std::sync::{Arc, OnceLock};
 
-/// How the certificate of a server is judged.
+/// The way in which a server's certificate is verified.
 pub enum Trust {
-    /// It is not.
+    /// Not at all.
     Anything,
-    /// By the system's authorities and these certificates.
+    /// Against the system's authorities and these certificates.
     System(Vec<Pem>),
 }
 
-/// Certificates or a key in PEM.
+/// Certificates or a key in PEM format.
 #[derive(Clone, PartialEq, Eq)]
 pub enum Pem {
     /// In a file.
     File(PathBuf),
-    /// As they stand in a configuration.
+    /// Text in a configuration.
     Text(String),
 }
 
@@ -41,7 +42,7 @@ impl Pem {
     }
 }
 
-/// Names the place, and never shows a key.
+/// Displays the origin and never a key.
 impl fmt::Display for Pem {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
@@ -57,16 +58,16 @@ impl fmt::Debug for Pem {
     }
 }
 
-/// A certificate of a client, and its key.
+/// A client certificate with its key.
 #[derive(Debug, Clone)]
 pub struct Identity {
-    /// The certificate, with those that lead to its authority.
+    /// The certificate, with its chain to an authority.
     pub certificate: Pem,
     /// The private key.
     pub key: Pem,
 }
 
-/// Builds the TLS configuration for a host.
+/// Creates the TLS configuration for a host.
 pub fn config(host: &str, trust: Trust, identity: Option<Identity>) -> Result<ClientConfig> {
     let provider = Arc::new(ring::default_provider());
     let verifier: Arc<dyn ServerCertVerifier> = match trust {
@@ -92,7 +93,7 @@ pub fn config(host: &str, trust: Trust, identity: Option<Identity>) -> Result<Cl
     Ok(config)
 }
 
-/// The certificates of a PEM text, of which there is at least one.
+/// Parses the certificates of a PEM text, which must contain at least one.
 fn certificates(pem: &Pem) -> Result<Vec<CertificateDer<'static>>> {
     let bad = |why: String| Error::other(format!("invalid certificates in {pem}: {why}"));
     let found = CertificateDer::pem_slice_iter(&pem.read()?)
@@ -101,10 +102,10 @@ fn certificates(pem: &Pem) -> Result<Vec<CertificateDer<'static>>> {
     if found.is_empty() { Err(bad("no PEM certificate".into())) } else { Ok(found) }
 }
 
-/// The certificates that this machine trusts. Reading them takes longer than a request: once a process.
+/// The certificates that the system trusts, read once per process because that takes longer than a request.
 struct System {
     certificates: Vec<CertificateDer<'static>>,
-    /// Why there are none, where something failed.
+    /// Why there are none, if reading failed.
     failure: Option<String>,
 }
 
@@ -118,9 +119,8 @@ impl System {
     }
 }
 
-/// Verifies chains to an authority. A certificate that is trusted itself may also be the server's own, as
-/// `openssl req -x509` makes them: then its name and its dates count, and neither its issuer nor whether it is meant
-/// to be an authority.
+/// A verifier of chains to an authority. A trusted certificate may also be the server's own, as `openssl req -x509`
+/// creates it: then only its names and dates are checked, not its issuer or whether it is an authority.
 #[derive(Debug)]
 struct Verifier {
     chains: Arc<WebPkiServerVerifier>,
@@ -154,7 +154,7 @@ impl Verifier {
     }
 }
 
-/// Whether only the issuer, or the role as an authority, is wrong. Dates are judged before either.
+/// Returns whether only the issuer, or the role as an authority, is wrong. Dates are checked before either.
 fn is_about_issuer(error: &rustls::Error) -> bool {
     match error {
         rustls::Error::InvalidCertificate(CertificateError::UnknownIssuer) => true,
@@ -209,7 +209,7 @@ impl ServerCertVerifier for Verifier {
     }
 }
 
-/// Takes any certificate, for hosts that the user named with `--insecure`.
+/// A verifier that accepts any certificate, for hosts whose verification the user disabled.
 #[derive(Debug)]
 struct AnyCertificate(WebPkiSupportedAlgorithms);
 
@@ -254,7 +254,7 @@ mod tests {
     use rcgen::{BasicConstraints, CertificateParams, IsCa, Issuer, KeyPair, date_time_ymd};
     use std::time::Duration;
 
-    /// The moment at which certificates are judged: 2026-07-01.
+    /// The time at which certificates are checked: 2026-07-01.
     const NOW: u64 = 1_782_864_000;
 
     fn params(is_ca: IsCa, years: (i32, i32)) -> CertificateParams {
@@ -268,7 +268,7 @@ mod tests {
         params(is_ca, years).self_signed(&KeyPair::generate().unwrap()).unwrap()
     }
 
-    /// Whether a server's certificate is taken where these are trusted.
+    /// Verifies a server's certificate against these trusted ones.
     fn judge(
         trusted: &[&rcgen::Certificate],
         server: &rcgen::Certificate,
@@ -292,19 +292,19 @@ mod tests {
             let own = self_signed(is_ca, (2020, 2040));
             let twin = self_signed(is_ca, (2020, 2040));
             judge(&[&twin, &own], &own, "r.example").unwrap();
-            assert!(judge(&[&twin], &own, "r.example").is_err(), "only one that is equal byte for byte");
-            assert!(judge(&[&own], &own, "s.example").is_err(), "its name has to fit");
+            assert!(judge(&[&twin], &own, "r.example").is_err(), "only an identical certificate is accepted");
+            assert!(judge(&[&own], &own, "s.example").is_err(), "its name must match");
         }
         for years in [(2020, 2025), (2030, 2040)] {
             for is_ca in [CA, IsCa::NoCa] {
                 let own = self_signed(is_ca, years);
-                assert!(judge(&[&own], &own, "r.example").is_err(), "its dates have to hold: {years:?}");
+                assert!(judge(&[&own], &own, "r.example").is_err(), "its dates must be valid: {years:?}");
             }
         }
     }
 
     #[test]
-    fn accepts_what_a_trusted_authority_signed_and_that_certificate_alone_where_it_is_trusted() {
+    fn accepts_certificates_signed_by_a_trusted_authority_and_trusted_leaf_certificates() {
         let key = KeyPair::generate().unwrap();
         let authority = params(CA, (2020, 2040));
         let ca = authority.self_signed(&key).unwrap();

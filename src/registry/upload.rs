@@ -1,5 +1,5 @@
-//! Blobs on their way into a registry (OCI distribution specification, "Pushing Blobs"): in one PUT, in one PATCH, or in
-//! chunks, whichever it takes.
+//! Uploads of blobs (OCI distribution specification, "Pushing Blobs"): in one PUT, in one PATCH, or in chunks,
+//! whichever the registry accepts.
 
 use super::answer::Answer;
 use super::auth::{Access, Scope};
@@ -20,7 +20,7 @@ use reqwest::header;
 use reqwest::{Method, StatusCode, Url};
 use std::sync::Arc;
 
-/// Sizes of chunks that are tried where a request was too large, the largest first. nginx takes 1 MiB by default.
+/// The chunk sizes that are tried after a request was too large, in descending order. nginx accepts 1 MiB by default.
 const SMALLER: [u64; 4] = [8 << 20, 4 << 20, 1 << 20, 256 << 10];
 
 /// The uploads to one repository.
@@ -31,11 +31,11 @@ pub struct Uploads {
     sessions: Arc<Sessions>,
 }
 
-/// Why an upload failed.
+/// The reason why an upload failed.
 enum Failure {
-    /// The registry does not take it this way.
+    /// The registry does not accept this upload method.
     Way(Refusal),
-    /// Meanwhile the registry was found to take another way.
+    /// Another upload found out meanwhile that the registry needs another method.
     Superseded,
     Other(Error),
 }
@@ -47,13 +47,13 @@ impl From<Error> for Failure {
 }
 
 impl Uploads {
-    /// Nothing is sent yet.
+    /// Creates the uploads to a repository. Sends nothing.
     pub fn new(client: Arc<Client>, repository: &str, sessions: Arc<Sessions>) -> Self {
         let scopes = [Scope { repository: repository.into(), access: Access::Push }];
         Uploads { client, repository: repository.into(), scopes, sessions }
     }
 
-    /// Whether the repository is known to have a blob. Where a registry does not say, it is not known.
+    /// Returns whether the repository is known to have a blob; false if the registry does not say.
     pub async fn exists(&self, descriptor: &Descriptor, attempts: &mut Attempts) -> Result<bool> {
         let url = self.client.url(&self.repository, &format!("blobs/{}", descriptor.digest))?;
         let operation =
@@ -64,7 +64,7 @@ impl Uploads {
                 let size = answer.header("content-length").and_then(|n| n.parse::<u64>().ok());
                 Ok(size.is_none_or(|size| size == descriptor.size))
             }
-            // Absent is 404, or 403 to some; others do not allow the question.
+            // A missing blob is 404, or 403 in some registries; others do not allow the request.
             Ok(_) => Ok(false),
             Err(error) => {
                 tracing::info!("{error}; uploading it");
@@ -73,8 +73,8 @@ impl Uploads {
         }
     }
 
-    /// Sends a blob: into `session` if it was opened before, and again from the start when that fails. What failed may
-    /// have arrived all the same, so the registry is asked for it first.
+    /// Uploads a blob: into `session` if one was opened before, and again from the start after a failure. A failed
+    /// upload may have been stored nevertheless, so the registry is asked first.
     pub async fn put(
         &self,
         session: Option<Session>,
@@ -92,7 +92,7 @@ impl Uploads {
             let error = match failure {
                 Failure::Way(refusal) => match self.other_way(way, descriptor, &refusal) {
                     Some(other) => {
-                        tracing::info!("{} does not take {way}; trying {other}", self.client.host());
+                        tracing::info!("{} does not accept {way}; trying {other}", self.client.host());
                         self.client.governor().set_upload(other);
                         continue;
                     }
@@ -121,7 +121,7 @@ impl Uploads {
             Some(session) => session,
             None => self.sessions.open(attempts).await?,
         };
-        // With few turns, many uploads wait while the first is refused. They are sent the other way at once.
+        // With few turns, many uploads wait while the first is refused. They then use the other method at once.
         let is_current = || self.way(descriptor) == way;
         let sending = Sending { uploads: self, descriptor, payload, is_current: &is_current };
         let outcome = match way {
@@ -129,7 +129,7 @@ impl Uploads {
             Upload::Patch => sending.patch(session.url.clone()).await,
             Upload::Chunks(size) => sending.chunks(&session, size, attempts).await,
         };
-        // A session that failed stays among those that are cancelled at the end.
+        // A failed session remains in the set that is cancelled at the end.
         match outcome {
             Ok(()) => self.sessions.ended(&session),
             Err(Failure::Other(_)) if !is_current() => return Err(Failure::Superseded),
@@ -138,13 +138,13 @@ impl Uploads {
         Ok(())
     }
 
-    /// How a blob is sent: the user's word, else what this registry was found to take, else the table's.
+    /// Returns the upload method: the user's choice, else the one learned for this registry, else that of the table.
     fn way(&self, descriptor: &Descriptor) -> Upload {
         let usual = quirks::upload(self.client.host(), descriptor.size).0;
         self.client.options().upload.or(self.client.governor().upload()).unwrap_or(usual)
     }
 
-    /// How to send a blob that was refused for how it was sent, unless the user chose that way.
+    /// Returns another method for a blob whose method the registry refused, unless the user chose that method.
     fn other_way(&self, way: Upload, descriptor: &Descriptor, refusal: &Refusal) -> Option<Upload> {
         if self.client.options().upload.is_some() {
             return None;
@@ -161,7 +161,7 @@ impl Uploads {
     }
 }
 
-/// Whether a registry refused an upload for how it was sent.
+/// Returns whether a registry refused an upload because of its method.
 fn is_about_the_way(refusal: &Refusal) -> bool {
     match refusal.status.as_u16() {
         405 | 411 | 413 | 415 | 416 | 501 => true,
@@ -173,12 +173,12 @@ fn is_about_the_way(refusal: &Refusal) -> bool {
     }
 }
 
-/// One blob that is being sent.
+/// One blob that is being uploaded.
 struct Sending<'a> {
     uploads: &'a Uploads,
     descriptor: &'a Descriptor,
     payload: &'a Payload<'a>,
-    /// Whether blobs are still sent this way.
+    /// Returns whether this is still the method in use.
     is_current: &'a (dyn Fn() -> bool + Sync),
 }
 
@@ -203,7 +203,7 @@ impl<'a> Sending<'a> {
         Body::Part { payload: self.payload.clone(), from, len: self.descriptor.size - from }
     }
 
-    /// Sends the PUT that ends an upload, `with_blob` as its body or after it.
+    /// Sends the PUT that ends an upload, with the blob as its body if `with_blob` is set.
     async fn finish(&self, url: &Url, with_blob: bool) -> Result<(), Failure> {
         let mut url = url.clone();
         url.query_pairs_mut().append_pair("digest", &self.descriptor.digest.to_string());
@@ -217,7 +217,8 @@ impl<'a> Sending<'a> {
         if with_blob && is_about_the_way(&refusal) {
             return Err(Failure::Way(refusal));
         }
-        // The session is gone, or another process sent the same blob at the same time: once more, in a session of its own.
+        // The session is gone, or another process uploaded the same blob at the same time: try once more in a new
+        // session.
         let is_passing = refusal.status == StatusCode::NOT_FOUND
             || refusal.has(&[
                 ErrorCode::DigestInvalid,
@@ -231,7 +232,7 @@ impl<'a> Sending<'a> {
         })
     }
 
-    /// Sends the blob in one PATCH, and the rest in more where a registry took only a part.
+    /// Sends the blob in one PATCH, and the rest in further ones if the registry accepted only a part.
     async fn patch(&self, mut url: Url) -> Result<(), Failure> {
         let mut at = 0;
         while at < self.descriptor.size {
@@ -246,8 +247,8 @@ impl<'a> Sending<'a> {
         self.finish(&url, false).await
     }
 
-    /// Sends the blob in chunks of `size` bytes, a PATCH each. A chunk is held in memory, so that what was not taken of
-    /// it can be sent again.
+    /// Sends the blob in chunks of `size` bytes, one PATCH per chunk. A chunk is held in memory, so that the part
+    /// that was not accepted can be sent again.
     async fn chunks(&self, session: &Session, size: u64, attempts: &mut Attempts) -> Result<(), Failure> {
         let size = size.max(session.min_chunk);
         let mut chunks = Chunks { stream: self.payload.open().await?, held: BytesMut::new() };
@@ -273,7 +274,7 @@ impl<'a> Sending<'a> {
         self.finish(&url, false).await
     }
 
-    /// Where an upload goes on after a PATCH with the bytes `sent`: at which URL, and from which byte.
+    /// Returns where an upload continues after a PATCH with the bytes `sent`: the URL and the offset.
     async fn after_patch(
         &self,
         answer: Answer,
@@ -289,7 +290,7 @@ impl<'a> Sending<'a> {
             });
         }
         let next = self.uploads.client.location(&answer, &operation)?.unwrap_or(url);
-        // `Range: 0-0` is also what registries say of an empty upload, and some name the length as the last byte.
+        // Registries also send `Range: 0-0` for an empty upload, and some state the length as the last byte.
         let taken = received(&answer).filter(|n| *n > 1).unwrap_or(sent.end).min(sent.end);
         match taken > sent.start {
             true => Ok((next, taken)),
@@ -302,12 +303,12 @@ impl<'a> Sending<'a> {
         }
     }
 
-    /// Asks how much of an upload a registry has, after a PATCH with the bytes `sent` failed.
+    /// Asks how many bytes of an upload a registry has, after a PATCH with the bytes `sent` failed.
     async fn status(&self, url: Url, sent: std::ops::Range<u64>) -> Result<(Url, u64), Failure> {
         let request = Request::new(Method::GET, url.clone(), self.operation());
         let answer = self.send(&request).await?;
         let taken = match received(&answer) {
-            // An upload without a byte has the range 0-0, or none.
+            // An upload without any bytes has the range 0-0, or none.
             Some(n) if n > 1 => n,
             _ => 0,
         };
@@ -320,7 +321,7 @@ impl<'a> Sending<'a> {
     }
 }
 
-/// How many bytes a registry has of an upload (`Range: 0-41`).
+/// Returns how many bytes of an upload a registry has (`Range: 0-41`).
 fn received(answer: &Answer) -> Option<u64> {
     let range = answer.header("range")?;
     let range = range.strip_prefix("bytes=").unwrap_or(range);
@@ -335,7 +336,7 @@ struct Chunks {
 }
 
 impl Chunks {
-    /// The next `size` bytes; fewer at the end.
+    /// Returns the next `size` bytes; fewer at the end.
     async fn peek(&mut self, size: u64) -> Result<Bytes> {
         let size = usize::try_from(size).unwrap_or(usize::MAX);
         while self.held.len() < size {
@@ -359,7 +360,7 @@ mod tests {
     use super::*;
 
     #[tokio::test]
-    async fn chunks_are_cut_anywhere() {
+    async fn cuts_chunks_at_any_position() {
         let pieces = ["01", "", "234", "56789"].map(|p| Ok(Bytes::from_static(p.as_bytes())));
         let mut chunks =
             Chunks { stream: Box::pin(futures_util::stream::iter(pieces)), held: BytesMut::new() };

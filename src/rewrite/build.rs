@@ -1,4 +1,4 @@
-//! Builds a wrapped image: config, layer and manifest, and the proof that they can be taken apart again.
+//! Builds wrapped images: config, layer and manifest, with a proof that the wrap can be undone.
 
 use super::format;
 use super::image::{Image, argv};
@@ -15,10 +15,10 @@ use crate::image::{Content, Digest, ImageConfig, Manifest, Platform};
 use crate::reapers::Reaper;
 use bytes::Bytes;
 
-/// Engines mount no more layers than this (overlayfs takes 128 with the upper one).
+/// The maximum number of layers that engines mount (overlayfs takes 128, the writable one included).
 pub const MAX_LAYERS: usize = 127;
 
-/// A wrap that was decided and is not built yet.
+/// A wrap that was decided but not built yet.
 #[derive(Debug)]
 pub struct Plan {
     image: Image,
@@ -29,7 +29,7 @@ pub struct Plan {
 }
 
 impl Plan {
-    /// Fails where the image cannot take one more layer.
+    /// Creates a plan. Returns an error if the image cannot take one more layer.
     pub(super) fn new(
         image: Image,
         platform: &Platform,
@@ -40,15 +40,15 @@ impl Plan {
         let layers = image.config.diff_ids.len();
         if layers >= MAX_LAYERS {
             return Err(Error::unsupported(format!(
-                "the image has {layers} layers, and engines take no more than {MAX_LAYERS}"
+                "the image has {layers} layers; engines support at most {MAX_LAYERS}, including the reaper's"
             ))
-            .hint("squash layers when the image is built"));
+            .hint("squash layers when you build the image"));
         }
         let (platform, reaper, policy) = (platform.canonical(), reaper.clone(), policy.clone());
         Ok(Plan { image, platform, reaper, recipe, policy })
     }
 
-    /// The image that will be wrapped: the one that was read, without any reaper.
+    /// Returns the image to be wrapped, without any earlier reaper.
     pub fn image(&self) -> &Image {
         &self.image
     }
@@ -59,8 +59,8 @@ impl Plan {
         let layer = Layer::new(&self.policy.path, &self.reaper.program, parents)?;
         let mut record = self.record(&layer);
         let (mut text, notes) = self.edit_config(&layer, &mut record)?;
-        // The manifest's undo goes into the config, and the config's digest into the manifest: edit the
-        // manifest with what is known, so that the undo is, then once more with the digest.
+        // The config's record holds the manifest's undo, and the manifest holds the config's digest. So edit the
+        // manifest with placeholders first, which yields the undo, and insert the digest afterwards.
         let mut outer = Document::new(&manifest.bytes)?;
         record.undo.manifest = self.edit_manifest(&mut outer, &layer)?;
         record.write_undo(&mut text)?;
@@ -76,7 +76,7 @@ impl Plan {
         Ok(New { manifest: wrapped, config: new_config, layer, notes })
     }
 
-    /// The family of the result's media types.
+    /// Returns the family of the result's media types.
     fn family(&self) -> Family {
         self.policy.format.family(self.image.manifest.family())
     }
@@ -94,7 +94,7 @@ impl Plan {
         }
     }
 
-    /// The new config but for the undo in its record, and what the user should know.
+    /// Returns the new config, complete except for the undo in its record, and notes for the user.
     fn edit_config(&self, layer: &Layer, record: &mut Record) -> Result<(Document, Vec<String>)> {
         let config = &self.image.config;
         let mut notes = Vec::new();
@@ -110,12 +110,14 @@ impl Plan {
                     text.push("/history", &authored::history(config.created.as_deref(), &self.policy.path)?)?,
                 );
             }
-            Some(_) => notes.push("the history does not match the layers and is left as it is".to_string()),
+            Some(_) => {
+                notes.push("the image's history does not match its layers and was left unchanged".to_string())
+            }
             None => {}
         }
         if argv(config).is_empty() {
             notes.push(
-                "the image has neither Entrypoint nor Cmd: it starts only with a command given".to_string(),
+                "the image has neither Entrypoint nor Cmd: it can only be started with a command".to_string(),
             );
         }
         let labels = record.write_labels(&mut text)?;
@@ -123,7 +125,7 @@ impl Plan {
         Ok((text, notes))
     }
 
-    /// Adds the layer, and what stands for the config until that is known.
+    /// Adds the layer, and placeholders for the config's digest and size.
     fn edit_manifest(&self, text: &mut Document, layer: &Layer) -> Result<Vec<Undo>> {
         let manifest = &self.image.manifest;
         let family = self.family();
@@ -144,7 +146,7 @@ impl Plan {
     }
 }
 
-/// Points the manifest to its new config.
+/// Sets the manifest's config descriptor to the new config.
 fn link(outer: &mut Document, manifest: &Manifest, family: Family, config: &Bytes) -> Result<()> {
     let digest = Digest::sha256(config);
     outer.set("/config/digest", &quote(&digest.to_string()))?;
@@ -158,7 +160,7 @@ fn link(outer: &mut Document, manifest: &Manifest, family: Family, config: &Byte
     Ok(())
 }
 
-/// Fails unless undoing the result gives every byte of the source back (contract C3).
+/// Returns an error unless undoing the result restores every byte of the source.
 fn prove(wrapped: &Manifest, new_config: &Bytes, manifest: &Manifest, config: &ImageConfig) -> Result<()> {
     let result = Image {
         manifest: wrapped.clone(),
@@ -171,10 +173,10 @@ fn prove(wrapped: &Manifest, new_config: &Bytes, manifest: &Manifest, config: &I
         return Ok(());
     }
     Err(Error::unsupported("wrapping this image could not be undone exactly; nothing was written")
-        .hint("its manifest or config is written in a way that cannot be restored; please report it"))
+        .hint("please report this image: its manifest or config cannot be restored from the record"))
 }
 
-/// The original list with the prefix in front; the original elements are copied verbatim.
+/// Returns the original list with the prefix in front; the original elements are copied verbatim.
 fn wrapped_entrypoint(text: &mut Document, config: &ImageConfig, prefix: &[String]) -> Result<String> {
     let prefix = to_json(prefix)?;
     let original = text.get("/config/Entrypoint")?.filter(|_| config.has_entrypoint());

@@ -1,4 +1,4 @@
-//! Decides what wrap does to an image, before anything is built.
+//! Decides what wrap does to an image before anything is built.
 
 use super::build::Plan;
 use super::image::Image;
@@ -6,35 +6,35 @@ use super::known_inits;
 use super::outcome::Outcome;
 use super::paths::Directory;
 use super::policy::{IfInit, Policy};
-use super::record::{self, Found, Original};
+use super::record::{self, Original, RecordState};
 use crate::error::{Error, Remedy, Result};
 use crate::image::Platform;
 use crate::reapers::Reapers;
 
-/// What wrap does to an image.
+/// The action that wrap takes on an image.
 #[derive(Debug)]
 pub enum Decision {
-    /// Nothing: it was wrapped by the same recipe. Holds the image before that.
+    /// Keep the image, which was wrapped by the same recipe. Holds the image before the wrap.
     Keep(Box<Original>),
-    /// Nothing, for a reason.
+    /// Leave the image unchanged for a reason.
     Skip {
-        /// Why.
+        /// The reason.
         reason: String,
         /// The image without its reaper, if it has one.
         original: Option<Box<Original>>,
     },
-    /// It is wrapped.
+    /// Wrap the image.
     Wrap(Box<Plan>),
-    /// Its wrap is replaced. Holds the image before the first wrap, too.
+    /// Replace an earlier wrap. Also holds the image before that wrap.
     Upgrade(Box<Plan>, Box<Original>),
 }
 
-/// Decides what wrap does to an image that runs on `platform`.
+/// Decides what wrap does to an image for `platform`.
 pub fn decide(image: &Image, platform: &Platform, reapers: &Reapers, policy: &Policy) -> Result<Decision> {
     let reaper = reapers.select(platform)?;
     let found = image.record();
     let family = match &found {
-        Found::Valid(original) => original.manifest.family(),
+        RecordState::Valid(original) => original.manifest.family(),
         _ => image.manifest.family(),
     };
     let policy = &policy.for_family(family);
@@ -43,8 +43,8 @@ pub fn decide(image: &Image, platform: &Platform, reapers: &Reapers, policy: &Po
     let skip = |reason: &str| Ok(Decision::Skip { reason: reason.into(), original: None });
     let plan = |image: Image| Plan::new(image, platform, reaper, recipe.clone(), policy).map(Box::new);
     match found {
-        Found::Valid(original) if original.record.recipe == recipe => Ok(Decision::Keep(original)),
-        Found::Valid(original) => {
+        RecordState::Valid(original) if original.record.recipe == recipe => Ok(Decision::Keep(original)),
+        RecordState::Valid(original) => {
             let source = Image {
                 manifest: original.manifest.clone(),
                 config: original.config.clone(),
@@ -52,38 +52,38 @@ pub fn decide(image: &Image, platform: &Platform, reapers: &Reapers, policy: &Po
             };
             match own_init(&source, policy) {
                 Some(init) => Ok(Decision::Skip {
-                    reason: format!("{init}; it was wrapped all the same, and keeps that reaper"),
+                    reason: format!("{init}; it was wrapped nevertheless and keeps that reaper"),
                     original: Some(original),
                 }),
                 None => Ok(Decision::Upgrade(plan(source)?, original)),
             }
         }
-        Found::Stale { reaper_first: true, .. } => {
+        RecordState::Stale { reaper_first: true, .. } => {
             skip("its base image is wrapped, so it already starts with a reaper")
         }
-        Found::Stale { .. } if starts_reaper => Err(Error::unsupported(format!(
+        RecordState::Stale { .. } if starts_reaper => Err(Error::unsupported(format!(
             "the image's own entrypoint is {}, the path chosen for the reaper",
             policy.path
         ))
         .hint(Remedy::ChoosePath)),
-        Found::Nothing if starts_reaper => {
+        RecordState::Absent if starts_reaper => {
             skip(&format!("its entrypoint is already {}, but it has no reapify record", policy.path))
         }
-        Found::Stale { .. } | Found::Nothing => match own_init(image, policy) {
+        RecordState::Stale { .. } | RecordState::Absent => match own_init(image, policy) {
             Some(reason) => skip(&reason),
             None => Ok(Decision::Wrap(plan(image.clone())?)),
         },
     }
 }
 
-/// Why the image is skipped for the init it starts with.
+/// Returns the reason to skip an image that starts with an init.
 fn own_init(image: &Image, policy: &Policy) -> Option<String> {
     let init = known_inits::of(&image.config).filter(|_| policy.if_init == IfInit::Skip)?;
-    Some(format!("it starts {init}, which reaps already or insists on being PID 1 ({:?})", init.word))
+    Some(format!("it starts {init}, which already reaps or must be PID 1 ({:?})", init.word))
 }
 
 impl Decision {
-    /// The plan to build, if there is one.
+    /// Returns the plan to build, if there is one.
     pub fn plan(&self) -> Option<&Plan> {
         match self {
             Decision::Keep(_) | Decision::Skip { .. } => None,
@@ -91,7 +91,7 @@ impl Decision {
         }
     }
 
-    /// Carries the decision out. `parents` are the image's directories above the reaper.
+    /// Carries out the decision. `parents` are the image's directories above the reaper.
     pub fn build(self, parents: &[Directory]) -> Result<Outcome> {
         Ok(match self {
             Decision::Keep(original) => Outcome::Unchanged(original),

@@ -1,5 +1,5 @@
-//! Converts media types between the OCI's and Docker's: the descriptors of manifests and indexes change their types, and
-//! nothing else does. The texts of both families are the same otherwise.
+//! Conversion of media types between the OCI and Docker families. Only the types in the descriptors of manifests and
+//! indexes change; otherwise the documents of both families are the same.
 
 use crate::error::{Error, Remedy, Result};
 use crate::image::json::{Document, Undo, quote};
@@ -9,12 +9,12 @@ use crate::image::{Content, Manifest};
 /// The media types of a result.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub enum Format {
-    /// Those of the source.
+    /// The media types of the source.
     #[default]
     Keep,
-    /// The OCI's.
+    /// OCI media types.
     Oci,
-    /// Docker's.
+    /// Docker media types.
     Docker,
 }
 
@@ -28,13 +28,13 @@ impl Format {
         }
     }
 
-    /// Returns what it comes to for a source of this family: nothing, where it has that format already.
+    /// Returns the conversion that a source of this family needs: [`Format::Keep`] if it already has this format.
     pub fn of(self, source: Family) -> Format {
         if self.family(source) == source { Format::Keep } else { self }
     }
 }
 
-/// The parts that layers' types have in both families.
+/// The prefixes of layer types in both families.
 const LAYERS: [(&str, &str); 2] = [
     ("application/vnd.oci.image.layer.v1.tar", "application/vnd.docker.image.rootfs.diff.tar"),
     (
@@ -66,7 +66,7 @@ fn config_type(family: Family) -> &'static str {
     }
 }
 
-/// Returns the type of a layer in a family. Docker has none for zstd.
+/// Returns the type of a layer in a family. Docker has no type for zstd.
 fn layer_type(own: &str, family: Family) -> Result<String> {
     let unknown =
         || Error::unsupported(format!("the layer type {own:?} has no equivalent in the other format"));
@@ -82,14 +82,14 @@ fn layer_type(own: &str, family: Family) -> Result<String> {
         (Family::Oci, compression @ ("gzip" | "zstd")) => Ok(format!("{oci}+{compression}")),
         (Family::Docker, "gzip") => Ok(format!("{docker}.gzip")),
         (Family::Docker, "zstd") => {
-            Err(Error::unsupported("Docker's format has no layers compressed with zstd")
+            Err(Error::unsupported("Docker's format has no type for layers compressed with zstd")
                 .hint(Remedy::KeepFormat))
         }
         _ => Err(unknown()),
     }
 }
 
-/// Gives the manifest of an image the types of a family. Returns how that is taken back: nothing, if it has them.
+/// Converts the manifest of an image to the types of a family. Returns the undos, none if it already has those types.
 pub fn convert(text: &mut Document, manifest: &Manifest, family: Family) -> Result<Vec<Undo>> {
     let Content::Image { layers, .. } = &manifest.content else { return Ok(Vec::new()) };
     if manifest.family() == family {
@@ -104,7 +104,7 @@ pub fn convert(text: &mut Document, manifest: &Manifest, family: Family) -> Resu
     if text.get("/artifactType")?.is_some_and(|raw| names_config(&raw)) {
         undo.push(text.set("/artifactType", &quote(config_type(family)))?);
     }
-    // One undo for all layers: their number has no part in how many steps a record has.
+    // One undo covers all layers, so that the number of undos does not depend on the number of layers.
     if let Some(raw) = text.get("/layers")?.filter(|_| !layers.is_empty()) {
         let mut list = Document::new(raw.as_bytes())?;
         for (position, layer) in layers.iter().enumerate() {
@@ -115,7 +115,7 @@ pub fn convert(text: &mut Document, manifest: &Manifest, family: Family) -> Resu
     Ok(undo)
 }
 
-/// Returns the type that a manifest had before its edits, as far as its text does not say.
+/// Returns the media type that a manifest had before its edits, or `media_type` if the undos do not state it.
 pub fn before<'a>(undos: &[Undo], media_type: &'a str) -> &'a str {
     if !undos.iter().any(|undo| undo.pointer() == "/mediaType") {
         return media_type;
@@ -129,7 +129,7 @@ pub fn before<'a>(undos: &[Undo], media_type: &'a str) -> &'a str {
     }
 }
 
-/// Whether two types of manifests are those of the same content in the two families.
+/// Returns whether two manifest types denote the same kind of content in different families.
 pub fn is_converted(one: &str, other: &str) -> bool {
     [manifest_type, index_type].iter().any(|kind| {
         let (oci, docker) = (kind(Family::Oci), kind(Family::Docker));
@@ -137,7 +137,7 @@ pub fn is_converted(one: &str, other: &str) -> bool {
     })
 }
 
-/// Whether an undo gives an index the type of the other family, or takes away one that it did not state.
+/// Returns whether an undo sets the media type of an index, or removes one that the source did not state.
 pub fn is_of_index(undo: &Undo) -> bool {
     let is_index = |raw: &str| [Family::Oci, Family::Docker].iter().any(|f| raw == quote(index_type(*f)));
     match undo {
@@ -175,7 +175,7 @@ mod tests {
     }
 
     #[test]
-    fn types_change_to_the_other_family_and_back_byte_for_byte() {
+    fn conversion_and_undo_restore_every_byte() {
         let oci = "application/vnd.oci.image.layer";
         let docker = "application/vnd.docker.image.rootfs";
         let all_oci = [
@@ -213,7 +213,7 @@ mod tests {
     }
 
     #[test]
-    fn what_the_other_family_lacks_is_refused() {
+    fn rejects_layer_types_without_an_equivalent() {
         let zstd = manifest("", media_type::OCI_CONFIG, &[media_type::OCI_LAYER_ZSTD]);
         let odd = manifest("", media_type::OCI_CONFIG, &["application/vnd.oci.image.layer.v1.tar+lz4"]);
         for (source, why) in [(zstd, "zstd"), (odd, "lz4")] {

@@ -1,39 +1,39 @@
-//! A manifest and its config, checked to be a container image together.
+//! Container images: a manifest and its config, checked against each other.
 
-use super::record::{self, Found, Original};
+use super::record::{self, Original, RecordState};
 use crate::error::{Error, Result};
 use crate::image::{Content, ImageConfig, Manifest, media_type};
 use bytes::Bytes;
 
-/// What a manifest and its config turn out to be.
+/// The result of reading a manifest with its config.
 #[derive(Debug)]
-pub enum Read {
+pub enum ImageOrArtifact {
     /// A container image.
     Image(Box<Image>),
-    /// Something else, by its own name for itself.
+    /// An artifact, with its type.
     Artifact(String),
 }
 
-/// The error for an artifact where an image is needed.
+/// Returns the error for an artifact where an image is required.
 pub fn artifact(kind: &str) -> Error {
     Error::unsupported(format!("this is not a container image but an artifact ({kind})"))
-        .hint("only images have an entrypoint to wrap")
+        .hint("use a reference to a container image; artifacts have no entrypoint")
 }
 
-/// An image to be rewritten.
+/// A container image.
 #[derive(Debug, Clone)]
 pub struct Image {
     /// The manifest.
     pub manifest: Manifest,
     /// The config.
     pub config: ImageConfig,
-    /// Whether the manifest is the one the image was pushed with; not so in a `docker-archive:`.
+    /// Whether the manifest is the one that was pushed. It is not in a `docker-archive:`, which stores none.
     pub keeps_manifest: bool,
 }
 
 impl Image {
-    /// What the manifest alone shows to be no image that can be wrapped, by the types of its layers.
-    pub fn other(manifest: &Manifest) -> Option<Result<Read>> {
+    /// Returns what the manifest alone determines: an artifact, or an error for an image that cannot be wrapped.
+    pub fn other(manifest: &Manifest) -> Option<Result<ImageOrArtifact>> {
         let Content::Image { layers, .. } = &manifest.content else { return None };
         let layer = layers.iter().find(|layer| !layer.media_type.is_image_layer())?;
         Some(match layer.media_type.contains("encrypted") {
@@ -41,18 +41,23 @@ impl Image {
                 Err(Error::unsupported("the image has encrypted layers")
                     .hint("wrap it before it is encrypted"))
             }
-            false => Ok(Read::Artifact(manifest.artifact_type().into())),
+            false => Ok(ImageOrArtifact::Artifact(manifest.artifact_type().into())),
         })
     }
 
-    /// Takes a manifest and its config, and checks that together they are a container image. What is
-    /// clearly something else is [`Read::Artifact`]; what is an image but not a sound one is an error.
-    pub fn read(manifest: Manifest, config: Bytes, keeps_manifest: bool) -> Result<Read> {
+    /// Reads a manifest with its config.
+    ///
+    /// # Errors
+    ///
+    /// Returns an error for a malformed image; content that is clearly not an image is [`ImageOrArtifact::Artifact`] instead.
+    pub fn read(manifest: Manifest, config: Bytes, keeps_manifest: bool) -> Result<ImageOrArtifact> {
         let (descriptor, layers) = match &manifest.content {
             Content::Image { config, layers } => (config, layers),
-            Content::Artifact { kind, .. } => return Ok(Read::Artifact(kind.clone())),
+            Content::Artifact { kind, .. } => return Ok(ImageOrArtifact::Artifact(kind.clone())),
             Content::Opaque { why, .. } => return Err(why.clone()),
-            Content::Index { .. } => return Err(Error::other("an index was taken for an image")),
+            Content::Index { .. } => {
+                return Err(Error::other("internal error: an index was read as an image"));
+            }
         };
         if let Some(other) = Self::other(&manifest) {
             return other;
@@ -60,7 +65,7 @@ impl Image {
         let config = match (ImageConfig::parse(config), descriptor.media_type.as_str()) {
             (Ok(config), _) => config,
             (Err(error), "" | media_type::OCI_CONFIG | media_type::DOCKER_CONFIG) => return Err(error),
-            (Err(_), _) => return Ok(Read::Artifact(manifest.artifact_type().into())),
+            (Err(_), _) => return Ok(ImageOrArtifact::Artifact(manifest.artifact_type().into())),
         };
         if layers.len() != config.diff_ids.len() {
             return Err(Error::unsupported(format!(
@@ -68,37 +73,37 @@ impl Image {
                 layers.len(),
                 config.diff_ids.len()
             ))
-            .hint("the image is damaged; rebuild it"));
+            .hint("rebuild the image"));
         }
-        Ok(Read::Image(Box::new(Image { manifest, config, keeps_manifest })))
+        Ok(ImageOrArtifact::Image(Box::new(Image { manifest, config, keeps_manifest })))
     }
 
-    /// As [`Image::read`], where nothing but an image will do.
+    /// Reads a manifest with its config, like [`Image::read`], and returns an error for an artifact.
     pub fn new(manifest: Manifest, config: Bytes, keeps_manifest: bool) -> Result<Self> {
         match Self::read(manifest, config, keeps_manifest)? {
-            Read::Image(image) => Ok(*image),
-            Read::Artifact(kind) => Err(artifact(&kind)),
+            ImageOrArtifact::Image(image) => Ok(*image),
+            ImageOrArtifact::Artifact(kind) => Err(artifact(&kind)),
         }
     }
 
-    /// What the record in its labels says of it.
-    pub fn record(&self) -> Found {
+    /// Returns the state of the record in the image's labels.
+    pub fn record(&self) -> RecordState {
         match self.keeps_manifest {
             true => record::find(&self.manifest, &self.config),
             false => record::find_without_manifest(&self.manifest, &self.config),
         }
     }
 
-    /// Whether the image is wrapped, and the image before that.
+    /// Returns the image before the wrap, if it is wrapped.
     pub fn original(&self) -> Option<Box<Original>> {
         match self.record() {
-            Found::Valid(original) => Some(original),
+            RecordState::Valid(original) => Some(original),
             _ => None,
         }
     }
 }
 
-/// The words that name the program: Entrypoint's, or Cmd's where there is none.
+/// Returns the words that name the program: Entrypoint, or Cmd if there is no entrypoint.
 pub fn argv(config: &ImageConfig) -> &[String] {
     if config.has_entrypoint() { &config.entrypoint } else { &config.cmd }
 }

@@ -1,4 +1,4 @@
-//! Wraps and unwraps indexes: the descriptors of the children follow their new manifests, and all else stays.
+//! Wrap and unwrap for indexes: only the descriptors of children with new manifests change.
 
 use super::format;
 use super::known_inits;
@@ -12,45 +12,47 @@ use crate::image::{Digest, Manifest};
 use crate::reapers::Reapers;
 use serde::{Deserialize, Serialize};
 
-/// A child that has a new manifest.
+/// A child with a new manifest.
 #[derive(Debug, Clone)]
 pub struct Replaced {
-    /// Its position among the children.
+    /// The position among the children.
     pub position: usize,
-    /// Its manifest as it shall be.
+    /// The new manifest.
     pub manifest: Manifest,
 }
 
-/// What an OCI index records besides source and recipe.
+/// The undo record of an OCI index, stored beside source and recipe.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 struct Undos {
-    /// How the annotations are restored.
+    /// The edits that restore the annotations.
     index: Vec<Undo>,
-    /// How many children were left out here and below, so that the source's digest cannot come back.
+    /// How many children were dropped, nested ones included; unless it is 0, unwrapping cannot restore the source
+    /// digest.
     dropped: usize,
-    /// The positions of children that wrap left as they were.
+    /// The positions of children that wrap did not change.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     kept: Vec<usize>,
 }
 
-/// An index as it was read, and as it was before any wrap.
+/// An index as read, and as it was before any wrap.
 #[derive(Debug, Clone)]
 pub struct History {
-    /// The index that was read.
+    /// The index as read.
     pub input: Manifest,
-    /// The index without any wrap: its children restored, its record taken out.
+    /// The index before any wrap: its children restored, its record removed.
     pub original: Manifest,
-    /// The digest of the index that was wrapped first; that of `original`, unless children were dropped.
+    /// The digest of the index that was first wrapped; differs from that of `original` only if children were dropped.
     pub source: Digest,
-    /// How many children that index, and the indexes in it, had more.
+    /// How many children were dropped from that index, nested ones included.
     pub dropped: usize,
-    /// The digest of the source, as the record has it.
+    /// The source digest in the record.
     pub recorded: Option<Digest>,
-    /// True if the index was modified after wrapping; its record is then ignored but kept.
+    /// Whether the index was modified after wrapping; its record is then ignored but kept.
     pub is_stale: bool,
 }
 
-/// The recipe of an index: as that of an image, but over all reapers, and over which children are kept.
+/// Returns the recipe of an index, computed like that of an image, but over all reapers and over which children are
+/// kept.
 pub fn recipe(reapers: &Reapers, policy: &Policy, selection: &str) -> Digest {
     let digests: Vec<String> = reapers.all().map(|r| format!("{} {}", r.platform, r.digest)).collect();
     Digest::sha256(format!(
@@ -62,9 +64,9 @@ pub fn recipe(reapers: &Reapers, policy: &Policy, selection: &str) -> Digest {
     ))
 }
 
-/// Puts the new children into an index and leaves out those at `dropped` (positions of the original). Gives the
-/// original if there is nothing to do. `dropped_below`: how many the new children that are indexes have lost. `family` is
-/// that of the result's media types.
+/// Puts the new children into an index and drops those at `dropped` (positions in the original). Returns the original
+/// if there is nothing to do. `dropped_below` counts the children dropped from nested indexes. `family` is that of
+/// the result's media types.
 pub fn wrap(
     history: &History,
     children: &[Replaced],
@@ -84,7 +86,7 @@ pub fn wrap(
         Some(family) => vec![text.set("/mediaType", &quote(format::index_type(family)))?],
         None => Vec::new(),
     };
-    // Docker's lists have no annotations, but no reader minds those that an OCI index can be restored from.
+    // Docker's lists have no annotations, but readers ignore them, and an OCI index can be restored from them.
     let is_annotated = family == Family::Oci || !types.is_empty();
     if is_annotated {
         let annotations = Annotations {
@@ -119,13 +121,13 @@ pub fn wrap(
     Ok(wrapped)
 }
 
-/// The positions of the children that wrap left as they were, by the record of an index.
+/// Returns the positions of the children that wrap did not change, from the record of an index.
 pub fn kept(index: &Manifest) -> Vec<usize> {
     let undos = index.annotations.get(record::undo_key()).and_then(|u| serde_json::from_str::<Undos>(u).ok());
     undos.map(|undos| undos.kept).unwrap_or_default()
 }
 
-/// Fails unless undoing the result gives every byte of the original back (contract C3).
+/// Returns an error unless undoing the result restores every byte of the original.
 fn prove(wrapped: &Manifest, original: &Manifest, children: &[Replaced]) -> Result<()> {
     let mut back = Document::new(&unwrap(wrapped, &[], false)?.original.bytes)?;
     for Replaced { position, .. } in children {
@@ -143,30 +145,30 @@ fn prove(wrapped: &Manifest, original: &Manifest, children: &[Replaced]) -> Resu
         return Ok(());
     }
     Err(Error::unsupported("wrapping this index could not be undone exactly; nothing was written")
-        .hint("it is written in a way that cannot be restored; please report it"))
+        .hint("please report this index: it cannot be restored from the record"))
 }
 
-/// An index with other manifests in place of some children.
+/// Returns an index with other manifests in place of some children.
 pub fn with(index: &Manifest, children: &[Replaced]) -> Result<Manifest> {
     let mut text = Document::new(&index.bytes)?;
     replace(&mut text, index, children, None)?;
     Manifest::parse(text.into_bytes(), Some(&index.media_type))
 }
 
-/// An index without the children at some positions.
+/// Returns an index without the children at the given positions.
 pub fn without(index: &Manifest, positions: &[usize]) -> Result<Manifest> {
     let mut text = Document::new(&index.bytes)?;
     remove(&mut text, positions)?;
     Manifest::parse(text.into_bytes(), Some(&index.media_type))
 }
 
-/// Takes the children at some positions out.
+/// Removes the children at the given positions.
 pub(super) fn remove(text: &mut Document, positions: &[usize]) -> Result<()> {
     text.remove_elements("/manifests", positions)
 }
 
-/// Takes the record out of an index and puts the children back that wrap had replaced. `is_part`: some children were
-/// not looked into and may still be wrapped, so that only the record can say what the index was.
+/// Removes the record from an index and restores the children that wrap had replaced. `is_part` states that some
+/// children were not read and may still be wrapped, so that only the record determines the original index.
 pub fn unwrap(index: &Manifest, children: &[Replaced], is_part: bool) -> Result<History> {
     let undos: Option<Undos> =
         index.annotations.get(record::undo_key()).and_then(|u| serde_json::from_str(u).ok());
@@ -179,7 +181,7 @@ pub fn unwrap(index: &Manifest, children: &[Replaced], is_part: bool) -> Result<
     replace(&mut text, index, children, was_converted.then_some(other))?;
     let recorded = Annotations::read(index).map(|annotations| annotations.source);
     let undone = undos.as_ref().zip(recorded.as_ref()).and_then(|(undos, _)| {
-        // A record of ours restores annotations and nothing else: no other may say what the children were.
+        // Our records restore only annotations and types. Ignore any other: it could claim other children.
         let is_ours = undos.index.iter().all(|undo| {
             let rest = undo.pointer().strip_prefix("/annotations");
             rest.is_some_and(|rest| rest.is_empty() || rest.starts_with('/')) || format::is_of_index(undo)
@@ -202,8 +204,8 @@ pub fn unwrap(index: &Manifest, children: &[Replaced], is_part: bool) -> Result<
     Ok(History { input: index.clone(), original, source, dropped, recorded, is_stale })
 }
 
-/// Points to new children. `converted` is the family that the index changes to, if it does: descriptors that are true
-/// stay true then.
+/// Sets descriptors to new children. `converted` is the family that the index is converted to, if any: descriptors
+/// with a correct media type then get the converted one.
 fn replace(
     text: &mut Document,
     index: &Manifest,
@@ -224,8 +226,8 @@ fn replace(
     Ok(())
 }
 
-/// What an index calls another manifest in the place of one of its children. It stays with the algorithm it uses
-/// there, so that the digest of the first one can come back.
+/// Returns the digest by which an index refers to a new manifest of one of its children. The algorithm stays the
+/// same, so that unwrapping can restore the original digest.
 pub fn name(index: &Manifest, position: usize, manifest: &Manifest) -> Digest {
     match index.children().get(position).map(|child| child.digest.algorithm()) {
         None | Some(Algorithm::Sha256) => manifest.digest.clone(),

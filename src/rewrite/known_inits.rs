@@ -1,17 +1,17 @@
-//! Programs that reap already, or insist on being PID 1: an image that starts one is not wrapped.
+//! Programs that already reap, or must be PID 1: images that start one are not wrapped.
 
 use crate::image::ImageConfig;
 use std::fmt;
 
-/// The version of the rules in this file; part of the recipe, because they decide what wrap does.
+/// The version of the rules in this file. It is part of the recipe, because the rules determine what wrap does.
 pub const VERSION: u32 = 2;
 
-/// An init that an image starts.
+/// A known init that an image starts.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct KnownInit {
-    /// What it is.
+    /// A description of the init.
     pub what: &'static str,
-    /// The word of Entrypoint or Cmd, or of the command line in it, that names it.
+    /// The word that names the init in Entrypoint, in Cmd, or in a command line within them.
     pub word: String,
 }
 
@@ -21,21 +21,21 @@ impl fmt::Display for KnownInit {
     }
 }
 
-/// How much a file name tells by itself.
+/// How reliably a file name identifies an init.
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Name {
-    /// Nothing else is called so: an absolute path with this name counts wherever it stands.
+    /// Only an init has this name: an absolute path with it counts in any position.
     Distinct,
-    /// Directories and routes may be called so: as an argument it counts only in a directory of programs.
+    /// Directories and routes may have this name: as an argument it counts only in a directory of programs.
     Common,
-    /// Many programs are called so: it counts by itself, and in the directories of the system's own programs.
+    /// Many programs have this name: it counts without a directory and in the system's program directories.
     Vague,
-    /// Counts only as the program that is started.
+    /// Counts only as the program that is started, not as an argument.
     Program,
 }
 
-/// Known inits by their file names. Shells, supervisord and language launchers do not belong here: they leave orphans
-/// behind.
+/// Known inits by file name. Shells, supervisord and language launchers are not listed, because they do not reap
+/// orphans.
 const BY_NAME: [(&str, Name, &str); 25] = [
     ("tini", Name::Distinct, "tini"),
     ("docker-init", Name::Distinct, "Docker's init, tini"),
@@ -57,31 +57,31 @@ const BY_NAME: [(&str, Name, &str); 25] = [
     ("pid1", Name::Common, "pid1"),
     ("pid1-exe", Name::Common, "pid1"),
     ("systemd", Name::Common, "systemd"),
-    ("systemctl", Name::Common, "systemctl, which stands in for systemd"),
-    ("systemctl3.py", Name::Distinct, "systemctl, which stands in for systemd"),
+    ("systemctl", Name::Common, "systemctl, a replacement for systemd"),
+    ("systemctl3.py", Name::Distinct, "systemctl, a replacement for systemd"),
     ("k3s", Name::Common, "k3s"),
     ("init", Name::Vague, "an init system"),
     ("pause", Name::Program, "the Kubernetes pause program"),
 ];
 
-/// Inits that are known by their whole path.
+/// Inits that are identified by their full path.
 const BY_PATH: [(&str, &str); 2] =
     [("/init", "s6-overlay or another init at /init"), ("/linuxrc", "BusyBox's init")];
 
-/// Where a system keeps its own programs.
+/// The directories of system programs.
 const SYSTEM: [&str; 4] = ["/sbin", "/bin", "/usr/sbin", "/usr/bin"];
 
-/// Command lines within command lines are followed no deeper than this.
+/// The maximum depth of command lines within command lines.
 const MAX_DEPTH: usize = 4;
 
-/// The init that an image starts, if its Entrypoint and Cmd name a known one. Layers are not looked into.
+/// Returns the init that an image starts, if its Entrypoint and Cmd name a known one. Layers are not read.
 pub fn of(config: &ImageConfig) -> Option<KnownInit> {
     let entrypoint = if config.has_entrypoint() { config.entrypoint.as_slice() } else { &[] };
     let words: Vec<&str> = entrypoint.iter().chain(&config.cmd).map(String::as_str).collect();
     started(&words, 0).or_else(|| (1..words.len()).find_map(|at| argument(&words[at..])))
 }
 
-/// The init that a command line starts, directly or through `env`, BusyBox or a shell's `exec`.
+/// Returns the init that a command line starts, directly or through `env`, BusyBox or a shell's `exec`.
 fn started(words: &[&str], depth: usize) -> Option<KnownInit> {
     let (program, arguments) = words.split_first().filter(|_| depth < MAX_DEPTH)?;
     match file_name(program) {
@@ -95,7 +95,7 @@ fn started(words: &[&str], depth: usize) -> Option<KnownInit> {
     }
 }
 
-/// The init that `env` starts.
+/// Returns the init that `env` starts.
 fn started_by_env(mut arguments: &[&str], depth: usize) -> Option<KnownInit> {
     while let Some((word, rest)) = arguments.split_first() {
         arguments = match *word {
@@ -110,7 +110,7 @@ fn started_by_env(mut arguments: &[&str], depth: usize) -> Option<KnownInit> {
     None
 }
 
-/// The command line that a shell is given with `-c`.
+/// Returns the command line passed to a shell with `-c`.
 fn command_string<'w>(arguments: &[&'w str]) -> Option<&'w str> {
     let mut has_c = false;
     let mut words = arguments.iter();
@@ -120,13 +120,13 @@ fn command_string<'w>(arguments: &[&'w str]) -> Option<&'w str> {
             continue;
         }
         has_c |= letters.contains('c');
-        // Each `o` is followed by the name of an option.
+        // Each `o` takes the name of an option as its argument.
         letters.matches('o').for_each(|_| _ = words.next());
     }
     None
 }
 
-/// The init that a shell's command line turns into with `exec`.
+/// Returns the init that a shell's command line replaces itself with by `exec`.
 fn executed(line: &str, depth: usize) -> Option<KnownInit> {
     const BEFORE_COMMANDS: [&str; 10] =
         ["then", "do", "else", "if", "elif", "while", "until", "!", "{", "time"];
@@ -147,7 +147,7 @@ fn is_variable(name: &str) -> bool {
     !name.is_empty() && name.chars().all(|c| c.is_ascii_alphanumeric() || c == '_')
 }
 
-/// The simple commands of a shell's command line, in words without quotes and redirections.
+/// Returns the simple commands of a shell's command line, as words without quotes and redirections.
 fn commands(line: &str) -> Vec<Vec<String>> {
     let mut commands = vec![Vec::new()];
     let mut word: Option<String> = None;
@@ -198,7 +198,8 @@ fn without_redirections(words: Vec<String>) -> Vec<String> {
     words.into_iter().filter(is_kept).collect()
 }
 
-/// The init that a command line starts by way of an argument: with its full path, or by a shell, `env` or BusyBox.
+/// Returns the init that an argument of a command line starts: named with its full path, or run by a shell, `env` or
+/// BusyBox.
 fn argument(words: &[&str]) -> Option<KnownInit> {
     let word = words.first()?;
     let is_path = word.starts_with('/');
@@ -210,7 +211,7 @@ fn argument(words: &[&str]) -> Option<KnownInit> {
     }
 }
 
-/// What a word is in a command line.
+/// The role of a word in a command line.
 #[derive(PartialEq, Eq)]
 enum Role {
     Program,
@@ -235,7 +236,7 @@ fn known(word: &str, role: Role) -> Option<KnownInit> {
     if counts { found(what) } else { None }
 }
 
-/// The plain name of a program that is downloaded under the name of its release.
+/// Returns the plain name of a program whose file name includes its version and machine.
 fn without_release(name: &str) -> &str {
     const OF_TINI: [&str; 14] = [
         "static", "muslc", "amd64", "x86_64", "i386", "arm64", "aarch64", "armel", "armhf", "mips64el",
@@ -295,7 +296,7 @@ mod tests {
             (&["systemctl", "start", "nginx"], &[], "systemctl"),
             (&["/bin/k3s"], &["agent"], "/bin/k3s"),
             (&["k3s", "server"], &[], "k3s"),
-            // Any word with a full path.
+            // A word with a full path, in any position.
             (&["/usr/local/bin/entrypoint", "/sbin/init"], &[], "/sbin/init"),
             (&["/usr/local/bin/entrypoint"], &["/sbin/init"], "/sbin/init"),
             (&["/entrypoint.sh", "/usr/bin/tini", "--"], &["x"], "/usr/bin/tini"),
@@ -305,7 +306,7 @@ mod tests {
             (&["/entrypoint.sh"], &["/usr/local/bin/k3s", "server"], "/usr/local/bin/k3s"),
             (&["gosu", "app", "/usr/bin/dumb-init", "x"], &[], "/usr/bin/dumb-init"),
             (&["/bin/sh", "-c", "exec \"$@\"", "--"], &["/sbin/tini", "x"], "/sbin/tini"),
-            // A shell that turns into one.
+            // A shell that executes an init.
             (&["/bin/sh", "-c", "exec tini -- x"], &[], "tini"),
             (&["/bin/sh", "-c"], &["exec /usr/bin/tini -- x"], "/usr/bin/tini"),
             (&[], &["sh", "-c", "mkdir -p /run/x && exec /sbin/init"], "/sbin/init"),
@@ -322,7 +323,7 @@ mod tests {
             (&["sh", "-c", "# exec x\nexec \\\n  tini"], &[], "tini"),
             (&["/docker-entrypoint.sh"], &["sh", "-c", "exec tini -- x"], "tini"),
             (&["/bin/busybox", "sh", "-c", "exec tini"], &[], "tini"),
-            // By way of env, and of BusyBox.
+            // Inits started by env or BusyBox.
             (&["env", "-i", "A=1", "tini", "--", "x"], &[], "tini"),
             (&["/usr/bin/env", "-C", "/tmp", "--", "dumb-init"], &["x"], "dumb-init"),
             (&["/usr/bin/env", "-S", "tini -- x"], &[], "tini"),
@@ -338,7 +339,7 @@ mod tests {
     }
 
     #[test]
-    fn leaves_other_programs_alone() {
+    fn ignores_other_programs() {
         let cases: [(&[&str], &[&str]); 42] = [
             (&[], &[]),
             (&[""], &[]),
@@ -350,7 +351,7 @@ mod tests {
             (&["./init"], &[]),
             (&["/app/tini-wrapper"], &[]),
             (&["/etc/init.d/nginx", "start"], &[]),
-            // Bare words.
+            // Words without a directory.
             (&["npm", "init"], &[]),
             (&["git", "init"], &[]),
             (&["terraform"], &["init"]),
@@ -364,14 +365,14 @@ mod tests {
             (&["env", "A=tini", "node"], &[]),
             (&["env", "-u", "tini", "node"], &[]),
             (&["env"], &[]),
-            // Paths that are no programs.
+            // Paths that are not programs.
             (&["app", "--dir", "/usr/lib/systemd"], &[]),
             (&["app", "/etc/runit", "/var/lib/k3s", "/run/systemd", "/etc/systemctl"], &[]),
             (&["app", "/pause", "/app/init", "/api/init", "/k3s"], &[]),
             (&["app", "--init=/sbin/init"], &[]),
             (&["app", "/sbin/init.d"], &[]),
             (&["app", "https://example.com/tini"], &[]),
-            // Shells that turn into something else, or into nothing.
+            // Shells that execute another program, or nothing.
             (&["sh", "-c", "tini"], &[]),
             (&["sh", "-c", "exec nginx"], &[]),
             (&["sh", "-c", "exec npm init"], &[]),
@@ -392,7 +393,7 @@ mod tests {
     }
 
     #[test]
-    fn odd_command_lines_end() {
+    fn terminates_on_pathological_command_lines() {
         let deep = "exec sh -c ".repeat(10_000);
         let many = "exec ".repeat(100_000);
         for line in
@@ -405,10 +406,10 @@ mod tests {
     }
 
     #[test]
-    fn inspect_calls_the_same_programs_inits() {
+    fn inspect_lists_the_same_inits() {
         use crate::inspect::{Marks, programs};
         for (name, ..) in BY_NAME {
-            // These start an init, or are one by their path only.
+            // These start an init, or are inits by path only.
             let is_other = matches!(name, "k3s" | "systemctl" | "systemctl3.py" | "init");
             let known = programs::known_init(&[name], None, Marks::default(), false);
             assert!(is_other || known.is_some(), "{name}");

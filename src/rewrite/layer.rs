@@ -1,26 +1,27 @@
-//! The layer that is added: one regular file, the same bytes on every machine.
+//! The added layer: one regular file, with the same bytes on every machine.
 
 use super::paths::{Attributes, Directory};
 use crate::error::{Error, Result};
 use crate::image::{Digest, ImagePath};
 use bytes::Bytes;
 
-/// A layer, compressed, with the digests of both forms.
+/// A compressed layer, with its digest and diff_id.
 #[derive(Debug, Clone)]
 pub struct Layer {
     /// The gzip stream.
     pub blob: Bytes,
     /// The digest of the gzip stream.
     pub digest: Digest,
-    /// The digest of the tar stream within.
+    /// The digest of the uncompressed tar stream.
     pub diff_id: Digest,
 }
 
 impl Layer {
-    /// The layer that holds `content` as the executable file `path`, below `parents`.
+    /// Creates the layer that holds `content` as the executable file `path`, below `parents`.
     ///
-    /// No directory entries but those of the image itself: an entry for `sbin/` would turn a symbolic link `/sbin` into
-    /// a directory on overlay engines. Owner 0:0, mode 0755, time 0, so that nothing of the machine gets in.
+    /// The only directory entries are copies of the image's own: a new entry for `sbin/` would turn a symbolic link
+    /// `/sbin` into a directory on overlay file systems. Owner 0:0, mode 0755 and time 0 keep the layer independent
+    /// of the machine.
     pub fn new(path: &ImagePath, content: &[u8], parents: &[Directory]) -> Result<Self> {
         let mut builder = tar::Builder::new(Vec::new());
         for parent in parents {
@@ -57,15 +58,15 @@ fn header(path: &str, kind: tar::EntryType, mode: u32) -> Result<tar::Header> {
     Ok(header)
 }
 
-/// Wraps bytes into gzip (RFC 1952) with stored blocks (RFC 1951, 3.2.4). A compressor's output changes with its
-/// version, and a digest must not: 10 kB are worth less than that.
+/// Compresses data as gzip (RFC 1952) with stored blocks (RFC 1951, 3.2.4). A compressor's output may change with its
+/// version, and with it the digest; saving part of 10 kB is not worth that.
 fn gzip_stored(data: &[u8]) -> Vec<u8> {
     const HEADER: [u8; 10] = [0x1f, 0x8b, 8, 0, 0, 0, 0, 0, 0, 255];
     let mut out = Vec::with_capacity(data.len() + data.len() / 8192 + 32);
     out.extend_from_slice(&HEADER);
     let mut blocks = data.chunks(usize::from(u16::MAX)).peekable();
     while let Some(block) = blocks.next() {
-        // A chunk is at most u16::MAX long.
+        // A chunk is at most `u16::MAX` bytes long.
         let len = u16::try_from(block.len()).unwrap_or(u16::MAX);
         out.push(u8::from(blocks.peek().is_none()));
         out.extend_from_slice(&len.to_le_bytes());
@@ -85,7 +86,7 @@ mod tests {
     use std::io::Read;
 
     #[test]
-    fn holds_one_executable_file_and_nothing_else() {
+    fn contains_exactly_one_executable_file() {
         let content: Vec<u8> = (0..200_000u32).map(|i| i as u8).collect();
         let layer = Layer::new(&"/.reaper".parse().unwrap(), &content, &[]).unwrap();
         let mut tar = Vec::new();

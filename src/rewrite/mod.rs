@@ -1,7 +1,7 @@
-//! The rewrite: bytes in, bytes out. No I/O, no clock, no environment (contract C2).
+//! The rewrite of images: a pure function from bytes to bytes, without I/O, clock or environment.
 //!
-//! [`decide`](decide::decide) says what wrap does to an image, and [`Decision::build`] does it; [`unwrap`] is the
-//! inverse. Both work on one image; [`index`] carries the results into the index above.
+//! [`decide`](decide::decide) determines what wrap does to an image, and [`Decision::build`] does it; [`unwrap`] is
+//! the inverse. Both work on one image; [`index`] updates the index that lists it.
 
 pub mod build;
 pub mod decide;
@@ -21,7 +21,7 @@ pub mod undo;
 pub use build::Plan;
 pub use decide::{Decision, decide};
 pub use format::Format;
-pub use image::{Image, Read, argv, artifact};
+pub use image::{Image, ImageOrArtifact, argv, artifact};
 pub use outcome::{New, Outcome};
 pub use policy::{DEFAULT_PATH, IfInit, Policy};
 pub use target::Target;

@@ -1,45 +1,45 @@
-//! What became of an image.
+//! The result of wrap or unwrap for one image.
 
 use super::layer::Layer;
 use super::record::Original;
 use crate::image::Manifest;
 use bytes::Bytes;
 
-/// What became of an image. Each case holds what is new, and what it was before any wrap.
+/// The result of wrap or unwrap for one image: the new parts, and the image before any wrap.
 #[derive(Debug, Clone)]
 pub enum Outcome {
-    /// It was wrapped just so already.
+    /// The image was already wrapped with this recipe.
     Unchanged(Box<Original>),
-    /// It stays byte for byte as it was read.
+    /// The image was left unchanged, byte for byte.
     Skipped {
-        /// Why.
+        /// The reason.
         reason: String,
         /// The image without its reaper, if it has one.
         original: Option<Box<Original>>,
     },
-    /// It was not wrapped before, and is now.
+    /// The image was wrapped for the first time.
     Wrapped(Box<New>),
-    /// An older wrap was replaced.
+    /// An earlier wrap was replaced.
     Upgraded(Box<New>, Box<Original>),
-    /// It was wrapped before, and is no more.
+    /// The wrap was removed.
     Unwrapped(Box<Original>),
 }
 
-/// A wrapped image that was built.
+/// A newly built wrapped image.
 #[derive(Debug, Clone)]
 pub struct New {
-    /// Its manifest.
+    /// The manifest.
     pub manifest: Manifest,
-    /// Its config.
+    /// The config.
     pub config: Bytes,
     /// The layer that holds the reaper.
     pub layer: Layer,
-    /// What the user should know besides.
+    /// Notes for the user.
     pub notes: Vec<String>,
 }
 
 impl Outcome {
-    /// The image that was built, if one was.
+    /// Returns the newly built image, if there is one.
     pub fn built(&self) -> Option<&New> {
         match self {
             Outcome::Wrapped(new) | Outcome::Upgraded(new, _) => Some(new),
@@ -47,7 +47,7 @@ impl Outcome {
         }
     }
 
-    /// The image before any wrap, if the one that was read was wrapped.
+    /// Returns the image before any wrap, if the image that was read was wrapped.
     pub fn original(&self) -> Option<&Original> {
         match self {
             Outcome::Unchanged(original)
@@ -58,7 +58,7 @@ impl Outcome {
         }
     }
 
-    /// The manifest of the result, where it is not the one that was read.
+    /// Returns the manifest of the result, unless it is the one that was read.
     pub fn manifest(&self) -> Option<&Manifest> {
         match self {
             Outcome::Wrapped(new) | Outcome::Upgraded(new, _) => Some(&new.manifest),
@@ -67,7 +67,7 @@ impl Outcome {
         }
     }
 
-    /// The config of the result, where it is not the one that was read.
+    /// Returns the config of the result, unless it is the one that was read.
     pub fn config(&self) -> Option<&Bytes> {
         match self {
             Outcome::Wrapped(new) | Outcome::Upgraded(new, _) => Some(&new.config),

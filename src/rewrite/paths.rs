@@ -1,91 +1,91 @@
-//! Whether a path of an image can take the reaper: what its layers hold there (OCI image
-//! specification, "Image Layer Filesystem Changeset").
+//! Checks whether the reaper can be placed at a path, given the image's files there (OCI image specification, "Image
+//! Layer Filesystem Changeset").
 //!
-//! An engine that unpacks a layer creates the parents it does not find in it, with a mode of its own
-//! choosing, and on overlay file systems those hide the image's. So a reaper in a directory comes with
-//! copies of its parents' entries, and only where they are directories.
+//! An engine that unpacks a layer creates missing parent directories with default attributes, which on overlay file
+//! systems hide those of the image. Therefore a reaper below a directory comes with copies of its parents' entries,
+//! and each parent must be a directory.
 
 use crate::error::{Error, Remedy, Result};
 use crate::image::ImagePath;
 use serde::{Deserialize, Serialize};
 
-/// A directory above the reaper, as the image has it.
+/// A directory of the image above the reaper.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Directory {
-    /// Its path.
+    /// The path.
     pub path: ImagePath,
-    /// Its mode, owner and time.
+    /// The mode, owner and time.
     pub attributes: Attributes,
 }
 
-/// What a layer says of a directory.
+/// The attributes of a directory's entry in a layer.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Attributes {
-    /// Permission bits.
+    /// The permission bits.
     pub mode: u32,
-    /// The owner.
+    /// The owner's user id.
     pub uid: u64,
-    /// The group.
+    /// The owner's group id.
     pub gid: u64,
-    /// Seconds since 1970.
+    /// The modification time, in seconds since 1970.
     pub mtime: u64,
 }
 
 impl Attributes {
-    /// What engines give a directory that has no entry.
+    /// The attributes that engines give to a directory without an entry.
     pub const IMPLIED: Attributes = Attributes { mode: 0o755, uid: 0, gid: 0, mtime: 0 };
 }
 
-/// What a member of a layer is.
+/// The type of an entry in a layer.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Kind {
+pub enum EntryKind {
     /// A directory.
     Directory(Attributes),
-    /// A symbolic link, and where it points.
+    /// A symbolic link, with its target.
     Link(String),
-    /// A file, a device.
+    /// A regular file, a device, or any other entry.
     Other,
 }
 
-/// What stands at a path of an image, links not followed.
+/// The state of a path in an image, without following links.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Standing {
-    /// Nothing.
+pub enum PathState {
+    /// The path does not exist.
     Absent,
     /// A directory.
     Directory(Attributes),
-    /// A symbolic link, and its target.
+    /// A symbolic link, with its target.
     Link(String),
-    /// A file or a device.
+    /// A regular file, a device, or any other entry.
     File,
 }
 
-/// Fails unless the reaper can go below `path`, a directory above it. Returns the directory's entry.
-pub fn parent(path: &ImagePath, standing: Standing) -> Result<Directory> {
+/// Checks that the reaper can be placed below `path` and returns that directory's entry.
+pub fn parent(path: &ImagePath, state: PathState) -> Result<Directory> {
     let refused = |what: String, remedy: Remedy| {
-        Err(Error::unsupported(format!("in the image {path} {what}")).hint(remedy))
+        Err(Error::unsupported(format!("{path} {what} in the image")).hint(remedy))
     };
-    match standing {
-        Standing::Directory(attributes) => Ok(Directory { path: path.clone(), attributes }),
-        Standing::Link(to) => refused(
+    match state {
+        PathState::Directory(attributes) => Ok(Directory { path: path.clone(), attributes }),
+        PathState::Link(to) => refused(
             format!("is a symbolic link to {to:?}, which a file below it would replace"),
             Remedy::FollowLink,
         ),
-        Standing::File => refused("is not a directory".into(), Remedy::ChoosePath),
-        Standing::Absent => refused("does not exist".into(), Remedy::ChoosePathInDirectory),
+        PathState::File => refused("is not a directory".into(), Remedy::ChoosePath),
+        PathState::Absent => refused("does not exist".into(), Remedy::ChoosePathInDirectory),
     }
 }
 
-/// Fails unless the reaper can go to `path`. `replace`: a file in the way is replaced.
-pub fn target(path: &ImagePath, standing: &Standing, replace: bool) -> Result<()> {
-    match standing {
-        Standing::Absent => Ok(()),
-        Standing::Directory(_) => {
-            Err(Error::unsupported(format!("in the image {path} is a directory")).hint(Remedy::ChoosePath))
+/// Returns an error unless the reaper can be placed at `path`. `replace` allows it to replace a file.
+pub fn target(path: &ImagePath, state: &PathState, replace: bool) -> Result<()> {
+    match state {
+        PathState::Absent => Ok(()),
+        PathState::Directory(_) => {
+            Err(Error::unsupported(format!("{path} is a directory in the image")).hint(Remedy::ChoosePath))
         }
-        Standing::Link(_) | Standing::File if replace => Ok(()),
-        Standing::Link(_) | Standing::File => {
-            Err(Error::unsupported(format!("the image has a file {path} already")).hint(Remedy::ReplaceFile))
+        PathState::Link(_) | PathState::File if replace => Ok(()),
+        PathState::Link(_) | PathState::File => {
+            Err(Error::unsupported(format!("the image already has a file {path}")).hint(Remedy::ReplaceFile))
         }
     }
 }

@@ -1,7 +1,7 @@
-//! The record: what wrap writes into an image so that it can be recognised, upgraded, verified and undone.
+//! The record that wrap writes into an image, so that it can be recognised, upgraded, verified and undone.
 //!
-//! It lives in the config's labels, because the config travels everywhere; OCI manifests carry source
-//! and recipe as annotations too, so that "nothing to do" is known without the config.
+//! It consists of labels in the config, because every transport keeps the config. OCI manifests also carry source and
+//! recipe as annotations, so that an image is known to be up to date without its config.
 
 use super::format;
 use super::policy::Policy;
@@ -12,15 +12,15 @@ use base64::Engine as _;
 use serde::{Deserialize, Serialize};
 use std::collections::{BTreeMap, HashSet};
 
-/// What all keys of the record start with.
+/// The prefix of all keys in the record.
 pub const PREFIX: &str = "io.reapify.";
-/// The most steps a list of undos may have. Wrapping an image makes about twenty, an index three.
+/// The maximum number of undos in a record. Wrapping an image makes about twenty, an index three.
 pub const MAX_UNDO: usize = 64;
-/// The format of the record; another one is not ours to read.
+/// The version of the record's format; records of other versions are not read.
 const FORMAT: &str = "1";
-/// The version of the rewrite itself: part of every recipe. Raise it with any change of what wrap writes.
+/// The version of the rewrite, which is part of every recipe. Raise it with every change to what wrap writes.
 pub const RECIPE: &str = "2";
-/// The keys, in the order they are written.
+/// The keys, in the order in which they are written.
 mod key {
     pub const FORMAT: &str = "io.reapify.record";
     pub const REAPER: &str = "io.reapify.reaper";
@@ -35,48 +35,48 @@ mod key {
     pub const CONTENT: &str = "io.reapify.content";
 }
 
-/// What one wrap did to an image.
+/// The record of one wrap.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Record {
-    /// The digest of the reaper's program.
+    /// The digest of the reaper program.
     pub reaper: Digest,
-    /// Where the reaper is in the image.
+    /// The path of the reaper in the image.
     pub path: ImagePath,
     /// The reaper's options.
     pub args: Vec<String>,
     /// The digest of the manifest that was wrapped.
     pub source: Digest,
-    /// The digest of everything that shapes the result besides the source.
+    /// The digest of everything except the source that determines the result.
     pub recipe: Digest,
     /// The digest of the added layer.
     pub layer: Digest,
     /// The diff_id of the added layer.
     pub diff_id: Digest,
-    /// How the texts are restored.
+    /// The edits that restore config and manifest.
     pub undo: Undos,
 }
 
-/// How config and manifest are restored: applied from last to first.
+/// The edits that restore config and manifest, applied from last to first.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Undos {
-    /// For the config.
+    /// The undos of the config.
     pub config: Vec<Undo>,
-    /// For the manifest.
+    /// The undos of the manifest.
     pub manifest: Vec<Undo>,
 }
 
-/// The recipe: equal recipes give equal results from equal sources.
+/// Returns the recipe: equal recipes give equal results from equal sources.
 pub fn recipe(reaper: &Digest, policy: &Policy) -> Digest {
     Digest::sha256(format!("reapify image recipe\n{RECIPE}\n{reaper}\n{}", policy.fingerprint()))
 }
 
 impl Record {
-    /// The words in front of the original entrypoint.
+    /// Returns the words that precede the original entrypoint.
     pub fn prefix(&self) -> Vec<String> {
         prefix(&self.path, &self.args)
     }
 
-    /// Writes everything but the undo into the config's labels; the undo's place is kept.
+    /// Writes the record into the config's labels, with a placeholder for the undo.
     pub fn write_labels(&self, config: &mut Document) -> Result<Vec<Undo>> {
         let args = to_json(&self.args)?;
         let digests =
@@ -96,13 +96,13 @@ impl Record {
         labels.iter().map(|(key, value)| config.set(&child("/config/Labels", key), &quote(value))).collect()
     }
 
-    /// Fills in the place that [`Record::write_labels`] kept.
+    /// Replaces the placeholder that [`Record::write_labels`] wrote.
     pub fn write_undo(&self, config: &mut Document) -> Result<()> {
         let undo = Undos { config: condense(&self.undo.config), manifest: condense(&self.undo.manifest) };
         config.set(&child("/config/Labels", key::UNDO), &quote(&to_json(&undo)?)).map(drop)
     }
 
-    /// Reads the labels of a config; `None` where they hold no whole record.
+    /// Reads the labels of a config; `None` if they hold no complete record.
     pub fn read(labels: &BTreeMap<String, String>) -> Option<Self> {
         let get = |key: &str| labels.get(key);
         let digest = |key: &str| get(key)?.parse::<Digest>().ok();
@@ -122,27 +122,28 @@ impl Record {
     }
 }
 
-/// The annotation of an index that says how it is restored.
+/// Returns the annotation key under which an index stores its undo record.
 pub fn undo_key() -> &'static str {
     key::UNDO
 }
 
-/// What OCI manifests and indexes carry beside the record, so that "nothing to do" is known without any config.
+/// The annotations of OCI manifests and indexes, which show that an image is up to date without its config.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Annotations {
     /// The digest of the manifest that was wrapped.
     pub source: Digest,
     /// The recipe.
     pub recipe: Digest,
-    /// What an image was wrapped for.
+    /// The platform of the image.
     pub platform: Option<Platform>,
-    /// The digest of what wrap made besides: the config of an image, the text of an index's list of children. Another
-    /// tool that edits those keeps the annotation, and is found out. `None` until it is known.
+    /// The digest of the content that wrap produced: the config of an image, or the text of an index's list of
+    /// children. If another tool edits the content and keeps the annotation, the digest no longer matches. `None`
+    /// until it is known.
     pub content: Option<Digest>,
 }
 
 impl Annotations {
-    /// Reads those of a manifest.
+    /// Reads the annotations of a manifest.
     pub fn read(manifest: &Manifest) -> Option<Self> {
         let text = |key: &str| manifest.annotations.get(key);
         let digest = |key: &str| text(key)?.parse::<Digest>().ok();
@@ -154,7 +155,7 @@ impl Annotations {
         })
     }
 
-    /// Writes them; without a content, its place is kept for [`write_content`].
+    /// Writes the annotations; a missing content digest gets a placeholder, for [`write_content`].
     pub fn write(&self, manifest: &mut Document) -> Result<Vec<Undo>> {
         let content = self.content.as_ref().map(Digest::to_string).unwrap_or_default();
         let platform = self.platform.as_ref().map(|platform| (key::PLATFORM, platform.to_string()));
@@ -167,13 +168,13 @@ impl Annotations {
             .collect()
     }
 
-    /// Whether the manifest still points to what wrap made.
+    /// Returns whether the manifest still has the content that wrap produced.
     pub fn describe(&self, manifest: &Manifest) -> bool {
         self.content.is_some() && self.content == content(manifest)
     }
 }
 
-/// The digest of what the content of a manifest is told by: its config, or the text of its list of children.
+/// Returns the digest of a manifest's content: its config, or the text of its list of children.
 pub fn content(manifest: &Manifest) -> Option<Digest> {
     match &manifest.content {
         Content::Image { config, .. } => Some(config.digest.clone()),
@@ -185,27 +186,27 @@ pub fn content(manifest: &Manifest) -> Option<Digest> {
     }
 }
 
-/// Fills in the place that [`Annotations::write`] kept.
+/// Replaces the placeholder that [`Annotations::write`] wrote.
 pub fn write_content(manifest: &mut Document, content: &Digest) -> Result<()> {
     manifest.set(&child("/annotations", key::CONTENT), &quote(&content.to_string())).map(drop)
 }
 
-/// Whether labels or annotations hold anything of a record, whole or not.
+/// Returns whether labels or annotations contain any key of a record, complete or not.
 pub fn any_trace(map: &BTreeMap<String, String>) -> bool {
     map.keys().any(|key| key.starts_with(PREFIX))
 }
 
-/// Whether a label depends on the manifest, and not on the config alone.
+/// Returns whether a label depends on the manifest, and not only on the config.
 pub fn is_about_manifest(key: &str) -> bool {
     matches!(key, key::SOURCE | key::UNDO)
 }
 
-/// The path that a record names, whole or not.
+/// Returns the path in a record, complete or not.
 pub fn recorded_path(labels: &BTreeMap<String, String>) -> Option<&str> {
     labels.get(key::PATH).map(String::as_str)
 }
 
-/// `path`, the reaper's options, and the `--` that ends them.
+/// Returns `path`, the reaper's options, and the `--` that ends them.
 pub fn prefix(path: &ImagePath, args: &[String]) -> Vec<String> {
     let mut words = vec![path.to_string()];
     words.extend(args.iter().cloned());
@@ -213,7 +214,7 @@ pub fn prefix(path: &ImagePath, args: &[String]) -> Vec<String> {
     words
 }
 
-/// Drops undos already covered by an earlier one, which is applied after them.
+/// Drops undos that an earlier one covers, because the earlier one is applied after them.
 pub fn condense(undos: &[Undo]) -> Vec<Undo> {
     let mut restored: HashSet<&str> = HashSet::new();
     let mut kept = Vec::new();
@@ -231,58 +232,58 @@ pub fn condense(undos: &[Undo]) -> Vec<Undo> {
     kept
 }
 
-/// What is known about an image's record.
+/// The state of an image's record.
 #[derive(Debug)]
-pub enum Found {
-    /// There is none.
-    Nothing,
-    /// There is one, and it counts.
+pub enum RecordState {
+    /// The image has no record.
+    Absent,
+    /// The image has a valid record.
     Valid(Box<Original>),
-    /// There is one that says nothing about this image: an image built `FROM` a wrapped one.
+    /// The image has a record that does not describe it, such as one inherited from a wrapped base image.
     Stale {
-        /// Whether the reaper it names is still what the image starts with.
+        /// Whether the image still starts the reaper that the record names.
         reaper_first: bool,
-        /// Why it does not count.
+        /// Why the record is not valid.
         why: Error,
     },
 }
 
-/// An image as it was before it was wrapped.
+/// An image as it was before the wrap.
 #[derive(Debug, Clone)]
 pub struct Original {
-    /// The record that was undone.
+    /// The record of the wrap.
     pub record: Record,
-    /// The manifest.
+    /// The original manifest.
     pub manifest: Manifest,
-    /// The config.
+    /// The original config.
     pub config: ImageConfig,
-    /// Whether the manifest is the one that was wrapped, digest for digest. Not so where an archive
-    /// does not keep manifests: then config and diff_ids are.
+    /// Whether the manifest is the original one, digest for digest. An archive that does not store manifests
+    /// preserves only the config and the diff_ids.
     pub exact: bool,
 }
 
-/// Whether an image starts the reaper of a wrapped image that it was built from: its labels, its entrypoint and its
-/// layers have to agree, because anybody can write a label.
+/// Returns whether an image starts the reaper of its wrapped base image. Labels, entrypoint and layers must agree,
+/// because anyone can write a label.
 fn is_inherited(config: &ImageConfig) -> bool {
     let Some(record) = Record::read(&config.labels) else { return false };
     let diff_id = record.diff_id.to_string();
     config.entrypoint.starts_with(&record.prefix()) && config.diff_ids.contains(&diff_id)
 }
 
-/// Looks for a record, and whether it counts: last layer and diff_id are the recorded ones, the
-/// entrypoint has the recorded prefix, and undoing gives the recorded source.
-pub fn find(manifest: &Manifest, config: &ImageConfig) -> Found {
+/// Finds the record of an image and checks it: the last layer and diff_id are the recorded ones, the entrypoint has
+/// the recorded prefix, and undoing the wrap gives the recorded source.
+pub fn find(manifest: &Manifest, config: &ImageConfig) -> RecordState {
     if !any_trace(&config.labels) {
-        return Found::Nothing;
+        return RecordState::Absent;
     }
-    found(config, |record| undo(manifest, config, record))
+    state(config, |record| undo(manifest, config, record))
 }
 
-fn found(config: &ImageConfig, undo: impl FnOnce(Record) -> Result<Original>) -> Found {
-    let incomplete = || Error::unsupported("its labels are incomplete or of another version");
+fn state(config: &ImageConfig, undo: impl FnOnce(Record) -> Result<Original>) -> RecordState {
+    let incomplete = || Error::unsupported("its labels are incomplete or have an unknown version");
     match Record::read(&config.labels).ok_or_else(incomplete).and_then(undo) {
-        Ok(original) => Found::Valid(Box::new(original)),
-        Err(why) => Found::Stale { reaper_first: is_inherited(config), why },
+        Ok(original) => RecordState::Valid(Box::new(original)),
+        Err(why) => RecordState::Stale { reaper_first: is_inherited(config), why },
     }
 }
 
@@ -290,13 +291,13 @@ fn stale(why: &str) -> Error {
     Error::unsupported(why)
 }
 
-/// The config before the wrap, if the record is about this one.
+/// Returns the config before the wrap, if the record describes this config.
 fn undone_config(config: &ImageConfig, record: &Record) -> Result<ImageConfig> {
     if config.diff_ids.last() != Some(&record.diff_id.to_string()) {
         return Err(stale("the last diff_id is not the recorded one"));
     }
     if !config.entrypoint.starts_with(&record.prefix()) {
-        return Err(stale("the entrypoint does not start with the recorded words"));
+        return Err(stale("the entrypoint does not start with the recorded prefix"));
     }
     let mut text = Document::new(&config.bytes)?;
     apply(&mut text, &record.undo.config)?;
@@ -305,7 +306,7 @@ fn undone_config(config: &ImageConfig, record: &Record) -> Result<ImageConfig> {
 
 fn undo(manifest: &Manifest, config: &ImageConfig, record: Record) -> Result<Original> {
     let Content::Image { config: descriptor, layers } = &manifest.content else {
-        return Err(stale("it was made for an image, not for an index"));
+        return Err(stale("it describes an image, not an index"));
     };
     let original = undone_config(config, &record)?;
     if layers.last().is_none_or(|l| l.digest != record.layer) {
@@ -328,12 +329,12 @@ fn undo(manifest: &Manifest, config: &ImageConfig, record: Record) -> Result<Ori
     }
 }
 
-/// Undoes a wrap whose manifest did not survive the way here (`docker-archive:` has none of its own):
-/// the config is restored digest for digest, and the manifest loses its last layer.
-pub fn find_without_manifest(manifest: &Manifest, config: &ImageConfig) -> Found {
+/// Undoes a wrap whose manifest was not preserved (`docker-archive:` stores none): the config is restored digest for
+/// digest, and the manifest loses its last layer.
+pub fn find_without_manifest(manifest: &Manifest, config: &ImageConfig) -> RecordState {
     match find(manifest, config) {
-        Found::Stale { .. } => found(config, |record| undo_config(manifest, config, record)),
-        found => found,
+        RecordState::Stale { .. } => state(config, |record| undo_config(manifest, config, record)),
+        state => state,
     }
 }
 
@@ -355,18 +356,16 @@ fn undo_config(manifest: &Manifest, config: &ImageConfig, record: Record) -> Res
     Ok(Original { record, manifest, config: original, exact: false })
 }
 
-/// Applies undos, last first. Fails if there are more than any wrap makes.
+/// Applies undos from last to first. Returns an error if there are more than any wrap makes.
 pub fn apply(text: &mut Document, undos: &[Undo]) -> Result<()> {
     if undos.len() > MAX_UNDO {
         let count = undos.len();
-        return Err(Error::unsupported(format!(
-            "it has {count} undo steps, and no wrap makes more than {MAX_UNDO}"
-        )));
+        return Err(Error::unsupported(format!("it has {count} undo steps; the maximum is {MAX_UNDO}")));
     }
     undos.iter().rev().try_for_each(|undo| text.undo(undo))
 }
 
-/// Rewrites the `data` of the descriptor at `pointer`: its target was edited.
+/// Updates the embedded `data` of the descriptor at `pointer` after its target was edited.
 pub fn embed(text: &mut Document, pointer: &str, content: &[u8]) -> Result<()> {
     let data = base64::engine::general_purpose::STANDARD.encode(content);
     text.set(&child(pointer, "data"), &quote(&data)).map(drop)
@@ -381,7 +380,7 @@ mod tests {
     use crate::rewrite::{self, Image};
 
     #[test]
-    fn undos_below_a_restored_place_are_dropped() {
+    fn drops_undos_below_a_restored_value() {
         let set = |pointer: &str| Undo::Set(pointer.into(), "null".into());
         let del = |pointer: &str| Undo::Del(pointer.into());
         let pop = |pointer: &str| Undo::Pop(pointer.into());
@@ -410,7 +409,7 @@ mod tests {
     }
 
     #[test]
-    fn records_with_too_many_undo_steps_do_not_count() {
+    fn ignores_records_with_too_many_undo_steps() {
         let config = format!(
             r#"{{"os":"linux","architecture":"amd64","rootfs":{{"diff_ids":["{}"]}}}}"#,
             Digest::sha256("diff")

@@ -1,5 +1,6 @@
-//! Whether a manifest can be the result of wrapping another, as far as both tell without the config: all that a wrap
-//! keeps is as it was, and what it adds is there. Tools that edit images keep annotations, so those alone prove little.
+//! Checks from manifests alone whether one can be the wrapped form of the other: everything that wrap keeps is
+//! unchanged, and everything that it adds is present. Annotations alone prove little, because tools that edit images
+//! keep them.
 
 use super::index;
 use super::record::{self, Annotations};
@@ -8,8 +9,8 @@ use crate::image::json::{Document, child};
 use crate::image::media_type::Family;
 use crate::image::{Content, Descriptor, Manifest, authored};
 
-/// Whether `result` is `source` wrapped, but for what only configs and children tell.
-pub fn may_be(source: &Manifest, result: &Manifest) -> bool {
+/// Returns whether `result` can be `source` wrapped, as far as the manifests show.
+pub fn is_possible_result(source: &Manifest, result: &Manifest) -> bool {
     let repeated = match (&source.content, &result.content) {
         (Content::Image { .. }, Content::Image { layers, .. }) => match layers.last() {
             Some(added) => image(source, result, added),
@@ -21,7 +22,7 @@ pub fn may_be(source: &Manifest, result: &Manifest) -> bool {
     repeated.is_ok_and(|text| text.is_some_and(|text| text.into_bytes() == result.bytes))
 }
 
-/// The source, wrapped once more with what is new taken from the result.
+/// Returns the source, wrapped again with the new parts taken from the result.
 fn image(source: &Manifest, result: &Manifest, added: &Descriptor) -> Result<Option<Document>> {
     let mut theirs = Document::new(&result.bytes)?;
     let mut text = Document::new(&source.bytes)?;
@@ -31,7 +32,7 @@ fn image(source: &Manifest, result: &Manifest, added: &Descriptor) -> Result<Opt
     Ok(Some(text))
 }
 
-/// Writes the annotations of the result, but for the source.
+/// Writes the annotations of the result, with the digest of the source.
 fn annotate(text: &mut Document, source: &Manifest, result: &Manifest) -> Result<()> {
     if source.family() == Family::Oci
         && let Some(theirs) = Annotations::read(result)
@@ -63,25 +64,27 @@ fn index(source: &Manifest, result: &Manifest) -> Result<Option<Document>> {
     Ok(Some(text))
 }
 
-/// Which children of an index that was wrapped became which of the result, by position: in their order, and but for
-/// what follows their targets they are the same.
+/// Returns which children of the source index became which children of the result, by position: in order, and equal
+/// except for the fields that change with the target.
 pub fn pairs(source: &Manifest, result: &Manifest) -> Result<Vec<(usize, usize)>> {
     let (mut ours, mut theirs) = (Document::new(&source.bytes)?, Document::new(&result.bytes)?);
     let mut pairs = Vec::new();
     for position in 0..source.children().len() {
         let next = pairs.len();
-        if next < result.children().len() && masked(&mut ours, position)? == masked(&mut theirs, next)? {
+        if next < result.children().len()
+            && without_target(&mut ours, position)? == without_target(&mut theirs, next)?
+        {
             pairs.push((position, next));
         }
     }
     Ok(pairs)
 }
 
-/// What of a descriptor follows its target.
-const FOLLOWS: [&str; 3] = ["digest", "size", "data"];
+/// The fields of a descriptor that change with its target.
+const TARGET_FIELDS: [&str; 3] = ["digest", "size", "data"];
 
 fn take_over(text: &mut Document, theirs: &mut Document, ours: &str, from: &str) -> Result<()> {
-    for field in FOLLOWS {
+    for field in TARGET_FIELDS {
         let place = child(ours, field);
         if let Some(value) = theirs.get(&child(from, field))?
             && text.get(&place)?.is_some()
@@ -96,11 +99,11 @@ fn at(position: usize) -> String {
     format!("/manifests/{position}")
 }
 
-/// The descriptor of a child without what follows its target.
-pub fn masked(index: &mut Document, position: usize) -> Result<Option<String>> {
+/// Returns the descriptor of a child without the fields that change with its target.
+pub fn without_target(index: &mut Document, position: usize) -> Result<Option<String>> {
     let Some(descriptor) = index.get(&at(position))? else { return Ok(None) };
     let mut descriptor = Document::new(descriptor.as_bytes())?;
-    for field in FOLLOWS {
+    for field in TARGET_FIELDS {
         let place = child("", field);
         if descriptor.get(&place)?.is_some() {
             descriptor.set(&place, "0")?;
@@ -117,7 +120,7 @@ mod tests {
     use crate::image::media_type;
     use crate::rewrite::index::{self, Replaced};
 
-    /// An index of so many children, with their positions in their digests.
+    /// Returns an index with this many children, whose digests are their positions.
     fn index_of(children: usize) -> Manifest {
         let entries: Vec<String> = (0..children)
             .map(|n| {
@@ -133,7 +136,7 @@ mod tests {
     }
 
     #[test]
-    fn work_on_an_index_grows_with_its_size_only() {
+    fn work_is_linear_in_the_size_of_the_index() {
         let child = Manifest::parse(r#"{"schemaVersion":2,"blobs":[]}"#, None).unwrap();
         let parsed = |children: usize| {
             let source = index_of(children);
@@ -143,17 +146,17 @@ mod tests {
             let (parsed, _) = work::during(|| {
                 let base = index::unwrap(&source, &[], false).unwrap();
                 let wrapped = index::wrap(&base, &new, &[], 0, &recipe, base.original.family()).unwrap();
-                assert!(may_be(&source, &wrapped));
+                assert!(is_possible_result(&source, &wrapped));
                 let narrowed =
                     index::wrap(&base, &new, &[children - 1], 0, &recipe, base.original.family()).unwrap();
-                assert!(may_be(&source, &narrowed));
+                assert!(is_possible_result(&source, &narrowed));
             });
             parsed / source.bytes.len()
         };
         let (few, many) = (parsed(20), parsed(1000));
         assert!(
             many <= few + 1,
-            "bytes parsed for each byte of an index: {few} for 20 children, {many} for 1000"
+            "bytes parsed per byte of the index: {few} for 20 children, {many} for 1000"
         );
     }
 }

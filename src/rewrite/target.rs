@@ -1,31 +1,31 @@
-//! What an image runs on, where its index and its config may each say something else, or nothing.
+//! The platform of an image whose index and config may disagree, or not state one.
 //!
-//! Engines pick an image by what the index says, and the kernel runs the program that the layers hold. Builds for
-//! several machines that forgot the platform of the base image leave the builder's own in the config.
+//! Engines select an image by the index, and the kernel runs the program in its layers. A multi-platform build that
+//! uses a base image for the wrong platform leaves the builder's own platform in the config.
 
 use crate::image::{Platform, StatedPlatform};
 
-/// What is known of an image's platform without its layers.
+/// The platform of an image, as far as it is known without its layers.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Target {
-    /// Index and config agree, or one of them says nothing.
+    /// Index and config agree, or only one of them states a platform.
     Known(Platform),
-    /// Index and config name different machines.
+    /// Index and config state different machines.
     Contested {
-        /// As the index has it.
+        /// The platform in the index.
         index: Platform,
-        /// As the config has it.
+        /// The platform in the config.
         config: Platform,
     },
-    /// Neither names a machine.
+    /// Neither states a machine.
     Unnamed {
-        /// The operating system, which is Linux where nothing else is said.
+        /// The operating system; Linux unless stated otherwise.
         os: String,
     },
 }
 
 impl Target {
-    /// Compares what the index says, if anything, with what the config says.
+    /// Compares the index's statement, if any, with that of the config.
     pub fn of(index: Option<&StatedPlatform>, config: &StatedPlatform) -> Self {
         let known_os = |stated: &StatedPlatform| stated.os.clone().filter(|os| os != "unknown");
         let os = index.and_then(known_os).or(known_os(config)).unwrap_or_else(|| "linux".into());
@@ -49,8 +49,8 @@ impl Target {
         }
     }
 
-    /// Decides by the machine that the image's program is for. Gives a note where that is worth one, or the reason why
-    /// it stays undecided.
+    /// Decides by the machine that the image's program is built for. Returns the platform, with a note if the user
+    /// should know, or the reason why it remains undecided.
     pub fn settle(self, machine: Option<&str>) -> Result<(Platform, Option<String>), String> {
         match self {
             Target::Known(platform) => Ok((platform, None)),
@@ -64,7 +64,7 @@ impl Target {
                         Ok((chosen, Some(note)))
                     }
                     (None, Some(machine)) => Err(format!("{told}, but its program is for {machine}")),
-                    (None, None) => Err(format!("{told}, and its layers do not tell which is right")),
+                    (None, None) => Err(format!("{told}, and its layers do not show which is right")),
                 }
             }
             Target::Unnamed { os } => match machine {
@@ -74,13 +74,13 @@ impl Target {
                         format!("neither index nor config names a platform; its program is for {machine}");
                     Ok((platform, Some(note)))
                 }
-                None => Err("neither index nor config says for which platform it is".into()),
+                None => Err("neither index nor config names a platform".into()),
             },
         }
     }
 }
 
-/// The variant that is safe for both: of arm, a lower one runs on higher machines.
+/// Returns the variant that works for both: on arm, a lower variant also runs on higher machines.
 fn lower(architecture: &str, index: Option<String>, config: Option<String>) -> Option<String> {
     let level = |variant: &String| variant.trim_start_matches('v').parse::<u32>().unwrap_or(0);
     match (index, config) {
@@ -105,7 +105,7 @@ mod tests {
     }
 
     #[test]
-    fn index_and_config_complete_each_other() {
+    fn combines_the_platforms_of_index_and_config() {
         for (index, config, expected) in [
             (Some("linux/arm64"), "linux/arm64/v8", "linux/arm64/v8"),
             (Some("linux/arm64"), "", "linux/arm64"),
@@ -123,7 +123,7 @@ mod tests {
     }
 
     #[test]
-    fn the_program_decides_where_they_disagree_or_are_silent() {
+    fn the_program_decides_if_they_disagree_or_state_none() {
         let contested = || Target::of(Some(&stated("linux/arm64")), &stated("linux/amd64"));
         for (machine, expected) in [("arm64", "linux/arm64"), ("amd64", "linux/amd64")] {
             let (chosen, note) = contested().settle(Some(machine)).unwrap();

@@ -54,7 +54,7 @@ fn wrap(image: &Image, reapers: &Reapers, policy: &Policy) -> Result<Outcome> {
     decide(image, &image.config.platform()?, reapers, policy)?.build(&[])
 }
 
-/// The result of a wrap that builds one.
+/// Returns the result of a wrap that builds an image.
 fn wrapped(image: &Image, reapers: &Reapers, policy: &Policy) -> New {
     match wrap(image, reapers, policy).unwrap() {
         Outcome::Wrapped(new) | Outcome::Upgraded(new, _) => *new,
@@ -62,7 +62,7 @@ fn wrapped(image: &Image, reapers: &Reapers, policy: &Policy) -> New {
     }
 }
 
-/// The reason of a wrap that does nothing.
+/// Returns the reason of a wrap that skips the image.
 fn skipped(image: &Image, reapers: &Reapers, policy: &Policy) -> String {
     match wrap(image, reapers, policy).unwrap() {
         Outcome::Skipped { reason, .. } => reason,
@@ -70,12 +70,12 @@ fn skipped(image: &Image, reapers: &Reapers, policy: &Policy) -> String {
     }
 }
 
-/// Manifest and config before the wrap.
+/// Returns manifest and config before the wrap.
 fn unwrap(image: &Image) -> Result<(Vec<u8>, Vec<u8>)> {
     super::unwrap(image).map(|o| (o.manifest.bytes.to_vec(), o.config.bytes.to_vec()))
 }
 
-/// Manifest and config as they are.
+/// Returns manifest and config.
 fn texts(image: &Image) -> (Vec<u8>, Vec<u8>) {
     (image.manifest.bytes.to_vec(), image.config.bytes.to_vec())
 }
@@ -89,7 +89,7 @@ fn entrypoint(result: &New) -> Vec<String> {
 }
 
 #[test]
-fn the_reaper_goes_in_front_and_cmd_stays() {
+fn wrap_prepends_the_reaper_and_keeps_cmd() {
     let cases: [(&str, &[&str], bool); 9] = [
         (r#"{"Entrypoint":["/app","-x"],"Cmd":["y"]}"#, &["/.reaper", "--", "/app", "-x"], false),
         (r#"{"Entrypoint": [ "a\u0062" ] }"#, &["/.reaper", "--", "ab"], false),
@@ -116,7 +116,7 @@ fn the_reaper_goes_in_front_and_cmd_stays() {
 }
 
 #[test]
-fn only_the_intended_bytes_change() {
+fn wrap_changes_only_the_intended_bytes() {
     let inner = "{ \"Healthcheck\":{\"StartInterval\":1e3},\n \"OnBuild\":[\"\\u003c\"] , \"Entrypoint\" : [ \"/a\" ],\"Labels\":{\"x\" :\"y\" } }";
     let rest = r#", "moby.buildkit.buildinfo.v1" : 12345678901234567890123 ,"created":"2020-01-01T00:00:00Z","history":[{"created_by":"x"}]"#;
     let source = image(&config(inner, 1, rest), 1);
@@ -138,7 +138,7 @@ fn only_the_intended_bytes_change() {
 }
 
 #[test]
-fn history_grows_only_where_it_matches_the_layers() {
+fn history_gains_an_entry_only_if_it_matches_the_layers() {
     for (history, grows) in [
         (r#","history":[{"created_by":"a"},{"empty_layer":true}]"#, true),
         (r#","history":[]"#, false),
@@ -154,7 +154,7 @@ fn history_grows_only_where_it_matches_the_layers() {
 }
 
 #[test]
-fn wrapping_again_changes_nothing_and_another_reaper_replaces_the_first() {
+fn wrapping_again_changes_nothing_and_a_new_reaper_replaces_the_old() {
     let source = image(&config(r#"{"Cmd":["x"]}"#, 2, ""), 2);
     let (old, new) = (reapers(b"old"), reapers(b"new"));
     let first = wrapped(&source, &old, &Policy::default());
@@ -171,7 +171,7 @@ fn wrapping_again_changes_nothing_and_another_reaper_replaces_the_first() {
     assert_eq!(entrypoint(&regrouped), ["/.reaper", "-g", "--"]);
 }
 
-/// An image built `FROM` a wrapped one: one layer more, the labels inherited.
+/// Returns an image built `FROM` a wrapped one, with one more layer and the inherited labels.
 fn built_from(wrapped: &Image, entrypoint: &str) -> Image {
     let mut text = Document::new(&wrapped.config.bytes).unwrap();
     text.push("/rootfs/diff_ids", &quote(&digest(77))).unwrap();
@@ -199,12 +199,12 @@ fn an_image_built_from_a_wrapped_one_has_a_stale_record() {
 }
 
 #[test]
-fn images_with_an_init_are_left_alone_unless_asked() {
+fn skips_images_with_an_init_unless_the_policy_wraps_them() {
     let source = image(&config(r#"{"Entrypoint":["/sbin/tini","--"],"Cmd":["x"]}"#, 1, ""), 1);
     assert!(skipped(&source, &reapers(b""), &Policy::default()).contains("tini"));
     let insist = Policy { if_init: IfInit::Wrap, ..Policy::default() };
     let result = after(&wrapped(&source, &reapers(b""), &insist));
-    // A wrap that was insisted on stays, whatever the next one thinks of it.
+    // A forced wrap remains, even if a later policy would skip the image.
     for (reapers, again) in [(reapers(b""), &Policy::default()), (reapers(b"new"), &Policy::default())] {
         let decision = decide(&result, &result.config.platform().unwrap(), &reapers, again).unwrap();
         assert!(matches!(decision, Decision::Skip { original: Some(_), .. }), "{decision:?}");
@@ -215,7 +215,7 @@ fn images_with_an_init_are_left_alone_unless_asked() {
 }
 
 #[test]
-fn the_added_layer_follows_the_family_of_the_manifest() {
+fn the_added_layer_has_the_family_of_the_manifest() {
     let text = config("{}", 1, "");
     let docker = manifest_text(&text, 1, "")
         .replace(OCI_MANIFEST, DOCKER_MANIFEST)
@@ -229,7 +229,7 @@ fn the_added_layer_follows_the_family_of_the_manifest() {
 }
 
 #[test]
-fn a_descriptors_data_follows_its_target() {
+fn updates_embedded_data_with_its_target() {
     use base64::Engine as _;
     let encode = |b: &[u8]| base64::engine::general_purpose::STANDARD.encode(b);
     let text = config("{}", 0, "");
@@ -240,15 +240,15 @@ fn a_descriptors_data_follows_its_target() {
     let result = wrapped(&source, &reapers(b""), &Policy::default());
     let Content::Image { config, .. } = &result.manifest.content else { panic!() };
     assert_eq!(config.data.as_deref(), Some(encode(&result.config).as_str()));
-    assert!(repeat::may_be(&source.manifest, &result.manifest));
+    assert!(repeat::is_possible_result(&source.manifest, &result.manifest));
     assert_eq!(unwrap(&after(&result)).unwrap(), texts(&source));
-    // Data that is not its target could not be restored.
+    // Data that differs from its target could not be restored.
     let liar = image_of(&with("AAAA"), &text).unwrap();
     assert_eq!(wrap(&liar, &reapers(b""), &Policy::default()).unwrap_err().kind(), Kind::Unsupported);
 }
 
 #[test]
-fn what_is_not_understood_is_refused() {
+fn rejects_images_that_it_cannot_handle() {
     let error = |image: Result<Image>| match image {
         Ok(image) => wrap(&image, &reapers(b""), &Policy::default()).unwrap_err(),
         Err(error) => error,
@@ -292,12 +292,12 @@ fn what_is_not_understood_is_refused() {
         assert!(error.to_string().contains(why), "{error} / {why}");
         assert_eq!(error.kind(), Kind::Unsupported);
     }
-    // One layer fewer is the most that fits.
+    // One layer fewer is the maximum.
     assert!(wrap(&image(&config("{}", 126, ""), 126), &reapers(b""), &Policy::default()).is_ok());
 }
 
 #[test]
-fn an_index_comes_back_as_it_was() {
+fn unwrap_restores_an_index() {
     let child = image(&config("{}", 1, ""), 1);
     let result = wrapped(&child, &reapers(b""), &Policy::default());
     for annotations in
@@ -367,7 +367,7 @@ fn json_value() -> impl Strategy<Value = String> {
 }
 
 prop_compose! {
-    /// Configs in any order of keys, with any white space and unknown fields.
+    /// Configs with keys in any order, any white space, and unknown fields.
     fn any_config(layers: usize)(
         entrypoint in prop::option::of(prop::sample::select(vec!["null", "[]", "[\"\"]", "[ \"/a\" ,\"b\"]"])),
         cmd in prop::option::of(prop::sample::select(vec!["null", "[]", "[\"c\"]"])),
@@ -417,7 +417,7 @@ proptest! {
         let source = image_of(&manifest, &text).unwrap();
         if let Outcome::Wrapped(new) = wrap(&source, &reapers(b""), &Policy::default()).unwrap() {
             let result = after(&new);
-            prop_assert!(repeat::may_be(&source.manifest, &result.manifest));
+            prop_assert!(repeat::is_possible_result(&source.manifest, &result.manifest));
             let annotations = Annotations::read(&result.manifest).unwrap();
             prop_assert!(annotations.describe(&result.manifest));
             prop_assert_eq!(unwrap(&result).unwrap(), texts(&source));

@@ -1,17 +1,21 @@
-//! Takes a wrap off.
+//! Unwraps images.
 
 use super::image::Image;
-use super::record::{Found, Original};
+use super::record::{Original, RecordState};
 use crate::error::{Error, Result};
 
-/// The image as it was before it was wrapped. Fails with [`Kind::Unsupported`](crate::error::Kind) where there is
-/// nothing to undo.
+/// Returns the image before the wrap.
+///
+/// # Errors
+///
+/// Returns [`Kind::Unsupported`](crate::error::Kind) if the image is not wrapped, or if its record does not describe
+/// it.
 pub fn unwrap(image: &Image) -> Result<Box<Original>> {
     match image.record() {
-        Found::Valid(original) => Ok(original),
-        Found::Stale { why, .. } => Err(why
+        RecordState::Valid(original) => Ok(original),
+        RecordState::Stale { why, .. } => Err(why
             .context("the record of the wrap does not describe this image")
-            .hint("it was built from a wrapped image or changed since; unwrap the image it was built from")),
-        Found::Nothing => Err(Error::unsupported("the image is not wrapped")),
+            .hint("it was built from a wrapped image or modified later; unwrap its base image instead")),
+        RecordState::Absent => Err(Error::unsupported("the image is not wrapped")),
     }
 }

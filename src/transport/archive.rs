@@ -1,4 +1,4 @@
-//! Tar files that hold images: their members are found once by their headers, then read by position.
+//! Tar archives of images: their members are located once by their headers, and then read by position.
 
 use super::BlobStream;
 use super::decompress::{Format, decompress};
@@ -13,11 +13,12 @@ use std::os::unix::fs::FileExt;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
-/// Real archives never compress this well; more is a decompression bomb.
+/// The maximum growth of an archive by decompression. Real archives never compress this well; more is a decompression
+/// bomb.
 const MAX_GROWTH: u64 = 200;
-/// Small archives may be anything.
+/// The size up to which growth is not limited.
 const ALWAYS_SPOOLED: u64 = 256 << 20;
-/// How many bytes the names of all members may take, with a hundred for each: 300,000 members.
+/// The maximum size of the names of all members, with a hundred bytes of overhead each: about 300,000 members.
 const MAX_NAMES: usize = 64 << 20;
 
 /// A member of an archive.
@@ -27,15 +28,15 @@ enum Member {
         start: u64,
         size: u64,
     },
-    /// `docker save` of old engines links layers that it has already written.
+    /// A link. `docker save` of old engines links layers that it has already written.
     Link(String),
-    /// Two members of this name: which one counts depends on the reader.
+    /// Several members with the same name: which one counts depends on the reader.
     Twice,
-    /// Nothing that holds bytes of an image: a device, a sparse file.
+    /// A member that cannot be part of an image, such as a device or a sparse file.
     Other,
 }
 
-/// An archive whose members are known. A copy reads from the same file.
+/// An archive whose members are located. Clones read the same file.
 #[derive(Debug, Clone)]
 pub struct Archive {
     file: Arc<File>,
@@ -44,14 +45,14 @@ pub struct Archive {
 }
 
 impl Archive {
-    /// Opens an archive and reads its headers. Pipes, devices and compressed archives are written to a temporary file
-    /// first: members are read in the order the image needs them.
+    /// Opens an archive and reads its headers. Pipes, devices and compressed archives are first written to a
+    /// temporary file, because members are read in the order that the image requires.
     pub fn open(name: &FileOrStdio, place: String) -> Result<Self> {
         let file = match name {
             FileOrStdio::Path(path) => {
                 let file = File::open(path).map_err(|e| match e.kind() {
                     std::io::ErrorKind::NotFound => Error::not_found(format!("{place}: no such file"))
-                        .hint("check the path; `-` is standard input"),
+                        .hint("check the path, or use `-` for standard input"),
                     _ => Error::from(e).context(&place),
                 })?;
                 if is_plain_tar(&file).context(|| &place)? { file } else { spool(file).context(|| &place)? }
@@ -62,12 +63,12 @@ impl Archive {
         Ok(Archive { file: Arc::new(file), members: Arc::new(members), place })
     }
 
-    /// Whether there is a member of this name.
+    /// Returns whether there is a member with this name.
     pub fn has(&self, name: &str) -> bool {
         self.members.contains_key(name)
     }
 
-    /// The place of a member's bytes.
+    /// Returns the position and size of a member's content.
     fn find(&self, name: &str) -> Result<(u64, u64)> {
         let bad = |why: &str| Err(Error::unsupported(format!("{}: the member {name:?} {why}", self.place)));
         let mut at = name.to_string();
@@ -76,30 +77,30 @@ impl Archive {
                 Some(Member::File { start, size }) => return Ok((*start, *size)),
                 Some(Member::Link(target)) => at = target.clone(),
                 Some(Member::Twice) => return bad("is in the archive more than once"),
-                Some(Member::Other) => return bad("is not a plain file"),
+                Some(Member::Other) => return bad("is not a regular file"),
                 None => {
                     return Err(Error::unsupported(format!(
                         "{}: the archive has no member {at:?}",
                         self.place
                     ))
-                    .hint("it is truncated, or not what its transport says it is"));
+                    .hint("check that the archive is complete and that its transport is the right one"));
                 }
             }
         }
         bad("is part of a link cycle")
     }
 
-    /// The size of a member.
+    /// Returns the size of a member.
     pub fn size(&self, name: &str) -> Result<u64> {
         self.find(name).map(|found| found.1)
     }
 
-    /// A member, whole, if it is no larger than `limit`.
+    /// Reads a whole member of at most `limit` bytes.
     pub fn read(&self, name: &str, limit: u64) -> Result<Vec<u8>> {
         let (start, size) = self.find(name)?;
         if size > limit {
             return Err(Error::unsupported(format!(
-                "{}: the member {name:?} has {size} bytes, too many",
+                "{}: the member {name:?} has {size} bytes; the limit is {limit}",
                 self.place
             )));
         }
@@ -108,26 +109,26 @@ impl Archive {
         Ok(bytes)
     }
 
-    /// How a member is compressed, by its first bytes.
+    /// Returns how a member is compressed, from its first bytes.
     pub fn format(&self, name: &str) -> Result<Format> {
         let mut magic = [0; 6];
         let n = read_up_to(&mut self.reader(name)?, &mut magic).context(|| &self.place)?;
         Ok(Format::of(&magic[..n]))
     }
 
-    /// A member, to be read from its start.
+    /// Returns a reader of a member.
     pub fn reader(&self, name: &str) -> Result<Section> {
         let (at, left) = self.find(name)?;
         Ok(Section { file: self.file.clone(), at, left })
     }
 
-    /// A member, in pieces.
+    /// Returns a stream of a member.
     pub fn stream(&self, name: &str) -> Result<BlobStream> {
         Ok(file_stream(self.reader(name)?))
     }
 }
 
-/// A part of a file.
+/// A reader of a section of a file.
 pub struct Section {
     file: Arc<File>,
     at: u64,
@@ -144,7 +145,7 @@ impl Read for Section {
     }
 }
 
-/// Whether a file can be read by position as it is: pipes and devices cannot.
+/// Returns whether a file is uncompressed and can be read by position, unlike pipes and devices.
 fn is_plain_tar(file: &File) -> Result<bool> {
     if !file.metadata()?.is_file() {
         return Ok(false);
@@ -156,7 +157,7 @@ fn is_plain_tar(file: &File) -> Result<bool> {
     Ok(Format::of(&magic[..n]) == Format::Plain)
 }
 
-/// Writes an archive to a temporary file, decompressed.
+/// Writes the decompressed archive to a temporary file.
 fn spool(input: impl Read + 'static) -> Result<File> {
     let counter = Arc::new(AtomicU64::new(0));
     let (format, mut archive) = decompress(Counted { inner: input, counter: counter.clone() })?;
@@ -176,7 +177,7 @@ fn spool(input: impl Read + 'static) -> Result<File> {
         let most = counter.load(Ordering::Relaxed).saturating_mul(MAX_GROWTH).max(ALWAYS_SPOOLED);
         if format != Format::Plain && written > most {
             return Err(Error::unsupported(format!(
-                "the archive is hostile: it grows more than {MAX_GROWTH} times when it is decompressed"
+                "the archive is hostile: decompression expands it more than {MAX_GROWTH}-fold"
             ))
             .hint("if you trust it, decompress it first"));
         }
@@ -186,7 +187,7 @@ fn spool(input: impl Read + 'static) -> Result<File> {
     Ok(file)
 }
 
-/// A reader that counts.
+/// A reader that counts the bytes read.
 struct Counted<R> {
     inner: R,
     counter: Arc<AtomicU64>,
@@ -219,9 +220,9 @@ fn members(file: &File) -> Result<HashMap<String, Member>> {
         let name = String::from_utf8(entry.path_bytes().into_owned())
             .map_err(|_| Error::unsupported("the archive has a member whose name is not UTF-8"))?;
         let name = normal(&name, "")?;
-        room = room.checked_sub(name.len() + 100).ok_or_else(|| {
-            Error::unsupported("the archive is hostile: it has far more members than images need")
-        })?;
+        room = room
+            .checked_sub(name.len() + 100)
+            .ok_or_else(|| Error::unsupported("the archive is hostile: it has too many members"))?;
         let kind = entry.header().entry_type();
         end = entry.raw_file_position().saturating_add(entry.size());
         end = end.checked_next_multiple_of(512).unwrap_or(u64::MAX);
@@ -249,18 +250,18 @@ fn members(file: &File) -> Result<HashMap<String, Member>> {
     if members.is_empty() {
         return Err(Error::unsupported("the archive is empty"));
     }
-    // A tar ends in blocks of zeros (POSIX.1, pax): one that does not was cut off between two members.
+    // A tar ends with blocks of zeros (POSIX.1, pax); without them it was truncated between two members.
     if len < end.saturating_add(512) {
         return Err(Error::unsupported("the archive is truncated: end-of-archive marker missing"));
     }
     Ok(members)
 }
 
-/// A member's name in one form, refused if it leads out of the archive.
+/// Normalizes a member's name. Returns an error if the name points outside the archive.
 fn normal(name: &str, from: &str) -> Result<String> {
     let outside = || {
         Error::unsupported(format!("the archive is hostile: the entry {name:?} points outside it"))
-            .hint("nothing was written; do not extract this archive")
+            .hint("do not extract this archive; nothing was written")
     };
     if name.starts_with('/') {
         return Err(outside());
@@ -269,7 +270,7 @@ fn normal(name: &str, from: &str) -> Result<String> {
     for part in name.split('/') {
         match part {
             "" | "." => {}
-            // Only links may climb, and not out.
+            // Only the targets of links may contain `..`, and only within the archive.
             ".." if !from.is_empty() => drop(parts.pop().ok_or_else(outside)?),
             ".." => return Err(outside()),
             part => parts.push(part),

@@ -1,5 +1,5 @@
-//! Tar files that images are written to: under another name, and renamed when they are whole. Devices and pipes are
-//! written to as they are.
+//! Tar archives being written: to a temporary file that is renamed when it is complete. Devices and pipes are written
+//! directly.
 
 use super::Payload;
 use super::files::{self, blocking, persist, persist_new, temporary_in, unwritable};
@@ -13,7 +13,7 @@ use std::os::unix::fs::FileTypeExt;
 use std::path::{Path, PathBuf};
 use tokio::sync::Mutex;
 
-/// An archive that several blobs are sent to at once; it takes one after the other.
+/// An archive to which blobs are written concurrently; it accepts one at a time.
 pub struct ArchiveSink {
     state: Mutex<State>,
     place: String,
@@ -21,11 +21,11 @@ pub struct ArchiveSink {
 
 struct State {
     writer: Writer,
-    /// The member that holds a digest.
+    /// The members by the digest of their content.
     written: HashMap<Digest, String>,
 }
 
-/// An archive that was begun, and what became of it.
+/// The state of an archive that was started.
 enum Writer {
     Open(Box<Archive>),
     Failed(Error),
@@ -33,7 +33,7 @@ enum Writer {
 }
 
 impl ArchiveSink {
-    /// Begins an archive. Fails if there is a file of that name, without `force`.
+    /// Starts an archive. Returns an error if the file exists, unless `force` is set.
     pub async fn create(file: &FileOrStdio, place: String, force: bool) -> Result<Self> {
         let file = file.clone();
         let named = place.clone();
@@ -42,18 +42,18 @@ impl ArchiveSink {
         Ok(ArchiveSink { state: Mutex::new(state), place })
     }
 
-    /// Whether a digest was written.
+    /// Returns whether a digest was written.
     pub async fn has(&self, digest: &Digest) -> bool {
         self.state.lock().await.written.contains_key(digest)
     }
 
-    /// Returns the member that holds a digest.
+    /// Returns the member that contains a digest.
     pub async fn member(&self, digest: &Digest) -> Result<String> {
         let member = self.state.lock().await.written.get(digest).cloned();
         member.ok_or_else(|| Error::other(format!("{}: the blob {digest} was not written", self.place)))
     }
 
-    /// Adds a blob, once.
+    /// Adds a blob, unless it was added before.
     pub async fn put(&self, name: String, descriptor: &Descriptor, payload: Payload<'_>) -> Result<()> {
         let mut state = self.state.lock().await;
         if state.written.contains_key(&descriptor.digest) {
@@ -72,7 +72,7 @@ impl ArchiveSink {
         state.put_back(added)
     }
 
-    /// Adds bytes at hand under a name, and remembers them by their digest if there is one.
+    /// Adds a member with this content, and remembers it by its digest if there is one.
     pub async fn add(&self, name: String, content: bytes::Bytes, digest: Option<Digest>) -> Result<()> {
         let mut state = self.state.lock().await;
         if digest.as_ref().is_some_and(|digest| state.written.contains_key(digest)) {
@@ -85,7 +85,7 @@ impl ArchiveSink {
         state.put_back(added)
     }
 
-    /// Ends the archive and gives it its name.
+    /// Ends the archive and renames it to its final name.
     pub async fn finish(&self) -> Result<()> {
         let mut state = self.state.lock().await;
         let archive = state.take(&self.place)?;
@@ -95,9 +95,9 @@ impl ArchiveSink {
 }
 
 impl State {
-    /// Takes the archive for as long as something is added. It stays away if that fails or is given up.
+    /// Takes the archive while something is added to it. If that fails or is cancelled, the archive is lost.
     fn take(&mut self, place: &str) -> Result<Box<Archive>> {
-        let given_up = Error::other(format!("{place}: writing was given up"));
+        let given_up = Error::other(format!("{place}: writing was cancelled"));
         match std::mem::replace(&mut self.writer, Writer::Failed(given_up)) {
             Writer::Open(archive) => Ok(archive),
             Writer::Failed(error) => {
@@ -120,14 +120,14 @@ impl State {
     }
 }
 
-/// A tar being written.
+/// A tar archive being written.
 struct Archive {
     builder: tar::Builder<Output>,
     place: String,
 }
 
 enum Output {
-    /// A file that is renamed to `path`.
+    /// A temporary file that is renamed to `path`.
     New {
         file: tempfile::NamedTempFile,
         path: PathBuf,
@@ -139,7 +139,7 @@ enum Output {
 }
 
 impl Output {
-    /// `None` if there is a file that must not be replaced.
+    /// Opens the output; `None` if a file exists that must not be replaced.
     fn open(name: &FileOrStdio, force: bool) -> std::io::Result<Option<Self>> {
         let path = match name {
             FileOrStdio::Pipe => return Ok(Some(Output::Stdout(std::io::stdout()))),
@@ -150,12 +150,12 @@ impl Output {
             Err(e) if e.kind() == ErrorKind::NotFound => return Self::create(path, force).map(Some),
             Err(e) => return Err(e),
         };
-        // What a block device holds would be lost, as with a file.
+        // Writing would destroy the content of a block device, like that of a file.
         if !force && (kind.is_file() || kind.is_block_device()) {
             return Ok(None);
         }
         if kind.is_file() {
-            // A link stays; the file that it leads to is replaced.
+            // A symbolic link is kept, and its target is replaced.
             return Self::create(&path.canonicalize()?, force).map(Some);
         }
         File::options().write(true).open(path).map(|file| Some(Output::Existing(file)))
@@ -163,7 +163,7 @@ impl Output {
 
     fn create(path: &Path, force: bool) -> std::io::Result<Self> {
         let dir = files::parent(path);
-        // Directories are made for layouts only.
+        // Parent directories are created only for layouts.
         std::fs::metadata(dir)?;
         Ok(Output::New { file: temporary_in(dir)?, path: path.into(), force })
     }
@@ -202,9 +202,9 @@ impl Archive {
         Ok(self)
     }
 
-    /// Begins a member of `size` bytes.
+    /// Starts a member of `size` bytes.
     fn member(mut self: Box<Self>, name: &str, size: u64) -> std::io::Result<Member> {
-        // A header is written by appending an empty body: the pieces follow it as they come.
+        // Appending an empty body writes only the header; the content follows piece by piece.
         self.builder.append_data(&mut header(size), name, std::io::empty())?;
         Ok(Member { archive: self, written: 0 })
     }
@@ -215,7 +215,7 @@ impl Archive {
             output.flush()?;
             match output {
                 Output::New { file, path, force: true } => persist(file, &path).map(|()| true),
-                // It may have appeared since.
+                // The file may have been created meanwhile.
                 Output::New { file, path, force: false } => persist_new(file, &path),
                 Output::Existing(..) | Output::Stdout(_) => Ok(true),
             }
@@ -224,7 +224,7 @@ impl Archive {
     }
 }
 
-/// Makes the error for an archive that would replace a file.
+/// Returns the error for an archive that would replace a file.
 fn exists(place: &str) -> Error {
     Error::usage(format!("{place} exists")).hint(Remedy::ReplaceArchive)
 }

@@ -1,4 +1,4 @@
-//! Every byte is verified against digest and size (contract C7), in one pass, on its way.
+//! Verification of every byte against digest and size, in one pass while it is transferred.
 
 use super::stream::BlobStream;
 use crate::error::{Error, Result};
@@ -7,8 +7,8 @@ use crate::image::{Descriptor, Digest, MAX_MANIFEST, Manifest};
 use bytes::Bytes;
 use futures_util::StreamExt;
 
-/// Passes a stream on while it is what its descriptor says. The piece that makes it whole is held back until
-/// the digest is known: a receiver that counts bytes never has a whole blob that is wrong.
+/// Passes a stream on while it matches its descriptor. The last piece is held back until the digest is known, so that
+/// a receiver that counts bytes never has a complete but wrong blob.
 pub fn verified(stream: BlobStream, descriptor: &Descriptor) -> BlobStream {
     let check = Check {
         stream,
@@ -31,8 +31,8 @@ pub fn verified(stream: BlobStream, descriptor: &Descriptor) -> BlobStream {
 struct Check {
     stream: BlobStream,
     held: Option<Bytes>,
-    /// `None` after the end or an error. Pieces are hashed here: handed to another thread, those of the network take
-    /// megabytes more memory, and no less time.
+    /// `None` after the end or an error. Hashing on another thread would cost megabytes of memory for pieces in
+    /// flight, and save no time.
     hasher: Option<Hasher>,
     seen: u64,
     size: u64,
@@ -73,17 +73,15 @@ impl Check {
 }
 
 fn wrong_size(digest: &Digest, size: u64, how: &str) -> Error {
-    Error::verification(format!(
-        "size mismatch: {digest} is {how} than the {size} bytes its descriptor gives"
-    ))
-    .hint("the source is damaged or truncated; nothing was tagged")
+    Error::verification(format!("size mismatch: {digest} is {how} than the {size} bytes in its descriptor"))
+        .hint("the source is damaged or truncated; nothing was tagged")
 }
 
-/// Reads a verified stream whole; the descriptor's size bounds it.
+/// Reads a verified stream whole; its size is limited by the descriptor.
 pub async fn read_whole(mut stream: BlobStream, descriptor: &Descriptor, limit: u64) -> Result<Bytes> {
     if descriptor.size > limit {
         return Err(Error::unsupported(format!(
-            "{} is {} bytes long, more than the {limit} that are read",
+            "{} has {} bytes; the limit is {limit}",
             descriptor.digest, descriptor.size
         )));
     }
@@ -94,8 +92,8 @@ pub async fn read_whole(mut stream: BlobStream, descriptor: &Descriptor, limit: 
     Ok(whole.into())
 }
 
-/// A manifest from bytes, against the descriptor it was asked for by. One that is what was asked for but is not
-/// understood is [`Content::Opaque`](crate::image::Content).
+/// Parses a manifest and checks it against the descriptor by which it was requested. A manifest that matches but is
+/// not understood is [`Content::Opaque`](crate::image::Content).
 pub fn checked_manifest(bytes: Bytes, descriptor: &Descriptor) -> Result<Manifest> {
     if bytes.len() as u64 > MAX_MANIFEST {
         return Err(Error::unsupported(format!("the manifest {} is larger than 4 MiB", descriptor.digest)));
@@ -103,7 +101,7 @@ pub fn checked_manifest(bytes: Bytes, descriptor: &Descriptor) -> Result<Manifes
     descriptor.digest.check(&bytes, "the manifest")?;
     if bytes.len() as u64 != descriptor.size {
         return Err(Error::verification(format!(
-            "size mismatch: the manifest {} has {} bytes, its descriptor says {}",
+            "size mismatch: the manifest {} has {} bytes, but its descriptor says {}",
             descriptor.digest,
             bytes.len(),
             descriptor.size
@@ -128,7 +126,7 @@ mod tests {
     }
 
     #[test]
-    fn only_what_was_promised_arrives_whole() {
+    fn passes_on_only_content_that_matches_its_descriptor() {
         assert_eq!(run(&["ab", "", "c"], "abc", 3).unwrap(), "abc");
         assert_eq!(run(&[], "", 0).unwrap(), "");
         for (pieces, of, size) in

@@ -1,4 +1,4 @@
-//! Compressed streams, known by their first bytes: names and media types lie.
+//! Decompression of streams. The format is detected from the first bytes, because names and media types may be wrong.
 
 use super::files::{PIECE, read_up_to};
 use crate::error::{Error, Remedy, Result};
@@ -6,21 +6,21 @@ use ruzstd::decoding::errors::{FrameDecoderError, ReadFrameHeaderError};
 use ruzstd::decoding::{BlockDecodingStrategy, FrameDecoder};
 use std::io::{BufReader, Cursor, Read};
 
-/// How a stream is compressed.
+/// The compression of a stream.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Format {
-    /// Not at all, as far as can be told.
+    /// No known compression.
     Plain,
-    /// gzip (RFC 1952), of one member or several.
+    /// gzip (RFC 1952), with one or more members.
     Gzip,
-    /// Zstandard (RFC 8878), of one frame or several, some to be skipped: `zstd:chunked` layers are such.
+    /// Zstandard (RFC 8878), with one or more frames, including skippable ones as in `zstd:chunked` layers.
     Zstd,
-    /// Something that is not decompressed here, by name.
+    /// A format that is not supported, by name.
     Other(&'static str),
 }
 
 impl Format {
-    /// The format of a stream that begins so.
+    /// Returns the format of a stream that starts with these bytes.
     pub fn of(magic: &[u8]) -> Self {
         match magic {
             [0x1f, 0x8b, ..] => Format::Gzip,
@@ -32,7 +32,11 @@ impl Format {
     }
 }
 
-/// A stream, decompressed. Fails with [`Kind::Unsupported`](crate::error::Kind) for a compression that is not known.
+/// Decompresses a stream.
+///
+/// # Errors
+///
+/// Returns [`Kind::Unsupported`](crate::error::Kind) for a compression that is not supported.
 pub fn decompress(mut input: impl Read + 'static) -> Result<(Format, Box<dyn Read>)> {
     let mut magic = [0; 6];
     let n = read_up_to(&mut input, &mut magic)?;
@@ -50,7 +54,7 @@ pub fn decompress(mut input: impl Read + 'static) -> Result<(Format, Box<dyn Rea
     Ok((format, output))
 }
 
-/// All frames of a Zstandard stream, one after the other.
+/// A reader of all frames of a Zstandard stream in sequence.
 struct Frames<R> {
     input: R,
     decoder: FrameDecoder,
@@ -58,7 +62,7 @@ struct Frames<R> {
 }
 
 impl<R: Read> Frames<R> {
-    /// Goes to the next frame that holds something. Returns whether there is one.
+    /// Advances to the next frame with content. Returns whether there is one.
     fn next_frame(&mut self) -> std::io::Result<bool> {
         loop {
             let mut first = [0; 1];
@@ -125,7 +129,7 @@ mod tests {
         compress_to_vec(text, CompressionLevel::Fastest)
     }
 
-    /// A frame that holds a table of contents or the like.
+    /// Returns a skippable frame, such as one with a table of contents.
     fn skippable(n: u8, content: &[u8]) -> Vec<u8> {
         let mut frame = vec![0x50 + n, 0x2a, 0x4d, 0x18];
         frame.extend_from_slice(&u32::try_from(content.len()).unwrap().to_le_bytes());
@@ -140,7 +144,7 @@ mod tests {
     }
 
     #[test]
-    fn streams_of_several_parts_are_read_to_their_end() {
+    fn reads_all_members_and_frames() {
         let (a, b) = (b"a".repeat(300_000), b"bc".repeat(70_000));
         let both = [&a[..], &b].concat();
         for (what, input) in [
@@ -160,11 +164,11 @@ mod tests {
     }
 
     #[test]
-    fn streams_that_are_cut_are_errors() {
+    fn rejects_truncated_streams() {
         let a = b"a b c ".repeat(3000);
         for whole in [gzip(&a), zstd(&a), [zstd(&a), skippable(3, b"toc")].concat()] {
             for at in [whole.len() - 1, whole.len() - 5, whole.len() / 2, 7] {
-                // Between two frames a stream may end.
+                // A stream may end between two frames.
                 if at != zstd(&a).len() {
                     assert!(all(whole[..at].to_vec()).is_err(), "{at} of {}", whole.len());
                 }
@@ -173,7 +177,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_not_decompressed_is_named() {
+    fn names_unsupported_compressions() {
         for (magic, name) in [(&b"\xfd7zXZ\0\0"[..], "xz"), (b"BZh91AY", "bzip2")] {
             let error = decompress(Cursor::new(magic.to_vec())).err().unwrap();
             assert!(error.to_string().contains(name));

@@ -1,6 +1,6 @@
-//! What `docker save` writes and `docker load` reads: layers, configs, and a `manifest.json`.
+//! Archives in the format of `docker save` and `docker load`: layers, configs, and a `manifest.json`.
 //!
-//! There are no manifests in it; one is made from what is there, the same one every time.
+//! They contain no image manifests; one is created from the content, always with the same bytes.
 
 use super::archive::Archive;
 use super::archive_sink::ArchiveSink;
@@ -21,7 +21,7 @@ use serde_json::value::RawValue;
 use std::collections::HashMap;
 use std::sync::{Arc, OnceLock};
 
-/// How many images a hint lists.
+/// The maximum number of images that a hint lists.
 const LISTED: usize = 20;
 
 /// An entry of `manifest.json`.
@@ -33,8 +33,8 @@ struct Entry {
 }
 
 impl<'de> Deserialize<'de> for Entry {
-    /// Reads keys in any case, as Go does: older builds of Jib write `config`, `repoTags` and `layers`. A key that is
-    /// there twice, in whichever case, is refused: readers disagree on which one counts.
+    /// Ignores the case of keys, as Go does: older builds of Jib write `config`, `repoTags` and `layers`. A duplicate
+    /// key, whatever its case, is rejected because readers disagree on which value counts.
     fn deserialize<D: serde::Deserializer<'de>>(deserializer: D) -> std::result::Result<Self, D::Error> {
         use serde::de::Error;
         fn read<'a, T: Deserialize<'a>, E: Error>(
@@ -52,7 +52,7 @@ impl<'de> Deserialize<'de> for Entry {
                 _ => false,
             };
             if is_repeated {
-                return Err(D::Error::custom(format_args!("the key {key:?} is there twice in one entry")));
+                return Err(D::Error::custom(format_args!("duplicate key {key:?} in one entry")));
             }
         }
         Ok(Entry {
@@ -69,7 +69,7 @@ pub struct DockerArchive {
     archive: Archive,
     image: Choice<Reference>,
     place: String,
-    /// Digest → member.
+    /// The members by digest.
     members: Arc<OnceLock<HashMap<Digest, String>>>,
 }
 
@@ -80,15 +80,16 @@ impl DockerArchive {
         blocking(move || {
             let archive = Archive::open(&file, place.clone())?;
             if !archive.has("manifest.json") {
-                return Err(Error::unsupported(format!("{place} has no manifest.json"))
-                    .hint("read an OCI layout as oci-archive:FILE; engines before 1.10 wrote none"));
+                return Err(Error::unsupported(format!("{place} has no manifest.json")).hint(
+                    "use oci-archive:FILE for an OCI layout; engines before 1.10 wrote no manifest.json",
+                ));
             }
             Ok(DockerArchive { archive, image, place, members: Arc::default() })
         })
         .await
     }
 
-    /// The image, as the user names it.
+    /// Returns the image as the user names it.
     fn name(&self) -> String {
         format!("{}{}", self.place, self.image)
     }
@@ -99,12 +100,12 @@ impl DockerArchive {
             .map_err(|e| Error::unsupported(format!("{}: manifest.json is malformed: {e}", self.place)))
     }
 
-    /// The one entry that is meant.
+    /// Returns the chosen entry, which must be the only one.
     fn entry(&self) -> Result<Entry> {
         let entries = self.entries()?;
         let mut found = self.chosen(&entries)?;
         if found.len() > 1 && found.iter().filter(|(_, entry)| self.is_whole(entry)).count() == 1 {
-            // An engine that has one platform of an image may list the others, too.
+            // An engine that has only one platform of an image may list the others too.
             found.retain(|(_, entry)| self.is_whole(entry));
         }
         match found[..] {
@@ -115,12 +116,12 @@ impl DockerArchive {
         }
     }
 
-    /// Whether the archive has all that an entry names.
+    /// Returns whether the archive contains everything that an entry refers to.
     fn is_whole(&self, entry: &Entry) -> bool {
         std::iter::once(&entry.config).chain(&entry.layers).all(|member| self.archive.has(member))
     }
 
-    /// The entries that may be meant, with their positions.
+    /// Returns the entries that match the choice, with their positions.
     fn chosen<'e>(&self, entries: &'e [Entry]) -> Result<Vec<(usize, &'e Entry)>> {
         let mut found: Vec<(usize, &Entry)> = entries.iter().enumerate().collect();
         if let Some(name) = self.image.name() {
@@ -134,7 +135,7 @@ impl DockerArchive {
                 for (at, entry) in found {
                     let made = self.manifest_of(entry)?.0;
                     let config = made.blobs().first().map(|config| config.digest.clone());
-                    // Engines call an image by the digest of its config.
+                    // Engines identify an image by the digest of its config.
                     if made.digest == *digest || config.as_ref() == Some(digest) {
                         matching.push((at, entry));
                         break;
@@ -146,7 +147,7 @@ impl DockerArchive {
         Ok(found)
     }
 
-    /// What can be written to name each of several images.
+    /// Lists the references by which each of several images can be chosen.
     fn choices(&self, entries: &[(usize, &Entry)]) -> String {
         let is_clear = |tag: &&String| {
             let name = tag.parse::<Reference>();
@@ -167,13 +168,13 @@ impl DockerArchive {
             _ => Error::not_found(format!("{}: no such image", self.name())),
         };
         if entries.is_empty() {
-            return error.hint("it is empty");
+            return error.hint("use an archive with an image; this one is empty");
         }
         let all: Vec<(usize, &Entry)> = entries.iter().enumerate().collect();
         error.hint(format!("choose one: {}", self.choices(&all)))
     }
 
-    /// The manifest that is made of an entry, and the members that hold its blobs.
+    /// Creates the manifest of an entry, and returns it with the members that contain its blobs.
     fn manifest_of(&self, entry: &Entry) -> Result<(Manifest, HashMap<Digest, String>)> {
         let text = self.archive.read(&entry.config, MAX_CONFIG)?;
         let config = Descriptor::of(media_type::OCI_CONFIG, &text);
@@ -201,7 +202,7 @@ impl DockerArchive {
         let (media_type, digest) = match self.archive.format(member)? {
             Format::Gzip => (media_type::OCI_LAYER_GZIP, self.hash(member)?),
             Format::Zstd => (media_type::OCI_LAYER_ZSTD, self.hash(member)?),
-            // Not compressed: the diff_id is the digest, and is verified when the layer is read.
+            // For an uncompressed layer the diff_id is the digest, which is verified when the layer is read.
             Format::Plain => {
                 (media_type::OCI_LAYER, diff_id.parse().context(|| format!("{}: diff_ids", self.place))?)
             }
@@ -222,7 +223,7 @@ impl DockerArchive {
     }
 }
 
-/// Whether a name is one of an entry's. Docker writes short names; both are compared written out.
+/// Returns whether a name is one of an entry's. Docker writes short names; both are expanded before comparing.
 fn is_named(entry: &Entry, name: &Reference) -> bool {
     entry.repo_tags.iter().any(|tag| tag.parse::<Reference>().is_ok_and(|tag| tag == *name))
 }
@@ -246,7 +247,7 @@ impl Source for DockerArchive {
     async fn blob(&self, descriptor: &Descriptor) -> Result<BlobStream> {
         match self.members.get().and_then(|m| m.get(&descriptor.digest)) {
             Some(member) => self.archive.stream(member),
-            None => Err(Error::not_found(format!("{}: there is no blob {}", self.name(), descriptor.digest))),
+            None => Err(Error::not_found(format!("{}: missing blob {}", self.name(), descriptor.digest))),
         }
     }
 
@@ -271,7 +272,7 @@ impl Source for DockerArchive {
     }
 }
 
-/// An archive that is written. Layers keep the form they come in: `docker load` takes them compressed.
+/// An archive that is written. Layers keep their compression: `docker load` accepts compressed ones.
 pub struct DockerArchiveSink {
     archive: ArchiveSink,
     name: Option<Reference>,
@@ -279,13 +280,13 @@ pub struct DockerArchiveSink {
 }
 
 impl DockerArchiveSink {
-    /// Begins an archive.
+    /// Starts an archive.
     pub async fn create(file: &FileOrStdio, image: Choice<Reference>, force: bool) -> Result<Self> {
         let archive = ArchiveSink::create(file, format!("docker-archive:{file}"), force).await?;
         Ok(DockerArchiveSink { archive, name: image.name().cloned(), inherited: OnceLock::new() })
     }
 
-    /// The entries of `RepoTags`.
+    /// Returns the entries of `RepoTags`.
     fn tags(&self) -> Vec<String> {
         match &self.name {
             Some(name) => vec![short_name(name)],
@@ -294,11 +295,11 @@ impl DockerArchiveSink {
     }
 }
 
-/// The name that an engine gives an image, if a whole one is known.
+/// Returns the name that an engine gives an image, if its full name is known.
 fn repo_tag(name: &ImageName) -> Option<String> {
     let whole = name.full.as_ref().or(name.tag.as_ref().filter(|tag| tag.contains([':', '/'])))?;
     let reference = whole.parse::<Reference>().ok()?;
-    // Engines take no name without a tag.
+    // Engines ignore names without a tag.
     Some(if reference.tag().is_some_and(|tag| whole.ends_with(&format!(":{tag}"))) {
         whole.clone()
     } else {
@@ -317,13 +318,13 @@ fn member_name(descriptor: &Descriptor) -> String {
     }
 }
 
-/// The form a layer has in an archive: the family's names are gone.
+/// Returns a layer's descriptor as the archive stores it, with a media type independent of the family.
 fn plain_layer(layer: &Descriptor) -> Result<Descriptor> {
     let media_type = match layer.media_type.as_str() {
         t if t.ends_with("zstd") => media_type::OCI_LAYER_ZSTD,
         _ if layer.is_foreign() => {
             return Err(Error::unsupported("docker-archive: cannot store foreign layers")
-                .hint("write it to oci-archive: instead"));
+                .hint("use oci-archive: instead"));
         }
         t if t.ends_with("gzip") => media_type::OCI_LAYER_GZIP,
         _ => media_type::OCI_LAYER,
@@ -381,7 +382,7 @@ impl Sink for DockerArchiveSink {
     }
 }
 
-/// As Docker writes names: Docker Hub's host and `library/` are left out.
+/// Returns a name in Docker's short form, without Docker Hub's host and `library/`.
 fn short_name(name: &Reference) -> String {
     let whole = name.to_string();
     let short = whole.strip_prefix("docker.io/").unwrap_or(&whole);

@@ -1,4 +1,5 @@
-//! Files that appear whole or not at all, and streams to and from them, off the thread that drives all transfers.
+//! Files that are written completely or not at all, and streams to and from files, off the thread that drives all
+//! transfers.
 
 use super::BlobStream;
 use crate::error::{Error, Result};
@@ -11,12 +12,12 @@ use std::io::{ErrorKind, Read, Write};
 use std::path::Path;
 use tempfile::NamedTempFile;
 
-/// How much of a file is read at once.
+/// The size of the pieces in which a file is read.
 pub const PIECE: usize = 128 << 10;
-/// How many pieces of a stream wait for the disk.
+/// The maximum number of pieces of a stream that wait to be written.
 const QUEUE: usize = 4;
 
-/// Runs work that blocks, off the thread that drives all transfers.
+/// Runs blocking work off the thread that drives all transfers.
 pub async fn blocking<T: Send + 'static>(work: impl FnOnce() -> Result<T> + Send + 'static) -> Result<T> {
     match tokio::task::spawn_blocking(work).await {
         Ok(outcome) => outcome,
@@ -24,12 +25,12 @@ pub async fn blocking<T: Send + 'static>(work: impl FnOnce() -> Result<T> + Send
     }
 }
 
-/// Makes the error for a task that panicked.
+/// Returns the error for a task that panicked.
 pub fn task_failed(error: &tokio::task::JoinError) -> Error {
     Error::other(format!("internal error: a background task failed: {error}"))
 }
 
-/// Fills a buffer as far as there are bytes; returns how far.
+/// Fills a buffer while there are bytes; returns how many were read.
 pub fn read_up_to(input: &mut impl Read, buffer: &mut [u8]) -> std::io::Result<usize> {
     let mut n = 0;
     while n < buffer.len() {
@@ -43,7 +44,7 @@ pub fn read_up_to(input: &mut impl Read, buffer: &mut [u8]) -> std::io::Result<u
     Ok(n)
 }
 
-/// Computes the digest of all that a reader gives.
+/// Computes the digest of everything that a reader yields.
 pub fn hash(mut input: impl Read, algorithm: Algorithm) -> std::io::Result<Digest> {
     let mut hasher = Hasher::new(algorithm);
     let mut piece = vec![0; PIECE];
@@ -73,8 +74,9 @@ pub fn file_stream(file: impl Read + Send + 'static) -> BlobStream {
     }))
 }
 
-/// Writes a stream to what `open` gives, and calls `finish` once all of it is written: not for a stream that fails or
-/// that is given up. Few pieces wait, so that memory stays flat. `place` is what cannot be written if that fails.
+/// Writes a stream to the writer that `open` returns, and calls `finish` when all of it is written, but not if the
+/// stream fails or is cancelled. Few pieces are queued, so that memory stays constant. `place` names the destination
+/// in errors.
 pub async fn write_stream<W: Write, T: Send + 'static>(
     mut stream: BlobStream,
     place: String,
@@ -89,7 +91,7 @@ pub async fn write_stream<W: Write, T: Send + 'static>(
             match receiver.blocking_recv() {
                 Some(Some(piece)) => output.write_all(&piece).map_err(unwritable)?,
                 Some(None) => return finish(output).map_err(unwritable),
-                None => return Err(Error::other("writing was given up")),
+                None => return Err(Error::other("writing was cancelled")),
             }
         }
     });
@@ -103,7 +105,7 @@ pub async fn write_stream<W: Write, T: Send + 'static>(
             }
         };
         let is_last = piece.is_none();
-        // A writer that is gone says why itself.
+        // If the writer has stopped, it reports the reason itself.
         if sender.send(piece).await.is_err() || is_last {
             break;
         }
@@ -113,8 +115,8 @@ pub async fn write_stream<W: Write, T: Send + 'static>(
     failed.map_or(written, Err)
 }
 
-/// Creates a file in a directory, which is made if it does not exist, to be renamed when it is whole. Its mode follows
-/// the umask, as that of any other file.
+/// Creates a temporary file in a directory, which is created if necessary. It is meant to be renamed when complete.
+/// Its mode follows the umask, like that of any other file.
 pub fn temporary_in(dir: &Path) -> std::io::Result<NamedTempFile> {
     use std::os::unix::fs::PermissionsExt;
     fs::create_dir_all(dir)?;
@@ -123,14 +125,14 @@ pub fn temporary_in(dir: &Path) -> std::io::Result<NamedTempFile> {
     Ok(file)
 }
 
-/// Gives a finished file its name, in place of whatever has it.
+/// Renames a finished file to its final name, replacing an existing file.
 pub fn persist(file: NamedTempFile, path: &Path) -> std::io::Result<()> {
     file.as_file().sync_all()?;
     file.persist(path)?;
     sync_dir(path)
 }
 
-/// Gives a finished file its name unless there is a file of that name; returns whether it has it.
+/// Renames a finished file to its final name unless a file of that name exists; returns whether it was renamed.
 pub fn persist_new(file: NamedTempFile, path: &Path) -> std::io::Result<bool> {
     file.as_file().sync_all()?;
     match file.persist_noclobber(path) {
@@ -140,17 +142,17 @@ pub fn persist_new(file: NamedTempFile, path: &Path) -> std::io::Result<bool> {
     }
 }
 
-/// A name lasts only once its directory is on the disk, too.
+/// Flushes a directory to disk, without which a new name is not durable.
 fn sync_dir(path: &Path) -> std::io::Result<()> {
     File::open(parent(path))?.sync_all()
 }
 
-/// Returns the directory that holds a file.
+/// Returns the directory that contains a file.
 pub fn parent(path: &Path) -> &Path {
     path.parent().filter(|dir| !dir.as_os_str().is_empty()).unwrap_or(Path::new("."))
 }
 
-/// Makes the error for a place that cannot be written. That something does not exist says nothing of the image.
+/// Returns the error for a destination that cannot be written. `NotFound` here means the directory, not the image.
 pub fn unwritable(error: &std::io::Error, place: &str) -> Error {
     let message = format!("cannot write to {place}: {error}");
     match error.kind() {
@@ -169,7 +171,7 @@ mod tests {
     }
 
     #[test]
-    fn streams_of_files_end_where_the_files_end() {
+    fn streams_a_file_to_its_end() {
         for size in [0, 1, PIECE, PIECE + 1, 3 * PIECE + 7] {
             let content = b"abc".repeat(size)[..size].to_vec();
             let input = std::io::Cursor::new(content.clone());
@@ -187,7 +189,7 @@ mod tests {
     }
 
     #[test]
-    fn a_stream_that_fails_leaves_nothing() {
+    fn a_failed_stream_leaves_no_file() {
         let dir = tempfile::tempdir().unwrap();
         let (path, out) = (dir.path().join("file"), dir.path().to_owned());
         let pieces = vec![Ok(Bytes::from_static(b"half")), Err(Error::verification("not what it should be"))];
@@ -202,7 +204,7 @@ mod tests {
     }
 
     #[test]
-    fn a_new_name_is_never_taken_from_another_file() {
+    fn persist_new_never_replaces_a_file() {
         let dir = tempfile::tempdir().unwrap();
         let path = dir.path().join("file");
         for (content, is_new) in [("first", true), ("second", false)] {

@@ -1,5 +1,5 @@
-//! `index.json`, the list of a layout's images (OCI image specification, "index.json file"): which entry is meant, and
-//! how one is replaced. What an edit does not name stays as it is.
+//! `index.json`, the list of a layout's images (OCI image specification, "index.json file"): the selection of an
+//! entry, and its replacement. Edits keep everything else unchanged.
 
 use super::ImageName;
 use crate::error::{Context, Error, Result};
@@ -7,17 +7,17 @@ use crate::image::json::{Document, quote};
 use crate::image::{Choice, Content, Descriptor, Location, Manifest, Reference, authored, media_type};
 use base64::Engine as _;
 
-/// The name of an image in a layout, often only its tag.
+/// The annotation for the name of an image in a layout, often only its tag.
 pub const REF_NAME: &str = oci_spec::image::ANNOTATION_REF_NAME;
-/// The whole name of an image, as containerd and Docker from 25 on write it beside the tag: in what `docker save` makes
-/// of several images, tags alone may stand for more than one.
+/// The annotation for the full name of an image, which containerd and Docker (from version 25) write beside the tag.
+/// Where `docker save` writes several images, their tags may be equal.
 pub const FULL_NAME: &str = "io.containerd.image.name";
-/// The largest `index.json` that is read: a layout may hold many images.
+/// The maximum size of `index.json`; a layout may contain many images.
 pub const MAX_INDEX: u64 = 64 << 20;
-/// How many images a hint lists.
+/// The maximum number of images that a hint lists.
 const LISTED: usize = 20;
 
-/// Reads `index.json`.
+/// Parses `index.json`.
 pub fn parse(text: impl Into<String>) -> Result<Manifest> {
     let index = Manifest::parse(text.into(), Some(media_type::OCI_INDEX)).context(|| "index.json")?;
     match index.content {
@@ -26,15 +26,18 @@ pub fn parse(text: impl Into<String>) -> Result<Manifest> {
     }
 }
 
-/// Finds the one image that is meant. Fails with [`Kind::Usage`](crate::error::Kind) if it may be several; `place` is
-/// how the user names the layout.
+/// Finds the chosen image. `place` is how the user names the layout.
+///
+/// # Errors
+///
+/// Returns [`Kind::Usage`](crate::error::Kind) if more than one image matches.
 pub fn find<'a>(index: &'a Manifest, image: &Choice<String>, place: &str) -> Result<Option<&'a Descriptor>> {
     let found = positions(index.children(), image);
     one(index, &found, place).map(|found| found.first().map(|i| &index.children()[*i]))
 }
 
-/// Returns the positions of the entries that an image written as `image` replaces; none if it is added. `onto_itself`:
-/// it is made from the layout's only image, which it replaces.
+/// Returns the positions of the entries that an image written as `image` replaces; none if it is added. `onto_itself`
+/// states that it is made from the layout's only image, which it replaces.
 pub fn replaced(
     index: &Manifest,
     image: &Choice<String>,
@@ -47,8 +50,8 @@ pub fn replaced(
     }
 }
 
-/// Finds what an image written as `image` replaces, or is if it was written before: without a name that is the only
-/// other one without a name.
+/// Finds the image that an image written as `image` would replace. Without a name, that is the only other one without
+/// a name.
 pub fn current<'a>(
     index: &'a Manifest,
     image: &Choice<String>,
@@ -67,7 +70,7 @@ pub fn current<'a>(
     Ok(at.first().map(|position| &entries[*position]))
 }
 
-/// Returns the names of the image that is meant: all of them, or the one it was chosen by.
+/// Returns the names of the chosen image: all of them, or the one by which it was chosen.
 pub fn names(index: &Manifest, image: &Choice<String>) -> Vec<ImageName> {
     let entries = positions(index.children(), image).into_iter().map(|i| &index.children()[i]);
     let name = |entry: &Descriptor| ImageName {
@@ -83,9 +86,9 @@ pub fn names(index: &Manifest, image: &Choice<String>) -> Vec<ImageName> {
     names
 }
 
-/// Puts an image in the place of the entries at some positions, all of which stand for `old`, or behind all others,
-/// under `name`. An entry whose image was rewritten keeps all that does not follow from its content; one that gets
-/// another image keeps its annotations, which name it.
+/// Replaces the entries at some positions, all of which refer to `old`, with an image, or appends the image under
+/// `name`. If the image was rewritten, its entry keeps all fields that do not depend on the content; if another image
+/// replaces it, its entry keeps the annotations, which include its name.
 pub fn with_image(
     index: &Manifest,
     manifest: &Manifest,
@@ -116,13 +119,13 @@ pub fn with_referrer(index: &Manifest, manifest: &Manifest) -> Result<String> {
     with_image(index, manifest, &[], None, &ImageName::default())
 }
 
-/// The positions of the entries that may be meant.
+/// Returns the positions of the entries that match the choice.
 fn positions(entries: &[Descriptor], image: &Choice<String>) -> Vec<usize> {
     let all = |is_meant: &dyn Fn(&Descriptor) -> bool| -> Vec<usize> {
         (0..entries.len()).filter(|i| is_meant(&entries[*i])).collect()
     };
     match image {
-        // What refers to an image is meant only if it is named.
+        // Referrers match only by name.
         Choice::Only => all(&|entry| !is_artifact(entry)),
         Choice::Name(name) => named(entries, name),
         Choice::Digest(digest, None) => all(&|entry| entry.digest == *digest),
@@ -133,7 +136,7 @@ fn positions(entries: &[Descriptor], image: &Choice<String>) -> Vec<usize> {
     }
 }
 
-/// The positions of the entries with a name: written as it is given, else the same reference in another form, as
+/// Returns the positions of the entries with a name: as written, else the same reference in another form, such as
 /// `app:1` for `docker.io/library/app:1`.
 fn named(entries: &[Descriptor], name: &str) -> Vec<usize> {
     let all = |is_meant: &dyn Fn(&Descriptor) -> bool| -> Vec<usize> {
@@ -147,13 +150,13 @@ fn named(entries: &[Descriptor], name: &str) -> Vec<usize> {
     }
 }
 
-/// The whole name of an entry; podman and skopeo write it as the tag.
+/// Returns the full name of an entry; Podman and skopeo write it as the tag.
 fn full_name(entry: &Descriptor) -> Option<Reference> {
     let tag = entry.annotation(REF_NAME).filter(|tag| tag.contains([':', '/']));
     entry.annotation(FULL_NAME).or(tag)?.parse().ok()
 }
 
-/// Whether an entry is not an image by its type: an image's is that of its config.
+/// Returns whether the artifact type of an entry is not that of an image, which is its config's media type.
 fn is_artifact(entry: &Descriptor) -> bool {
     entry
         .artifact_type
@@ -161,7 +164,7 @@ fn is_artifact(entry: &Descriptor) -> bool {
         .is_some_and(|kind| !kind.is_empty() && !media_type::MediaType::from(kind).is_image_config())
 }
 
-/// The positions, if they stand for one image. It may have several names.
+/// Returns the positions if they refer to one image, which may have several names.
 fn one(index: &Manifest, found: &[usize], place: &str) -> Result<Vec<usize>> {
     let entries = index.children();
     if found.windows(2).all(|two| entries[two[0]].digest == entries[two[1]].digest) {
@@ -171,7 +174,7 @@ fn one(index: &Manifest, found: &[usize], place: &str) -> Result<Vec<usize>> {
         .hint(format!("choose one: {}", choices(entries, found, place))))
 }
 
-/// Makes the error for a layout or an archive that lacks the image.
+/// Returns the error for a layout or an archive that lacks the image.
 pub fn no_such_image(index: &Manifest, image: &Choice<String>, place: &str) -> Error {
     let all: Vec<usize> = (0..index.children().len()).collect();
     let error = match image {
@@ -179,12 +182,12 @@ pub fn no_such_image(index: &Manifest, image: &Choice<String>, place: &str) -> E
         image => Error::not_found(format!("{place}{image}: no such image")),
     };
     if all.is_empty() {
-        return error.hint("it is empty");
+        return error.hint("choose another source; this one contains no image");
     }
     error.hint(format!("choose one: {}", choices(index.children(), &all, place)))
 }
 
-/// What can be written to name each of several entries.
+/// Lists the references by which each of several entries can be chosen.
 fn choices(entries: &[Descriptor], positions: &[usize], place: &str) -> String {
     let listed = positions.iter().take(LISTED);
     let mut names: Vec<String> = listed.map(|i| format!("{place}{}", choice(entries, *i, place))).collect();
@@ -192,7 +195,7 @@ fn choices(entries: &[Descriptor], positions: &[usize], place: &str) -> String {
     names.join(", ")
 }
 
-/// The shortest way to name one entry that is understood when it is written.
+/// Returns the shortest unambiguous way to choose an entry.
 fn choice(entries: &[Descriptor], position: usize, place: &str) -> Choice<String> {
     let entry = &entries[position];
     let is_clear = |name: &&str| {
@@ -213,7 +216,7 @@ fn choice(entries: &[Descriptor], position: usize, place: &str) -> Choice<String
     }
 }
 
-/// Whether one image may be made from the other: what stands lowest is the same.
+/// Returns whether one image may be a rewrite of the other: they have the same lowest layer.
 fn is_rewrite(old: &Manifest, new: &Manifest) -> bool {
     match (&old.content, &new.content) {
         (Content::Image { layers: a, .. }, Content::Image { layers: b, .. }) => {
@@ -227,7 +230,7 @@ fn is_rewrite(old: &Manifest, new: &Manifest) -> bool {
     }
 }
 
-/// Points an entry to the image's new manifest.
+/// Updates an entry to the image's new manifest.
 fn update(text: &mut Document, place: &str, entry: &Descriptor, manifest: &Manifest) -> Result<()> {
     let mut set = |field: &str, raw: &str| text.set(&format!("{place}/{field}"), raw).map(drop);
     if entry.media_type != manifest.media_type {
@@ -246,9 +249,9 @@ fn update(text: &mut Document, place: &str, entry: &Descriptor, manifest: &Manif
     }
 }
 
-/// A name as annotations.
+/// Returns a name as annotations.
 fn annotations(name: &ImageName) -> Option<String> {
-    // Docker's archives have short names, containerd has them written out.
+    // Docker archives contain short names; containerd writes full ones.
     let full = name.full.as_ref().map(|full| match full.parse::<Reference>() {
         Ok(reference) => reference.to_string(),
         Err(_) => full.clone(),

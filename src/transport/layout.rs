@@ -12,7 +12,7 @@ use std::io::{ErrorKind, Read, Write};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-/// A directory that holds images.
+/// An OCI image layout in a directory.
 #[derive(Debug, Clone)]
 pub struct Layout {
     dir: PathBuf,
@@ -21,25 +21,25 @@ pub struct Layout {
 }
 
 impl Layout {
-    /// Names an image in a directory. Nothing is read yet.
+    /// Creates a layout for an image in a directory. Reads nothing.
     pub fn new(dir: PathBuf, image: Choice<String>) -> Self {
         Layout { dir, image, onto_itself: false }
     }
 
-    /// Names the only image of a directory, which is rewritten: without this, an image that is written without a name
-    /// is added to those that are there.
+    /// States that the image is rewritten in place as the directory's only one. Otherwise, an image that is written
+    /// without a name is added to those in the directory.
     #[must_use]
     pub fn onto_itself(mut self) -> Self {
         self.onto_itself = true;
         self
     }
 
-    /// The directory, as the user names it.
+    /// Returns the directory as the user names it.
     fn place(&self) -> String {
         format!("oci:{}", self.dir.display())
     }
 
-    /// The image, as the user names it.
+    /// Returns the image as the user names it.
     fn name(&self) -> String {
         format!("{}{}", self.place(), self.image)
     }
@@ -51,17 +51,17 @@ impl Layout {
     fn open_blob(&self, digest: &Digest) -> Result<File> {
         let path = self.blob_path(digest);
         File::open(&path).map_err(|e| match e.kind() {
-            ErrorKind::NotFound => Error::not_found(format!("{}: there is no blob {digest}", self.name())),
+            ErrorKind::NotFound => Error::not_found(format!("{}: missing blob {digest}", self.name())),
             _ => self.unreadable(e),
         })
     }
 
-    /// Whether there is a file for a blob, as long as it should be.
+    /// Returns whether there is a file of the right size for a blob.
     fn has_size(&self, descriptor: &Descriptor) -> bool {
         fs::metadata(self.blob_path(&descriptor.digest)).is_ok_and(|file| file.len() == descriptor.size)
     }
 
-    /// Whether a blob is what its digest says.
+    /// Returns whether the content of a blob matches its digest.
     fn is_intact(&self, descriptor: &Descriptor) -> Result<bool> {
         let file = self.open_blob(&descriptor.digest)?;
         let found = files::hash(file, descriptor.digest.algorithm()).map_err(|e| self.unreadable(e))?;
@@ -90,7 +90,7 @@ impl Layout {
             Err(e) if e.kind() == ErrorKind::NotFound => return Ok(None),
             Err(e) if e.kind() == ErrorKind::NotADirectory => {
                 return Err(Error::usage(format!("{} is not a directory", self.place())).hint(format!(
-                    "if it is a tar with a layout in it, say oci-archive:{}",
+                    "use oci-archive:{} for a tar archive that contains a layout",
                     self.dir.display()
                 )));
             }
@@ -104,7 +104,7 @@ impl Layout {
         index_json::parse(text).context(|| self.place()).map(Some)
     }
 
-    /// Changes `index.json`, one process at a time: the lock is on the file that never changes, and
+    /// Changes `index.json`, one process at a time: the lock is held on a file that never changes, because
     /// `index.json` itself is replaced.
     fn update_index(&self, change: impl FnOnce(&Manifest) -> Result<String>) -> Result<()> {
         let path = self.dir.join("oci-layout");
@@ -133,7 +133,7 @@ impl Layout {
         written.map_err(|e| self.unwritable(&e))
     }
 
-    /// Puts an image that is there into `index.json`.
+    /// Adds an image whose blobs are already written to `index.json`.
     fn list(&self, manifest: &Manifest) -> Result<()> {
         let place = self.place();
         self.update_index(|index| {
@@ -144,7 +144,7 @@ impl Layout {
         })
     }
 
-    /// Runs work on a copy of this, off the thread that drives all transfers.
+    /// Runs work on a clone, off the thread that drives all transfers.
     async fn off_thread<T: Send + 'static>(
         &self,
         work: impl FnOnce(Layout) -> Result<T> + Send + 'static,
@@ -154,10 +154,10 @@ impl Layout {
     }
 }
 
-/// How many entries of a layout are looked at for referrers.
+/// The maximum number of entries of a layout that are searched for referrers.
 const MAX_REFERRERS: usize = 1024;
 
-/// The digest of the manifest that a manifest refers to.
+/// Returns the digest of the manifest's subject.
 fn subject(manifest: &Manifest) -> Option<Digest> {
     #[derive(Deserialize)]
     struct View {
@@ -178,7 +178,7 @@ impl Source for Layout {
             let place = layout.place();
             let index = layout.index()?.ok_or_else(|| {
                 Error::not_found(format!("{place} is not an OCI layout: it has no index.json"))
-                    .hint("give the directory that holds index.json and blobs/")
+                    .hint("use the directory that contains index.json and blobs/")
             })?;
             match index_json::find(&index, &layout.image, &place)? {
                 Some(descriptor) => layout.read_manifest(descriptor),
@@ -206,13 +206,13 @@ impl Source for Layout {
         .await
     }
 
-    /// In a layout a referrer is an entry of `index.json` like any other: its manifest names its subject.
+    /// Finds referrers among the entries of `index.json`, by the subjects in their manifests.
     async fn referrers(&self, digest: &Digest) -> Result<Vec<Referrer>> {
         let digest = digest.clone();
         self.off_thread(move |layout| {
             let Some(index) = layout.index()? else { return Ok(Vec::new()) };
             let entries = index.children().iter().filter(|entry| entry.is_manifest()).take(MAX_REFERRERS);
-            // An entry that cannot be read refers to nothing that is known.
+            // An entry that cannot be read has no known subject.
             let refers = |entry: &&Descriptor| {
                 layout.read_manifest(entry).is_ok_and(|manifest| subject(&manifest).as_ref() == Some(&digest))
             };
@@ -233,13 +233,13 @@ impl Sink for Layout {
         self.off_thread(|layout| {
             let Some(index) = layout.index()? else { return Ok(None) };
             let current = index_json::current(&index, &layout.image, layout.onto_itself, &layout.place())?;
-            // What is broken or of another kind is replaced like anything else.
+            // A damaged entry or one of another kind may be replaced like any other.
             Ok(current.and_then(|descriptor| layout.read_manifest(descriptor).ok()))
         })
         .await
     }
 
-    /// A tag is about to point to the blob: its bytes are read, once a run.
+    /// Checks the content, because a tag is about to refer to the blob; once per run.
     async fn offer(&self, descriptor: &Descriptor, _from: Option<&str>) -> Result<Offer> {
         let descriptor = descriptor.clone();
         self.off_thread(move |layout| {
@@ -279,7 +279,7 @@ impl Sink for Layout {
         true
     }
 
-    /// In a layout a referrer is one of the images, without a name.
+    /// Adds a referrer to `index.json`, without a name.
     async fn put_referrer(&self, manifest: &Manifest, _subject: &Digest) -> Result<()> {
         let manifest = manifest.clone();
         self.off_thread(move |layout| {

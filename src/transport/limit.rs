@@ -4,22 +4,22 @@ use std::cell::Cell;
 use std::io::{Read, Result, Seek, SeekFrom};
 use std::rc::Rc;
 
-/// The most bytes of headers, long names and extended attributes between two members of a tar. Go's archive/tar, which
-/// engines read layers with, has the same limit.
+/// The maximum size of headers, long names and extended attributes between two members of a tar. Go's archive/tar,
+/// with which engines read layers, has the same limit.
 const MAX_EXTENSION: u64 = 1 << 20;
 
-/// How far a [`LimitedReader`] may be read before it fails.
+/// The limit of a [`LimitedReader`].
 #[derive(Debug, Clone)]
 pub struct ReadLimit(Rc<Cell<u64>>);
 
 impl ReadLimit {
-    /// A reader without a limit so far, and the handle that sets one.
+    /// Creates a reader without a limit so far, and the handle that sets one.
     pub fn new<R>(inner: R) -> (ReadLimit, LimitedReader<R>) {
         let limit = ReadLimit(Rc::new(Cell::new(u64::MAX)));
         (limit.clone(), LimitedReader { inner, limit })
     }
 
-    /// Limits what is read before the next member's content: the tar library keeps names in memory.
+    /// Limits what is read before the next member's content, because the tar library keeps names in memory.
     pub fn before_member(&self) {
         self.0.set(MAX_EXTENSION);
     }
@@ -38,7 +38,7 @@ pub struct LimitedReader<R> {
 }
 
 impl<R> LimitedReader<R> {
-    /// The reader below.
+    /// Returns the inner reader.
     pub fn into_inner(self) -> R {
         self.inner
     }
@@ -48,7 +48,7 @@ impl<R: Read> Read for LimitedReader<R> {
     fn read(&mut self, buffer: &mut [u8]) -> Result<usize> {
         let n = self.inner.read(buffer)?;
         let left = self.limit.0.get().checked_sub(n as u64);
-        self.limit.0.set(left.ok_or_else(|| std::io::Error::other("a name in it is longer than 1 MiB"))?);
+        self.limit.0.set(left.ok_or_else(|| std::io::Error::other("it contains a name longer than 1 MiB"))?);
         Ok(n)
     }
 }
@@ -59,7 +59,7 @@ impl<R: Seek> Seek for LimitedReader<R> {
     }
 }
 
-/// A reader of at most so many bytes; more are an error.
+/// A reader that fails beyond a number of bytes.
 pub struct Bounded<R> {
     inner: R,
     left: u64,
@@ -67,7 +67,7 @@ pub struct Bounded<R> {
 }
 
 impl<R> Bounded<R> {
-    /// `complaint` says what is wrong where there are more bytes than `limit`.
+    /// Creates a reader of at most `limit` bytes; `complaint` is the error for more.
     pub fn new(inner: R, limit: u64, complaint: &'static str) -> Self {
         Bounded { inner, left: limit, complaint }
     }

@@ -1,4 +1,4 @@
-//! Kinds of places an image lives in, behind two traits. Nothing here knows of reapers.
+//! The transports, behind the traits [`Source`] and [`Sink`]. They know nothing of reapers.
 
 pub mod archive;
 pub mod archive_sink;
@@ -21,83 +21,83 @@ use bytes::Bytes;
 use std::any::Any;
 use std::sync::Arc;
 
-/// Where blobs are. Two places with the same store can hand blobs to each other; with the same
-/// repository too they share them.
+/// The origin of blobs. Two locations with the same store can mount blobs from each other; with the same repository
+/// too, they share them.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Origin {
-    /// A registry's host, or a directory.
+    /// The host of a registry, or a directory.
     pub store: String,
-    /// The repository in it.
+    /// The repository within the store.
     pub repository: String,
 }
 
-/// A name that an image has within an archive or a layout.
+/// A name of an image within an archive or a layout.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct ImageName {
     /// `org.opencontainers.image.ref.name`, which is often only the tag.
     pub tag: Option<String>,
-    /// The whole name, as engines tag the image with it.
+    /// The full name, with which engines tag the image.
     pub full: Option<String>,
 }
 
-/// A place an image is read from.
+/// A location from which an image is read.
 #[async_trait]
 pub trait Source: Send + Sync {
-    /// The manifest of the image that was named.
+    /// Reads the manifest of the chosen image.
     async fn manifest(&self) -> Result<Manifest>;
 
-    /// What the image's name stands for, without reading it; `None` where that cannot be told.
+    /// Returns what the image's name refers to, without reading it; `None` if that cannot be determined.
     async fn head(&self) -> Result<Option<Head>> {
         Ok(None)
     }
 
-    /// The manifest of a child; verified.
+    /// Reads the manifest of a child, and verifies it.
     async fn child(&self, descriptor: &Descriptor) -> Result<Manifest>;
 
-    /// A blob as the place gives it: not verified. See [`Payload::open`].
+    /// Opens a blob without verifying it. See [`Payload::open`].
     async fn blob(&self, descriptor: &Descriptor) -> Result<BlobStream>;
 
-    /// What refers to a manifest: signatures, attestations, bills of materials.
+    /// Lists the referrers of a manifest: signatures, attestations, bills of materials.
     async fn referrers(&self, _digest: &Digest) -> Result<Vec<Referrer>> {
         Ok(Vec::new())
     }
 
-    /// Returns the names of the image, where the place keeps them beside it.
+    /// Returns the names of the image, if the location stores them beside it.
     async fn names(&self) -> Result<Vec<ImageName>> {
         Ok(Vec::new())
     }
 
-    /// Where blobs are, if they can be shared.
+    /// Returns the origin of the blobs, if they can be shared.
     fn origin(&self) -> Option<Origin>;
 
-    /// Whether the manifests are those the image was made with.
+    /// Returns whether the manifests are those with which the image was pushed.
     fn keeps_manifests(&self) -> bool {
         true
     }
 
-    /// Whether reading costs no requests over a network.
+    /// Returns whether reading needs no network requests.
     fn is_local(&self) -> bool {
         true
     }
 }
 
-/// What a registry says of a manifest without sending it.
+/// The response to a `HEAD` request for a manifest.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Head {
-    /// Its digest.
+    /// The digest.
     pub digest: Digest,
-    /// Its media type, if it is stated.
+    /// The media type, if it is stated.
     pub media_type: Option<String>,
 }
 
-/// A manifest that refers to another one.
+/// A manifest that refers to another one as its subject.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Referrer {
-    /// Its artifact type, or a word for it.
+    /// The artifact type, or a description.
     pub kind: String,
-    /// Its digest, where it is known.
+    /// The digest, if it is known.
     pub digest: Option<Digest>,
-    /// Its tag, where it is found by that.
+    /// The tag, if the referrer is found by its tag.
     pub tag: Option<String>,
 }
 
@@ -119,67 +119,67 @@ impl std::fmt::Display for Referrer {
     }
 }
 
-/// Whether a destination has a blob.
+/// The state of a blob at the destination.
 #[derive(Debug)]
 pub enum Offer {
-    /// It has it now, taken over from another repository.
+    /// The destination has the blob now, mounted from another repository.
     Mounted,
-    /// It had it.
+    /// The destination already had the blob.
     Existing,
-    /// It wants it, into this upload if one was opened on the way.
+    /// The destination needs the blob, in this upload if one was opened in passing.
     Wanted(Option<Slot>),
 }
 
-/// An upload that is open: what the transport knows of it, and nobody else.
+/// An open upload; its content is known only to the transport.
 #[derive(Debug)]
 pub struct Slot(Box<dyn Any + Send + Sync>);
 
 impl Slot {
-    /// Wraps whatever the transport needs to go on with an upload.
+    /// Creates a slot that contains what the transport needs to continue an upload.
     pub fn new(session: impl Any + Send + Sync) -> Self {
         Slot(Box::new(session))
     }
 
-    /// Returns what the slot was made from; `None` for a slot of another transport.
+    /// Returns the content of the slot; `None` if it belongs to another transport.
     pub fn get<T: Any>(&self) -> Option<&T> {
         self.0.downcast_ref()
     }
 }
 
-/// A place an image is written to.
+/// A location to which an image is written.
 #[async_trait]
 pub trait Sink: Send + Sync {
-    /// What the destination's name stands for now.
+    /// Reads the manifest to which the destination's name currently refers.
     async fn current(&self) -> Result<Option<Manifest>>;
 
-    /// Whether the destination has a manifest or a blob: an answer of this run, cheaply given. A layout looks at the
-    /// size.
+    /// Returns whether the destination has a manifest or a blob. The answer is current but inexpensive: a layout
+    /// checks only the size.
     async fn has(&self, _descriptor: &Descriptor) -> Result<bool> {
         Ok(false)
     }
 
-    /// The digest of what the destination's name stands for at this moment.
+    /// Returns the digest to which the destination's name currently refers.
     async fn tag_digest(&self) -> Result<Option<Digest>> {
         Ok(self.current().await?.map(|manifest| manifest.digest.clone()))
     }
 
-    /// The destination as a place to read from, if it is one.
+    /// Returns the destination as a source, if it can be read.
     fn as_source(self: Arc<Self>) -> Option<Arc<dyn Source>> {
         None
     }
 
-    /// Whether a manifest that names blobs which are not there is refused, with
+    /// Returns whether the destination refuses a manifest that refers to missing blobs, with
     /// [`Error::is_missing_part`](crate::error::Error::is_missing_part).
     fn refuses_missing_parts(&self) -> bool {
         false
     }
 
-    /// Whether asking costs no requests over a network.
+    /// Returns whether queries need no network requests.
     fn is_local(&self) -> bool {
         true
     }
 
-    /// Asks whether a blob has to be sent; `from` is a repository of the same store that has it.
+    /// Asks whether a blob must be sent; `from` is a repository of the same store that has it.
     async fn offer(&self, descriptor: &Descriptor, from: Option<&str>) -> Result<Offer>;
 
     /// Opens an upload before it is needed.
@@ -190,31 +190,31 @@ pub trait Sink: Send + Sync {
     /// Sends a blob.
     async fn put(&self, slot: Option<Slot>, descriptor: &Descriptor, payload: Payload<'_>) -> Result<()>;
 
-    /// Writes a manifest: under `digest` for a child, under the destination's name for `None`, which
-    /// comes last. Returns the digest it has there.
+    /// Writes a manifest: under `digest` for a child, or, last of all, under the destination's name for `None`.
+    /// Returns its digest at the destination.
     async fn put_manifest(&self, manifest: &Manifest, digest: Option<&Digest>) -> Result<Digest>;
 
-    /// Offers the names of the source's image: an archive takes them over unless it was given one.
+    /// Offers the names of the source image: an archive uses them unless it was given a name.
     fn inherit(&self, _names: Vec<ImageName>) {}
 
-    /// Whether what refers to an image can be written here.
+    /// Returns whether referrers can be written here.
     fn takes_referrers(&self) -> bool {
         false
     }
 
-    /// Writes a manifest that refers to another one, so that it is found from there.
+    /// Writes a manifest and lists it as a referrer of its subject.
     async fn put_referrer(&self, _manifest: &Manifest, _subject: &Digest) -> Result<()> {
-        Err(Error::usage("the destination cannot hold what refers to an image")
-            .hint("registries and oci: directories can"))
+        Err(Error::usage("the destination cannot store referrers")
+            .hint("use a registry or an oci: directory"))
     }
 
-    /// Gives up what was begun and not ended: called at the end, and when the user ends it.
+    /// Cancels everything that was started but not finished. Called at the end, and when the user interrupts the run.
     async fn release(&self) {}
 
-    /// Where blobs go, if they can be shared.
+    /// Returns the origin of the written blobs, if they can be shared.
     fn origin(&self) -> Option<Origin>;
 
-    /// Whether an index can be written here.
+    /// Returns whether an index can be written here.
     fn takes_indexes(&self) -> bool {
         true
     }
@@ -246,18 +246,18 @@ impl Sink for DiscardSink {
     }
 }
 
-/// What is sent: bytes at hand, or a blob of a source.
+/// The content to send: bytes in memory, or a blob of a source.
 #[derive(Clone)]
 pub enum Payload<'a> {
-    /// Bytes at hand.
+    /// Bytes in memory.
     Bytes(Bytes),
     /// A blob of a source.
     Blob(&'a dyn Source, &'a Descriptor),
 }
 
 impl Payload<'_> {
-    /// Opens the bytes from the start, verified as they pass: a stream that is not what the descriptor
-    /// says ends with an error, before its last piece.
+    /// Opens the content from the start and verifies it while it is read: a stream that does not match the descriptor
+    /// fails before its last piece.
     pub async fn open(&self) -> Result<BlobStream> {
         match self {
             Payload::Bytes(bytes) => {

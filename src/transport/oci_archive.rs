@@ -33,20 +33,20 @@ impl OciArchive {
                 return Err(Error::unsupported(format!(
                     "{place} is not an OCI layout: it has no index.json"
                 ))
-                .hint("read what `docker save` wrote as docker-archive:FILE"));
+                .hint("use docker-archive:FILE for the output of `docker save`"));
             }
             Ok(OciArchive { archive, image, place })
         })
         .await
     }
 
-    /// The image, as the user names it.
+    /// Returns the image as the user names it.
     fn name(&self) -> String {
         format!("{}{}", self.place, self.image)
     }
 
     fn no_blob(&self, digest: &Digest) -> Error {
-        Error::not_found(format!("{}: there is no blob {digest}", self.name()))
+        Error::not_found(format!("{}: missing blob {digest}", self.name()))
     }
 
     fn index(&self) -> Result<Manifest> {
@@ -64,7 +64,7 @@ impl OciArchive {
         checked_manifest(bytes.into(), descriptor).context(|| self.name())
     }
 
-    /// Runs work on a copy of this, off the thread that drives all transfers.
+    /// Runs work on a clone, off the thread that drives all transfers.
     async fn off_thread<T: Send + 'static>(
         &self,
         work: impl FnOnce(OciArchive) -> Result<T> + Send + 'static,
@@ -117,14 +117,14 @@ pub struct OciArchiveSink {
 }
 
 impl OciArchiveSink {
-    /// Begins an archive.
+    /// Starts an archive.
     pub async fn create(file: &FileOrStdio, image: Choice<String>, force: bool) -> Result<Self> {
         let archive = ArchiveSink::create(file, format!("oci-archive:{file}"), force).await?;
         archive.add("oci-layout".into(), authored::oci_layout()?.into(), None).await?;
         Ok(OciArchiveSink { archive, tag: image.name().cloned(), inherited: OnceLock::new() })
     }
 
-    /// The names of the image, one entry each; without any it has one entry too.
+    /// Returns the names of the image, one per entry; without any, there is one entry without a name.
     fn names(&self) -> Vec<ImageName> {
         match (&self.tag, self.inherited.get()) {
             (None, Some(names)) if !names.is_empty() => names.clone(),

@@ -14,55 +14,55 @@ use crate::rewrite::record::{self, Annotations, Record};
 use crate::rewrite::{self, Decision, Format, IfInit, Image, Outcome, Policy, Target};
 use futures_util::future::{BoxFuture, FutureExt, try_join_all};
 
-/// One image.
+/// The result for one image.
 #[derive(Debug, Clone)]
 pub struct VerifiedImage {
-    /// What it is for, where it says so.
+    /// The platform, if it is stated.
     pub platform: Option<Platform>,
-    /// The digest of its manifest.
+    /// The digest of the manifest.
     pub digest: Digest,
-    /// Its record; `None` if it is rightly not wrapped.
+    /// The record; `None` if the image is not wrapped.
     pub record: Option<Record>,
-    /// Whether wrap leaves it alone: it has an init, or there is no reaper for it.
+    /// Whether wrap would skip it: it has an init, or there is no reaper for its platform.
     pub exempt: bool,
-    /// Why it is not wrapped.
+    /// Why the image is not wrapped.
     pub reason: Option<String>,
 }
 
-/// The error for an image that should be wrapped.
+/// Returns the error for an image that should be wrapped but is not.
 pub(super) fn not_wrapped(image: &VerifiedImage) -> Error {
     let platform = image.platform.as_ref().map(|p| format!(" for {p}")).unwrap_or_default();
     let why = image.reason.as_deref().unwrap_or_default();
     Error::verification(format!("the image{platform} is not wrapped: {why}"))
 }
 
-/// All that wrap would look into.
+/// Reads everything that wrap would read.
 pub(super) async fn tree(reader: &Reader, manifest: Manifest) -> Result<Tree> {
     reader.tree(manifest, &|child| select::carried(child).is_none()).await
 }
 
-/// A manifest that is what its record says.
+/// A manifest that agrees with its record.
 pub(super) enum Checked {
     Image {
         manifest: Manifest,
-        /// Before it was wrapped, if it was.
+        /// The image before the wrap, if it is wrapped.
         original: Option<Manifest>,
-        /// The digest of what was wrapped.
+        /// The digest of the source.
         source: Digest,
         outcome: Box<VerifiedImage>,
     },
     Index {
         manifest: Manifest,
         history: Box<History>,
-        /// By position.
+        /// The children, by position.
         children: Vec<(usize, Checked)>,
     },
-    /// Something that has nothing to verify.
+    /// Content that has nothing to verify.
     Other,
 }
 
 impl Checked {
-    /// The manifest, of an image or an index.
+    /// Returns the manifest of an image or an index.
     pub(super) fn manifest(&self) -> Option<&Manifest> {
         match self {
             Checked::Image { manifest, .. } | Checked::Index { manifest, .. } => Some(manifest),
@@ -70,7 +70,7 @@ impl Checked {
         }
     }
 
-    /// Before it was wrapped, where that is another one.
+    /// Returns the manifest before the wrap, if it differs.
     pub(super) fn original(&self) -> Option<&Manifest> {
         match self {
             Checked::Image { original, .. } => original.as_ref(),
@@ -81,7 +81,7 @@ impl Checked {
         }
     }
 
-    /// The digest of what was wrapped.
+    /// Returns the digest of the source.
     pub(super) fn source(&self) -> &Digest {
         match self {
             Checked::Image { source, .. } => source,
@@ -98,7 +98,7 @@ impl Checked {
         }
     }
 
-    /// The images as they were before, in their order.
+    /// Returns the digests of the images before the wrap, in order.
     pub(super) fn originals(&self) -> Vec<Option<&Digest>> {
         match self {
             Checked::Image { original, .. } => vec![original.as_ref().map(|m| &m.digest)],
@@ -108,7 +108,7 @@ impl Checked {
     }
 }
 
-/// Checks a manifest and all that is below it.
+/// Checks a manifest and everything below it.
 pub(super) fn check(reader: &Reader, tree: Tree) -> BoxFuture<'_, Result<Checked>> {
     async move {
         match tree {
@@ -129,7 +129,7 @@ pub(super) fn check(reader: &Reader, tree: Tree) -> BoxFuture<'_, Result<Checked
     .boxed()
 }
 
-/// One image: against its record, or against the reasons for having none.
+/// Checks one image against its record, or against the reasons for having none.
 async fn one(reader: &Reader, image: Image, listed: Option<&StatedPlatform>) -> Result<Checked> {
     let mut outcome = VerifiedImage {
         platform: machine::stated(&image, listed),
@@ -151,7 +151,7 @@ async fn one(reader: &Reader, image: Image, listed: Option<&StatedPlatform>) -> 
     };
     let record = original.record.clone();
     let descriptor = image.manifest.blobs().last().copied().cloned();
-    let descriptor = descriptor.ok_or_else(|| Error::verification("the image has no layer"))?;
+    let descriptor = descriptor.ok_or_else(|| Error::verification("the image has no layers"))?;
     let blob = reader.blob(&descriptor, layer::MAX_LAYER).await.context(|| "the reaper's layer")?;
     let layer = layer::read(&blob)?;
     let platform = platform(reader, &image, listed, &layer).await?;
@@ -163,13 +163,13 @@ async fn one(reader: &Reader, image: Image, listed: Option<&StatedPlatform>) -> 
     };
     rewrapped(&image, &before, &platform, &record, &layer)?;
     outcome.platform = Some(platform.canonical());
-    // A place that keeps no manifests has that of the source in the record only.
+    // A transport that does not store manifests preserves the source digest only in the record.
     let source = record.source.clone();
     outcome.record = Some(record);
     Ok(Checked::Image { manifest, original: Some(before.manifest), source, outcome: Box::new(outcome) })
 }
 
-/// Why wrap leaves an image alone, if it does.
+/// Returns why wrap leaves an image unchanged, if it does.
 async fn exempt(reader: &Reader, image: &Image, listed: Option<&StatedPlatform>) -> Result<Option<String>> {
     let platform = match Target::of(listed, &image.config.platform) {
         Target::Known(platform) => platform,
@@ -185,8 +185,8 @@ async fn exempt(reader: &Reader, image: &Image, listed: Option<&StatedPlatform>)
     })
 }
 
-/// What a wrapped image was wrapped for. Where index and config disagree, its program tells; where that does not tell
-/// either, whoever wrapped it did, and the record or the reaper itself says what.
+/// Returns the platform that an image was wrapped for. If index and config disagree, its program decides; failing
+/// that, the record or the reaper shows what was chosen when it was wrapped.
 async fn platform(
     reader: &Reader,
     image: &Image,
@@ -207,7 +207,7 @@ async fn platform(
             }
         }
     };
-    // The variant is that of the index at the time, which need not be at hand.
+    // The recorded variant is that of the index at the time, which may not be available.
     let is_same = |recorded: &Platform| {
         let (recorded, known) = (recorded.canonical(), known.canonical());
         recorded.os == known.os && recorded.architecture == known.architecture
@@ -215,7 +215,7 @@ async fn platform(
     Ok(recorded.filter(is_same).unwrap_or(known))
 }
 
-/// Wraps the original with the reaper in the image, and compares.
+/// Wraps the original again with the reaper in the image, and compares the results.
 fn rewrapped(
     image: &Image,
     original: &Image,
@@ -224,7 +224,7 @@ fn rewrapped(
     layer: &layer::Contents,
 ) -> Result<()> {
     let mut reapers = Reapers::none();
-    // For whatever variant of its machine the image is: which one wrap took for it is in the image.
+    // Accept any variant of the machine: the image shows which one wrap chose.
     reapers.give(None, layer.program.clone())?;
     let policies = [IfInit::Skip, IfInit::Wrap].into_iter().flat_map(|if_init| {
         [Format::Keep, Format::Oci, Format::Docker].map(|format| {
@@ -236,20 +236,20 @@ fn rewrapped(
     let policy =
         policies.iter().find(|p| record::recipe(&record.reaper, p) == record.recipe).ok_or_else(|| {
             Error::verification(format!(
-                "the recorded recipe {} is not that of its reaper, path and options",
+                "the recorded recipe {} does not match its reaper, path and options",
                 record.recipe
             ))
         })?;
     let again = match rewrite::decide(original, platform, &reapers, policy)?.build(&layer.parents)? {
         Outcome::Wrapped(new) => new,
         Outcome::Skipped { reason, .. } => return Err(Error::verification(reason)),
-        _ => return Err(Error::verification("wrapping the original does nothing")),
+        _ => return Err(Error::verification("wrapping the original changes nothing")),
     };
     if image.keeps_manifest {
         compare("the config", &image.config.bytes, &again.config)?;
         return compare("the manifest", &image.manifest.bytes, &again.manifest.bytes);
     }
-    // What the record says of the manifest cannot be compared where there is none.
+    // Without a stored manifest, the labels about it cannot be compared.
     let mut text = Document::new(&again.config)?;
     for (key, value) in image.config.labels.iter().filter(|(key, _)| record::is_about_manifest(key)) {
         text.set(&child("/config/Labels", key), &quote(value))?;
@@ -257,7 +257,7 @@ fn rewrapped(
     compare("the config", &image.config.bytes, text.to_string().as_bytes())
 }
 
-/// The index is that of its children, by its own record.
+/// Verifies an index against its children and its record.
 fn verify_index(manifest: &Manifest, children: &[(usize, Checked)]) -> Result<History> {
     let replaced = |by: fn(&Checked) -> Option<&Manifest>| -> Vec<Replaced> {
         let changed = children.iter().filter(|(_, child)| child.original().is_some());
@@ -290,10 +290,10 @@ fn verify_index(manifest: &Manifest, children: &[(usize, Checked)]) -> Result<Hi
     Ok(history)
 }
 
-/// Why a record does not count.
+/// Returns why a record is not valid.
 fn why_stale(image: &Image) -> String {
     let Some(record) = Record::read(&image.config.labels) else {
-        return "the record in the labels is incomplete or of another version".into();
+        return "the record in the labels is incomplete or has an unknown version".into();
     };
     let last = image.config.diff_ids.last().cloned().unwrap_or_default();
     if last != record.diff_id.to_string() {
@@ -313,7 +313,7 @@ fn why_stale(image: &Image) -> String {
     format!("undoing the wrap does not give the recorded source {}", record.source)
 }
 
-/// Fails with the first difference.
+/// Compares byte for byte and returns an error that names the first difference.
 pub(super) fn compare(what: &str, found: &[u8], expected: &[u8]) -> Result<()> {
     let Some(at) = found
         .iter()
@@ -328,7 +328,7 @@ pub(super) fn compare(what: &str, found: &[u8], expected: &[u8]) -> Result<()> {
         String::from_utf8_lossy(&text[from.min(text.len())..text.len().min(at + 40)]).into_owned()
     };
     Err(Error::verification(format!(
-        "{what} differs at byte {at}: it has {:?}, wrapping its source gives {:?}",
+        "{what} differs at byte {at}: it has {:?}, but wrapping its source gives {:?}",
         excerpt(found),
         excerpt(expected)
     )))

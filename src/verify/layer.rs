@@ -1,4 +1,4 @@
-//! What the reaper's layer holds.
+//! The content of the reaper's layer.
 
 use crate::error::{Error, Result};
 use crate::image::{Digest, ImagePath, Platform};
@@ -9,10 +9,10 @@ use crate::transport::decompress::Format;
 use bytes::Bytes;
 use std::io::Read;
 
-/// Nobody's reaper is larger.
+/// The maximum size of the reaper's layer.
 pub const MAX_LAYER: u64 = 64 << 20;
 
-/// The layer, unpacked.
+/// The content of the layer.
 pub struct Contents {
     pub diff_id: Digest,
     pub parents: Vec<Directory>,
@@ -22,16 +22,16 @@ pub struct Contents {
     pub program: Bytes,
 }
 
-/// Unpacks a layer of ours. Fails unless it holds one file, and the directories above it.
+/// Unpacks the reaper's layer. Returns an error unless it holds exactly one file and the directories above it.
 pub fn read(blob: &[u8]) -> Result<Contents> {
-    let bad = |why: String| Error::verification(format!("the last layer is not one that wrap makes: {why}"));
+    let bad = |why: String| Error::verification(format!("the last layer was not created by reapify: {why}"));
     let mut tar = Vec::new();
     match Format::of(blob) {
         Format::Gzip => flate2::read::GzDecoder::new(blob)
             .take(MAX_LAYER)
             .read_to_end(&mut tar)
             .map_err(|e| bad(e.to_string()))?,
-        // Docker's archives hold it uncompressed.
+        // Docker archives store the layer uncompressed.
         _ => blob.take(MAX_LAYER).read_to_end(&mut tar)?,
     };
     let mut contents = None;
@@ -39,7 +39,7 @@ pub fn read(blob: &[u8]) -> Result<Contents> {
     for entry in tar::Archive::new(&tar[..]).entries().map_err(|e| bad(e.to_string()))? {
         let mut entry = entry.map_err(|e| bad(e.to_string()))?;
         let path = format!("/{}", String::from_utf8_lossy(&entry.path_bytes()).trim_end_matches('/'));
-        let path: ImagePath = path.parse().map_err(|_| bad(format!("it holds {path:?}")))?;
+        let path: ImagePath = path.parse().map_err(|_| bad(format!("it contains {path:?}")))?;
         let header = entry.header().clone();
         let field = |value: std::io::Result<u64>| value.map_err(|e| bad(e.to_string()));
         let mode = header.mode().map_err(|e| bad(e.to_string()))?;
@@ -55,15 +55,15 @@ pub fn read(blob: &[u8]) -> Result<Contents> {
                 entry.read_to_end(&mut program)?;
                 contents = Some((path, mode, owner, program));
             }
-            _ => return Err(bad(format!("it holds {path} too"))),
+            _ => return Err(bad(format!("it also contains {path}"))),
         }
     }
-    let (path, mode, owner, program) = contents.ok_or_else(|| bad("it holds no file".into()))?;
+    let (path, mode, owner, program) = contents.ok_or_else(|| bad("it contains no file".into()))?;
     Ok(Contents { diff_id: Digest::sha256(&tar), parents, path, mode, owner, program: program.into() })
 }
 
 impl Contents {
-    /// Fails unless the layer is what the record says.
+    /// Returns an error unless the layer matches the record.
     pub fn check(&self, record: &Record, platform: &Platform) -> Result<()> {
         let differs = |what: &str, found: &dyn std::fmt::Display, recorded: &dyn std::fmt::Display| {
             Err(Error::verification(format!("{what} is {found}, the record says {recorded}")))
@@ -85,6 +85,6 @@ impl Contents {
             )));
         }
         Program::check_reaper(&self.program, &platform.canonical())
-            .map_err(|e| Error::verification(format!("the reaper does not fit the image: {e}")))
+            .map_err(|e| Error::verification(format!("the reaper does not match the image: {e}")))
     }
 }

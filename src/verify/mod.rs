@@ -1,5 +1,5 @@
-//! Is a wrapped image what its record says? The strongest answer there is: undo the wrap, wrap again with
-//! the reaper found in the image, and compare every byte.
+//! Verification of wrapped images against their records: undo the wrap, wrap again with the reaper found in the
+//! image, and compare every byte.
 
 mod check;
 pub(crate) mod layer;

@@ -1,4 +1,4 @@
-//! Verifies an image or an index as a whole.
+//! Verification of a whole image or index.
 
 use super::check::{VerifiedImage, check, not_wrapped, tree};
 use super::source;
@@ -13,22 +13,25 @@ use futures_util::StreamExt;
 use std::collections::HashSet;
 use std::sync::Arc;
 
-/// What was found true of an image.
+/// The result of a successful verification.
 #[derive(Debug, Clone)]
 pub struct Verified {
-    /// The digest of what was verified.
+    /// The digest of the verified image or index.
     pub digest: Digest,
-    /// The digest of what was wrapped.
+    /// The digest of its source.
     pub source_digest: Digest,
-    /// The images within.
+    /// The images that were verified.
     pub images: Vec<VerifiedImage>,
-    /// How many blobs were read to the end.
+    /// How many blobs were read in full.
     pub blobs: usize,
 }
 
-/// Verifies an image or an index. With `source`, also that it is what wrapping that gives; with `deep`, that every
-/// blob is there and intact. Fails with [`Kind::Verification`](crate::error::Kind) and the first difference.
-/// The reaper has to be one that `reapers` expects.
+/// Verifies an image or an index. With `source`, also verifies that wrapping it gives this result; with `deep`, that
+/// every blob is present and intact. The reaper must be one of `reapers`.
+///
+/// # Errors
+///
+/// Returns [`Kind::Verification`](crate::error::Kind) with the first difference.
 pub async fn verify(
     image: Arc<dyn Source>,
     source: Option<Arc<dyn Source>>,
@@ -55,7 +58,7 @@ pub async fn verify(
     images.iter().try_for_each(|image| known_reaper(image, reapers))?;
     if images.is_empty() {
         return Err(match manifest.content {
-            Content::Index { .. } => Error::verification("the index holds no Linux image"),
+            Content::Index { .. } => Error::verification("the index contains no Linux image"),
             _ => rewrite::artifact(manifest.artifact_type()),
         });
     }
@@ -66,7 +69,7 @@ pub async fn verify(
     Ok(Verified { digest, source_digest: checked.source().clone(), images, blobs })
 }
 
-/// Fails if an image starts another reaper than the expected one.
+/// Returns an error if an image has an unexpected reaper.
 fn known_reaper(image: &VerifiedImage, reapers: &Reapers) -> Result<()> {
     let Some(record) = &image.record else { return Ok(()) };
     if reapers.expects(&record.reaper, image.platform.as_ref()) {
@@ -80,7 +83,7 @@ fn known_reaper(image: &VerifiedImage, reapers: &Reapers) -> Result<()> {
     .hint(Remedy::ExpectReaper))
 }
 
-/// Reads every blob to its end.
+/// Reads every blob in full.
 async fn read_all(reader: &Reader, manifest: Manifest) -> Result<usize> {
     let mut pending = vec![Arc::new(manifest)];
     let mut seen = HashSet::new();

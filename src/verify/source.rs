@@ -1,4 +1,4 @@
-//! Is a wrapped image what wrapping a given source makes?
+//! Verification that a wrapped image was made from a given source.
 
 use super::check::{Checked, check, compare, tree};
 use crate::error::{Context, Error, Result};
@@ -12,7 +12,7 @@ use crate::transport::Source;
 use futures_util::future::{BoxFuture, FutureExt};
 use std::sync::Arc;
 
-/// Fails unless `checked` was made from `expected`: as a whole, or from those of its children that were kept.
+/// Returns an error unless `checked` was made from `expected`: from the whole, or from a subset of its children.
 pub async fn verify(place: Arc<dyn Source>, expected: Manifest, checked: &Checked) -> Result<()> {
     let reader = Reader::new(place);
     if checked.manifest().is_some_and(|m| m.digest == expected.digest)
@@ -20,7 +20,7 @@ pub async fn verify(place: Arc<dyn Source>, expected: Manifest, checked: &Checke
     {
         return Ok(());
     }
-    // The source may be wrapped itself: then both come from the same original.
+    // If the source is itself wrapped, compare the originals of both.
     let digest = expected.digest.clone();
     let theirs = check(&reader, tree(&reader, expected).await?).await.context(|| "the source")?;
     let (ours, theirs) = (checked.originals(), theirs.originals());
@@ -33,7 +33,7 @@ pub async fn verify(place: Arc<dyn Source>, expected: Manifest, checked: &Checke
     }
 }
 
-/// Whether this is the source. An error says what is wrong where it should be.
+/// Returns whether `checked` was made from this source. An error names the difference if it should have been.
 fn made_from<'a>(
     reader: &'a Reader,
     expected: &'a Manifest,
@@ -43,7 +43,7 @@ fn made_from<'a>(
         let Checked::Index { manifest, history, children } = checked else {
             return of_image(expected, checked);
         };
-        // What a Docker list was made from is written nowhere: there the children tell.
+        // A Docker list does not record its source; its children do.
         let is_recorded = Annotations::read(manifest).is_some();
         if history.original.digest == expected.digest {
             return Ok(true);
@@ -53,7 +53,7 @@ fn made_from<'a>(
         }
         let Some(Narrowed { dropped, replaced }) = narrowed(expected, history, children)? else {
             return match is_recorded {
-                true => Err(Error::verification("the index has children that the source has not")),
+                true => Err(Error::verification("the index contains images that the source does not")),
                 false => Ok(false),
             };
         };
@@ -74,8 +74,8 @@ fn made_from<'a>(
     .boxed()
 }
 
-/// Whether one image comes from a manifest, or was chosen from an index. Where the place of the image keeps no
-/// manifests, its config has to be that of the source.
+/// Returns whether an image comes from a manifest, or from one child of an index. If the image's transport does not
+/// store manifests, its config must be that of the source.
 fn of_image(expected: &Manifest, checked: &Checked) -> Result<bool> {
     let source = checked.source();
     let chosen = |child: &Descriptor| child.digest == *source;
@@ -88,15 +88,15 @@ fn of_image(expected: &Manifest, checked: &Checked) -> Result<bool> {
     Ok(expected.digest == *source && is_same)
 }
 
-/// How an index comes from a larger one.
+/// How an index was derived from a larger one.
 struct Narrowed<'a> {
-    /// The children that were left out, by position in the larger one.
+    /// The positions in the larger index of the children that were dropped.
     dropped: Vec<usize>,
-    /// The nested indexes that lost children of their own, and what they were before they were wrapped.
+    /// The nested indexes from which children were dropped, with their manifests before the wrap.
     replaced: Vec<(usize, (&'a Checked, &'a Manifest))>,
 }
 
-/// `None` where the smaller one has what the larger one has not, or has it in another order.
+/// Compares two indexes; `None` if the smaller one has a child that the larger one lacks, or another order.
 fn narrowed<'a>(
     source: &Manifest,
     history: &'a History,
@@ -119,10 +119,11 @@ fn narrowed<'a>(
             (came_from, nested)
         });
         match kept {
-            // One digest may stand there more than once, and be said to be for different platforms.
+            // The index may list one digest more than once, for different platforms.
             Some((came_from, nested))
                 if *came_from == child.digest
-                    && repeat::masked(&mut ours, next)? == repeat::masked(&mut theirs, position)? =>
+                    && repeat::without_target(&mut ours, next)?
+                        == repeat::without_target(&mut theirs, position)? =>
             {
                 narrowed
                     .replaced

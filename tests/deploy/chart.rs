@@ -1,10 +1,10 @@
-//! The chart: the same objects as the overlays, whatever the values.
+//! The chart: it renders the same objects as the overlays, and keeps the rules for all values.
 
 use super::objects::{Object, parse};
 use super::{configs, overlays, render, rules};
 use serde_json::{Value, json};
 
-/// The values that make the chart what an overlay is.
+/// Returns the values with which the chart renders the same objects as an overlay.
 fn values(overlay: &str, config: &str) -> Value {
     let secrets = json!({"registry": "reapify-mirror-registry", "events": "reapify-mirror-events"});
     match overlay {
@@ -16,7 +16,7 @@ fn values(overlay: &str, config: &str) -> Value {
     }
 }
 
-/// An object without what belongs to the way in which it was made.
+/// Returns an object without the fields that depend on the tool that rendered it.
 fn plain(object: &Object) -> Value {
     let value = match object {
         Object::ConfigMap(object) => serde_json::to_value(object),
@@ -53,7 +53,7 @@ fn strip(value: &mut Value) {
         }
         Value::Array(items) => {
             items.iter_mut().for_each(strip);
-            // The order of arguments is of no matter.
+            // The order of arguments is irrelevant.
             if items.iter().all(|item| item.as_str().is_some_and(|arg| arg.starts_with("--"))) {
                 items.sort_by_key(ToString::to_string);
             }
@@ -61,7 +61,7 @@ fn strip(value: &mut Value) {
                 items.sort_by_key(|item| item.as_str().map(|arg| arg.strip_prefix("--").map(str::to_owned)));
             }
         }
-        // The hash of a ConfigMap's content.
+        // Remove the hash of a ConfigMap's content.
         Value::String(text) => {
             if let Some(hash) = text.strip_prefix("reapify-mirror-")
                 && hash.len() == 10
@@ -94,7 +94,7 @@ fn the_chart_renders_the_objects_of_the_overlays() {
 }
 
 #[test]
-fn the_chart_keeps_the_rules_whatever_the_values() {
+fn the_chart_keeps_the_rules_for_all_values() {
     let (registry, peer) = ("reapify-mirror-registry", json!([{"podSelector": {"matchLabels": {"a": "b"}}}]));
     let digest = format!("sha256:{}", "a".repeat(64));
     for values in [
@@ -117,7 +117,7 @@ fn the_chart_keeps_the_rules_whatever_the_values() {
             let text = render::helm(release, &values).unwrap_or_else(|e| panic!("{values}: {e}"));
             let objects = parse(&text);
             rules::check(&values.to_string(), &objects);
-            // A CronJob's name leaves room for those of its Jobs and pods.
+            // The name of a CronJob must leave room for the suffixes of its Jobs and pods.
             let is_short = |object: &Object| object.kind() != "CronJob" || object.name().len() <= 52;
             assert!(objects.iter().all(is_short), "{release}");
         }
@@ -145,7 +145,7 @@ fn two_releases_in_a_namespace_select_their_own_pods() {
 }
 
 #[test]
-fn what_the_schema_does_not_know_is_refused() {
+fn rejects_values_that_the_schema_does_not_allow() {
     for (values, part) in [
         (json!({"cronjob": {"shards": 0}}), "/cronjob/shards"),
         (json!({"mode": "both"}), "/mode"),
@@ -161,7 +161,7 @@ fn what_the_schema_does_not_know_is_refused() {
 }
 
 #[test]
-fn the_schema_knows_every_value_of_the_chart() {
+fn the_schema_describes_every_value_of_the_chart() {
     let chart = render::root().join("deploy/helm/reapify-mirror");
     let schema = std::fs::read_to_string(chart.join("values.schema.json")).unwrap();
     let schema: Value = serde_json::from_str(&schema).unwrap();

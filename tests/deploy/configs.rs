@@ -1,18 +1,18 @@
-//! Configurations that are deployed, and those of the documentation, as the program reads them.
+//! Deployed configurations, and those of the documentation, loaded by the program.
 
 use super::objects::{Object, parse};
 use super::{overlays, render};
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
-/// The program.
+/// Returns a command that runs the program.
 pub fn reapify() -> Command {
     let mut command = Command::new(env!("CARGO_BIN_EXE_reapify"));
     command.env_clear();
     command
 }
 
-/// Loads a configuration as it would be in a pod whose receivers' secrets are all there.
+/// Loads a configuration as in a pod in which all secrets of receivers exist.
 pub fn load(name: &str, text: &str) {
     let dir = tempfile::tempdir().unwrap();
     let text = with_secrets(text, dir.path());
@@ -24,10 +24,10 @@ pub fn load(name: &str, text: &str) {
     assert!(output.status.success(), "{name}: {}\n{text}", String::from_utf8_lossy(&output.stderr));
     assert!(String::from_utf8_lossy(&output.stdout).lines().any(|line| line == "sync:"), "{name}");
     let notes = String::from_utf8_lossy(&output.stderr);
-    assert!(notes.is_empty(), "{name}: an example that has to be explained: {notes}");
+    assert!(notes.is_empty(), "{name}: an example that causes notes: {notes}");
 }
 
-/// Puts a secret where the text names a file below /etc/reapify or /run/secrets.
+/// Writes a secret for each file below /etc/reapify or /run/secrets that the text names.
 fn with_secrets(text: &str, dir: &Path) -> String {
     let mut text = text.to_owned();
     for place in ["/etc/reapify/events", "/run/secrets"] {
@@ -43,7 +43,7 @@ fn with_secrets(text: &str, dir: &Path) -> String {
     text
 }
 
-/// The configuration in a ConfigMap.
+/// Returns the configuration in a ConfigMap.
 pub fn of(object: &Object) -> Option<&str> {
     match object {
         Object::ConfigMap(map) => Some(&map.data.as_ref()?["regsync.yml"]),
@@ -52,7 +52,7 @@ pub fn of(object: &Object) -> Option<&str> {
 }
 
 #[test]
-fn configurations_that_are_deployed_load() {
+fn deployed_configurations_load() {
     for (name, objects) in overlays() {
         let configs: Vec<_> = objects.iter().filter_map(of).collect();
         assert_eq!(configs.len(), 1, "{name}");
@@ -61,7 +61,7 @@ fn configurations_that_are_deployed_load() {
 }
 
 #[test]
-fn a_receivers_secret_is_a_file_of_the_mounted_secret() {
+fn receivers_read_files_of_the_mounted_secret() {
     let objects = parse(&render::kustomize("server"));
     let pod = objects.iter().find_map(Object::pod).unwrap();
     let mounts = super::rules::container(pod).volume_mounts.as_ref().unwrap();
@@ -76,12 +76,12 @@ fn a_receivers_secret_is_a_file_of_the_mounted_secret() {
     }
 }
 
-/// The fenced blocks of a language in a Markdown text.
+/// Returns the fenced code blocks of a language in a Markdown text.
 fn blocks(text: &str, language: &str) -> Vec<String> {
     let mut blocks = Vec::new();
     let mut lines = text.lines();
     while let Some(line) = lines.next() {
-        // A block in an item of a list is indented as a whole.
+        // A block in a list item is indented as a whole.
         let indent = &line[..line.len() - line.trim_start().len()];
         let Some(info) = line.trim_start().strip_prefix("```") else { continue };
         let body = lines.by_ref().map(|line| line.strip_prefix(indent).unwrap_or(line));

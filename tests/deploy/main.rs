@@ -1,5 +1,5 @@
-//! The manifests in `deploy/` and the configurations in `docs/mirror.md`, rendered by the tools that people use: strictly
-//! what Kubernetes reads, restricted, consistent, and accepted by the program.
+//! The manifests in `deploy/` and the configurations in `docs/mirror.md`, rendered by the usual tools: valid for
+//! Kubernetes, restricted, consistent, and accepted by the program.
 
 mod chart;
 mod configs;
@@ -12,7 +12,7 @@ use objects::Object;
 
 const OVERLAYS: [&str; 3] = ["cronjob", "server", "server-monitored"];
 
-/// The objects of every overlay, by its name.
+/// Returns the objects of every overlay, by its name.
 fn overlays() -> Vec<(&'static str, Vec<Object>)> {
     OVERLAYS.map(|name| (name, objects::parse(&render::kustomize(name)))).into()
 }
@@ -29,7 +29,7 @@ fn every_overlay_is_covered() {
 }
 
 #[test]
-fn every_file_is_strictly_what_kubernetes_reads() {
+fn every_file_has_only_fields_that_kubernetes_reads() {
     let mut checked = 0;
     for dir in ["base", "overlays/cronjob", "overlays/server", "overlays/server-monitored"] {
         for entry in std::fs::read_dir(render::root().join("deploy/kubernetes").join(dir)).unwrap() {
@@ -52,7 +52,7 @@ fn overlays_keep_the_rules() {
 }
 
 #[test]
-fn the_number_of_shards_stands_in_one_place() {
+fn the_number_of_shards_is_defined_once() {
     let dir = tempfile::tempdir().unwrap();
     render::copy(&render::root().join("deploy/kubernetes"), dir.path());
     let file = dir.path().join("overlays/cronjob/cronjob.yaml");
@@ -64,7 +64,7 @@ fn the_number_of_shards_stands_in_one_place() {
 }
 
 #[test]
-fn two_overlays_fit_into_one_namespace() {
+fn two_overlays_can_share_a_namespace() {
     let all = overlays();
     let objects = |overlay: &str| &all.iter().find(|(name, _)| *name == overlay).unwrap().1;
     for one in objects("cronjob") {
@@ -76,7 +76,7 @@ fn two_overlays_fit_into_one_namespace() {
 }
 
 #[test]
-fn a_field_that_kubernetes_does_not_know_is_found() {
+fn detects_unknown_fields() {
     let text = render::kustomize("server").replace("readOnlyRootFilesystem", "readonlyRootFilesystem");
     let parsed = std::panic::catch_unwind(|| objects::parse(&text));
     assert!(parsed.is_err());

@@ -1,4 +1,5 @@
-//! Kubernetes objects, read strictly: what a type does not know is lost on the way through it, and that is found.
+//! Kubernetes objects, parsed strictly: fields that a type does not know are detected because they are lost in a
+//! round trip.
 
 use k8s_openapi::api::apps::v1::Deployment;
 use k8s_openapi::api::batch::v1::CronJob;
@@ -22,7 +23,7 @@ pub enum Object {
     ServiceMonitor(Box<ServiceMonitor>),
 }
 
-/// What the manifests use of the Prometheus Operator's resource.
+/// The fields of the Prometheus Operator's resource that the manifests use.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct ServiceMonitor {
@@ -47,11 +48,10 @@ pub struct Endpoint {
     pub interval: String,
 }
 
-/// The documents of a text.
+/// Returns the documents of a text.
 pub fn parse(text: &str) -> Vec<Object> {
-    let documents = serde_yaml_ng::Deserializer::from_str(text).map(|document| {
-        Value::deserialize(document).unwrap_or_else(|e| panic!("this is no YAML: {e}\n{text}"))
-    });
+    let documents = serde_yaml_ng::Deserializer::from_str(text)
+        .map(|document| Value::deserialize(document).unwrap_or_else(|e| panic!("invalid YAML: {e}\n{text}")));
     documents.filter(|document| !document.is_null()).map(object).collect()
 }
 
@@ -115,13 +115,13 @@ impl Object {
         self.template()?.spec.as_ref()
     }
 
-    /// The labels of the pods.
+    /// Returns the labels of the pods.
     pub fn pod_labels(&self) -> Option<&Labels> {
         self.template()?.metadata.as_ref()?.labels.as_ref()
     }
 }
 
-/// Whether a selector without expressions takes these labels.
+/// Returns whether a selector without expressions matches these labels.
 pub fn selects(selector: &LabelSelector, labels: &Labels) -> bool {
     assert!(selector.match_expressions.is_none());
     selector.match_labels.iter().flatten().all(|(name, value)| labels.get(name) == Some(value))

@@ -1,4 +1,4 @@
-//! The command lines of the manifests, run.
+//! The command lines of the manifests, executed.
 
 use super::configs::reapify;
 use super::objects::Object;
@@ -9,7 +9,7 @@ use std::net::TcpStream;
 use std::path::Path;
 use std::process::{Child, Command, Stdio};
 
-/// The arguments of a container, with another configuration and a free port.
+/// Returns the arguments of a container, with another configuration and a free port.
 fn args(object: &Object, config: &Path) -> Vec<String> {
     let args = container(object.pod().unwrap()).args.clone().unwrap();
     let changed = args.into_iter().map(|arg| match arg.split_once('=') {
@@ -20,7 +20,7 @@ fn args(object: &Object, config: &Path) -> Vec<String> {
     changed.collect()
 }
 
-/// A configuration whose only entry is off.
+/// Returns a configuration whose only entry is disabled.
 fn empty() -> tempfile::NamedTempFile {
     let mut file = tempfile::NamedTempFile::new().unwrap();
     let entry = "{source: a.example/x, target: b.example/x, type: repository, wrap: {mode: off}}";
@@ -51,7 +51,7 @@ fn jobs_run_as_every_shard() {
 }
 
 #[test]
-fn an_exit_code_that_ends_a_job_is_that_of_a_bad_configuration() {
+fn a_job_ends_with_the_exit_code_of_an_invalid_configuration() {
     let (_, objects) = overlays().swap_remove(0);
     let mut config = tempfile::NamedTempFile::new().unwrap();
     config.write_all(b"sync: [{source: a}]\n").unwrap();
@@ -65,7 +65,7 @@ fn an_exit_code_that_ends_a_job_is_that_of_a_bad_configuration() {
     }
 }
 
-/// Ends the process, however the test ends.
+/// A process that is killed when the test ends.
 struct Running(Child);
 
 impl Drop for Running {
@@ -76,7 +76,7 @@ impl Drop for Running {
 }
 
 #[test]
-fn the_server_answers_where_it_is_asked_and_stops_in_time() {
+fn the_server_answers_its_probes_and_stops_in_time() {
     let (_, objects) = overlays().pop().unwrap();
     let server = objects.iter().find(|object| object.kind() == "Deployment").unwrap();
     let config = empty();
@@ -86,7 +86,7 @@ fn the_server_answers_where_it_is_asked_and_stops_in_time() {
     let mut lines = BufReader::new(running.0.stderr.take().unwrap()).lines();
     let address = lines
         .find_map(|line| line.unwrap().strip_prefix("listening on http://").map(str::to_owned))
-        .expect("the server says where it listens");
+        .expect("the server prints its address");
     let probes = container(server.pod().unwrap());
     let probes = [&probes.readiness_probe, &probes.liveness_probe].map(|probe| probe.as_ref().unwrap());
     let probes = probes.map(|probe| probe.http_get.as_ref().unwrap().path.clone().unwrap());

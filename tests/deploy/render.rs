@@ -1,11 +1,11 @@
-//! Renders what is deployed, by kubectl and by Helm's own code. `scripts/test` installs both.
+//! Rendering by kubectl and by Helm's own code. `scripts/test` installs both.
 
 use serde_json::Value;
 use std::io::Write;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
-/// The project's directory.
+/// Returns the project's directory.
 pub fn root() -> PathBuf {
     PathBuf::from(env!("CARGO_MANIFEST_DIR"))
 }
@@ -16,19 +16,19 @@ fn tool(name: &str) -> Command {
     Command::new(path)
 }
 
-/// An overlay, rendered.
+/// Renders an overlay.
 pub fn kustomize(overlay: &str) -> String {
     kustomize_dir(&root().join("deploy/kubernetes/overlays").join(overlay))
 }
 
-/// A kustomization, rendered.
+/// Renders a kustomization.
 pub fn kustomize_dir(dir: &Path) -> String {
     let output = tool("kubectl").arg("kustomize").arg(dir).output().unwrap();
     assert!(output.status.success(), "{}: {}", dir.display(), String::from_utf8_lossy(&output.stderr));
     String::from_utf8(output.stdout).unwrap()
 }
 
-/// The chart rendered with values, or why it cannot be.
+/// Renders the chart with values, or returns the error.
 pub fn helm(release: &str, values: &Value) -> Result<String, String> {
     let mut command = tool("python3");
     command.arg(root().join("tests/support/helm-render.py"));

@@ -1,4 +1,4 @@
-//! What holds for every set of objects that is deployed together.
+//! Rules for every set of objects that is deployed together.
 
 use super::objects::{Object, selects};
 use super::render::root;
@@ -10,7 +10,7 @@ use std::collections::HashSet;
 /// Checks every rule.
 pub fn check(set: &str, objects: &[Object]) {
     let names: HashSet<_> = objects.iter().map(|object| (object.kind(), object.name())).collect();
-    assert_eq!(names.len(), objects.len(), "{set}: an object stands twice");
+    assert_eq!(names.len(), objects.len(), "{set}: duplicate object");
     let mut pods = 0;
     for object in objects {
         let Some(pod) = object.pod() else { continue };
@@ -28,19 +28,19 @@ pub fn check(set: &str, objects: &[Object]) {
     drains(objects);
 }
 
-/// The container of a pod: all of ours have one.
+/// Returns the container of a pod, of which all ours have exactly one.
 pub fn container(pod: &PodSpec) -> &Container {
     pod.containers.first().expect("a pod has a container")
 }
 
-/// The Pod Security Standard "restricted", and more.
+/// Checks the Pod Security Standard "restricted", and more.
 fn restricted(place: &str, pod: &PodSpec) {
     assert_eq!(pod.automount_service_account_token, Some(false), "{place}: no token of the service account");
     assert_eq!(pod.enable_service_links, Some(false), "{place}: no variables of services");
     for host in [pod.host_network, pod.host_pid, pod.host_ipc, pod.share_process_namespace] {
         assert_ne!(host, Some(true), "{place}: no namespaces of others");
     }
-    assert!(pod.init_containers.is_none(), "{place}: init containers are not looked at here");
+    assert!(pod.init_containers.is_none(), "{place}: init containers are not checked here");
     let context = pod.security_context.as_ref().expect(place);
     assert_eq!(context.run_as_non_root, Some(true), "{place}");
     assert!(
@@ -57,7 +57,7 @@ fn restricted(place: &str, pod: &PodSpec) {
         let context = container.security_context.as_ref().expect(place);
         assert_eq!(context.allow_privilege_escalation, Some(false), "{place}");
         assert_eq!(context.read_only_root_filesystem, Some(true), "{place}");
-        assert_eq!(context.run_as_user, None, "{place}: the pod says so");
+        assert_eq!(context.run_as_user, None, "{place}: the pod sets it");
         assert_ne!(context.privileged, Some(true), "{place}");
         let capabilities = context.capabilities.as_ref().expect(place);
         assert_eq!(capabilities.drop.as_deref(), Some(&["ALL".to_owned()][..]), "{place}");
@@ -72,7 +72,7 @@ fn restricted(place: &str, pod: &PodSpec) {
     }
 }
 
-/// Volumes and mounts belong together, and what they name exists.
+/// Checks that volumes and mounts correspond, and that the volumes' sources exist.
 fn volumes(place: &str, pod: &PodSpec, objects: &[Object]) {
     let readme = std::fs::read_to_string(root().join("deploy/README.md")).unwrap();
     let mounts = container(pod).volume_mounts.as_deref().unwrap_or_default();
@@ -88,7 +88,10 @@ fn volumes(place: &str, pod: &PodSpec, objects: &[Object]) {
                 let created = readme
                     .lines()
                     .any(|line| line.contains(" create secret ") && line.split(' ').any(|word| word == name));
-                assert!(created, "{place}: deploy/README.md does not say how the Secret {name} is made");
+                assert!(
+                    created,
+                    "{place}: deploy/README.md does not describe how to create the Secret {name}"
+                );
                 secret.default_mode
             }
             (None, Some(source)) => {
@@ -98,11 +101,11 @@ fn volumes(place: &str, pod: &PodSpec, objects: &[Object]) {
             }
             _ => panic!("{place}: the volume {} is neither Secret nor ConfigMap", volume.name),
         };
-        assert_eq!(mode, Some(0o440), "{place}: {} is read by the group alone", volume.name);
+        assert_eq!(mode, Some(0o440), "{place}: {} must be readable only by the group", volume.name);
     }
 }
 
-/// Probes ask ports that the container names.
+/// Checks that probes use ports that the container names.
 fn ports(place: &str, pod: &PodSpec) {
     let container = container(pod);
     for probe in [&container.readiness_probe, &container.liveness_probe].into_iter().flatten() {
@@ -119,7 +122,7 @@ fn has_port(pod: &PodSpec, port: &IntOrString) -> bool {
     })
 }
 
-/// Every pod is cut off but for what a policy names, and policies let the ports in that the pod has.
+/// Checks that policies isolate every pod, and allow access to the pod's ports.
 fn policies(place: &str, object: &Object, objects: &[Object]) {
     let labels = object.pod_labels().expect(place);
     let mut cut_off = HashSet::new();
@@ -133,7 +136,7 @@ fn policies(place: &str, object: &Object, objects: &[Object]) {
         for rule in spec.ingress.iter().flatten() {
             assert!(
                 !rule.from.iter().flatten().collect::<Vec<_>>().is_empty(),
-                "{place}: anybody may come in"
+                "{place}: ingress is not restricted"
             );
             for port in rule.ports.iter().flatten() {
                 assert!(has_port(object.pod().expect(place), port.port.as_ref().expect(place)), "{place}");
@@ -142,14 +145,14 @@ fn policies(place: &str, object: &Object, objects: &[Object]) {
         for rule in spec.egress.iter().flatten() {
             assert!(
                 rule.ports.as_ref().is_some_and(|ports| !ports.is_empty()),
-                "{place}: any port may be reached"
+                "{place}: egress ports are not restricted"
             );
         }
     }
     assert_eq!(cut_off, HashSet::from([&"Ingress".to_owned(), &"Egress".to_owned()]), "{place}");
 }
 
-/// The shards of each CronJob: as many as its completions, all at once, and told so.
+/// Returns the number of shards of each CronJob, which must equal its completions, its parallelism and the variable.
 pub fn shards(objects: &[Object]) -> Vec<i32> {
     let mut shards = Vec::new();
     for object in objects {
@@ -163,7 +166,7 @@ pub fn shards(objects: &[Object]) -> Vec<i32> {
         let told: Vec<_> = variables.iter().filter(|variable| variable.name == "REAPIFY_SHARDS").collect();
         assert_eq!(told.len(), 1, "{name}");
         assert_eq!(told[0].value, Some(completions.to_string()), "{name}");
-        // Failure policies work with this alone.
+        // Failure policies require this restart policy.
         assert_eq!(object.pod().unwrap().restart_policy.as_deref(), Some("Never"), "{name}");
         assert!(job.pod_failure_policy.is_some() && job.backoff_limit_per_index.is_some(), "{name}");
         shards.push(completions);
@@ -171,7 +174,7 @@ pub fn shards(objects: &[Object]) -> Vec<i32> {
     shards
 }
 
-/// Selectors select what they are for.
+/// Checks that selectors match the pods that they are for.
 fn selectors(set: &str, objects: &[Object]) {
     let pods = || objects.iter().filter_map(|object| Some((object.pod()?, object.pod_labels()?)));
     for object in objects {
@@ -201,7 +204,7 @@ fn selectors(set: &str, objects: &[Object]) {
             Object::NetworkPolicy(policy) => {
                 let selector =
                     policy.spec.as_ref().and_then(|spec| spec.pod_selector.as_ref()).expect(&place);
-                assert!(pods().any(|(_, labels)| selects(selector, labels)), "{place}: it is for no pod");
+                assert!(pods().any(|(_, labels)| selects(selector, labels)), "{place}: it matches no pod");
             }
             Object::ServiceMonitor(monitor) => monitored(&place, monitor, objects),
             Object::CronJob(_) | Object::ConfigMap(_) => {}
@@ -223,7 +226,7 @@ fn monitored(place: &str, monitor: &super::objects::ServiceMonitor, objects: &[O
     }
 }
 
-/// A pod is not killed before it has drained.
+/// Checks that a pod is not killed before it has drained.
 fn drains(objects: &[Object]) {
     for pod in objects.iter().filter_map(Object::pod) {
         let args = container(pod).args.as_deref().unwrap_or_default();

@@ -26,9 +26,10 @@ fn bare(command: &[&str], args: &[&str]) -> Verdict {
     }
 }
 
-/// Whether the command of `sh -c` becomes PID 1, measured with dash 0.5.12, bash 5.2 and BusyBox 1.35.
+/// Whether the last command of `sh -c` is executed without a fork, measured with dash 0.5.12, bash 5.2 and BusyBox
+/// 1.35.
 #[test]
-fn shells_differ_in_what_they_exec() {
+fn shells_differ_in_which_command_they_execute() {
     for (line, dash, bash, ash) in [
         ("sleep 9", false, true, true),
         ("true && sleep 9", false, true, true),
@@ -62,7 +63,7 @@ fn shells_differ_in_what_they_exec() {
 }
 
 #[test]
-fn programs_are_pid_1_themselves() {
+fn programs_become_pid_1() {
     for (command, orphans, term) in [
         (&["redis-server"][..], Answer::No, Answer::Yes),
         (&["nginx", "-g", "daemon off;"], Answer::Yes, Answer::Yes),
@@ -81,7 +82,7 @@ fn programs_are_pid_1_themselves() {
 }
 
 #[test]
-fn inits_are_found_in_front_of_programs() {
+fn recognises_inits_before_programs() {
     for (command, term) in [
         (&["tini", "--", "node", "a.js"][..], Answer::Yes),
         (&["tini", "-v", "-e", "143", "-p", "SIGTERM", "--", "node", "a.js"], Answer::Yes),
@@ -103,7 +104,7 @@ fn inits_are_found_in_front_of_programs() {
 }
 
 #[test]
-fn an_init_behind_a_shell_does_not_hold() {
+fn an_init_started_by_a_shell_is_not_pid_1() {
     let verdict = judged("dash", &["sh", "-c", "mkdir -p /x && tini -- node a.js"]);
     assert_eq!((verdict.way, verdict.holds), (Way::Init, Answer::No));
     assert_eq!(verdict.recommendation.action, Action::Fix);
@@ -112,14 +113,14 @@ fn an_init_behind_a_shell_does_not_hold() {
 }
 
 #[test]
-fn a_shell_without_a_command_is_no_way() {
+fn a_shell_without_a_command_starts_no_service() {
     let verdict = judged("dash", &["bash"]);
     assert_eq!((verdict.way, verdict.orphans_reaped), (Way::None, Answer::Yes));
     assert_eq!(verdict.term_reaches_service, Answer::No);
 }
 
 #[test]
-fn a_job_that_the_service_inherits_must_be_fixed() {
+fn recommends_to_fix_a_job_that_the_service_inherits() {
     let verdict = judged("dash", &["sh", "-c", "node agent.js & exec redis-server"]);
     assert_eq!(verdict.recommendation.action, Action::Fix);
     assert!(verdict.recommendation.why.contains("line 1"), "{}", verdict.recommendation.why);
@@ -127,7 +128,7 @@ fn a_job_that_the_service_inherits_must_be_fixed() {
 }
 
 #[test]
-fn words_alone_tell_only_what_is_certain() {
+fn words_alone_give_only_certain_answers() {
     let verdict = bare(&["sh", "-c", "node a.js"], &[]);
     assert_eq!((verdict.way, verdict.holds), (Way::Unknown, Answer::Unknown));
     let verdict = bare(&["bash", "-c", "echo start; while true; do ./job; sleep 9; done"], &[]);
@@ -162,7 +163,7 @@ fn a_command_replaces_the_entrypoint_and_its_arguments() {
 }
 
 #[test]
-fn a_script_for_sh_c_gets_the_shells_arguments() {
+fn a_script_of_sh_c_receives_the_shells_arguments() {
     let mut image = Image::new("dash");
     image.add_script("/run.sh", "#!/bin/sh\nexec \"$@\"\n");
     let start = Start {
@@ -179,7 +180,7 @@ fn a_script_for_sh_c_gets_the_shells_arguments() {
 }
 
 #[test]
-fn a_program_that_is_not_in_the_image_is_not_judged() {
+fn does_not_judge_programs_missing_from_the_image() {
     let verdict = judged("dash", &["/opt/none/redis-server"]);
     assert_eq!((verdict.way, verdict.orphans_reaped), (Way::Unknown, Answer::Unknown));
     assert_eq!(verdict.term_reaches_service, Answer::Unknown);

@@ -12,7 +12,7 @@ fn quick(name: &str, script: &str) {
 }
 
 #[test]
-fn deep_nesting_ends() {
+fn terminates_on_deep_nesting() {
     for depth in [20, 99, 5_000] {
         for (open, middle, close) in [
             ("( ", "a", ")"),
@@ -43,7 +43,7 @@ fn deep_nesting_ends() {
 }
 
 #[test]
-fn many_ways_end() {
+fn terminates_on_many_paths() {
     let ifs: String = (0..200).map(|at| format!("if [ \"$A{at}\" ]; then B{at}=$A{at}; fi\n")).collect();
     quick("ifs", &format!("{ifs}exec redis-server\n"));
     let jobs: String = (0..2000).map(|at| format!("run{at} &\n")).collect();
@@ -70,7 +70,7 @@ fn many_ways_end() {
 }
 
 #[test]
-fn mutated_scripts_are_judged() {
+fn judges_mutated_scripts() {
     let mut seed = 0x2545_f491_4f6c_dd1d_u64;
     let mut random = move |below: usize| {
         seed ^= seed << 13;

@@ -1,4 +1,4 @@
-//! An image for tests: programs that are always there, and scripts that are added.
+//! Images for tests: standard programs, and scripts that are added.
 
 use reapify::inspect::{FileFacts, Files, Found, Mark, Marks};
 use std::collections::{BTreeMap, BTreeSet};
@@ -82,7 +82,7 @@ pub struct Image {
 }
 
 impl Image {
-    /// An image with this shell behind `/bin/sh`.
+    /// Creates an image in which `/bin/sh` is this shell.
     pub fn new(shell: &str) -> Self {
         let mut image = Image { files: BTreeMap::new(), read: BTreeSet::new() };
         let mut marks = Marks::default();
@@ -144,7 +144,7 @@ impl Image {
         }
     }
 
-    /// Reads the layers for paths.
+    /// Reads these paths from the layers.
     pub fn read(&mut self, paths: Vec<String>) {
         self.read.extend(paths);
     }

@@ -1,4 +1,4 @@
-//! How images start: the judge of command lines and start scripts.
+//! The judge of how images start, from command lines and start scripts.
 
 mod commands;
 mod hostile;

@@ -1,4 +1,5 @@
-//! Start scripts after what popular images do, with the verdict expected for each: see `testdata/scripts/cases.txt`.
+//! Start scripts modelled on those of popular images, with the expected verdict for each: see
+//! `testdata/scripts/cases.txt`.
 
 use crate::image::Image;
 use reapify::inspect::{Answer, Start, Step, Verdict, Way};
@@ -67,7 +68,7 @@ fn judged(case: &mut Case) -> (Verdict, usize) {
 }
 
 #[test]
-fn every_script_gets_its_verdict() {
+fn every_script_has_its_expected_verdict() {
     let table = std::fs::read_to_string("testdata/scripts/cases.txt").unwrap();
     let lines: Vec<&str> = table.lines().filter(|line| !line.starts_with('#')).collect();
     assert!(lines.len() >= 120, "{} scripts", lines.len());

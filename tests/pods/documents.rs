@@ -1,4 +1,4 @@
-//! Documents with what is expected of them, one line a container (`c`), finding (`f`), error (`e`) or warning (`w`).
+//! Documents with their expected results, one line per container (`c`), finding (`f`), error (`e`) or warning (`w`).
 
 use reapify::pod::{
     Answer, CommandJudgement, Commands, Ignore, ImageFacts, Knowledge, Question, Source, Start, WordsOnly,

@@ -1,4 +1,4 @@
-//! Kubernetes documents: what is found in them, and how they are patched.
+//! Kubernetes documents: findings and patches.
 
 mod documents;
 mod patch;

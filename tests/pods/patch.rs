@@ -1,4 +1,4 @@
-//! Patches: what is written byte for byte, and what is refused.
+//! Patches: the exact bytes that are written, and the edits that are rejected.
 
 use reapify::pod::{Mapping, Patch, Source, unified_diff};
 use std::collections::HashMap;
@@ -32,13 +32,13 @@ fn patch(text: &str) -> Result<String, Vec<String>> {
     patched.map(|p| p.text).map_err(|e| e.iter().map(ToString::to_string).collect())
 }
 
-/// A pod with these lines in its spec.
+/// Returns a pod with these lines in its spec.
 fn pod(spec: &str) -> String {
     let spec: String = spec.lines().map(|line| format!("  {line}\n")).collect();
     format!("apiVersion: v1\nkind: Pod # a pod\nmetadata:\n  name: p\nspec:\n{spec}")
 }
 
-/// Patches the spec of a pod, and patches the result again: nothing may change then.
+/// Patches the spec of a pod, and checks that patching the result changes nothing.
 fn spec(text: &str) -> String {
     let patched = patch(&pod(text)).unwrap();
     assert_eq!(patch(&patched).unwrap(), patched, "twice");
@@ -51,14 +51,14 @@ fn refusal(spec: &str) -> String {
 }
 
 #[test]
-fn images_keep_their_quotes_and_comments() {
+fn keeps_quotes_and_comments_of_images() {
     let before = "containers:\n- name: a\n  image: nginx:1.25   # web\n- image: \"quay.io/a/b:v1\"\n  name: b\n- {name: c, image: 'gcr.io/x/y'}\n- name: d\n  image: other/x\n";
     let after = "containers:\n- name: a\n  image: r.test/nginx:1.25-reaped   # web\n- image: \"r.test/w/b:v1\"\n  name: b\n- {name: c, image: 'r.test/gcr/x/y'}\n- name: d\n  image: other/x\n";
     assert_eq!(spec(before), after);
 }
 
 #[test]
-fn commands_get_the_reaper_in_the_style_of_their_list() {
+fn prepends_the_reaper_in_the_style_of_the_list() {
     let cases = [
         ("command: [\"a\", \"b\"]", "command: [\"/.reaper\", \"--\", \"a\", \"b\"]"),
         ("command: [a,b]", "command: [/.reaper,\"--\",a,b]"),
@@ -85,13 +85,13 @@ fn commands_get_the_reaper_in_the_style_of_their_list() {
 }
 
 #[test]
-fn namespaces_are_removed_as_whole_lines() {
+fn removes_namespaces_as_whole_lines() {
     let before = "# above\nhostPID: true # why\n# below\nshareProcessNamespace: true\ncontainers:\n- {name: a, image: x}\n";
     assert_eq!(spec(before), "# above\n# below\ncontainers:\n- {name: a, image: x}\n");
 }
 
 #[test]
-fn the_last_line_goes_without_leaving_a_line_end() {
+fn removes_the_last_line_with_its_line_end() {
     let text = "apiVersion: v1\nkind: Pod\nspec:\n  containers: [{name: a, image: x}]\n  hostPID: true";
     assert_eq!(patch(text).unwrap(), "apiVersion: v1\nkind: Pod\nspec:\n  containers: [{name: a, image: x}]");
     let text = text.replace('\n', "\r\n");
@@ -102,7 +102,7 @@ fn the_last_line_goes_without_leaving_a_line_end() {
 }
 
 #[test]
-fn flow_mappings_lose_the_entry_and_its_comma() {
+fn removes_an_entry_of_a_flow_mapping_with_its_comma() {
     for (before, after) in [
         ("{hostPID: true, containers: [{name: a, image: x}]}", "{containers: [{name: a, image: x}]}"),
         ("{containers: [{name: a, image: x}], hostPID: true}", "{containers: [{name: a, image: x}]}"),
@@ -117,7 +117,7 @@ fn flow_mappings_lose_the_entry_and_its_comma() {
 }
 
 #[test]
-fn an_entry_behind_a_dash_gives_its_place_to_the_next() {
+fn removes_an_entry_after_a_dash() {
     let text = |start: &str| {
         format!(
             "apiVersion: x/v1\nkind: T\npods:\n- spec: \n  - x\npodspec:\n- {start}containers:\n  - name: a\n    image: x\n"
@@ -127,7 +127,7 @@ fn an_entry_behind_a_dash_gives_its_place_to_the_next() {
 }
 
 #[test]
-fn crlf_and_byte_order_marks_stay() {
+fn keeps_crlf_and_byte_order_marks() {
     let before = "\u{feff}".to_string()
         + &pod("containers:\n- name: a\n  image: nginx:1.25\n  command:\n  - x\n").replace('\n', "\r\n");
     let after = "\u{feff}".to_string()
@@ -136,7 +136,7 @@ fn crlf_and_byte_order_marks_stay() {
 }
 
 #[test]
-fn json_stays_json() {
+fn patches_json() {
     let before = "{\n  \"apiVersion\": \"v1\",\n  \"kind\": \"List\",\n  \"items\": [\n    {\n      \"apiVersion\": \"v1\",\n      \"kind\": \"Pod\",\n      \"spec\": {\n        \"containers\": [\n          {\n            \"name\": \"a\",\n            \"image\": \"nginx:1.25\",\n            \"command\": [\n              \"x\"\n            ]\n          }\n        ],\n        \"hostPID\": true,\n        \"z\": 1\n      }\n    }\n  ]\n}\n";
     let after = before
         .replace("nginx:1.25", "r.test/nginx:1.25-reaped")
@@ -151,7 +151,7 @@ fn json_stays_json() {
 }
 
 #[test]
-fn concatenated_json_is_patched_value_by_value() {
+fn patches_each_value_of_concatenated_json() {
     let one = "{\"apiVersion\":\"v1\",\"kind\":\"Pod\",\"spec\":{\"containers\":[{\"image\":\"nginx:1.25\",\"command\":[\"a\",\"b\"],\"name\":\"a\"}]}}";
     let new =
         one.replace("nginx:1.25", "r.test/nginx:1.25-reaped").replace("[\"a\"", "[\"/.reaper\",\"--\",\"a\"");
@@ -159,7 +159,7 @@ fn concatenated_json_is_patched_value_by_value() {
 }
 
 #[test]
-fn several_documents_keep_their_separators() {
+fn keeps_separators_of_documents() {
     let text = |image: &str| {
         format!(
             "# head\n---\n{}...\n# between\n--- # second\n{}---\n",
@@ -171,23 +171,23 @@ fn several_documents_keep_their_separators() {
 }
 
 #[test]
-fn what_cannot_be_edited_safely_is_refused_by_its_place() {
+fn reports_the_place_of_unsafe_edits() {
     let container = |image: &str| format!("containers:\n- name: a\n  image: {image}\n");
     let cases = [
         (container("&i nginx:1.25"), "f.yaml:8:15: error: cannot patch: replace the image of Pod/p/a nginx:1.25 by r.test/nginx:1.25-reaped: the value carries an anchor"),
-        (container("quay.io/a/b:${TAG}"), "f.yaml:8:12: error: cannot patch: replace the image of Pod/p/a: the value holds a template placeholder: render the document first"),
+        (container("quay.io/a/b:${TAG}"), "f.yaml:8:12: error: cannot patch: replace the image of Pod/p/a: the value contains a template placeholder: render the document first"),
         (container("quay.io/a/b:{{ .Tag }}"), "placeholder"),
         (container("{{ .Image }}"), "f.yaml:8:12: error: cannot patch: replace the image of Pod/p/a: the value holds a template placeholder"),
-        (container(">-\n    nginx:1.25"), "the value is a text of several lines"),
+        (container(">-\n    nginx:1.25"), "the value spans several lines"),
         (container("!!str nginx:1.25"), "the value carries a tag"),
-        (container("quay.io/a/b@sha256:00"), "named by its digest"),
+        (container("quay.io/a/b@sha256:00"), "the image has a digest"),
         ("a: &x nginx:1.25\ncontainers:\n- name: a\n  image: *x\n".into(), "f.yaml:9:12: error: cannot patch: replace the image of Pod/p/a nginx:1.25 by r.test/nginx:1.25-reaped: the value comes from an alias"),
         ("a: &x {image: nginx:1.25}\ncontainers:\n- <<: *x\n  name: a\n".into(), "f.yaml:6:17: "),
-        ("containers:\n- name: a\n  image: has/reaper\n  command: x y\n".into(), "f.yaml:9:14: error: cannot patch: put /.reaper in front of the command of Pod/p/a: the value is no list of words"),
+        ("containers:\n- name: a\n  image: has/reaper\n  command: x y\n".into(), "f.yaml:9:14: error: cannot patch: put /.reaper in front of the command of Pod/p/a: the value is not a list of strings"),
         ("containers:\n- name: a\n  image: has/reaper\n  command: &c [x]\n".into(), "the value carries an anchor"),
         ("containers:\n- name: a\n  image: has/reaper\n  command: [ # why\n    x]\n".into(), "a comment"),
         ("hostPID: &h true\ncontainers: [{name: a, image: x}]\n".into(), "the value carries an anchor"),
-        ("hostPID: ${HOST}\ncontainers: [{name: a, image: x}]\n".into(), "f.yaml:6:12: error: cannot patch: remove hostPID of Pod/p: the value is a placeholder or no truth value"),
+        ("hostPID: ${HOST}\ncontainers: [{name: a, image: x}]\n".into(), "f.yaml:6:12: error: cannot patch: remove hostPID of Pod/p: the value is a placeholder or not a boolean"),
         ("hostPID: true\ncontainers: [{name: a, image: x, command: [nsenter, -t, '1', sh]}]\n".into(), "f.yaml:6:3: error: cannot patch: remove hostPID of Pod/p: it seems to be needed: container a runs nsenter, which works on processes of the node"),
         ("shareProcessNamespace: true\ncontainers:\n- {name: a, image: x}\n- {name: b, image: x, command: [sh, -c, 'pkill -HUP a']}\n".into(), "it seems to be needed"),
     ];
@@ -198,7 +198,7 @@ fn what_cannot_be_edited_safely_is_refused_by_its_place() {
 }
 
 #[test]
-fn one_refusal_stops_the_whole_file() {
+fn one_rejected_edit_prevents_all_edits_of_the_file() {
     let text = format!(
         "{}---\n{}",
         pod("containers: [{name: a, image: nginx:1.25}]\n"),
@@ -210,7 +210,7 @@ fn one_refusal_stops_the_whole_file() {
 }
 
 #[test]
-fn values_that_are_not_touched_may_be_anything() {
+fn ignores_values_that_are_not_edited() {
     let text = pod("x: &a [1, *b]\n".replace(", *b", "").as_str())
         .replace("spec:", "y: &z {k: v}\nw: *z\nspec:")
         + "  containers:\n  - name: a\n    image: \"${IMAGE}:{{ x }}\"\n"
@@ -220,13 +220,13 @@ fn values_that_are_not_touched_may_be_anything() {
 }
 
 #[test]
-fn an_annotation_that_ignores_the_rule_keeps_the_namespace() {
+fn keeps_a_namespace_whose_rule_is_ignored() {
     let text = "apiVersion: v1\nkind: Pod\nmetadata: {annotations: {reapify.io/ignore: host-pid}}\nspec:\n  hostPID: true\n  containers: [{name: a, image: x}]\n";
     assert_eq!(patch(text).unwrap(), text);
 }
 
 #[test]
-fn maps_that_lead_to_each_other_are_refused() {
+fn rejects_mappings_that_apply_to_each_others_results() {
     let mut mapping = Mapping::default();
     mapping.add("a:1=b:1").unwrap();
     mapping.add("b:1=a:1").unwrap();
@@ -251,7 +251,7 @@ fn diffs_are_unified() {
 }
 
 #[test]
-fn patched_documents_are_what_kubernetes_reads() {
+fn patched_documents_are_valid_for_kubernetes() {
     use k8s_openapi::api::apps::v1::Deployment;
     use k8s_openapi::api::core::v1::Pod;
     let text = "{\"apiVersion\":\"apps/v1\",\"kind\":\"Deployment\",\"metadata\":{\"name\":\"d\"},\"spec\":{\"selector\":{\"matchLabels\":{\"a\":\"b\"}},\"template\":{\"metadata\":{\"labels\":{\"a\":\"b\"}},\"spec\":{\"hostPID\":true,\"containers\":[{\"name\":\"c\",\"image\":\"nginx:1.25\",\"command\":[\"nginx\"]}]}}}}";
@@ -266,14 +266,14 @@ fn patched_documents_are_what_kubernetes_reads() {
     assert_eq!(pod.spec.unwrap().containers[0].command.as_ref().unwrap().len(), 5);
 }
 
-/// All documents of a text, read by another YAML parser.
+/// Returns all documents of a text, parsed by another YAML parser.
 fn values(text: &str) -> Option<Vec<serde_json::Value>> {
     use serde::Deserialize;
     let documents = serde_yaml_ng::Deserializer::from_str(text);
     documents.map(|d| serde_json::Value::deserialize(d).ok()).collect()
 }
 
-/// Deserialises a value as the Kubernetes type that its kind names; `None` for other kinds.
+/// Deserialises a value as the Kubernetes type of its kind; `None` for other kinds.
 fn is_kubernetes(value: &serde_json::Value) -> Option<bool> {
     use k8s_openapi::api::{apps::v1 as apps, batch::v1 as batch, core::v1 as core};
     fn is<T: serde::de::DeserializeOwned>(value: &serde_json::Value) -> bool {
@@ -320,7 +320,7 @@ fn patched_documents_are_kubernetes_objects_for_another_parser() {
         let (Some(old), Some(new)) = (values(&text), values(&patched.text)) else { continue };
         assert_eq!(old.len(), new.len(), "{path:?}");
         for (old, new) in old.iter().zip(&new) {
-            // The other parser knows no `yes` for true, so a patch may even mend an object for it.
+            // The other parser does not read `yes` as true, so a patch may even make an object valid for it.
             assert!(is_kubernetes(old) != Some(true) || is_kubernetes(new) == Some(true), "{path:?}");
             objects += usize::from(is_kubernetes(new) == Some(true));
         }

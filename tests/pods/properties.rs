@@ -1,4 +1,4 @@
-//! Generated documents: a patch must give the very bytes that the generator writes for the patched pod.
+//! Generated documents: a patch must give exactly the bytes that the generator writes for the patched pod.
 
 use proptest::prelude::*;
 use reapify::pod::{Mapping, Patch, Reapers, Source};
@@ -93,7 +93,7 @@ fn container() -> impl Strategy<Value = Container> {
     let layout = prop_oneof![Just(Layout::Flow), Just(Layout::FlowLines), Just(Layout::Block)];
     (images, words, quote, layout, 1usize..4, any::<bool>()).prop_map(
         |(image, command, quote, layout, gap, comment)| {
-            // Words that are no strings without quotes would make another document.
+            // Words that are not strings without quotes would change the document.
             let command = command.into_iter().map(|w| format!("p{w}x")).collect::<Vec<_>>();
             let gap = if command.len() == 1 && matches!(layout, Layout::Flow) { 1 } else { gap };
             Container { image: image.to_string(), command, quote, layout, gap, comment }
@@ -122,7 +122,7 @@ impl Reapers for Everywhere {
     }
 }
 
-/// The document as it should be after the patch.
+/// Returns the expected document after the patch.
 fn meant(document: &Document) -> Document {
     let mut meant = document.clone();
     meant.host_pid = None;
@@ -143,7 +143,7 @@ proptest! {
     #![proptest_config(ProptestConfig { cases: 400, failure_persistence: None, ..ProptestConfig::default() })]
 
     #[test]
-    fn only_the_meant_bytes_differ(document in document()) {
+    fn only_the_intended_bytes_differ(document in document()) {
         let mut mapping = Mapping::default();
         mapping.add_registry("docker.io=r.test/hub").unwrap();
         mapping.add("quay.io/a/b=r.test/b:9").unwrap();

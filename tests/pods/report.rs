@@ -37,7 +37,7 @@ fn all_documents() -> Report {
 }
 
 #[test]
-fn json_fits_its_schema() {
+fn json_matches_its_schema() {
     let schema: serde_json::Value = serde_json::from_str(SCHEMA).unwrap();
     let validator = jsonschema::validator_for(&schema).unwrap();
     let report = all_documents();
@@ -114,7 +114,7 @@ fn unknown_rules_are_errors_in_a_list_and_warnings_in_an_annotation() {
 }
 
 #[test]
-fn config_maps_of_one_file_count_for_pods_of_another() {
+fn config_maps_of_one_file_apply_to_pods_of_another() {
     let map = "apiVersion: v1\nkind: ConfigMap\nmetadata: {name: m}\ndata:\n  run.sh: |\n    redis-server\n    echo\n";
     let pod = "apiVersion: v1\nkind: Pod\nmetadata: {name: p}\nspec:\n  volumes: [{name: v, configMap: {name: m}}]\n  containers:\n  - {name: a, image: x, command: [sh, /v/run.sh], volumeMounts: [{name: v, mountPath: /v}]}\n";
     let rules: Vec<_> = report(&[("pod", pod), ("map", map)], "").findings.iter().map(|f| f.rule).collect();
@@ -122,7 +122,7 @@ fn config_maps_of_one_file_count_for_pods_of_another() {
 }
 
 #[test]
-fn images_are_listed_once() {
+fn lists_images_once() {
     let sources = [Source::parse("a", TWO.as_bytes()), Source::parse("b", TWO.as_bytes())];
     assert_eq!(images(&sources), ["x/y"]);
 }

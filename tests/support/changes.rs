@@ -1,9 +1,10 @@
-//! What a wrap may change, as JSON values. That what is restored is the same byte for byte is another question.
+//! The changes that a wrap may make, checked on JSON values. Other tests check that unwrap restores every byte.
 
 use serde_json::{Value, json};
 
-/// Manifest and config before, and after: the entrypoint has two words more, diff_ids and layers an entry, the history
-/// too where it fits the layers, and the labels and annotations a record. Nothing else differs.
+/// Compares manifest and config before and after a wrap: the entrypoint has two more words, diff_ids and layers one
+/// more entry, so does the history if it matches the layers, and the labels and annotations contain a record. Nothing
+/// else differs.
 #[track_caller]
 pub fn only_what_wrap_changes(old: (&[u8], &[u8]), new: (&[u8], &[u8]), what: &str) {
     let json = |bytes: &[u8]| serde_json::from_slice::<Value>(bytes).expect("JSON");
@@ -14,7 +15,7 @@ pub fn only_what_wrap_changes(old: (&[u8], &[u8]), new: (&[u8], &[u8]), what: &s
     let mut argv = list(&config["config"]["Entrypoint"]);
     assert_eq!(argv.drain(..2).collect::<Vec<_>>(), ["/.reaper", "--"], "{what}");
     let mut before = list(&old_config["config"]["Entrypoint"]);
-    // Docker takes one empty word for none.
+    // Docker treats one empty word as no entrypoint.
     if before == [""] {
         before.clear();
     }
@@ -24,7 +25,7 @@ pub fn only_what_wrap_changes(old: (&[u8], &[u8]), new: (&[u8], &[u8]), what: &s
         assert!(key.starts_with("io.reapify.") || labels.get(key) == Some(value), "{what}: the label {key}");
     }
 
-    // An entry more where the entries fit the layers: else it would stand for another layer.
+    // The history gains an entry only if its entries match the layers; otherwise it would belong to another layer.
     let layers = list(&old_manifest["layers"]).len();
     let entries = list(&old_config["history"]).iter().filter(|e| e["empty_layer"] != true).count();
     let fits = old_config["history"].is_array() && entries == layers;
@@ -40,7 +41,7 @@ pub fn only_what_wrap_changes(old: (&[u8], &[u8]), new: (&[u8], &[u8]), what: &s
     now.truncate(layers);
     assert_eq!(now, list(&old_manifest["layers"]), "{what}");
 
-    // Where all that may change is gone, both are the same.
+    // Without everything that may change, both must be equal.
     for config in [&mut config, &mut old_config] {
         if config["config"].is_null() {
             config["config"] = json!({});

@@ -6,14 +6,14 @@ use std::time::Duration;
 
 use super::{eventually, project};
 
-/// A server with a directory of its own. Both are gone when the value is, or when the test process ends.
+/// A server with its own directory. Both are removed when the value is dropped, or when the test process ends.
 pub struct Daemon {
     dir: PathBuf,
     guard: Child,
 }
 
 impl Daemon {
-    /// A new directory for a server; it is only removed by a [`Daemon`] started in it.
+    /// Creates a directory for a server; it is removed only by a [`Daemon`] started in it.
     pub fn directory() -> PathBuf {
         super::scratch().keep()
     }
@@ -34,7 +34,7 @@ impl Daemon {
         &self.dir
     }
 
-    /// What the server has written so far.
+    /// Returns what the server has written so far.
     pub fn log(&self) -> String {
         std::fs::read_to_string(self.dir.join("log")).unwrap_or_default()
     }
@@ -50,12 +50,12 @@ impl Daemon {
 impl Drop for Daemon {
     fn drop(&mut self) {
         drop(self.guard.stdin.take());
-        // The guard ends by itself, within its own deadlines.
+        // The guard ends by itself within its own deadlines.
         let _ = self.guard.wait();
     }
 }
 
-/// Says what to do where a program that the tests need is missing.
+/// Panics with instructions if a program that the tests need is missing.
 #[track_caller]
 pub fn needs(program: &str) {
     let path = std::env::var("PATH").unwrap_or_default();

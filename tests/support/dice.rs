@@ -1,6 +1,6 @@
-//! Chance that can be repeated: a failure names the seed, and `SEEDS=7-7` tries that one again.
+//! Reproducible randomness: a failure prints its seed, and `SEEDS=7-7` runs that one again.
 
-/// A small generator of numbers (xorshift64).
+/// A small random number generator (xorshift64).
 pub struct Dice(u64);
 
 impl Dice {
@@ -8,14 +8,14 @@ impl Dice {
         Self(seed.wrapping_mul(0x9e37_79b9_7f4a_7c15) | 1)
     }
 
-    /// The dice of one thing among others: of the same seed and text always the same.
+    /// Creates a generator for one of several purposes, which always depends only on seed and text.
     pub fn about(seed: u64, text: &str) -> Self {
         // FNV-1a; a seed must not depend on the standard library's version.
         let start = 0xcbf2_9ce4_8422_2325 ^ seed;
         let hash =
             text.bytes().fold(start, |hash, byte| (hash ^ u64::from(byte)).wrapping_mul(0x100_0000_01b3));
         let mut dice = Self::new(hash ^ hash >> 32);
-        // Neighbours start alike.
+        // Similar seeds give similar first numbers, so skip some.
         for _ in 0..4 {
             dice.below(2);
         }
@@ -33,13 +33,13 @@ impl Dice {
         &all[self.below(all.len())]
     }
 
-    /// True in so many cases of a hundred.
+    /// Returns true with this probability in percent.
     pub fn percent(&mut self, share: usize) -> bool {
         self.below(100) < share
     }
 }
 
-/// The seeds to try: `SEEDS=1000-9000`, or the first `usual`.
+/// Returns the seeds to run: `SEEDS=1000-9000`, or the first `usual`.
 pub fn seeds(usual: u64) -> std::ops::RangeInclusive<u64> {
     let Ok(given) = std::env::var("SEEDS") else { return 1..=usual };
     let number = |text: &str| text.parse().expect("SEEDS is a range of numbers, such as 7-7");

@@ -1,4 +1,4 @@
-//! A private `dockerd`: no bridge, no rules in the host's tables, everything in a temporary directory.
+//! A private `dockerd`: no bridge, no rules in the host's tables, and all data in a temporary directory.
 
 use std::sync::OnceLock;
 
@@ -12,7 +12,7 @@ pub struct Docker {
 }
 
 impl Docker {
-    /// The engine of this test process, started at the first use.
+    /// Returns the engine of this test process, started at the first use.
     pub fn get() -> &'static Self {
         static ENGINE: OnceLock<Docker> = OnceLock::new();
         ENGINE.get_or_init(Self::start)
@@ -48,10 +48,10 @@ impl Docker {
         engine
     }
 
-    /// A docker command line.
+    /// Returns a command line of docker.
     pub fn run<'a>(&self, args: impl IntoIterator<Item = &'a str>) -> Run {
         let socket = format!("unix://{}", self.daemon.dir().join("socket").display());
-        // The caller's own configuration and credentials are none of the test's business.
+        // The caller's own configuration and credentials must not affect the test.
         let config = self.daemon.dir().join("client").display().to_string();
         tool("docker", ["--host", &socket, "--config", &config]).args(args)
     }

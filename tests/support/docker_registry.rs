@@ -1,4 +1,4 @@
-//! Debian's `docker-registry`: the distribution project's registry, storing into a temporary directory.
+//! Debian's `docker-registry`: the distribution project's registry, with its data in a temporary directory.
 
 use std::fmt::Write as _;
 use std::path::PathBuf;
@@ -6,7 +6,7 @@ use std::path::PathBuf;
 use super::daemon::{Daemon, needs};
 use super::run::tool;
 
-/// How to start it.
+/// The options for starting a registry.
 #[derive(Clone, Debug, Default)]
 pub struct Options {
     user: Option<(String, String)>,
@@ -23,43 +23,43 @@ pub struct DockerRegistry {
 }
 
 impl DockerRegistry {
-    /// Plain HTTP, open to all.
+    /// Starts it with plain HTTP, without authentication.
     pub fn start() -> Self {
         Options::default().start()
     }
 
-    /// With a password file.
+    /// Returns options with a password file.
     pub fn with_user(user: &str, password: &str) -> Options {
         Options { user: Some((user.to_owned(), password.to_owned())), ..Options::default() }
     }
 
-    /// `127.0.0.1:PORT`
+    /// Returns `127.0.0.1:PORT`.
     pub fn host(&self) -> &str {
         &self.host
     }
 
-    /// The image's name for reapify and skopeo.
+    /// Returns the image's name for reapify and skopeo.
     pub fn name(&self, repository: &str, reference: &str) -> String {
         let separator = if reference.contains(':') { '@' } else { ':' };
         format!("docker://{}/{repository}{separator}{reference}", self.host)
     }
 
-    /// The certificate of the authority that signed the registry's, where it speaks TLS.
+    /// Returns the certificate of the authority that signed the registry's certificate, if it uses TLS.
     pub fn authority(&self) -> PathBuf {
         self.daemon.dir().join("ca.crt")
     }
 
-    /// The registry's own certificate, where it speaks TLS.
+    /// Returns the registry's own certificate, if it uses TLS.
     pub fn certificate(&self) -> PathBuf {
         self.daemon.dir().join("tls.crt")
     }
 
-    /// Its log, with a line a request.
+    /// Returns the log, with a line per request.
     pub fn log(&self) -> String {
         self.daemon.log()
     }
 
-    /// Puts an image there with skopeo.
+    /// Pushes an image with skopeo.
     #[track_caller]
     pub fn push(&self, source: &str, repository: &str, tag: &str) -> String {
         let name = self.name(repository, tag);
@@ -69,26 +69,26 @@ impl DockerRegistry {
 }
 
 impl Options {
-    /// Behind TLS, with a certificate for 127.0.0.1 by an authority of its own.
+    /// Uses TLS, with a certificate for 127.0.0.1 by an authority of its own.
     pub fn tls(mut self) -> Self {
         self.tls = true;
         self
     }
 
-    /// Behind TLS, with a certificate for this name that is made as people make them: by `openssl req -x509`.
+    /// Uses TLS, with a self-signed certificate for this name, made with `openssl req -x509`.
     pub fn self_signed(mut self, name: &str) -> Self {
         self.self_signed = Some(name.to_owned());
         self.tls = true;
         self
     }
 
-    /// With this `auth:` section of its configuration.
+    /// Uses this `auth:` section in its configuration.
     pub fn auth(mut self, section: &str) -> Self {
         self.auth = Some(section.to_owned());
         self
     }
 
-    /// With these sections of its configuration as well.
+    /// Adds these sections to its configuration.
     pub fn more(mut self, sections: &str) -> Self {
         self.more.push_str(sections);
         self
@@ -97,7 +97,7 @@ impl Options {
     pub fn start(&self) -> DockerRegistry {
         needs("docker-registry");
         let dir = Daemon::directory();
-        // Port 0: the system picks one, and the registry's log says which.
+        // With port 0 the system picks a port, which the registry logs.
         let mut config = format!(
             "version: 0.1\nlog:\n  level: info\n  accesslog:\n    disabled: true\nstorage:\n  filesystem:\n    \
              rootdirectory: {0}/data\n  delete:\n    enabled: true\nhttp:\n  addr: 127.0.0.1:0\n",
@@ -126,14 +126,14 @@ impl Options {
             let log = daemon.log();
             let port = log.split("listening on 127.0.0.1:").nth(1);
             let digits = port.map(|rest| rest.chars().take_while(char::is_ascii_digit).collect::<String>());
-            // The line is complete: the port is too.
+            // The port is complete if the line is.
             digits.filter(|_| log.ends_with('\n')).map(|port| format!("127.0.0.1:{port}")).ok_or(log)
         });
         DockerRegistry { daemon, host }
     }
 }
 
-/// `tls.crt` and `tls.key`, without an authority.
+/// Creates `tls.crt` and `tls.key`, without an authority.
 fn self_sign(dir: &std::path::Path, name: &str) {
     let path = |file: &str| dir.join(file).display().to_string();
     let name = format!("subjectAltName={name}");
@@ -142,7 +142,7 @@ fn self_sign(dir: &std::path::Path, name: &str) {
     tool("openssl", make).args(out).run().succeeds();
 }
 
-/// `ca.crt`, and `tls.crt` with `tls.key` for this machine and for a name that only a proxy knows.
+/// Creates `ca.crt`, and `tls.crt` with `tls.key` for this machine and for a name that only a proxy resolves.
 fn write_certificates(dir: &std::path::Path) {
     use rcgen::{BasicConstraints, CertificateParams, IsCa, Issuer, KeyPair};
     let write = |name: &str, text: String| std::fs::write(dir.join(name), text).expect("a certificate");

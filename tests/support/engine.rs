@@ -1,27 +1,27 @@
-//! What Docker and podman have in common, and containers.
+//! The common interface of Docker and Podman, and containers.
 
 use std::time::Duration;
 
 use super::eventually;
 use super::run::{Outcome, Run};
 
-/// An engine that runs containers: what Docker and podman have in common.
+/// A container engine: the common interface of Docker and Podman.
 pub trait Engine {
     fn name(&self) -> &'static str;
 
-    /// A command line of this engine.
+    /// Returns a command line of this engine.
     fn command(&self, args: &[&str]) -> Run;
 
-    /// Pulls an image named `docker://HOST/…`; returns the name it is run by.
+    /// Pulls an image named `docker://HOST/…`; returns the name under which it can be run.
     fn pull(&self, image: &str) -> String;
 
-    /// Runs a container to its end, with no network.
+    /// Runs a container to its end, without a network.
     fn run_to_end(&self, options: &[&str], image: &str, args: &[&str]) -> Outcome {
         let all = [&["run", "--rm", "--network", "none"], options, &[image], args].concat();
         self.command(&all).run()
     }
 
-    /// Starts a container in the background, with no network.
+    /// Starts a container in the background, without a network.
     fn start(&self, options: &[&str], image: &str, args: &[&str]) -> Container<'_>
     where
         Self: Sized,
@@ -32,7 +32,7 @@ pub trait Engine {
     }
 }
 
-/// A container in the background, removed with the value.
+/// A container in the background, removed when the value is dropped.
 pub struct Container<'a> {
     pub engine: &'a dyn Engine,
     pub id: String,
@@ -61,7 +61,7 @@ impl Container<'_> {
         });
     }
 
-    /// What `/zombies ps` prints in the container.
+    /// Returns the output of `/zombies ps` in the container.
     #[track_caller]
     pub fn process_table(&self) -> Vec<Process> {
         let table = self.engine.command(&["exec", &self.id, "/zombies", "ps"]).run().succeeds();
@@ -86,13 +86,13 @@ impl Container<'_> {
         })
     }
 
-    /// `stop` with this grace period, as the engine measures it; returns how long it took.
+    /// Runs `stop` with this grace period; returns how long it took.
     #[track_caller]
     pub fn stop(&self, grace: u32) -> Duration {
         self.engine.command(&["stop", "--time", &grace.to_string(), &self.id]).run().succeeds().took
     }
 
-    /// Waits for the end.
+    /// Waits for the end and returns the exit code.
     #[track_caller]
     pub fn exit_code(&self) -> i32 {
         let code = self.engine.command(&["wait", &self.id]).run().succeeds().line();
@@ -102,7 +102,7 @@ impl Container<'_> {
 
 impl Drop for Container<'_> {
     fn drop(&mut self) {
-        // A test that fails must not fail twice: what is left goes with the engine.
+        // A failing test must not panic twice; the engine removes remaining containers.
         let _ = std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| {
             self.engine.command(&["rm", "--force", &self.id]).run()
         }));

@@ -1,5 +1,5 @@
-//! A server that is hostile at random. What it does to a request depends on the seed, the request, and how
-//! often that was asked before: the same seed meets the same hostility, however requests overlap.
+//! A server with random hostile behaviour. Its reaction depends on the seed, the request, and how often that was made
+//! before: the same seed gives the same behaviour, however requests overlap.
 
 use std::collections::HashMap;
 use std::sync::Mutex;
@@ -10,21 +10,21 @@ use hyper::{HeaderMap, StatusCode};
 use super::dice::Dice;
 use super::registry::{Act, Asked, Kind, Reply};
 
-/// What one server does.
+/// The behaviour of one server.
 pub struct Hostile {
     pub seed: u64,
-    /// Tells the servers of one run apart.
+    /// A name that distinguishes the servers of one run.
     pub name: &'static str,
-    /// How many requests of a hundred it is hostile to.
+    /// The percentage of requests that it treats with hostility.
     pub share: usize,
-    /// Its `host:port`.
+    /// Its own `host:port`.
     pub own: String,
-    /// The `host:port` of others that it points to.
+    /// The `host:port` of other servers to which it redirects.
     pub others: Vec<String>,
-    /// The realms it may name.
+    /// The realms that it may name.
     pub realms: Vec<String>,
-    /// Whether it says that it keeps blobs which it does not keep. Nobody can find that out but by the refusal
-    /// of a manifest.
+    /// Whether it claims to store blobs that it does not store, which can only be detected when a manifest is
+    /// refused.
     pub lies: bool,
     pub asked: Mutex<HashMap<String, usize>>,
 }
@@ -34,7 +34,7 @@ const STATUSES: [u16; 41] = [
     412, 413, 415, 416, 418, 421, 423, 425, 429, 431, 451, 500, 501, 502, 503, 504, 507, 511, 520, 599,
 ];
 
-/// None of them far away: that a run waits when it is told to is no fault.
+/// None of them is far in the future, because waiting as long as a server demands is correct.
 const MOMENTS: [&str; 9] =
     ["0", "0", "1", "-1", "", "soon", "0.5", "Wed, 21 Oct 2015 07:28:00 GMT", "Wed, 99 Foo"];
 
@@ -58,7 +58,7 @@ const CODES: [&str; 16] = [
 ];
 
 impl Hostile {
-    /// What is done to this request.
+    /// Returns what is done to this request.
     pub fn act(&self, asked: &Asked) -> Act {
         let class = format!("{} {} {}", self.name, asked.method, kind(asked));
         let key = format!("{class} {} {}", object(asked), asked.query.contains_key("mount"));
@@ -95,7 +95,7 @@ impl Hostile {
         }
     }
 
-    /// Whether an answer may claim that something was done or is there.
+    /// Returns whether a response may claim that something was done or exists.
     fn may_claim(&self, asked: &Asked) -> bool {
         match asked.kind {
             Kind::Token => true,
@@ -119,7 +119,7 @@ impl Hostile {
             6 => Reply::status(status).body("{\"errors\":[".repeat(5000)),
             _ => Reply::status(status),
         };
-        // Nothing follows these, whatever the body.
+        // These responses have no body.
         let reply = if matches!(status, 204 | 304) { reply.body("") } else { reply };
         match dice.percent(40) {
             true => reply.header("retry-after", dice.of::<&str>(&MOMENTS)),
@@ -135,7 +135,7 @@ impl Hostile {
         }
     }
 
-    /// Where a redirect or an upload points to.
+    /// Returns the target of a redirect or an upload.
     fn location(&self, dice: &mut Dice, asked: &Asked) -> Option<String> {
         let mark = if asked.query_text.is_empty() { "" } else { "?" };
         let path = format!("{}{mark}{}", asked.path, asked.query_text);
@@ -227,7 +227,7 @@ impl Hostile {
         }
     }
 
-    /// The answer of a token server.
+    /// Returns the response of a token server.
     pub fn token_act(&self, asked: &Asked) -> Option<Act> {
         let mut dice = Dice::about(self.seed, &format!("{} token {}", self.name, asked.query_text));
         if !dice.percent(self.share) {
@@ -294,7 +294,7 @@ fn no_answer(dice: &mut Dice) -> Act {
     }
 }
 
-/// One byte is another. Where no digest says so, nobody can know.
+/// Changes one byte. Without a digest this cannot be detected.
 fn changed(dice: &mut Dice) -> Act {
     let place = dice.below(1 << 20);
     Act::alter(move |reply| {
@@ -328,7 +328,7 @@ fn kind(asked: &Asked) -> &'static str {
     }
 }
 
-/// What a request is about, without what chance made of it, such as the names of sessions.
+/// Returns what a request is about, without random parts such as the names of sessions.
 fn object(asked: &Asked) -> String {
     let about = |name: &str| asked.query.get(name).cloned().unwrap_or_default();
     let last = match &asked.kind {

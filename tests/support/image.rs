@@ -1,4 +1,4 @@
-//! Images built byte by byte. Nothing here uses the code under test.
+//! Images built byte by byte, without using the code under test.
 //!
 //! ```ignore
 //! let image = Image::new().layer(&[file("app", b"…")]).config(r#"{…,"rootfs":{"type":"layers","diff_ids":[$DIFF_IDS]}}"#);
@@ -14,13 +14,13 @@ use sha2::{Digest as _, Sha256};
 
 use super::registry::Registry;
 
-/// `sha256:…` of these bytes.
+/// Returns the `sha256:…` digest of these bytes.
 pub fn digest(bytes: &[u8]) -> String {
     let hex: String = Sha256::digest(bytes).iter().map(|byte| format!("{byte:02x}")).collect();
     format!("sha256:{hex}")
 }
 
-/// Which media types an image is written with.
+/// The media types with which an image is written.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Family {
     Oci,
@@ -64,17 +64,17 @@ pub struct File<'a> {
     mode: u32,
 }
 
-/// An executable file at this path.
+/// Returns an executable file at this path.
 pub fn file<'a>(path: &'a str, content: &'a [u8]) -> File<'a> {
     File { path, content, mode: 0o755 }
 }
 
-/// A file at this path that nobody may execute.
+/// Returns a file at this path that is not executable.
 pub fn plain<'a>(path: &'a str, content: &'a [u8]) -> File<'a> {
     File { mode: 0o644, ..file(path, content) }
 }
 
-/// A blob as it is stored, and the diff_id where it is a layer.
+/// A blob as stored, with the diff_id if it is a layer.
 #[derive(Clone)]
 struct Layer {
     bytes: Vec<u8>,
@@ -104,7 +104,7 @@ impl Image {
         Self { family: Family::Oci, layers: Vec::new(), config: CONFIG.to_owned(), manifest: None }
     }
 
-    /// An image with one small layer: what most tests need.
+    /// Returns an image with one small layer, which most tests need.
     pub fn small() -> Self {
         Self::new().layer(&[file("app", b"#!/bin/sh\necho app\n")])
     }
@@ -114,7 +114,7 @@ impl Image {
         self
     }
 
-    /// Appends a gzip layer with these files.
+    /// Appends a gzip-compressed layer with these files.
     pub fn layer(self, files: &[File]) -> Self {
         let mut tar = tar::Builder::new(Vec::new());
         for file in files {
@@ -130,19 +130,19 @@ impl Image {
         self.raw_layer(&gzip.finish().expect("gzip in memory"), &digest(&tar))
     }
 
-    /// Appends a layer as it is stored, with the diff_id the config is to give it.
+    /// Appends a layer as stored, with the diff_id for the config.
     pub fn raw_layer(mut self, bytes: &[u8], diff_id: &str) -> Self {
         self.layers.push(Layer { bytes: bytes.to_vec(), diff_id: diff_id.to_owned() });
         self
     }
 
-    /// The config, verbatim but for `$DIFF_IDS`.
+    /// Sets the config, verbatim except for `$DIFF_IDS`.
     pub fn config(mut self, text: &str) -> Self {
         self.config = text.to_owned();
         self
     }
 
-    /// The manifest, verbatim but for `$CONFIG` (digest and size members of the config's descriptor) and
+    /// Sets the manifest, verbatim except for `$CONFIG` (the digest and size members of the config's descriptor) and
     /// `$LAYERS` (the descriptors of all layers, joined by commas).
     pub fn manifest(mut self, text: &str) -> Self {
         self.manifest = Some(text.to_owned());
@@ -170,7 +170,7 @@ impl Image {
             .into_bytes()
     }
 
-    /// The media type in the manifest, or else the family's.
+    /// Returns the media type in the manifest, or else the family's.
     pub fn media_type(&self) -> String {
         let manifest: Value = serde_json::from_slice(&self.manifest_bytes()).unwrap_or_default();
         manifest["mediaType"].as_str().unwrap_or(self.family.manifest()).to_owned()
@@ -180,12 +180,12 @@ impl Image {
         digest(&self.manifest_bytes())
     }
 
-    /// Every blob: the layers in their order, then the config.
+    /// Returns every blob: the layers in order, then the config.
     pub fn blobs(&self) -> Vec<Vec<u8>> {
         self.layers.iter().map(|layer| layer.bytes.clone()).chain([self.config_bytes()]).collect()
     }
 
-    /// Writes an OCI layout with this image alone; returns its name for reapify and skopeo.
+    /// Writes an OCI layout with only this image; returns its name for reapify and skopeo.
     pub fn in_layout(&self, dir: &Path, tag: &str) -> String {
         self.write_blobs(dir);
         write_index(dir, &[(tag, &self.media_type(), &self.manifest_bytes())]);
@@ -198,7 +198,7 @@ impl Image {
         }
     }
 
-    /// Puts the image into the in-process registry; returns its name for reapify.
+    /// Stores the image in the in-process registry; returns its name for reapify.
     pub fn in_registry(&self, registry: &Registry, repository: &str, tag: &str) -> String {
         for blob in self.blobs() {
             registry.put_blob(repository, &blob);
@@ -207,14 +207,14 @@ impl Image {
         registry.name(repository, tag)
     }
 
-    /// Its descriptor, for an index.
+    /// Returns the descriptor, for an index.
     pub fn descriptor(&self) -> Value {
         let bytes = self.manifest_bytes();
         json!({"mediaType": self.media_type(), "digest": digest(&bytes), "size": bytes.len()})
     }
 }
 
-/// Where a layout keeps the blob with this digest.
+/// Returns the path of a blob in a layout.
 pub fn blob_path(dir: &Path, digest: &str) -> std::path::PathBuf {
     dir.join("blobs").join(digest.replace(':', "/"))
 }
@@ -239,7 +239,7 @@ pub fn write_index(dir: &Path, entries: &[(&str, &str, &[u8])]) {
     std::fs::write(dir.join("oci-layout"), r#"{"imageLayoutVersion":"1.0.0"}"#).expect("oci-layout");
 }
 
-/// What the tag of a layout points to: the manifest's bytes.
+/// Returns the manifest to which a layout's tag refers.
 #[track_caller]
 pub fn layout_manifest(dir: &Path, tag: &str) -> Vec<u8> {
     let index = std::fs::read(dir.join("index.json")).expect("index.json");
@@ -251,7 +251,7 @@ pub fn layout_manifest(dir: &Path, tag: &str) -> Vec<u8> {
     layout_blob(dir, found[0]["digest"].as_str().expect("a digest"))
 }
 
-/// A blob of a layout, which must have the digest it is stored under.
+/// Returns a blob of a layout, after checking that its digest matches its name.
 #[track_caller]
 pub fn layout_blob(dir: &Path, name: &str) -> Vec<u8> {
     let bytes = std::fs::read(blob_path(dir, name)).unwrap_or_else(|error| panic!("{name}: {error}"));
@@ -259,7 +259,7 @@ pub fn layout_blob(dir: &Path, name: &str) -> Vec<u8> {
     bytes
 }
 
-/// Bytes that do not compress, the same every time.
+/// Returns incompressible bytes, the same every time.
 pub fn noise(len: usize) -> Vec<u8> {
     let mut state = 1u64;
     let next = || {

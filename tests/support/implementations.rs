@@ -1,4 +1,4 @@
-//! Registries by several authors: what works with one may be a habit of that one.
+//! Registries by several authors, so that tests do not depend on the behaviour of one.
 
 use std::net::SocketAddr;
 use std::path::Path;
@@ -14,24 +14,24 @@ use super::docker_registry::DockerRegistry;
 use super::project;
 use super::run::{Run, reapify, tool};
 
-/// What a registry is asked to do by a test, where not every one can.
+/// An operation that not every registry supports.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Step {
-    /// Keep an index.
+    /// Store an index.
     Index,
-    /// Keep a manifest that refers to another.
+    /// Store a manifest with a subject.
     Referrers,
-    /// Take a blob over from another repository.
+    /// Mount a blob from another repository.
     Mount,
 }
 
-/// One of them.
+/// One implementation.
 pub struct Implementation {
     pub name: &'static str,
     start: fn() -> Running,
-    /// What it needs to be told of.
+    /// The options that it requires.
     options: &'static [&'static str],
-    /// What it cannot do, and how that shows.
+    /// The operations that it does not support, with the resulting error.
     lacks: &'static [(Step, &'static str)],
 }
 
@@ -48,8 +48,8 @@ static ALL: [Implementation; 3] = [
     Implementation {
         name: "container-registry",
         start: container_registry,
-        // A PUT with the blob is answered 500 "missing content length not implemented", which says nothing
-        // about the way of sending.
+        // It answers a PUT with the blob with 500 "missing content length not implemented", which does not show that
+        // the upload method is the problem.
         options: &["--upload", "patch"],
         lacks: &[
             (Step::Index, "a manifest under its digest is answered 400, an index as well"),
@@ -65,22 +65,22 @@ static ALL: [Implementation; 3] = [
     },
 ];
 
-/// A registry that runs, until the value goes.
+/// A registry that runs until the value is dropped.
 pub struct Running {
     host: String,
-    /// `user:password`, where it takes writes from users only.
+    /// `user:password`, if only users may write.
     login: Option<&'static str>,
     _server: Box<dyn std::any::Any + Send + Sync>,
 }
 
-/// A running registry and what is known of it.
+/// A running registry with its properties.
 pub struct Real {
     pub implementation: &'static Implementation,
     running: Running,
     home: tempfile::TempDir,
 }
 
-/// Starts each in turn.
+/// Starts each registry in turn.
 pub fn each() -> impl Iterator<Item = Real> {
     ALL.iter().map(|implementation| {
         println!("== {}", implementation.name);
@@ -95,13 +95,13 @@ impl Real {
         &self.running.host
     }
 
-    /// The image's name for reapify and skopeo. Some of them want names of two parts.
+    /// Returns the image's name for reapify and skopeo. Some registries require names of two parts.
     pub fn name(&self, repository: &str, reference: &str) -> String {
         let separator = if reference.contains(':') { '@' } else { ':' };
         format!("docker://{}/real/{repository}{separator}{reference}", self.host())
     }
 
-    /// Whether it can do this; what it cannot is said.
+    /// Returns whether it supports this operation, and prints if it does not.
     pub fn can(&self, step: Step) -> bool {
         let lack = self.implementation.lacks.iter().find(|(lacking, _)| *lacking == step);
         if let Some((_, symptom)) = lack {
@@ -123,23 +123,23 @@ impl Real {
         json!({"auths": entry.unwrap_or(json!({}))}).to_string()
     }
 
-    /// The options for both sides, where another name of it is not in the file of credentials.
+    /// Returns the credential options for both sides, if the credential file does not have this host name.
     pub fn credentials(&self) -> Vec<&'static str> {
         let both = |login| ["--src-creds", login, "--dest-creds", login];
         self.running.login.map(both).into_iter().flatten().collect()
     }
 
-    /// A command line of ours, as it has to be for this registry.
+    /// Returns a command line of reapify with the options for this registry.
     pub fn reapify<'a>(&self, args: impl IntoIterator<Item = &'a str>) -> Run {
         reapify(args).args(self.implementation.options).arg("--authfile").arg(self.auth_file())
     }
 
-    /// A command line of skopeo's.
+    /// Returns a command line of skopeo.
     pub fn skopeo<'a>(&self, args: impl IntoIterator<Item = &'a str>) -> Run {
         tool("skopeo", args).arg("--authfile").arg(self.auth_file())
     }
 
-    /// Puts an image there with skopeo.
+    /// Pushes an image with skopeo.
     #[track_caller]
     pub fn push(&self, source: &str, repository: &str, tag: &str) -> String {
         let name = self.name(repository, tag);
@@ -147,14 +147,14 @@ impl Real {
         name
     }
 
-    /// The digest under a name, as skopeo sees it.
+    /// Returns the digest under a name, as skopeo reads it.
     #[track_caller]
     pub fn digest(&self, name: &str) -> String {
         let manifest = self.skopeo(["inspect", "--raw", "--tls-verify=false", name]).run().succeeds();
         super::image::digest(&manifest.stdout)
     }
 
-    /// skopeo reads every blob and checks it.
+    /// Checks with skopeo that every blob exists and matches its digest.
     #[track_caller]
     pub fn is_whole(&self, name: &str) {
         let dir = super::scratch();
@@ -163,7 +163,7 @@ impl Real {
     }
 }
 
-/// Whoever comes may do all. The crate's own way to say so panics, and its 401 holds no challenge.
+/// A policy that allows everything. The crate's own one panics, and its 401 has no challenge.
 struct Everybody;
 
 #[async_trait::async_trait]
@@ -181,7 +181,7 @@ impl AuthProvider for Everybody {
     }
 }
 
-/// The crate `container-registry`, in a thread of this process.
+/// Starts the crate `container-registry` in a thread of this process.
 fn container_registry() -> Running {
     let dir = super::scratch();
     let registry = container_registry::ContainerRegistry::builder()
@@ -207,7 +207,7 @@ fn container_registry() -> Running {
     Running { host, login: None, _server: Box::new((stop, dir)) }
 }
 
-/// `zuul-registry` of PyPI, where `scripts/test` installs it.
+/// Starts PyPI's `zuul-registry`, which `scripts/test` installs.
 fn zuul_registry() -> Running {
     let python = project("target/tools/zuul-registry/bin/python");
     assert!(python.exists(), "zuul-registry is not installed: scripts/test installs what the tests need");
@@ -220,7 +220,7 @@ fn zuul_registry() -> Running {
         "storage": {"driver": "filesystem", "root": dir.join("data")},
         "users": [{"name": "ann", "pass": "s3cret", "access": "write"}],
     }});
-    // JSON is YAML.
+    // JSON is valid YAML.
     std::fs::write(dir.join("config.yml"), config.to_string()).expect("the registry's configuration");
     let text = |path: &Path| path.display().to_string();
     let script = project("tests/support/zuul-registry.py");

@@ -5,7 +5,7 @@ use serde_json::{Value, json};
 use super::image::{Family, Image, digest, file};
 use super::registry::Registry;
 
-/// An image for a platform, with two layers of its own.
+/// Returns an image for a platform, with two layers of its own.
 pub fn image_for(os: &str, architecture: &str, variant: &str, family: Family) -> Image {
     let variant = if variant.is_empty() { String::new() } else { format!(r#""variant":"{variant}","#) };
     let config = format!(
@@ -19,14 +19,14 @@ pub fn image_for(os: &str, architecture: &str, variant: &str, family: Family) ->
         .config(&config)
 }
 
-/// The descriptor of an image, with a platform.
+/// Returns the descriptor of an image, with a platform.
 pub fn child(image: &Image, os: &str, architecture: &str) -> Value {
     let mut descriptor = image.descriptor();
     descriptor["platform"] = json!({"os": os, "architecture": architecture});
     descriptor
 }
 
-/// A statement about `subject`, as BuildKit adds them.
+/// Pushes an attestation about `subject`, as BuildKit adds them, and returns its descriptor.
 pub fn attestation(registry: &Registry, repository: &str, subject: &str) -> Value {
     let config = registry.put_blob(repository, b"{}");
     let layer = registry.put_blob(repository, b"{\"predicate\":1}");
@@ -49,7 +49,7 @@ pub fn attestation(registry: &Registry, repository: &str, subject: &str) -> Valu
     })
 }
 
-/// Puts an index with odd white space under a tag.
+/// Writes an index with unusual white space under a tag.
 pub fn put_index(
     registry: &Registry,
     repository: &str,
@@ -67,15 +67,15 @@ pub fn put_index(
     text.into_bytes()
 }
 
-/// A stored manifest: its bytes, and what they say.
+/// Returns a stored manifest, as bytes and as JSON.
 pub fn manifest(registry: &Registry, repository: &str, reference: &str) -> (Vec<u8>, Value) {
     let stored = registry
         .manifest(repository, reference)
-        .unwrap_or_else(|| panic!("{repository}:{reference} is there"));
+        .unwrap_or_else(|| panic!("{repository}:{reference} is missing"));
     (stored.bytes.to_vec(), serde_json::from_slice(&stored.bytes).unwrap())
 }
 
-/// Platform and action of every image in a report.
+/// Returns the platform and action of every image in a report.
 pub fn actions(report: &Value) -> Vec<(String, String)> {
     let text = |v: &Value| v.as_str().unwrap_or("-").to_string();
     report["platforms"]
@@ -86,7 +86,7 @@ pub fn actions(report: &Value) -> Vec<(String, String)> {
         .collect()
 }
 
-/// For comparison with [`actions`].
+/// Returns pairs of strings, for comparison with [`actions`].
 pub fn pairs(list: &[(&str, &str)]) -> Vec<(String, String)> {
     list.iter().map(|(a, b)| (a.to_string(), b.to_string())).collect()
 }

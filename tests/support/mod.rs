@@ -1,5 +1,5 @@
-//! What the tests stand on: the program under test as a child process, images built byte by byte, a
-//! registry in this process that misbehaves on demand, and the real registry and engines of Debian.
+//! The test framework: the program under test as a child process, images built byte by byte, a registry in this
+//! process that misbehaves on demand, and Debian's real registry and engines.
 //!
 //! | module | what it gives |
 //! |---|---|
@@ -41,17 +41,17 @@ pub mod truth;
 use std::path::PathBuf;
 use std::time::{Duration, Instant};
 
-/// Where the project's own files are, for what tests read from `testdata/`.
+/// Returns the path of one of the project's own files, such as those in `testdata/`.
 pub fn project(path: &str) -> PathBuf {
     PathBuf::from(env!("CARGO_MANIFEST_DIR")).join(path)
 }
 
-/// The sample image, as reapify names it.
+/// Returns the sample image's name for reapify.
 pub fn zombies() -> String {
     format!("oci:{}:latest", project("testdata/zombies").display())
 }
 
-/// The program in the sample image: static, for linux/amd64.
+/// Returns the program in the sample image, a static one for linux/amd64.
 pub fn program() -> Vec<u8> {
     use std::io::Read as _;
     let dir = project("testdata/zombies");
@@ -67,12 +67,12 @@ pub fn program() -> Vec<u8> {
     bytes
 }
 
-/// A new directory, gone with the value.
+/// Creates a temporary directory that is removed when the value is dropped.
 pub fn scratch() -> tempfile::TempDir {
     tempfile::Builder::new().prefix("reapify-test-").tempdir().expect("a temporary directory")
 }
 
-/// Asks until the answer is `Ok`, or panics with what it last was when the deadline is over.
+/// Repeats a question until the answer is `Ok`; panics with the last answer after the deadline.
 #[track_caller]
 pub fn eventually<T>(deadline: Duration, what: &str, mut ask: impl FnMut() -> Result<T, String>) -> T {
     let end = Instant::now() + deadline;
@@ -87,12 +87,12 @@ pub fn eventually<T>(deadline: Duration, what: &str, mut ask: impl FnMut() -> Re
     }
 }
 
-/// Runs every case, a few at once: what waits for others costs no more than the longest wait.
+/// Runs every case, several concurrently, so that waiting costs no more than the longest wait.
 pub fn in_parallel<T: Send>(cases: impl IntoIterator<Item = T>, run: impl Fn(T) + Sync) {
     at_once(6, cases, run);
 }
 
-/// Runs every case, so many of them at once.
+/// Runs every case, this many concurrently.
 pub fn at_once<T: Send>(many: usize, cases: impl IntoIterator<Item = T>, run: impl Fn(T) + Sync) {
     let queue = std::sync::Mutex::new(cases.into_iter().collect::<Vec<_>>().into_iter());
     let next = || queue.lock().expect("taking a case cannot panic").next();

@@ -1,4 +1,4 @@
-//! A private podman: its own storage, its own configuration, runc as the runtime.
+//! A private Podman: with its own storage and configuration, and runc as the runtime.
 
 use std::sync::OnceLock;
 
@@ -6,13 +6,13 @@ use super::daemon::{Daemon, needs};
 use super::engine::Engine;
 use super::run::{Run, tool};
 
-/// Podman with a storage of its own.
+/// Podman with its own storage.
 pub struct Podman {
     daemon: Daemon,
 }
 
-/// Debian's limits are above what some machines allow, `kube play` has no `--ulimit`, and a test needs no
-/// more than this.
+/// Debian's default limits exceed what some machines allow, and `kube play` has no `--ulimit`; tests need no more
+/// than this.
 const CONFIG: &str = r#"[containers]
 default_ulimits = ["nofile=1024:1024", "nproc=4096:4096"]
 [engine]
@@ -22,7 +22,7 @@ events_logger = "none"
 "#;
 
 impl Podman {
-    /// The engine of this test process, set up at the first use.
+    /// Returns the engine of this test process, set up at the first use.
     pub fn get() -> &'static Self {
         static ENGINE: OnceLock<Podman> = OnceLock::new();
         ENGINE.get_or_init(Self::start)
@@ -51,7 +51,7 @@ impl Podman {
         ["--root".into(), root, "--runroot".into(), runroot, "--tmpdir".into(), tmp]
     }
 
-    /// A podman command line.
+    /// Returns a command line of podman.
     pub fn run<'a>(&self, args: impl IntoIterator<Item = &'a str>) -> Run {
         let config = self.daemon.dir().join("containers.conf");
         tool("podman", Self::places(self.daemon.dir())).args(args).env("CONTAINERS_CONF", config)

@@ -1,4 +1,4 @@
-//! Places to wrap from and to, and what has to be true of a refusal: one error, its exit code, nothing written.
+//! Sources and destinations for rejected runs, and the checks: one error, its exit code, and nothing written.
 
 use std::path::{Path, PathBuf};
 
@@ -9,7 +9,7 @@ use super::registry::Registry;
 use super::run::{Outcome, Run, reapify};
 use super::scratch;
 
-/// A registry to read from and write to, where `copy:v1` exists, and a directory.
+/// A registry to read from and write to, in which `copy:v1` exists, and a directory.
 pub struct Place {
     pub registry: Registry,
     pub dir: tempfile::TempDir,
@@ -28,7 +28,7 @@ impl Place {
         self.dir.path().join(name)
     }
 
-    /// `transport:DIR/name`, with whatever follows.
+    /// Returns `transport:DIR/name`, with any suffix in `name`.
     pub fn at(&self, transport: &str, name: &str) -> String {
         format!("{transport}:{}/{name}", self.dir.path().display())
     }
@@ -41,7 +41,7 @@ impl Place {
         image.in_registry(&self.registry, "app", "v1")
     }
 
-    /// Every kind of destination.
+    /// Returns every kind of destination.
     pub fn destinations(&self) -> [String; 4] {
         let archive = self.at("docker-archive", "out/docker.tar:app:v1");
         [
@@ -52,8 +52,8 @@ impl Place {
         ]
     }
 
-    /// No manifest and no tag was written anywhere, and no file. Blobs may stay: whole ones, and in a
-    /// directory that is no layout.
+    /// Checks that no manifest, tag or file was written anywhere. Complete blobs may remain, also in a directory that
+    /// is not a layout.
     #[track_caller]
     pub fn is_untouched(&self) {
         assert_eq!(self.registry.complete("copy", "v1"), self.old);
@@ -71,13 +71,13 @@ impl Place {
     }
 }
 
-/// Every file in a directory and those below it.
+/// Returns every file in a directory and its subdirectories.
 pub fn files_below(dir: &Path) -> Vec<PathBuf> {
     let entries = std::fs::read_dir(dir).expect("a directory").map(|entry| entry.expect("an entry").path());
     entries.flat_map(|path| if path.is_dir() { files_below(&path) } else { vec![path] }).collect()
 }
 
-/// Wraps to every kind of destination: always the same refusal, which says `phrase`.
+/// Wraps to every kind of destination, and expects the same error, which contains `phrase`.
 #[track_caller]
 pub fn refused(place: &Place, source: &str, options: &[&str], code: i32, phrase: &str) {
     for destination in place.destinations() {
@@ -87,7 +87,7 @@ pub fn refused(place: &Place, source: &str, options: &[&str], code: i32, phrase:
 
 #[track_caller]
 pub fn refused_to(place: &Place, source: &str, destination: &str, options: &[&str], code: i32, phrase: &str) {
-    // What an earlier attempt left must not help this one.
+    // Content left by an earlier attempt must not help this one.
     let out = place.path("out");
     let _ = std::fs::remove_dir_all(&out);
     std::fs::create_dir(&out).expect("a directory");
@@ -100,7 +100,7 @@ pub fn wrap(source: &str, destination: &str) -> Run {
     reapify(["wrap", "--retries", "0", source, destination])
 }
 
-/// One line that begins with `error:`, and nothing on standard output.
+/// Checks that there is one line that starts with `error:`, and nothing on standard output.
 #[track_caller]
 pub fn has_one_error(outcome: Outcome) -> Outcome {
     let errors = outcome.stderr.lines().filter(|line| line.starts_with("error: ")).count();

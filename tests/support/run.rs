@@ -11,19 +11,19 @@ use std::time::{Duration, Instant};
 
 use serde_json::Value;
 
-/// A command line that is being put together.
+/// A command line.
 pub struct Run {
     command: Command,
     shown: String,
     stdin: Vec<u8>,
-    /// Pipes of the test's own, in place of those that are written to and read to their end.
+    /// Pipes supplied by the test, instead of those that are written and read to their end.
     pipes: [Option<Stdio>; 3],
     deadline: Duration,
     home: Option<tempfile::TempDir>,
 }
 
-/// The program under test, with an empty home and none of the caller's environment: no credentials, no
-/// proxies, no settings.
+/// Returns a command line of the program under test, with an empty home directory and without the caller's
+/// environment: no credentials, proxies or settings.
 pub fn reapify<I: AsRef<OsStr>>(args: impl IntoIterator<Item = I>) -> Run {
     let home = super::scratch();
     let mut run = Run::new(env!("CARGO_BIN_EXE_reapify").into());
@@ -35,7 +35,7 @@ pub fn reapify<I: AsRef<OsStr>>(args: impl IntoIterator<Item = I>) -> Run {
     run.args(args)
 }
 
-/// Another program: an oracle or an engine's client.
+/// Returns a command line of another program, such as an engine's client.
 pub fn tool<I: AsRef<OsStr>>(name: &str, args: impl IntoIterator<Item = I>) -> Run {
     Run::new(name.into()).args(args)
 }
@@ -64,7 +64,7 @@ impl Run {
         self
     }
 
-    /// Writes a file below the program's home, such as `.docker/config.json`.
+    /// Writes a file in the program's home directory, such as `.docker/config.json`.
     pub fn home_file(self, path: &str, content: &str) -> Self {
         let file = self.home.as_ref().expect("only reapify has a home of its own").path().join(path);
         std::fs::create_dir_all(file.parent().expect("a file has a parent"))
@@ -78,7 +78,7 @@ impl Run {
         self
     }
 
-    /// Connects standard input, output or error (0, 1, 2) to this.
+    /// Connects standard input, output or error (0, 1, 2) to this pipe.
     pub fn pipe(mut self, number: usize, pipe: impl Into<Stdio>) -> Self {
         self.pipes[number] = Some(pipe.into());
         self
@@ -89,19 +89,19 @@ impl Run {
         self
     }
 
-    /// How long the program may take before it is killed and the test fails (two minutes if not said).
+    /// Sets how long the program may take before it is killed and the test fails (default: two minutes).
     pub fn within(mut self, deadline: Duration) -> Self {
         self.deadline = deadline;
         self
     }
 
-    /// Runs it to its end.
+    /// Runs the program to its end.
     #[track_caller]
     pub fn run(self) -> Outcome {
         self.start().wait()
     }
 
-    /// Starts it, for tests that do something to it meanwhile.
+    /// Starts the program, for tests that interact with it.
     #[track_caller]
     pub fn start(mut self) -> Running {
         let [stdin, stdout, stderr] = self.pipes.map(|pipe| pipe.unwrap_or_else(Stdio::piped));
@@ -112,7 +112,7 @@ impl Run {
         drop(self.command);
         if let Some(mut stdin) = child.stdin.take() {
             let input = self.stdin;
-            // A program that ends without reading its input closes the pipe: no error of the test's.
+            // A program that ends without reading its input closes the pipe, which is not an error.
             std::thread::spawn(move || drop(stdin.write_all(&input)));
         }
         let stdout = drain(child.stdout.take());
@@ -126,7 +126,7 @@ fn drain(from: Option<impl Read + Send + 'static>) -> (Receiver<Vec<u8>>, JoinHa
     let (sender, receiver) = channel();
     let thread = std::thread::spawn(move || {
         let mut all = Vec::new();
-        // What was read before an error counts.
+        // Data that was read before an error is kept.
         let _ = from.map(|mut from| from.read_to_end(&mut all));
         let _ = sender.send(all);
     });
@@ -145,7 +145,7 @@ pub struct Running {
 }
 
 impl Running {
-    /// SIGKILL; harmless when the program has already ended.
+    /// Sends SIGKILL; harmless if the program has already ended.
     pub fn kill(&mut self) {
         let _ = self.child.kill();
     }
@@ -163,7 +163,7 @@ impl Running {
         self.child.try_wait().expect("a child can be waited for").is_some()
     }
 
-    /// Waits for the end, and kills the program when its deadline is over.
+    /// Waits for the end, and kills the program after its deadline.
     #[track_caller]
     pub fn wait(mut self) -> Outcome {
         let (status, late) = loop {
@@ -186,7 +186,7 @@ impl Running {
     }
 }
 
-/// How a program ended and what it said.
+/// The exit status and the output of a program.
 pub struct Outcome {
     pub status: ExitStatus,
     pub stdout: Vec<u8>,
@@ -205,7 +205,7 @@ impl std::fmt::Display for Outcome {
 }
 
 impl Outcome {
-    /// The exit code as a shell shows it: 128+n for a signal.
+    /// Returns the exit code as a shell reports it: 128+n for a signal.
     pub fn code(&self) -> i32 {
         self.status.code().unwrap_or_else(|| 128 + self.status.signal().unwrap_or_default())
     }
@@ -221,7 +221,7 @@ impl Outcome {
         self
     }
 
-    /// Standard error holds this phrase, whatever its case; an error in JSON reads as it does in text.
+    /// Checks that standard error contains this phrase, ignoring case; an error in JSON is compared like text.
     #[track_caller]
     pub fn says(self, phrase: &str) -> Self {
         let as_text = |line: &str| {
@@ -242,8 +242,7 @@ impl Outcome {
         self
     }
 
-    /// Standard output is exactly this.
-    /// Whether standard output holds a phrase.
+    /// Checks that standard output contains a phrase.
     #[track_caller]
     pub fn prints_some(self, phrase: &str) -> Self {
         assert!(
@@ -253,13 +252,14 @@ impl Outcome {
         self
     }
 
+    /// Checks that standard output is exactly this text.
     #[track_caller]
     pub fn prints(self, text: &str) -> Self {
         assert_eq!(self.text(), text, "{self}");
         self
     }
 
-    /// Nothing on standard error.
+    /// Checks that standard error is empty.
     #[track_caller]
     pub fn silently(self) -> Self {
         assert_eq!(self.stderr, "", "{self}");
@@ -270,18 +270,18 @@ impl Outcome {
         String::from_utf8_lossy(&self.stdout).into_owned()
     }
 
-    /// Standard output without the line end.
+    /// Returns standard output without the line end.
     pub fn line(&self) -> String {
         self.text().trim_end().to_owned()
     }
 
-    /// Standard output as one JSON value.
+    /// Returns standard output as one JSON value.
     #[track_caller]
     pub fn json(&self) -> Value {
         serde_json::from_slice(&self.stdout).unwrap_or_else(|error| panic!("{self}\nno JSON: {error}"))
     }
 
-    /// The digest in the one line `name@sha256:…`.
+    /// Returns the digest from the only line `name@sha256:…`.
     #[track_caller]
     pub fn digest(&self) -> String {
         let line = self.line();
@@ -291,7 +291,7 @@ impl Outcome {
     }
 }
 
-/// The arguments in a line of text, for commands without blanks in their arguments.
+/// Splits a line into arguments, for commands without spaces in their arguments.
 pub fn words(line: &str) -> Vec<String> {
     line.split_whitespace().map(str::to_owned).collect()
 }

@@ -1,4 +1,4 @@
-//! Secrets, and who was told them.
+//! Secrets, and whether a server received them.
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD_NO_PAD;
@@ -9,17 +9,18 @@ use super::registry::Registry;
 #[derive(Clone, Debug)]
 pub struct Secret {
     pub text: String,
-    /// How it may look in a header, a query or a body.
+    /// The forms that it may take in a header, a query or a body.
     forms: Vec<String>,
 }
 
 impl Secret {
-    /// Letters, digits and `-` only: no encoding of a URL or of JSON changes it.
+    /// Creates a secret. It may contain only letters, digits and `-`, which no encoding of a URL or of JSON changes.
     #[track_caller]
     pub fn new(text: &str) -> Self {
         let plain = |byte: u8| byte.is_ascii_alphanumeric() || byte == b'-';
         assert!(text.len() >= 6 && text.bytes().all(plain), "{text} may be written in other ways");
-        // In base64 a text has three looks, by what stands before it; the characters at its ends are mixed.
+        // Base64 encodes a text in three ways, depending on its offset; the characters at its ends are mixed with its
+        // neighbours.
         let in_base64 = (0..3).map(|before| {
             let padded = format!("{}{text}", "x".repeat(before));
             let encoded = STANDARD_NO_PAD.encode(&padded);
@@ -34,7 +35,7 @@ impl Secret {
         self.forms.iter().any(|form| said.contains(form))
     }
 
-    /// Whether a request to this server held it: in its path, its headers or its body.
+    /// Returns whether a request to this server contained it, in the path, the headers or the body.
     pub fn was_told_to(&self, server: &Registry) -> bool {
         self.is_in(&server.log().everything_said())
     }

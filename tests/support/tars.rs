@@ -1,8 +1,8 @@
-//! Tars with whatever members there may be, and their compressed forms.
+//! Tar archives with arbitrary members, and their compressed forms.
 
 use std::io::Write;
 
-/// A tar member: its name as it is written, what it is, its content or the target of the link.
+/// A tar member: its name as written, its type, and its content or the target of the link.
 pub type Member<'a> = (&'a str, tar::EntryType, &'a [u8]);
 
 pub const FILE: tar::EntryType = tar::EntryType::Regular;
@@ -10,7 +10,7 @@ pub const SYMLINK: tar::EntryType = tar::EntryType::Symlink;
 pub const DIRECTORY: tar::EntryType = tar::EntryType::Directory;
 pub const LINK: tar::EntryType = tar::EntryType::Link;
 
-/// A tar with these members. Names go in as they are: a library would refuse the hostile ones.
+/// Returns a tar with these members. Names are written unchecked, because a library would reject hostile ones.
 pub fn tar_of(members: &[Member]) -> Vec<u8> {
     let mut tar = tar::Builder::new(Vec::new());
     for (name, kind, content) in members {

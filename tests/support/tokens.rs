@@ -1,5 +1,5 @@
-//! A token server as the distribution project's "Token Authentication" page describes it: JSON Web
-//! Tokens signed with RS256, with the certificate in their head.
+//! A token server as described in the distribution project's "Token Authentication": JSON Web Tokens signed with
+//! RS256, with the certificate in their header.
 
 use std::io::{BufRead, BufReader, Write};
 use std::net::{TcpListener, TcpStream};
@@ -14,16 +14,16 @@ use serde_json::json;
 use super::registry::pairs;
 use super::run::tool;
 
-/// A server that gives tokens to one user.
+/// A server that issues tokens to one user.
 pub struct TokenServer {
     address: String,
     dir: tempfile::TempDir,
-    /// The queries it was asked.
+    /// The queries that it received.
     asked: Arc<Mutex<Vec<String>>>,
 }
 
 impl TokenServer {
-    /// Starts it; its tokens live `seconds`.
+    /// Starts the server; its tokens are valid for `seconds`.
     pub fn start(user: &str, password: &str, seconds: u64) -> Self {
         let dir = super::scratch();
         let (key, certificate) = (dir.path().join("key.pem"), dir.path().join("cert.pem"));
@@ -46,7 +46,7 @@ impl TokenServer {
         Self { address, dir, asked }
     }
 
-    /// The `auth:` section for a registry that trusts it.
+    /// Returns the `auth:` section for a registry that trusts it.
     pub fn section(&self) -> String {
         format!(
             "auth:\n  token:\n    realm: http://{}/token\n    service: test\n    issuer: test issuer\n    rootcertbundle: {}\n",
@@ -55,7 +55,7 @@ impl TokenServer {
         )
     }
 
-    /// The queries it was asked.
+    /// Returns the queries that it received.
     pub fn asked(&self) -> Vec<String> {
         self.asked.lock().expect("no thread panics").clone()
     }

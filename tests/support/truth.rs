@@ -1,5 +1,5 @@
-//! Images made of the packages that are installed here, run in a PID namespace of their own: what `inspect` says of
-//! them beside what is seen. Needs root.
+//! Images made of the packages installed on this machine, run in a PID namespace of their own, to compare the
+//! verdicts of `inspect` with what happens. Requires root.
 
 use std::collections::BTreeSet;
 use std::os::unix::fs::MetadataExt as _;
@@ -13,28 +13,28 @@ use super::image::{Family, digest, write_blob, write_index};
 use super::run::{Running, tool};
 use super::{eventually, scratch};
 
-/// An image, and how to see that it works.
+/// An image, and how to recognise that it works.
 #[derive(Clone, Copy)]
 pub struct Case {
     pub name: &'static str,
-    /// Debian's packages beside those of every image.
+    /// Debian packages, besides those of every image.
     pub packages: &'static [&'static str],
-    /// Directories whose content the packages' scripts made at installation.
+    /// Directories whose content the packages' scripts created at installation.
     pub made: &'static [&'static str],
-    /// Scripts of our own.
+    /// Further scripts.
     pub files: &'static [(&'static str, &'static str)],
     pub entrypoint: &'static [&'static str],
     pub cmd: &'static [&'static str],
     pub stop: &'static str,
     /// The name of the service's process.
     pub runs: &'static str,
-    /// What the service writes when it is ready; if nothing, its process is given a moment.
+    /// The text that the service writes when it is ready; if empty, its process is given a moment.
     pub ready: &'static str,
-    /// What the service writes when it has been told to stop; if nothing, its end within the deadline tells.
+    /// The text that the service writes when it stops; if empty, its end within the deadline is sufficient.
     pub told: &'static str,
 }
 
-/// An image of the shells and small tools alone.
+/// An image with only the shells and small tools.
 pub const PLAIN: Case = Case {
     name: "",
     packages: &[],
@@ -48,7 +48,7 @@ pub const PLAIN: Case = Case {
     told: "",
 };
 
-/// What every image holds.
+/// The packages of every image.
 const BASE: &[&str] = &[
     "base-files",
     "libc6",
@@ -72,10 +72,10 @@ const BASE_MADE: &[&str] = &[
     "/etc/pam.d",
 ];
 
-/// How long a service may take to end.
+/// The time limit for a service to stop.
 const STOP: Duration = Duration::from_secs(6);
 
-/// The files of packages, the libraries that their programs load, and what is below `made`.
+/// Returns the files of packages, the libraries of their programs, and the files below `made`.
 fn paths_of(packages: &[&str], made: &[&str]) -> BTreeSet<PathBuf> {
     let listed: String = packages.iter().map(|package| tool("dpkg", ["-L", package]).run().text()).collect();
     let is_prose = |path: &&str| {
@@ -117,7 +117,7 @@ fn paths_of(packages: &[&str], made: &[&str]) -> BTreeSet<PathBuf> {
     paths
 }
 
-/// The path with the links among its directories resolved: `/bin/sh` is `/usr/bin/sh`.
+/// Returns the path with links among its directories resolved: `/bin/sh` becomes `/usr/bin/sh`.
 fn real_place(path: &str) -> Option<PathBuf> {
     let path = Path::new(path);
     let (Some(dir), Some(name)) = (path.parent(), path.file_name()) else { return None };
@@ -133,7 +133,7 @@ fn tar_of(paths: &BTreeSet<PathBuf>) -> Vec<u8> {
     tool("tar", args).stdin(names).run().succeeds().stdout
 }
 
-/// The layer below all others, made once.
+/// Returns the lowest layer, created once.
 fn base() -> &'static Vec<u8> {
     static BASE_LAYER: OnceLock<Vec<u8>> = OnceLock::new();
     BASE_LAYER.get_or_init(|| {
@@ -159,7 +159,7 @@ fn base() -> &'static Vec<u8> {
     })
 }
 
-/// The scripts of a case, and the directories that a running system has.
+/// Returns the scripts of a case, and the directories that a running system has.
 fn own_files(case: &Case) -> Vec<u8> {
     let mut tar = tar::Builder::new(Vec::new());
     for dir in
@@ -180,14 +180,14 @@ fn own_files(case: &Case) -> Vec<u8> {
     tar.into_inner().expect("a tar in memory")
 }
 
-/// An image on disk: as a layout, and unpacked.
+/// An image on disk, as a layout and unpacked.
 pub struct Built {
     _dir: tempfile::TempDir,
     name: String,
     root: PathBuf,
 }
 
-/// Makes the image of a case.
+/// Creates the image of a case.
 pub fn build(case: &Case) -> Built {
     let dir = scratch();
     let root = dir.path().join("root");
@@ -204,7 +204,7 @@ pub fn build(case: &Case) -> Built {
     };
     let mut descriptors = Vec::new();
     for tar in layers {
-        // Not compressed: deflate takes its time in a build without optimisation.
+        // Uncompressed, because deflate is slow in an unoptimised build.
         descriptors.push(blob(&tar, "application/vnd.oci.image.layer.v1.tar"));
         tool("tar", ["--extract", "--directory"]).arg(&root).stdin(tar).run().succeeds();
     }
@@ -225,21 +225,21 @@ pub fn build(case: &Case) -> Built {
 
 const PATH: &str = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin";
 
-/// The platform's part of what `inspect` says.
+/// Returns the platform's part of the output of `inspect`.
 pub fn verdict(built: &Built) -> serde_json::Value {
     let args = ["inspect", "--output", "json", "--no-cache", &built.name];
     let told = super::run::reapify(args).run().succeeds().json();
     told["platforms"][0].clone()
 }
 
-/// What was seen of a running image.
+/// The observations of a running image.
 #[derive(Debug)]
 pub struct Seen {
-    /// Zombies of PID 1 that were left.
+    /// The number of zombies of PID 1 that remained.
     pub zombies: usize,
-    /// Whether the container ended by itself when it was sent the stop signal.
+    /// Whether the container ended by itself after the stop signal.
     pub ended: bool,
-    /// Whether the service was told, if it says so.
+    /// Whether the service reported the stop, if it reports one.
     pub told: bool,
     pub took: Duration,
     /// The device and inode of PID 1's program.
@@ -247,8 +247,8 @@ pub struct Seen {
     pub log: String,
 }
 
-/// Mounts what a container has, starts the network of the container, and becomes PID 1's parent. The arguments: root,
-/// then the command.
+/// A script that mounts what a container has, sets up the container's network, and becomes PID 1's parent. Its
+/// arguments are the root and the command.
 const CONTAIN: &str = r#"set -e
 root=$1; shift
 mount --make-rprivate /
@@ -267,10 +267,10 @@ busybox ifconfig lo 127.0.0.1 up
 exec unshare --pid --fork --kill-child --mount-proc="$root/proc" chroot "$root" env -i "$@"
 "#;
 
-/// Five processes whose parents are gone when they end.
+/// A script that starts five processes whose parents end before them.
 const ORPHANS: &str = "for n in 1 2 3 4 5; do ( sleep 0.3 & ) done";
 
-/// Runs the image and looks at it.
+/// Runs the image and observes it.
 pub fn observe(case: &Case, built: &Built) -> Seen {
     let log = built.root.with_extension("log");
     let out = std::fs::File::create(&log).expect("a log");
@@ -323,12 +323,12 @@ pub fn observe(case: &Case, built: &Built) -> Seen {
     }
 }
 
-/// PID 1 of the namespace, as it is called outside, if the service is ready.
+/// Returns the id of the namespace's PID 1 outside of it, if the service is ready.
 fn is_ready(case: &Case, unshare: u32, log: &str) -> Option<u32> {
     let children = std::fs::read_to_string(format!("/proc/{unshare}/task/{unshare}/children")).ok()?;
     let pid: u32 = children.split_whitespace().next()?.parse().ok()?;
     let space = namespace(pid)?;
-    // Until unshare has become bash and bash has become unshare, children are others.
+    // Before unshare is executed and forks, the child processes are others.
     if Some(&space) == namespace(unshare).as_ref() {
         return None;
     }
@@ -360,7 +360,7 @@ fn zombies_of(pid: u32) -> usize {
     processes().filter(is_zombie).count()
 }
 
-/// Injects orphans; what is left of them after a while that is enough for whoever reaps at intervals.
+/// Creates orphans, and returns how many zombies remain after enough time for a PID 1 that reaps at intervals.
 fn zombies_after_orphans(pid: u32) -> usize {
     let before = zombies_of(pid);
     tool("nsenter", ["--target", &pid.to_string(), "--pid", "bash", "-c", ORPHANS]).run().succeeds();
@@ -389,7 +389,7 @@ fn stop(case: &Case, container: &mut Running, pid: u32) -> (bool, Duration) {
     (ended, took)
 }
 
-/// Whether PID 1's program is this file of the image.
+/// Returns whether PID 1's program is this file of the image.
 pub fn is_program(built: &Built, seen: &Seen, path: &str) -> bool {
     let file = built.root.join(path.trim_start_matches('/'));
     file.metadata().is_ok_and(|about| (about.dev(), about.ino()) == seen.program)

@@ -1,4 +1,4 @@
-//! The editor: a JSON text as a tree of spans, opened only where an edit passes through.
+//! The editor: a JSON text as a tree of spans, of which only the levels that an edit passes through are parsed.
 
 use super::pointer::{join, keys};
 use super::text::{invalid, quote};
@@ -10,19 +10,19 @@ use std::borrow::Cow;
 use std::collections::HashSet;
 use std::fmt;
 
-/// Objects and arrays with more members than this are not edited.
+/// The largest number of members of an object or array that is edited.
 const MAX_MEMBERS: usize = 1 << 19;
 
-/// A JSON text under edit. Each level is parsed once, when the first edit passes through it, and the text is put
-/// together once, at the end: the work is linear in the size of the text and of the edits.
+/// A JSON text that is being edited. Each level is parsed once, when the first edit passes through it, and the text
+/// is assembled once, at the end: the work is linear in the size of the text and of the edits.
 #[derive(Debug, Clone)]
 pub struct Document {
     /// The original text, followed by the text of every edit. Spans point into it.
     texts: String,
-    /// The blanks before the root.
+    /// The white space before the root.
     head: Span,
     root: Node,
-    /// The blanks after the root.
+    /// The white space after the root.
     tail: Span,
 }
 
@@ -48,29 +48,30 @@ enum Node {
     Open(Box<Level>),
 }
 
-/// An object or array.
+/// The members of an object or array.
 #[derive(Debug, Clone)]
 struct Level {
     is_array: bool,
     members: Vec<Member>,
-    /// The text after the last member. Without members it is the whole text, brackets included.
+    /// The text after the last member; if there are no members, the whole text, brackets included.
     end: Span,
 }
 
 /// A member of an object, or an element of an array.
 #[derive(Debug, Clone)]
 struct Member {
-    /// The text between the previous value, or the opening bracket, and this value: comma, blanks, key and colon.
+    /// The text between the previous value, or the opening bracket, and this value: comma, white space, key and
+    /// colon.
     lead: Span,
     key: Key,
     value: Node,
 }
 
-/// The key of a member; nothing in arrays.
+/// The key of a member; `None` in arrays.
 #[derive(Debug, Clone)]
 enum Key {
     Plain(Span),
-    /// A key that was added, or that has escapes in the text.
+    /// A key that was added, or whose text contains escapes.
     Own(Box<str>),
 }
 
@@ -86,7 +87,7 @@ impl Key {
 }
 
 impl Node {
-    /// Whether this is `null` or an object without members.
+    /// Returns whether this is `null` or an object without members.
     fn is_vacant(&self, texts: &str) -> bool {
         match self {
             Node::Open(level) => !level.is_array && level.members.is_empty(),
@@ -96,7 +97,7 @@ impl Node {
 }
 
 impl Level {
-    /// The position of a member by its key, or of an element by its number.
+    /// Returns the position of a member by its key, or of an element by its number.
     fn position(&self, key: &str, texts: &str) -> Option<usize> {
         if self.is_array {
             key.parse().ok().filter(|i| *i < self.members.len())
@@ -115,7 +116,7 @@ impl Level {
 }
 
 impl Document {
-    /// Parses the outline of a JSON text. Fails if it is not valid JSON.
+    /// Creates a document from a JSON text. Returns an error if the text is not valid JSON.
     pub fn new(bytes: &[u8]) -> Result<Self> {
         let text = std::str::from_utf8(bytes).map_err(|e| Error::unsupported(format!("not UTF-8: {e}")))?;
         let root = span(text, value(text)?, 0);
@@ -123,18 +124,18 @@ impl Document {
         Ok(Document { texts: text.into(), head, root: Node::Closed(root), tail })
     }
 
-    /// The edited text.
+    /// Returns the edited text.
     pub fn into_bytes(self) -> Vec<u8> {
         self.to_string().into_bytes()
     }
 
-    /// The text of the value at `pointer`.
+    /// Returns the text of the value at `pointer`.
     pub fn get(&mut self, pointer: &str) -> Result<Option<Cow<'_, str>>> {
         let node = find(&self.texts, &mut self.root, &keys(pointer)?)?;
         Ok(node.map(|node| text(&self.texts, node)))
     }
 
-    /// The number of elements of the array at `pointer`.
+    /// Returns the number of elements of the array at `pointer`.
     pub fn len(&mut self, pointer: &str) -> Result<Option<usize>> {
         let Some(node) = find(&self.texts, &mut self.root, &keys(pointer)?)? else { return Ok(None) };
         open(&self.texts, node)?;
@@ -144,8 +145,8 @@ impl Document {
         })
     }
 
-    /// Makes `raw` the value at `pointer`. A missing key is added as the last member of its object; an object that is
-    /// absent, `null` or empty is written anew.
+    /// Sets the value at `pointer` to `raw`. A missing key is added as the last member of its object; an object that
+    /// is absent, `null` or empty is replaced by a new one.
     pub fn set(&mut self, pointer: &str, raw: &str) -> Result<Undo> {
         let raw = value(raw)?;
         let keys = keys(pointer)?;
@@ -158,7 +159,7 @@ impl Document {
                 return Ok(Undo::Set(join(&keys[..depth]), old));
             }
             let Node::Open(level) = node else {
-                return Err(wrong(&join(&keys[..depth]), "an object was expected here"));
+                return Err(wrong(&join(&keys[..depth]), "expected an object"));
             };
             match level.position(key, texts) {
                 Some(i) => node = &mut level.members[i].value,
@@ -175,8 +176,8 @@ impl Document {
         Ok(Undo::Set(pointer.into(), replace(texts, node, raw)))
     }
 
-    /// Adds `raw` as the last element of the array at `pointer`; an array that is absent, `null` or empty is written
-    /// anew.
+    /// Adds `raw` as the last element of the array at `pointer`; an array that is absent, `null` or empty is replaced
+    /// by a new one.
     pub fn push(&mut self, pointer: &str, raw: &str) -> Result<Undo> {
         let raw = value(raw)?;
         let Document { texts, root, .. } = self;
@@ -191,11 +192,11 @@ impl Document {
             Some(Node::Closed(span)) if span.of(texts).starts_with('n') => {
                 self.set(pointer, &format!("[{raw}]"))
             }
-            Some(_) => Err(wrong(pointer, "a list was expected here")),
+            Some(_) => Err(wrong(pointer, "expected an array")),
         }
     }
 
-    /// Removes the elements at some positions of the array at `pointer`, for good.
+    /// Removes the elements at the given positions of the array at `pointer`. This edit cannot be undone.
     pub fn remove_elements(&mut self, pointer: &str, positions: &[usize]) -> Result<()> {
         if positions.is_empty() {
             return Ok(());
@@ -203,8 +204,8 @@ impl Document {
         let Document { texts, root, .. } = self;
         let level = match opened(texts, root, pointer)? {
             Some(Node::Open(level)) if level.is_array => level,
-            Some(_) => return Err(wrong(pointer, "a list was expected here")),
-            None => return Err(wrong(pointer, "nothing here")),
+            Some(_) => return Err(wrong(pointer, "expected an array")),
+            None => return Err(wrong(pointer, "no such value")),
         };
         let mut gone = vec![false; level.members.len()];
         for position in positions {
@@ -220,14 +221,14 @@ impl Document {
         Ok(())
     }
 
-    /// Takes one edit back.
+    /// Undoes one edit.
     pub fn undo(&mut self, undo: &Undo) -> Result<()> {
         let Document { texts, root, .. } = self;
         match undo {
             Undo::Set(pointer, raw) => {
                 let raw = value(raw)?;
                 let node = find(texts, root, &keys(pointer)?)?;
-                let node = node.ok_or_else(|| wrong(pointer, "nothing here to restore"))?;
+                let node = node.ok_or_else(|| wrong(pointer, "no value to restore"))?;
                 *node = Node::Closed(append(texts, raw));
             }
             Undo::Del(pointer) => {
@@ -238,14 +239,14 @@ impl Document {
                         [_, .., last] if last.key.is(key, texts) => drop(level.members.pop()),
                         _ => return Err(wrong(pointer, "not the last member of its object")),
                     },
-                    _ => return Err(wrong(&join(above), "an object was expected here")),
+                    _ => return Err(wrong(&join(above), "expected an object")),
                 }
             }
             Undo::Pop(pointer) => match opened(texts, root, pointer)? {
                 Some(Node::Open(level)) if level.is_array && level.members.len() > 1 => {
                     drop(level.members.pop());
                 }
-                _ => return Err(wrong(pointer, "a list of two or more was expected here")),
+                _ => return Err(wrong(pointer, "expected an array of two or more elements")),
             },
         }
         Ok(())
@@ -260,7 +261,7 @@ impl fmt::Display for Document {
     }
 }
 
-/// The node at a place.
+/// Finds the node at a pointer.
 fn find<'n>(texts: &str, mut node: &'n mut Node, keys: &[Cow<'_, str>]) -> Result<Option<&'n mut Node>> {
     for key in keys {
         open(texts, node)?;
@@ -271,14 +272,14 @@ fn find<'n>(texts: &str, mut node: &'n mut Node, keys: &[Cow<'_, str>]) -> Resul
     Ok(Some(node))
 }
 
-/// The node at a place, by its members if it has any.
+/// Finds the node at a pointer and parses its level.
 fn opened<'n>(texts: &str, root: &'n mut Node, pointer: &str) -> Result<Option<&'n mut Node>> {
     let node = find(texts, root, &keys(pointer)?)?;
     node.map(|node| open(texts, node).map(|()| node)).transpose()
 }
 
-/// Parses one level of a value, if that was not done before. An object with a duplicate key is ambiguous: readers
-/// disagree on which one counts.
+/// Parses one level of a value, unless that was done before. An object with a duplicate key is ambiguous, because
+/// readers disagree on which value counts.
 fn open(texts: &str, node: &mut Node) -> Result<()> {
     let Node::Closed(whole) = *node else { return Ok(()) };
     let text = whole.of(texts);
@@ -323,12 +324,13 @@ fn check_unique(members: &[(Cow<'_, str>, &RawValue)]) -> Result<()> {
     };
     match twice.map(|i| &members[i]) {
         None => Ok(()),
-        Some((key, _)) => Err(Error::unsupported(format!("the key {key:?} stands twice in one JSON object"))
-            .hint("readers disagree on which one counts; rebuild the image with a tool that writes it once")),
+        Some((key, _)) => Err(Error::unsupported(format!("duplicate key {key:?} in a JSON object")).hint(
+            "readers disagree on which value counts; rebuild the image with a tool that writes the key once",
+        )),
     }
 }
 
-/// The text of a value.
+/// Returns the text of a value.
 fn text<'t>(texts: &'t str, node: &Node) -> Cow<'t, str> {
     match node {
         Node::Closed(span) => span.of(texts).into(),
@@ -354,7 +356,7 @@ fn write(texts: &str, node: &Node, out: &mut impl fmt::Write) -> fmt::Result {
     }
 }
 
-/// Makes `raw` the text of a node and returns what it was.
+/// Replaces the text of a node with `raw` and returns the previous text.
 fn replace(texts: &mut String, node: &mut Node, raw: &str) -> String {
     let old = text(texts, node).into_owned();
     *node = Node::Closed(append(texts, raw));
@@ -367,7 +369,8 @@ fn append(texts: &mut String, text: &str) -> Span {
     Span { start, end: texts.len() }
 }
 
-/// One JSON value, without the blanks around it: an undo would leave those behind.
+/// Checks that `text` is one JSON value and returns it without the white space around it, which an undo would leave
+/// behind.
 fn value(text: &str) -> Result<&str> {
     parse::<&RawValue>(text).map(RawValue::get)
 }
@@ -378,13 +381,13 @@ fn parse<'t, T: serde::Deserialize<'t>>(text: &'t str) -> Result<T> {
     serde_json::from_str(text).map_err(invalid)
 }
 
-/// The span of `slice`, which must lie in `text`, where `text` itself starts at `base`.
+/// Returns the span of `slice`, which must lie in `text`, if `text` itself starts at `base`.
 fn span(text: &str, slice: &str, base: usize) -> Span {
     let start = base + (slice.as_ptr() as usize - text.as_ptr() as usize);
     Span { start, end: start + slice.len() }
 }
 
-/// `raw` inside one new object for each of `keys`.
+/// Wraps `raw` in one new object per key.
 fn nest(keys: &[Cow<'_, str>], raw: &str) -> String {
     let open: String = keys.iter().map(|key| format!("{{{}:", quote(key))).collect();
     format!("{open}{raw}{}", "}".repeat(keys.len()))
@@ -398,7 +401,7 @@ fn too_many(pointer: &str) -> Error {
     wrong(pointer, &format!("more than {MAX_MEMBERS} members in one object or list"))
 }
 
-/// Counts the bytes that were parsed, so that tests can tell linear work from quadratic without a clock.
+/// A counter of parsed bytes, with which tests tell linear work from quadratic work without a clock.
 #[cfg(test)]
 pub(crate) mod work {
     use std::cell::Cell;
@@ -409,7 +412,7 @@ pub(crate) mod work {
         PARSED.set(PARSED.get() + bytes);
     }
 
-    /// The bytes that this thread parses while `run` runs.
+    /// Runs `run` and returns how many bytes this thread parsed meanwhile.
     pub fn during<T>(run: impl FnOnce() -> T) -> (usize, T) {
         let before = PARSED.get();
         let result = run();

@@ -1,8 +1,8 @@
-//! JSON: an editor that splices, so that what an edit does not name keeps its bytes (contract C1), and strict views.
+//! JSON: an editor that splices, so that every byte outside an edit is kept, and strict views.
 //!
-//! Places are named by JSON Pointers (RFC 6901). Every edit of a [`Document`] returns the [`Undo`] that takes it back
-//! byte for byte; undos are applied in reverse order. Edits never depend on offsets, so a document may be undone long
-//! after it was edited and stored.
+//! JSON Pointers (RFC 6901) name the values. Every edit of a [`Document`] returns an [`Undo`] that reverts it byte
+//! for byte; undos are applied in reverse order. An undo holds no offsets, so a document can be restored long after
+//! it was edited and stored.
 
 mod document;
 mod pointer;
@@ -68,7 +68,7 @@ mod tests {
     }
 
     #[test]
-    fn remove_element_takes_its_comma_along() {
+    fn removing_an_element_removes_its_comma() {
         for (i, after) in [(0, "[2, 3 ]"), (1, "[1, 3 ]"), (2, "[1, 2 ]")] {
             let mut d = doc("[1, 2, 3 ]");
             d.remove_elements("", &[i]).unwrap();
@@ -81,7 +81,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_ambiguous_or_of_another_shape_is_refused() {
+    fn rejects_edits_of_ambiguous_or_unexpected_values() {
         for (text, pointer) in [
             (r#"{"a":1,"a":2}"#, "/a"),
             (r#"{"a":1,"\u0061":2}"#, "/a"),
@@ -95,7 +95,7 @@ mod tests {
         }
         assert!(doc(r#"{"a":{}}"#).push("/a", "1").is_err());
         assert!(Document::new(b"\xff").is_err());
-        // A duplicate that no edit passes through is none of our business; one beside an edit is.
+        // A duplicate key matters only in an object that an edit passes through.
         assert!(doc(r#"{"x":{"y":1,"y":2},"a":1}"#).set("/a", "1").is_ok());
         assert!(doc(r#"{"x":1,"x":2,"a":1}"#).set("/a", "1").is_err());
     }
@@ -117,7 +117,7 @@ mod tests {
     }
 
     #[test]
-    fn pointers_have_a_greatest_depth() {
+    fn limits_the_depth_of_pointers() {
         let mut d = doc("{}");
         assert!(d.set(&"/a".repeat(MAX_DEPTH), "1").is_ok());
         for pointer in ["/a".repeat(MAX_DEPTH + 1), "/a".repeat(1 << 20), "a".into()] {
@@ -128,7 +128,7 @@ mod tests {
     }
 
     #[test]
-    fn only_a_json_value_is_put_in() {
+    fn inserts_only_valid_json_values() {
         let mut d = doc(r#"{"a":[1]}"#);
         for raw in ["", "1,2", "1,\"b\":2", "nul", "1}", "{\"a\":"] {
             assert!(d.set("/a", raw).is_err(), "{raw}");
@@ -153,14 +153,14 @@ mod tests {
     }
 
     #[test]
-    fn an_object_or_list_has_a_greatest_size() {
+    fn limits_the_number_of_members() {
         let list = format!("[{}0]", "0,".repeat(1 << 19));
         let error = doc(&list).push("", "1").unwrap_err();
         assert!(error.to_string().contains("more than 524288 members"), "{error}");
     }
 
     #[test]
-    fn deep_nesting_is_no_stack_overflow() {
+    fn deep_nesting_does_not_overflow_the_stack() {
         let text = format!("{{\"a\":{}{},\"b\":1}}", "[".repeat(200_000), "]".repeat(200_000));
         let mut d = doc(&text);
         d.set("/b", "2").unwrap();

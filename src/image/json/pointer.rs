@@ -3,29 +3,29 @@
 use crate::error::{Error, Result};
 use std::borrow::Cow;
 
-/// Edits reach no deeper than this.
+/// The largest number of keys in the pointer of an edit.
 pub(super) const MAX_DEPTH: usize = 16;
 
-/// Appends one reference token to a pointer.
+/// Returns a pointer with one more reference token.
 pub fn child(pointer: &str, key: &str) -> String {
     format!("{pointer}/{}", key.replace('~', "~0").replace('/', "~1"))
 }
 
-/// The pointer of a list of keys.
+/// Returns the pointer that consists of these keys.
 pub(super) fn join(keys: &[Cow<'_, str>]) -> String {
     keys.iter().fold(String::new(), |pointer, key| child(&pointer, key))
 }
 
-/// The keys of a pointer.
+/// Returns the keys of a pointer.
 pub(super) fn keys(pointer: &str) -> Result<Vec<Cow<'_, str>>> {
     let bad = |why: &str| Error::unsupported(format!("invalid JSON pointer: {why}"));
     let mut tokens = pointer.split('/');
     if tokens.next() != Some("") {
-        return Err(bad("it does not start with a slash"));
+        return Err(bad("it must start with a slash"));
     }
     let keys: Vec<Cow<'_, str>> = tokens.take(MAX_DEPTH + 1).map(unescape).collect();
     if keys.len() > MAX_DEPTH {
-        return Err(bad(&format!("it is deeper than {MAX_DEPTH} levels")));
+        return Err(bad(&format!("it has more than {MAX_DEPTH} levels")));
     }
     Ok(keys)
 }

@@ -1,16 +1,16 @@
-//! Keys in another case. Go's readers, and so the engines, ignore case; we do not. A document where that makes a
-//! difference is ambiguous: two readers see two images.
+//! Checks for keys that differ only in case. Go's JSON decoder, and with it every container engine, ignores the case
+//! of keys; reapify does not. Where that makes a difference, the document is ambiguous.
 
 use super::text::Key;
 use serde::de::{DeserializeSeed, Error, IntoDeserializer, MapAccess};
 
-/// A view of an object, with the keys that it reads.
+/// A view of an object that states which keys it reads.
 pub trait View {
-    /// The keys.
+    /// The keys that the view reads.
     const KEYS: &'static [&'static str];
 }
 
-/// The members of an object. Fails at a key that differs only in case from one that is read.
+/// The members of an object. Deserializing fails at a key that differs only in case from one that the view reads.
 pub(super) struct Spelled<A> {
     pub members: A,
     pub known: &'static [&'static str],
@@ -34,7 +34,7 @@ impl<'de, A: MapAccess<'de>> MapAccess<'de> for Spelled<A> {
     }
 }
 
-/// Whether Go takes a key for the known one. Two letters beyond ASCII fold to letters within.
+/// Returns whether Go treats `key` as equal to `known`. Two letters outside ASCII fold to ASCII letters.
 fn folds_to(key: &str, known: &str) -> bool {
     let fold = |c: char| match c {
         '\u{17f}' => 's',
@@ -63,7 +63,7 @@ mod tests {
     }
 
     #[test]
-    fn keys_in_another_case_are_found() {
+    fn finds_keys_that_differ_only_in_case() {
         for (text, found) in [
             (r#"{"Size":1}"#, Some("Size")),
             (r#"{"\u0053ize":1}"#, Some("Size")),

@@ -1,21 +1,21 @@
-//! How an edit is taken back.
+//! The inverse of an edit.
 
 use serde::{Deserialize, Serialize};
 
-/// How an edit is taken back.
+/// The inverse of an edit.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Undo {
-    /// The value at a pointer becomes this text again.
+    /// Sets the value at a pointer back to this text.
     Set(String, String),
-    /// The last member of an object goes.
+    /// Removes the last member of an object.
     Del(String),
-    /// The last element of an array goes.
+    /// Removes the last element of an array.
     Pop(String),
 }
 
 impl Undo {
-    /// The place that it restores.
+    /// Returns the pointer of the value that this restores.
     pub fn pointer(&self) -> &str {
         match self {
             Undo::Set(pointer, _) | Undo::Del(pointer) | Undo::Pop(pointer) => pointer,

@@ -7,7 +7,7 @@ use serde_json::value::RawValue;
 use std::borrow::Cow;
 use std::fmt;
 
-/// The members of an object in their order, duplicates included.
+/// The members of an object in order, duplicates included.
 pub struct Members<'a>(pub Vec<(Cow<'a, str>, &'a RawValue)>);
 
 impl<'de: 'a, 'a> Deserialize<'de> for Members<'a> {
@@ -33,8 +33,8 @@ impl<'de: 'a, 'a> Deserialize<'de> for Members<'a> {
     }
 }
 
-/// A struct that is an object in the text, with its keys in the case the specification gives them. By itself serde takes
-/// a list of the fields' values for one, too.
+/// A struct read from an object whose keys have the case that the specification gives them. serde alone would also
+/// accept a list of the fields' values.
 pub struct Object<T>(pub T);
 
 impl<'de, T: Deserialize<'de> + View> Deserialize<'de> for Object<T> {
@@ -54,7 +54,7 @@ impl<'de, T: Deserialize<'de> + View> Deserialize<'de> for Object<T> {
     }
 }
 
-/// For `deserialize_with`: an object, `null`, or nothing.
+/// Deserializes an object, `null`, or an absent field, for `deserialize_with`.
 pub fn optional_object<'de, D, T>(deserializer: D) -> std::result::Result<Option<T>, D::Error>
 where
     D: serde::Deserializer<'de>,

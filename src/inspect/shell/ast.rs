@@ -14,7 +14,7 @@ pub struct Item {
     pub rest: Vec<(Connector, Pipeline)>,
     /// Whether `&` ends the item.
     pub is_background: bool,
-    /// The line it starts on.
+    /// The line on which it starts.
     pub line: u32,
 }
 
@@ -32,7 +32,7 @@ pub enum Connector {
 pub struct Pipeline {
     /// Whether `!` inverts the status.
     pub is_negated: bool,
-    /// Whether `time` stands in front.
+    /// Whether `time` precedes the pipeline.
     pub is_timed: bool,
     /// The commands.
     pub commands: Vec<Command>,
@@ -41,11 +41,11 @@ pub struct Pipeline {
 /// A command with its redirections.
 #[derive(Debug, PartialEq)]
 pub struct Command {
-    /// What it is.
+    /// The kind of command.
     pub kind: Kind,
     /// The targets of its redirections; empty words for here-documents.
     pub redirections: Vec<Word>,
-    /// The line it starts on.
+    /// The line on which it starts.
     pub line: u32,
 }
 
@@ -58,7 +58,7 @@ pub enum Kind {
     Group(List),
     /// `( … )`
     Subshell(List),
-    /// `if`: conditions with what they guard, and the `else` part.
+    /// `if`: conditions with the commands that they guard, and the `else` part.
     If(Vec<(List, List)>, Option<List>),
     /// `while` and `until`.
     Loop {
@@ -88,18 +88,18 @@ pub enum Kind {
 /// A branch of `case`.
 #[derive(Debug, PartialEq)]
 pub struct Arm {
-    /// Its patterns.
+    /// The patterns.
     pub patterns: Vec<Word>,
-    /// What it runs.
+    /// The commands.
     pub body: List,
-    /// Whether the next branch runs as well (`;&`) or is tried as well (`;;&`).
+    /// Whether the next branch also runs (`;&`) or is also tried (`;;&`).
     pub falls_through: bool,
 }
 
 /// A simple command.
 #[derive(Debug, Default, PartialEq)]
 pub struct Simple {
-    /// The assignments in front of the words.
+    /// The assignments before the words.
     pub assignments: Vec<Assignment>,
     /// The words.
     pub words: Vec<Word>,
@@ -116,7 +116,7 @@ pub struct Assignment {
     pub is_element: bool,
     /// Whether `+=` appends.
     pub appends: bool,
-    /// What is assigned.
+    /// The value.
     pub value: Assigned,
 }
 
@@ -145,7 +145,7 @@ pub enum Condition {
 /// A word before expansion.
 #[derive(Debug, Clone, PartialEq, Default)]
 pub struct Word {
-    /// Its pieces.
+    /// The pieces.
     pub pieces: Vec<Piece>,
 }
 
@@ -165,16 +165,16 @@ pub enum Piece {
         name: String,
         /// The index in `${NAME[…]}`.
         index: Option<String>,
-        /// What is done with the value.
+        /// The operation on the value.
         operation: Operation,
-        /// Whether it stands in double quotes.
+        /// Whether it is in double quotes.
         is_quoted: bool,
     },
     /// `$( … )` and backquotes.
     Command {
         /// The commands.
         list: Arc<List>,
-        /// Whether it stands in double quotes.
+        /// Whether it is in double quotes.
         is_quoted: bool,
     },
     /// `$(( … ))`
@@ -183,10 +183,10 @@ pub enum Piece {
     Process(Arc<List>, u32),
 }
 
-/// What an expansion does with the value of a parameter.
+/// The operation that an expansion applies to the value of a parameter.
 #[derive(Debug, Clone, PartialEq)]
 pub enum Operation {
-    /// Nothing: `$NAME`
+    /// No operation: `$NAME`
     Value,
     /// `${#NAME}`
     Length,
@@ -204,12 +204,12 @@ pub enum Operation {
     Suffix(bool, Word),
     /// `${NAME:offset:length}`
     Substring(String),
-    /// `${!NAME}` and the operations that are not followed.
+    /// `${!NAME}` and operations that are not followed.
     Other,
 }
 
 impl Word {
-    /// The word's text if no expansion is in it.
+    /// Returns the word's text, if it contains no expansion.
     pub fn literal(&self) -> Option<String> {
         let text = |piece: &Piece| match piece {
             Piece::Text { text, .. } => Some(text.clone()),

@@ -10,7 +10,7 @@ use crate::inspect::programs::signal;
 use crate::inspect::wrappers::after_options;
 use std::sync::Arc;
 
-/// Builtins that change nothing that matters here.
+/// Builtins that have no effect on the judgement.
 const HARMLESS: [&str; 16] = [
     ":", "true", "echo", "printf", "umask", "ulimit", "alias", "unalias", "shopt", "enable", "disown",
     "times", "bind", "complete", "history", "jobs",
@@ -36,7 +36,11 @@ impl Shell<'_, '_> {
             }
             let is_empty_command = !simple.words.is_empty();
             if is_empty_command && is_all_arguments(&simple.words) {
-                self.unclear(&state, command.line, "no command is given: it comes with the container".into());
+                self.unclear(
+                    &state,
+                    command.line,
+                    "no command is given: the container must provide it".into(),
+                );
                 return Vec::new();
             }
             return vec![state];
@@ -84,12 +88,12 @@ impl Shell<'_, '_> {
         }
     }
 
-    /// A command whose name is not known.
+    /// Judges a command whose name is unknown.
     fn computed(&mut self, first: &Arg, mut state: State, line: u32) -> State {
         let source: Arc<str> = first.shown().into();
         state.status = Truth::Maybe(format!("whether `{source}` succeeds").into());
         state.waiting = match first {
-            // A quoted word is a program's name: it cannot be `exec` in practice, but it may run anything.
+            // A quoted word is a program's name. In practice it is not `exec`, but it may be any other command.
             Arg::One(value) if matches!(value.parts.last(), Some(Part::Text(_))) => {
                 Waiting::Foreground { command: first.shown(), line }
             }
@@ -98,7 +102,7 @@ impl Shell<'_, '_> {
         state
     }
 
-    /// Runs a builtin that leaves the flow alone; `false`: it is none.
+    /// Runs a builtin that does not affect control flow; returns `false` if it is not one.
     fn builtin(&mut self, name: &str, args: &[Arg], simple: &Simple, state: &mut State, line: u32) -> bool {
         state.status = Truth::True;
         let count = |default: u32| args.first().map_or(Some(default), |arg| arg.known()?.parse().ok());
@@ -313,7 +317,7 @@ fn is_wrapper(name: &str) -> bool {
     matches!(name, "gosu" | "su-exec")
 }
 
-/// Whether a time to sleep is longer than a start script waits for something.
+/// Returns whether a sleep is longer than a start script would wait for something.
 fn lasts(word: &str) -> bool {
     matches!(word, "infinity" | "inf")
         || word.ends_with('d')
@@ -321,7 +325,7 @@ fn lasts(word: &str) -> bool {
         || word.parse::<f64>().is_ok_and(|seconds| seconds >= 3000.0)
 }
 
-/// Whether a command consists of `"$@"`, `$*` or positional parameters.
+/// Returns whether a command consists of `"$@"`, `$*` or positional parameters.
 pub(super) fn is_all_arguments(words: &[Word]) -> bool {
     let of_arguments =
         |piece: &Piece| matches!(piece, Piece::Parameter { name, .. } if matches!(name.as_str(), "@" | "*"));
@@ -337,7 +341,7 @@ fn status_of(code: Option<&Arg>, state: &State) -> Truth {
     }
 }
 
-/// `set`
+/// Runs `set`.
 fn set(state: &mut State, args: &[Arg]) {
     let mut at = 0;
     while let Some(arg) = args.get(at) {
@@ -363,7 +367,7 @@ fn set(state: &mut State, args: &[Arg]) {
     }
 }
 
-/// The index of the first operand, for builtins whose options take no values.
+/// Returns the operands, for builtins whose options take no values.
 fn operands(args: &[Arg]) -> &[Arg] {
     after_options("", &[], args).and_then(|at| args.get(at..)).unwrap_or_default()
 }

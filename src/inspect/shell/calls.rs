@@ -40,7 +40,7 @@ impl Shell<'_, '_> {
     pub(super) fn eval(&mut self, args: &[Arg], mut state: State, line: u32, context: Context) -> Vec<State> {
         let (text, is_computed) = evaluated(args);
         if is_computed {
-            state.doubt = Some(format!("`eval` at line {line} runs text that is not known").into());
+            state.doubt = Some(format!("`eval` at line {line} runs unknown text").into());
             state.status = Truth::Maybe("`eval`".into());
             state.waiting = Waiting::Computed { source: "in `eval`".into(), line };
             return vec![state];
@@ -48,7 +48,7 @@ impl Shell<'_, '_> {
         match parse::parse(text.as_bytes(), line) {
             Ok(list) => self.list(&list, vec![state], Context { is_last: false, ..context }),
             Err(_) => {
-                self.unclear(&state, line, "`eval` runs text that cannot be read".into());
+                self.unclear(&state, line, "`eval` runs text that cannot be parsed".into());
                 Vec::new()
             }
         }
@@ -68,7 +68,7 @@ impl Shell<'_, '_> {
         state.status = Truth::Maybe("whether a file can be sourced".into());
         let Some(path) = path else {
             let place = self.place(line);
-            self.judge.note(&place, "sources a file that is not known".into());
+            self.judge.note(&place, "sources an unknown file".into());
             return vec![state];
         };
         let full = if path.contains('/') {
@@ -123,7 +123,11 @@ impl Shell<'_, '_> {
         state.status = Truth::True;
         if argv.is_empty() {
             if simple.words.len() > 1 && is_all_arguments(simple.words.get(1..).unwrap_or_default()) {
-                self.unclear(&state, command.line, "no command is given: it comes with the container".into());
+                self.unclear(
+                    &state,
+                    command.line,
+                    "no command is given: the container must provide it".into(),
+                );
                 return Vec::new();
             }
             return vec![state];
@@ -147,7 +151,7 @@ impl Shell<'_, '_> {
         self.judge.later(argv, process, &place);
     }
 
-    /// The children that process substitutions leave to the program that the shell becomes.
+    /// Records the children of process substitutions, which the program that the shell executes inherits.
     fn substituted_jobs(&mut self, state: &mut State, simple: &Simple, command: &Command) {
         let words = simple.words.iter().chain(&command.redirections);
         let pieces: Vec<&Piece> = words.flat_map(|word| &word.pieces).collect();
@@ -176,8 +180,8 @@ impl Shell<'_, '_> {
     }
 }
 
-/// The text that `eval` runs, and whether its first word is computed. What is not known stands as a parameter, so that
-/// the rest can be read.
+/// Returns the text that `eval` runs, and whether its first word is computed. Unknown parts are replaced by a
+/// parameter, so that the rest can be parsed.
 fn evaluated(args: &[Arg]) -> (String, bool) {
     let mut text = String::new();
     let (mut is_computed, mut is_quoted) = (false, false);

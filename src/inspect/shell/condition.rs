@@ -8,7 +8,7 @@ use super::state::State;
 use super::value::{Arg, Part, Truth, Value};
 use crate::inspect::files::Found;
 
-/// Directories of programs: what the image lacks there is not expected to appear later.
+/// The directories of programs: a path that the image lacks there is not expected to be mounted later.
 const PROGRAMS: [&str; 8] = [
     "/bin/",
     "/sbin/",
@@ -173,7 +173,7 @@ fn is_binary(word: &str) -> bool {
     )
 }
 
-/// What a condition on a value depends on.
+/// Returns the condition that depends on a value.
 fn unsure(value: &Value) -> Truth {
     Truth::Maybe(value.source().unwrap_or("a condition").into())
 }
@@ -181,13 +181,13 @@ fn unsure(value: &Value) -> Truth {
 fn filled(value: &Value) -> Truth {
     match value.known() {
         Some(text) => Truth::of(!text.is_empty()),
-        // A default that is not empty, and any text or number, fills the value whatever else is in it.
+        // A nonempty default, text or number makes the value nonempty, whatever else it contains.
         None if value.is_certainly_filled() => Truth::True,
         None => unsure(value),
     }
 }
 
-/// Whether two values are the same string.
+/// Returns whether two values are the same string.
 fn equal(left: &Value, right: &Value) -> Truth {
     match (left.known(), right.known()) {
         (Some(left), Some(right)) => Truth::of(left == right),
@@ -197,7 +197,7 @@ fn equal(left: &Value, right: &Value) -> Truth {
     }
 }
 
-/// Whether a value that is not known can be a text.
+/// Returns whether an unknown value can equal a text.
 fn different(value: &Value, text: &str) -> Truth {
     let is_excluded = match value.parts.as_slice() {
         [Part::Unknown(source)] => matches!((&**source, text.trim()), (NOT_ROOT, "0") | (NOT_FIRST, "1")),

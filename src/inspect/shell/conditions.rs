@@ -5,11 +5,11 @@ use super::parse::{Parsed, Parser};
 use super::scan::is_delimiter;
 
 impl Parser<'_> {
-    /// Parses the expression behind `[[`, up to and with `]]`.
+    /// Parses the expression after `[[`, up to and including `]]`.
     pub(super) fn condition(&mut self) -> Parsed<Condition> {
         let condition = self.alternatives()?;
         self.at.skip_lines();
-        if self.at.accept("]]") { Ok(condition) } else { Err(self.at.failure("]] is missing")) }
+        if self.at.accept("]]") { Ok(condition) } else { Err(self.at.failure("missing ]]")) }
     }
 
     fn alternatives(&mut self) -> Parsed<Condition> {
@@ -65,14 +65,10 @@ impl Parser<'_> {
                 },
             }
         }
-        if words.is_empty() {
-            Err(self.at.failure("a condition is missing"))
-        } else {
-            Ok(Condition::Words(words))
-        }
+        if words.is_empty() { Err(self.at.failure("missing condition")) } else { Ok(Condition::Words(words)) }
     }
 
-    /// Parses the pattern behind `=~`, which may hold parentheses and bars.
+    /// Parses the pattern after `=~`, which may contain parentheses and bars.
     fn regex(&mut self) -> Parsed<Word> {
         let mut word = Word::default();
         let mut depth = 0_usize;

@@ -6,7 +6,7 @@ use super::run::Shell;
 use super::state::State;
 use super::value::{Arg, MAX_WORDS, Part, Value, Variable};
 
-/// The source of a user's number that is certainly not 0.
+/// The source of a user id that is certainly not 0.
 pub const NOT_ROOT: &str = "the user's number";
 
 /// The source of a process id that is certainly not 1.
@@ -50,7 +50,7 @@ impl Shell<'_, '_> {
         args.extend(value.map(Arg::One));
     }
 
-    /// The words of `"$@"` and of arrays.
+    /// Expands `"$@"` or an array into its words.
     fn spread(&mut self, state: &mut State, piece: &Piece) -> Option<Vec<Arg>> {
         let Piece::Parameter { name, index, operation, is_quoted } = piece else { return None };
         let all = match (name.as_str(), index.as_deref()) {
@@ -112,18 +112,18 @@ impl Shell<'_, '_> {
         }
     }
 
-    /// The number that a name in an arithmetic expression stands for.
+    /// Returns the number that a name denotes in an arithmetic expression.
     pub(super) fn number(&self, state: &State, name: &str) -> Option<i64> {
         let value = self.variable(state, name.trim_start_matches('$'), None);
         if value == Value::unknown(NOT_ROOT) {
-            // Some number above that of root.
+            // Any number other than root's.
             return Some(i64::MAX);
         }
         let text = value.known()?;
         if text.is_empty() { Some(0) } else { text.parse().ok() }
     }
 
-    /// The value of a parameter.
+    /// Returns the value of a parameter.
     pub(super) fn variable(&self, state: &State, name: &str, index: Option<&str>) -> Value {
         if let Some(value) = self.special(state, name, index) {
             return value;
@@ -181,7 +181,7 @@ impl Shell<'_, '_> {
         }
     }
 
-    /// The value of `id -u`.
+    /// Returns the value of `id -u`.
     pub(super) fn user_number(&self) -> Value {
         match self.process.user.number() {
             Some(number) => Value::text(number),
@@ -234,7 +234,7 @@ impl Shell<'_, '_> {
         }
     }
 
-    /// The default of a variable that is not known.
+    /// Returns the default of an unknown variable.
     fn default(&mut self, state: &mut State, name: &str, word: &Word) -> Value {
         match self.value(state, word).likely() {
             Some(text) => Value { parts: vec![Part::Default(text, format!("${name}").into())] },
@@ -260,7 +260,7 @@ impl Shell<'_, '_> {
         )
     }
 
-    /// The value of a command substitution, for the commands that print what can be known.
+    /// Returns the value of a command substitution, if it can be known.
     fn substitution(&mut self, state: &State, list: &List) -> Value {
         let mut state = state.clone();
         let mut simple = simple_commands(list);
@@ -318,14 +318,14 @@ impl Shell<'_, '_> {
         }
     }
 
-    /// A path against the working directory.
+    /// Returns a path relative to the working directory as an absolute path.
     pub(super) fn in_directory(&self, state: &State, path: &str) -> Option<String> {
         let base = if path.starts_with('/') { "/" } else { state.directory.as_deref()? };
         Some(crate::inspect::locate::join(base, path))
     }
 }
 
-/// The simple commands of a substitution; more than two are not looked at.
+/// Returns the simple commands of a substitution; it may have at most two.
 fn simple_commands(list: &List) -> Vec<&Simple> {
     if list.len() > 2 || list.iter().any(|item: &Item| item.is_background) {
         return Vec::new();
@@ -360,7 +360,7 @@ fn is_quoted(piece: &Piece) -> bool {
     }
 }
 
-/// Puts the words of a list into a word: the first joins what stands in front, the last what follows.
+/// Inserts the words of a list into a word: the first is joined to the text before, the last to the text after.
 fn spread_into(list: Vec<Arg>, value: &mut Option<Value>, args: &mut Vec<Arg>) {
     for (at, arg) in list.into_iter().enumerate() {
         match arg {
@@ -431,7 +431,7 @@ fn positional(args: &[Arg], at: usize, name: &str) -> Option<Value> {
     Some(nth(args, at).unwrap_or_default())
 }
 
-/// The words of `${NAME[@]:offset:length}`.
+/// Returns the words of `${NAME[@]:offset:length}`.
 fn slice(all: Vec<Arg>, text: &str, is_positional: bool) -> Vec<Arg> {
     let unknown = vec![Arg::Many("$@".into())];
     let (Some((from, length)), Some(_)) = (pattern::range(text), count(&all)) else { return unknown };

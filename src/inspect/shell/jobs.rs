@@ -1,4 +1,4 @@
-//! Children of the shell: background jobs, subshells, and what the shell waits for at the end.
+//! Children of the shell: background jobs, subshells, and the commands that the shell finally waits for.
 
 use super::ast::{Command, Item, Kind, List};
 use super::kind::{ShellKind, Stay};
@@ -58,7 +58,7 @@ impl Shell<'_, '_> {
         state
     }
 
-    /// Notes the background jobs of a child of the shell: they become orphans when it ends.
+    /// Records the background jobs of a child of the shell, which become orphans when it ends.
     pub(super) fn orphans(&mut self, command: &Command) {
         let lists: Vec<&List> = match &command.kind {
             Kind::Group(list) | Kind::Subshell(list) | Kind::Count(list) | Kind::For(_, _, list) => {
@@ -82,7 +82,7 @@ impl Shell<'_, '_> {
         }
     }
 
-    /// `wait`
+    /// Runs `wait`.
     pub(super) fn wait(&mut self, state: &mut State, args: &[Arg], line: u32) {
         let named: Vec<usize> = args.iter().flat_map(arg_jobs).collect();
         let is_all = args.is_empty() || named.is_empty();
@@ -99,7 +99,7 @@ impl Shell<'_, '_> {
         state.waiting = Waiting::Jobs { jobs: waited, line, trap: state.trap.clone(), again: false };
     }
 
-    /// `kill`
+    /// Runs `kill`.
     pub(super) fn kill(&mut self, state: &mut State, args: &[Arg], line: u32) {
         state.status = Truth::Maybe("whether `kill` succeeds".into());
         let words: Vec<String> = args.iter().map(Arg::shown).collect();
@@ -117,14 +117,14 @@ impl Shell<'_, '_> {
         state.jobs.retain(|job| !is_all && !named.contains(job));
     }
 
-    /// `pkill` and `killall`
+    /// Runs `pkill` or `killall`.
     pub(super) fn kill_by_name(&mut self, state: &mut State, args: &[Arg]) {
         let words: Vec<String> = args.iter().filter_map(Arg::known).collect();
         let is_named = |job: &usize| self.judge.jobs.get(*job).is_some_and(|job| words.contains(&job.name));
         state.jobs.retain(|job| !is_named(job));
     }
 
-    /// A loop that never ends.
+    /// Ends a path in a loop that never ends.
     pub(super) fn stay_in_loop(&mut self, mut state: State, line: u32) {
         let has_service = matches!(&state.waiting, Waiting::Foreground { .. });
         if !has_service && !state.jobs.is_empty() {
@@ -136,7 +136,7 @@ impl Shell<'_, '_> {
         self.finish(state, Some(Truth::True), line);
     }
 
-    /// Ends the script, with the status of `exit` if it is given one.
+    /// Ends the script, with the status of `exit` if it is given.
     pub(super) fn finish(&mut self, state: State, code: Option<Truth>, line: u32) {
         let status = code.clone().unwrap_or_else(|| state.status.clone());
         let is_failure = match code {
@@ -166,7 +166,8 @@ impl Shell<'_, '_> {
                     .collect();
                 let mut stay = self.stay_for(&state, names.join(", "), *line);
                 stay.forwards = match self.forwards(&state, trap, 0) {
-                    // The shell ends right after its trap, and the service with it, most often before it has acted.
+                    // The shell ends right after its trap, and the service is killed with it, usually before it can
+                    // react.
                     Answer::Yes if !again && !trap_waits(&state, trap) => Answer::Unknown,
                     answer => answer,
                 };
@@ -178,7 +179,7 @@ impl Shell<'_, '_> {
         self.judge.end(end, process, &place);
     }
 
-    /// A shell that waits for a program in the foreground: a trap runs only when the program has ended.
+    /// Returns a shell that waits for a foreground program, during which its traps do not run.
     fn stay_for(&mut self, state: &State, service: String, line: u32) -> Stay {
         let first = service.split([',', ' ']).next().unwrap_or_default().to_string();
         let init = self.init_in(&first, line);
@@ -188,13 +189,13 @@ impl Shell<'_, '_> {
             }
             _ => Answer::No,
         };
-        // Whether a program gets the signal before the shell's end takes it away is a race.
+        // It is a race whether the program receives the signal before the shell ends.
         let forwards = if forwards == Answer::Yes { Answer::Unknown } else { forwards };
         let has_trap = !matches!(state.trap, Trap::Unset | Trap::Ignored);
         Stay { pid1: self.pid1.clone(), kind: self.kind, service: Some(service), forwards, has_trap, init }
     }
 
-    /// Whether a trap passes the signal on to the jobs.
+    /// Returns whether a trap forwards the signal to the jobs.
     fn forwards(&mut self, state: &State, trap: &Trap, depth: u32) -> Answer {
         let Trap::Action(action) = trap else { return Answer::No };
         let Some(text) = action.known().or_else(|| with_placeholders(action)) else { return Answer::Unknown };
@@ -263,7 +264,7 @@ impl Shell<'_, '_> {
     }
 }
 
-/// Whether a trap waits for what it has told to stop.
+/// Returns whether a trap waits for the jobs that it signals.
 fn trap_waits(state: &State, trap: &Trap) -> bool {
     let Trap::Action(action) = trap else { return false };
     let text = action.known().or_else(|| with_placeholders(action)).unwrap_or_default();
@@ -303,7 +304,7 @@ fn command_waits(state: &State, command: &Command, depth: u32) -> bool {
     }
 }
 
-/// The text of a trap in which unknown parts stand for process ids.
+/// Returns the text of a trap, with unknown parts replaced by placeholders for process ids.
 fn with_placeholders(action: &Value) -> Option<String> {
     let text = |part: &Part| match part {
         Part::Text(text) | Part::Default(text, _) => Some(text.clone()),
@@ -313,7 +314,7 @@ fn with_placeholders(action: &Value) -> Option<String> {
     action.parts.iter().map(text).collect::<Option<String>>().filter(|text| !text.starts_with('…'))
 }
 
-/// The jobs whose process ids are in an argument.
+/// Returns the jobs whose process ids an argument contains.
 fn arg_jobs(arg: &Arg) -> Vec<usize> {
     match arg {
         Arg::One(value) => value.jobs().collect(),

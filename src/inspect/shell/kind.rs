@@ -1,10 +1,10 @@
-//! Which shell a program is, and a shell that stays.
+//! The kinds of shells, and shells that remain as PID 1.
 
 use crate::inspect::files::{Mark, Marks};
 use crate::inspect::programs::Init;
 use crate::inspect::verdict::{Answer, InitFound, Pid1};
 
-/// The shells that are known.
+/// A kind of shell.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum ShellKind {
     /// GNU bash.
@@ -13,33 +13,33 @@ pub enum ShellKind {
     Dash,
     /// BusyBox's shell.
     Ash,
-    /// Another shell with the syntax of these.
+    /// Another shell with similar syntax.
     Other,
 }
 
-/// A shell that stays.
+/// A shell that remains running.
 #[derive(Debug, Clone)]
 pub struct Stay {
     /// The shell, or its script.
     pub pid1: Pid1,
-    /// Which shell it is.
+    /// The kind of shell, if it is known.
     pub kind: Option<ShellKind>,
-    /// What it waits for, for people; `None`: it reads commands.
+    /// The commands that it waits for, described for people; `None` if it reads commands.
     pub service: Option<String>,
-    /// Whether it passes the stop signal on.
+    /// Whether it forwards the stop signal.
     pub forwards: Answer,
-    /// Whether it acts on the stop signal at all.
+    /// Whether it reacts to the stop signal at all.
     pub has_trap: bool,
     /// An init that it runs as a child.
     pub init: Option<(Init, InitFound)>,
 }
 
-/// Whether a name is one of BusyBox's shell.
+/// Returns whether a name is one of BusyBox's shell.
 pub fn is_ash(name: &str) -> bool {
     matches!(name, "sh" | "ash")
 }
 
-/// The shell that a program is. `Some(None)`: a shell, but which one is not known.
+/// Returns the shell that a program is; `Some(None)` for a shell of unknown kind.
 pub fn of(names: &[&str], marks: Marks) -> Option<Option<ShellKind>> {
     let is_shell =
         |name: &&&str| matches!(**name, "sh" | "bash" | "dash" | "ash" | "ksh" | "mksh" | "zsh" | "rbash");

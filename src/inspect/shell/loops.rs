@@ -1,4 +1,4 @@
-//! Loops: they are followed round by round while their conditions are known.
+//! Loops, which are followed iteration by iteration while their conditions are known.
 
 use super::ast::{List, Word};
 use super::run::{Context, Shell, branches, succeeded};
@@ -6,7 +6,7 @@ use super::state::{Flow, State, Waiting, merged};
 use super::value::{Arg, Truth, Variable};
 use crate::inspect::process::End;
 
-/// How many rounds of a loop are followed.
+/// The maximum number of iterations that are followed.
 const MAX_ROUNDS: usize = 64;
 
 impl Shell<'_, '_> {
@@ -55,11 +55,11 @@ impl Shell<'_, '_> {
         }
         active
             .iter()
-            .for_each(|state| self.unclear(state, line, "a loop runs too often to be followed".into()));
+            .for_each(|state| self.unclear(state, line, "a loop has too many iterations to follow".into()));
         merged(after)
     }
 
-    /// Runs the body of a loop once: the states that go on with the loop, and those that have left it.
+    /// Runs the body of a loop once. Returns the states that continue the loop, and those that have left it.
     fn round(&mut self, body: &List, states: Vec<State>, context: Context) -> (Vec<State>, Vec<State>) {
         let (mut again, mut left) = (Vec::new(), Vec::new());
         for mut state in self.list(body, states, context) {
@@ -75,7 +75,7 @@ impl Shell<'_, '_> {
         (again, left)
     }
 
-    /// A loop that runs any number of rounds.
+    /// Runs a loop with an unknown number of iterations.
     pub(super) fn some_rounds(&mut self, body: &List, states: Vec<State>, context: Context) -> Vec<State> {
         let entered = states.clone();
         let (again, left) = self.round(body, states, context);
@@ -114,7 +114,7 @@ impl Shell<'_, '_> {
     }
 }
 
-/// A loop that runs beside background jobs is what the shell waits in.
+/// Treats a loop that runs beside background jobs as what the shell waits in.
 fn watching(mut state: State, line: u32) -> State {
     if state.waiting == Waiting::Nothing && !state.jobs.is_empty() {
         state.waiting =
@@ -124,14 +124,14 @@ fn watching(mut state: State, line: u32) -> State {
     state
 }
 
-/// Notes that a `wait` in a loop that goes on is reached again.
+/// Records that a `wait` in an endless loop is reached again.
 fn waits_again(state: &mut State) {
     if let Waiting::Jobs { again, .. } = &mut state.waiting {
         *again = true;
     }
 }
 
-/// A state in which the variables that a loop changes are not known.
+/// Returns a state in which the variables that a loop changes are unknown.
 fn forgotten(entered: &[State], mut state: State) -> State {
     let Some(before) = entered.first() else { return state };
     let names: Vec<String> = state

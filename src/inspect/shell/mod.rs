@@ -1,7 +1,7 @@
 //! The judge of shell scripts.
 //!
-//! A script is interpreted abstractly: positional parameters, variables from the image's Env and assignments are known,
-//! anything else is not. Conditions are evaluated where they can be, and both branches are followed where they cannot.
+//! A script is interpreted abstractly: positional parameters, variables of the image's Env and assignments are known,
+//! everything else is unknown. Conditions are evaluated if possible; otherwise both branches are followed.
 
 pub mod ast;
 mod builtins;

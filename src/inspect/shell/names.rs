@@ -1,8 +1,8 @@
-//! Names of commands and values, for people and for rules of thumb.
+//! Names of commands and values, for people and for heuristics.
 
 use super::ast::{Command, Kind};
 
-/// Commands that end soon, and that a container is not started for.
+/// Commands that end quickly, and for which a container is not started.
 const BRIEF: &[&str] = &[
     "echo",
     "printf",
@@ -100,12 +100,12 @@ const BRIEF: &[&str] = &[
     "openssl",
 ];
 
-/// Whether a command of this name ends soon.
+/// Returns whether a command of this name ends quickly.
 pub fn is_brief(name: &str) -> bool {
     BRIEF.contains(&name) && !matches!(name, "gosu" | "su-exec" | "tee" | "xargs" | "env" | "nc")
 }
 
-/// The name of the program that a command starts, for people.
+/// Returns a name for people of the program that a command starts.
 pub fn command_name(command: &Command) -> String {
     match &command.kind {
         Kind::Simple(simple) => {
@@ -123,7 +123,7 @@ pub fn command_name(command: &Command) -> String {
     }
 }
 
-/// The source of an unknown value for people: variables in backquotes.
+/// Describes the source of an unknown value for people, with variables in backquotes.
 pub fn described(source: &str) -> String {
     if source.starts_with('$') { format!("`{source}`") } else { source.into() }
 }

@@ -1,14 +1,14 @@
-//! A parser for shell scripts: the POSIX grammar and what bash adds to it. It runs in linear time and bounds its depth.
+//! A parser for shell scripts: the POSIX grammar with bash's extensions. It runs in linear time and limits its depth.
 
 use super::ast::{Arm, Command, Connector, Item, Kind, List, Pipeline, Simple, Word};
 use super::scan::{Cursor, is_name};
 pub use super::scan::{Failure, Parsed};
 use std::sync::Arc;
 
-/// The deepest nesting of commands and expansions that is parsed.
+/// The maximum nesting of commands and expansions.
 const MAX_DEPTH: u32 = 100;
 
-/// The largest script that is parsed, in bytes.
+/// The maximum size of a script, in bytes.
 pub const MAX_SCRIPT: usize = 256 * 1024;
 
 /// Words that end a list.
@@ -19,7 +19,7 @@ pub fn parse(text: &[u8], first_line: u32) -> Parsed<List> {
     parse_at(text, first_line, 0)
 }
 
-/// Parses a script that is nested in another one.
+/// Parses a script that is nested in another.
 pub(super) fn parse_at(text: &[u8], first_line: u32, depth: u32) -> Parsed<List> {
     if text.len() > MAX_SCRIPT {
         return Err(Failure { line: first_line, why: "the script is too long" });
@@ -50,7 +50,7 @@ impl Parser<'_> {
         parsed
     }
 
-    /// Parses commands up to the end of the text, a closing parenthesis or a reserved word that ends a list.
+    /// Parses commands up to the end of the text, a closing parenthesis, or a reserved word that ends a list.
     pub(super) fn list(&mut self) -> Parsed<List> {
         self.nested(|parser| {
             let mut items = Vec::new();
@@ -77,7 +77,7 @@ impl Parser<'_> {
         }
     }
 
-    /// Parses an item, and says whether an operator ends it.
+    /// Parses an item, and returns it with whether an operator ends it.
     fn item(&mut self) -> Parsed<(Item, bool)> {
         let line = self.at.line();
         let first = self.pipeline()?;
@@ -143,7 +143,7 @@ impl Parser<'_> {
             if matches!(&kind, Kind::Simple(simple) if *simple == Simple::default())
                 && redirections.is_empty()
             {
-                return Err(parser.at.failure("a command is missing"));
+                return Err(parser.at.failure("missing command"));
             }
             Ok(Command { kind, redirections, line })
         })
@@ -168,7 +168,7 @@ impl Parser<'_> {
                 self.at.accept_keyword("function");
                 self.at.skip_blanks();
                 let name =
-                    self.at.function_name().ok_or_else(|| self.at.failure("a function has no name"))?;
+                    self.at.function_name().ok_or_else(|| self.at.failure("missing name of a function"))?;
                 self.at.accept_parentheses();
                 self.function(name)?
             }
@@ -242,12 +242,12 @@ impl Parser<'_> {
         let _ = self.at.accept_keyword("for") || self.at.accept_keyword("select");
         self.at.skip_blanks();
         if self.at.starts_with("((") {
-            self.at.arithmetic("((").ok_or_else(|| self.at.failure("unfinished for"))?;
+            self.at.arithmetic("((").ok_or_else(|| self.at.failure("unterminated for"))?;
             self.at.skip_blanks();
             self.at.accept(";");
             return Ok(Kind::Count(self.body()?));
         }
-        let name = self.at.name().ok_or_else(|| self.at.failure("a loop has no variable"))?;
+        let name = self.at.name().ok_or_else(|| self.at.failure("missing variable of a loop"))?;
         self.at.skip_lines();
         let words = if self.at.accept_keyword("in") { Some(self.words()?) } else { None };
         self.at.accept(";");
@@ -268,7 +268,7 @@ impl Parser<'_> {
     fn case(&mut self) -> Parsed<Kind> {
         self.at.accept_keyword("case");
         self.at.skip_blanks();
-        let word = self.word()?.ok_or_else(|| self.at.failure("case without a word"))?;
+        let word = self.word()?.ok_or_else(|| self.at.failure("missing word after case"))?;
         self.at.skip_lines();
         self.expect_keyword("in")?;
         let mut arms = Vec::new();
@@ -286,7 +286,7 @@ impl Parser<'_> {
         let mut patterns = Vec::new();
         loop {
             self.at.skip_blanks();
-            patterns.push(self.word()?.ok_or_else(|| self.at.failure("a pattern is missing"))?);
+            patterns.push(self.word()?.ok_or_else(|| self.at.failure("missing pattern"))?);
             self.at.skip_blanks();
             if !self.at.accept("|") {
                 break;
@@ -297,7 +297,7 @@ impl Parser<'_> {
         let falls_through = self.at.accept(";;&") || self.at.accept(";&");
         let is_ended = falls_through || self.at.accept(";;");
         if !is_ended && !self.at.at_keyword("esac") {
-            return Err(self.at.failure("a branch of case is not ended"));
+            return Err(self.at.failure("unterminated branch of case"));
         }
         Ok(Arm { patterns, body, falls_through })
     }
@@ -323,12 +323,12 @@ impl Parser<'_> {
 
     pub(super) fn expect(&mut self, token: &str) -> Parsed<()> {
         self.at.skip_lines();
-        if self.at.accept(token) { Ok(()) } else { Err(self.at.failure("a closing token is missing")) }
+        if self.at.accept(token) { Ok(()) } else { Err(self.at.failure("missing closing token")) }
     }
 
     fn expect_keyword(&mut self, word: &str) -> Parsed<()> {
         self.at.skip_lines();
-        if self.at.accept_keyword(word) { Ok(()) } else { Err(self.at.failure("a reserved word is missing")) }
+        if self.at.accept_keyword(word) { Ok(()) } else { Err(self.at.failure("missing reserved word")) }
     }
 }
 
@@ -341,14 +341,14 @@ mod tests {
     }
 
     #[test]
-    fn commands_know_their_lines() {
+    fn commands_have_line_numbers() {
         let list = parsed("a\n\n# b\nc \\\n d\ncat <<X\ne\nX\nf &\n").unwrap();
         assert_eq!(list.iter().map(|item| item.line).collect::<Vec<_>>(), [1, 4, 6, 9]);
         assert!(list[3].is_background);
     }
 
     #[test]
-    fn the_shells_grammar_is_read() {
+    fn parses_the_shell_grammar() {
         for text in [
             "case $x in (a|b) c;; *) d; esac",
             "for x do y; done",
@@ -375,7 +375,7 @@ mod tests {
     }
 
     #[test]
-    fn what_no_shell_reads_is_refused_with_its_line() {
+    fn reports_syntax_errors_with_their_line() {
         for (text, line) in [
             ("a\nif b; then\nc", 3),
             ("a 'b", 1),

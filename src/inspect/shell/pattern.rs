@@ -1,12 +1,12 @@
-//! Patterns, ranges and small arithmetic.
+//! Patterns, ranges and simple arithmetic.
 
-/// Whether unquoted text expands to other words: a file pattern, or braces.
+/// Returns whether unquoted text may expand to other words, because it contains a file pattern or braces.
 pub fn expands(text: &str) -> bool {
     let has_braces = text.contains('{') && text.contains('}') && (text.contains(',') || text.contains(".."));
     has_braces || text.contains(['*', '?']) || (text.contains('[') && text.contains(']') && text.len() > 2)
 }
 
-/// Whether a text matches a shell pattern. `None` where the pattern uses more than `*`, `?`, `[…]` and `\`.
+/// Returns whether a text matches a shell pattern; `None` if the pattern uses more than `*`, `?`, `[…]` and `\`.
 pub fn matches(pattern: &str, text: &str) -> Option<bool> {
     let is_extended = |pair: (char, char)| "?*+@!".contains(pair.0) && pair.1 == '(';
     if pattern.chars().zip(pattern.chars().skip(1)).any(is_extended) {
@@ -17,7 +17,7 @@ pub fn matches(pattern: &str, text: &str) -> Option<bool> {
     }
     let tokens = tokens(&pattern.chars().collect::<Vec<_>>());
     let text: Vec<char> = text.chars().collect();
-    // The usual match with a single point to return to: the last `*`.
+    // The usual algorithm, which backtracks only to the last `*`.
     let (mut at, mut in_text, mut back) = (0, 0, None);
     loop {
         match (tokens.get(at), text.get(in_text)) {
@@ -144,7 +144,7 @@ pub fn strip(text: &str, pattern: &str, is_prefix: bool, is_greedy: bool) -> Opt
     Some(text.into())
 }
 
-/// The offset and length of a substring expansion.
+/// Returns the offset and length of a substring expansion.
 pub fn range(text: &str) -> Option<(i64, Option<i64>)> {
     let (offset, length) = match text.split_once(':') {
         Some((offset, length)) => (offset, Some(length.trim().parse().ok()?)),
@@ -153,7 +153,7 @@ pub fn range(text: &str) -> Option<(i64, Option<i64>)> {
     Some((offset.trim().parse().ok()?, length))
 }
 
-/// A substring as bash takes it.
+/// Returns a substring as bash computes it.
 pub fn substring(text: &str, (offset, length): (i64, Option<i64>)) -> String {
     let count = i64::try_from(text.chars().count()).unwrap_or(i64::MAX);
     let start = if offset < 0 { count.saturating_add(offset) } else { offset };
@@ -169,7 +169,7 @@ pub fn substring(text: &str, (offset, length): (i64, Option<i64>)) -> String {
     text.chars().skip(as_count(start)).take(as_count(end.saturating_sub(start))).collect()
 }
 
-/// The value of an expression that is a number or a name, or compares or adds two of them.
+/// Returns the value of an expression that is a number or a name, or compares or adds two of them.
 pub fn arithmetic(text: &str, number: &dyn Fn(&str) -> Option<i64>) -> Option<i64> {
     let text = text.trim();
     let operand = |text: &str| {
@@ -206,7 +206,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn patterns_match_as_in_case() {
+    fn matches_patterns_like_case() {
         for (pattern, text, expected) in [
             ("-*", "-g", true),
             ("-*", "g", false),
@@ -230,7 +230,7 @@ mod tests {
     }
 
     #[test]
-    fn prefixes_and_suffixes_are_stripped() {
+    fn strips_prefixes_and_suffixes() {
         assert_eq!(strip("-x", "-", true, false).as_deref(), Some("x"));
         assert_eq!(strip("redis.conf", "*.", true, false).as_deref(), Some("conf"));
         assert_eq!(strip("a/b/c", "*/", true, true).as_deref(), Some("c"));
@@ -239,7 +239,7 @@ mod tests {
     }
 
     #[test]
-    fn substrings_and_numbers() {
+    fn evaluates_substrings_and_numbers() {
         assert_eq!(substring("-x", (0, Some(1))), "-");
         assert_eq!(substring("abc", (-1, None)), "c");
         assert_eq!(substring("abc", (5, None)), "");

@@ -1,4 +1,4 @@
-//! The walk through a script: which commands run, and in what state of the shell.
+//! The walk through a script: which commands run, and in which state of the shell.
 
 use super::ast::{Command, Connector, Item, Kind, List, Pipeline};
 use super::kind::ShellKind;
@@ -11,40 +11,40 @@ use crate::inspect::trail::Trail;
 use crate::inspect::verdict::{Evidence, Pid1};
 use std::sync::Arc;
 
-/// How many commands are judged in one walk.
+/// The maximum number of commands that are judged in one walk.
 const MAX_STEPS: u32 = 40_000;
 
-/// The deepest nesting of commands and calls that is followed.
+/// The maximum nesting of commands and calls that is followed.
 const MAX_LEVEL: u32 = 160;
 
 /// A shell that runs a script.
 pub struct Shell<'j, 'f> {
-    /// The walk that it belongs to.
+    /// The walk to which it belongs.
     pub judge: &'j mut Trail<'f>,
-    /// Its process.
+    /// The process.
     pub process: Process,
-    /// Which shell it is; `None`: not known.
+    /// The kind of shell; `None` if it is unknown.
     pub kind: Option<ShellKind>,
-    /// The script that runs.
+    /// The running script.
     pub file: Arc<str>,
     /// The layer of the script.
     pub layer: Option<usize>,
     /// `$0`
     pub zero: Value,
-    /// The functions and sourced files that run.
+    /// The functions and sourced files that are running.
     pub frames: Vec<String>,
-    /// How deeply nested the command is.
+    /// The nesting level of the command.
     pub level: u32,
     /// The shell as PID 1.
     pub pid1: Pid1,
 }
 
-/// How a command runs.
+/// The circumstances in which a command runs.
 #[derive(Clone, Copy)]
 pub struct Context {
-    /// Whether its status is looked at, so that `set -e` does not apply.
+    /// Whether its status is tested, so that `set -e` does not apply.
     pub is_checked: bool,
-    /// Whether it is the last command of `sh -c`, and how the shell may run it.
+    /// Whether it is the last command of `sh -c`, which the shell may execute without a fork.
     pub is_last: bool,
 }
 
@@ -59,18 +59,18 @@ impl Context {
 }
 
 impl Shell<'_, '_> {
-    /// The place of a line.
+    /// Returns the place of a line.
     pub fn place(&self, line: u32) -> Place {
         Place { file: Some(self.file.clone()), line: Some(line), layer: self.layer }
     }
 
-    /// Ends a way in something that cannot be followed.
+    /// Ends a path in a command that cannot be followed.
     pub fn unclear(&mut self, state: &State, line: u32, why: String) {
         let (process, place) = (self.process.replaced(state), self.place(line));
         self.judge.end(End::Unclear(why), process, &place);
     }
 
-    /// Runs commands in every state, and returns the states behind them.
+    /// Runs commands in every state, and returns the states after them.
     pub fn list(&mut self, list: &List, states: Vec<State>, context: Context) -> Vec<State> {
         self.level += 1;
         let mut active = states;
@@ -121,7 +121,7 @@ impl Shell<'_, '_> {
         states
     }
 
-    /// Notes a condition if the ways that end behind it make a difference.
+    /// Records a condition, if the paths that end after it differ.
     fn fork(&mut self, before: usize, line: u32, why: Option<Arc<str>>) {
         let ended = self.judge.outcomes.get(before..).unwrap_or_default();
         let Some(why) = why.filter(|_| ended.iter().any(|outcome| !matches!(outcome.end, End::Fails))) else {
@@ -151,7 +151,7 @@ impl Shell<'_, '_> {
         states
     }
 
-    /// Commands that run as children of the shell, connected by pipes.
+    /// Runs commands as children of the shell, connected by pipes.
     fn piped(&mut self, pipeline: &Pipeline, mut state: State) -> State {
         let (names, line): (Vec<String>, u32) = (
             pipeline.commands.iter().map(command_name).collect(),
@@ -170,7 +170,7 @@ impl Shell<'_, '_> {
     pub(super) fn command(&mut self, command: &Command, states: Vec<State>, context: Context) -> Vec<State> {
         self.judge.steps = self.judge.steps.saturating_add(u32::try_from(states.len()).unwrap_or(u32::MAX));
         if self.judge.steps > MAX_STEPS {
-            let why = "the script has too many ways to follow";
+            let why = "the script has too many paths to follow";
             states.iter().take(1).for_each(|state| self.unclear(state, command.line, why.into()));
             return Vec::new();
         }
@@ -332,7 +332,7 @@ impl Shell<'_, '_> {
         merged(after)
     }
 
-    /// A pattern with its quoted parts escaped.
+    /// Returns a pattern with its quoted parts escaped.
     pub(super) fn pattern(&mut self, state: &mut State, word: &super::ast::Word) -> Option<String> {
         let mut pattern = String::new();
         for piece in &word.pieces {
@@ -349,7 +349,7 @@ impl Shell<'_, '_> {
     }
 }
 
-/// Whether a value matches a pattern.
+/// Returns whether a value matches a pattern.
 fn matched(subject: &Value, pattern: Option<&str>) -> Truth {
     let source = || Truth::Maybe(subject.source().unwrap_or("a pattern").into());
     match (subject.known(), pattern) {
@@ -364,7 +364,7 @@ pub(super) fn succeeded(mut state: State) -> State {
     state
 }
 
-/// The states in which the last command has succeeded, those in which it has failed, and what that depends on.
+/// Returns the states in which the last command succeeded, those in which it failed, and what that depends on.
 pub(super) fn branches(states: Vec<State>) -> (Vec<State>, Vec<State>, Option<Arc<str>>) {
     let (mut yes, mut no, mut why) = (Vec::new(), Vec::new(), None);
     for mut state in states {

@@ -1,6 +1,6 @@
-//! A position in the text of a script, and the tokens that are found without looking into words.
+//! A position in the text of a script, and the tokens that are recognised without parsing words.
 
-/// Why a script cannot be parsed, and where.
+/// A syntax error and its line.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Failure {
     /// The line.
@@ -12,7 +12,7 @@ pub struct Failure {
 /// The result of parsing.
 pub type Parsed<T> = Result<T, Failure>;
 
-/// The end of a here-document that has been announced.
+/// A here-document whose body is still to come.
 struct Pending {
     end: Vec<u8>,
     strips_tabs: bool,
@@ -63,7 +63,7 @@ impl<'s> Cursor<'s> {
         self.text.get(self.position.checked_add(offset)?).copied()
     }
 
-    /// The byte in front of the position.
+    /// Returns the byte before the position.
     pub(super) fn before(&self) -> Option<u8> {
         self.text.get(self.position.checked_sub(1)?).copied()
     }
@@ -90,7 +90,7 @@ impl<'s> Cursor<'s> {
         found
     }
 
-    /// Whether the position is at the end of a line or behind one.
+    /// Returns whether the position is at or after the end of a line.
     pub(super) fn at_newline(&self) -> bool {
         matches!(self.peek(), None | Some(b'\n')) || self.before() == Some(b'\n')
     }
@@ -115,7 +115,7 @@ impl<'s> Cursor<'s> {
         self.before().is_none_or(|byte| byte.is_ascii_whitespace() || b";&|()".contains(&byte))
     }
 
-    /// Skips blanks, comments and line ends, with the here-documents that begin after them.
+    /// Skips blanks, comments and line ends, including the here-documents that start after them.
     pub(super) fn skip_lines(&mut self) {
         loop {
             self.skip_blanks();
@@ -147,7 +147,7 @@ impl<'s> Cursor<'s> {
         }
     }
 
-    /// The unquoted word at the position, if it may be a reserved one.
+    /// Returns the unquoted word at the position, which may be a reserved word.
     pub(super) fn keyword(&self) -> &'s str {
         let rest = self.rest();
         let length = rest.iter().take(16).take_while(|byte| !is_delimiter(**byte)).count();
@@ -174,7 +174,7 @@ impl<'s> Cursor<'s> {
         Some(String::from_utf8_lossy(name).into_owned())
     }
 
-    /// Reads a function's name, which may hold characters that a variable's may not.
+    /// Reads a function's name, which may contain more characters than a variable's.
     pub(super) fn function_name(&mut self) -> Option<String> {
         let length = self.rest().iter().take_while(|byte| is_function_byte(**byte)).count();
         let name = self.rest().get(..length).filter(|name| !name.is_empty())?;
@@ -227,7 +227,7 @@ impl<'s> Cursor<'s> {
     }
 }
 
-/// Whether a byte ends an unquoted word.
+/// Returns whether a byte ends an unquoted word.
 pub(super) fn is_delimiter(byte: u8) -> bool {
     byte.is_ascii_whitespace() || b";&|()<>".contains(&byte)
 }
@@ -236,7 +236,7 @@ fn is_function_byte(byte: u8) -> bool {
     !is_delimiter(byte) && !b"'\"\\`$#={}".contains(&byte)
 }
 
-/// The length of the variable's name at the start of a text.
+/// Returns the length of the variable's name at the start of a text.
 pub(super) fn name_length(text: &[u8]) -> usize {
     if text.first().is_some_and(u8::is_ascii_digit) {
         return 0;
@@ -244,7 +244,7 @@ pub(super) fn name_length(text: &[u8]) -> usize {
     text.iter().take_while(|byte| byte.is_ascii_alphanumeric() || **byte == b'_').count()
 }
 
-/// Whether a text is a variable's name.
+/// Returns whether a text is a variable's name.
 pub(super) fn is_name(text: &[u8]) -> bool {
     !text.is_empty() && name_length(text) == text.len()
 }

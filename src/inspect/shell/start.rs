@@ -1,4 +1,4 @@
-//! A shell that is started as a program: its arguments, and its script.
+//! A shell that is started as a program: its arguments and its script.
 
 use super::kind::{ShellKind, Stay};
 use super::parse;
@@ -14,7 +14,7 @@ use crate::inspect::verdict::{Answer, InitFound, Kind, Pid1};
 use std::rc::Rc;
 use std::sync::Arc;
 
-/// What a shell is told to run.
+/// The input that a shell is told to run.
 struct Invocation {
     /// The text of `-c`.
     command: Option<Arg>,
@@ -22,7 +22,7 @@ struct Invocation {
     operands: Vec<Arg>,
 }
 
-/// Reads a shell's arguments; `None` where they are not known.
+/// Parses a shell's arguments; `None` if they are unknown.
 fn invocation(args: &[Arg]) -> Option<Invocation> {
     let (mut at, mut has_command, mut exits_on_error) = (0, false, false);
     while let Some(word) = args.get(at).map(Arg::known) {
@@ -54,7 +54,7 @@ fn invocation(args: &[Arg]) -> Option<Invocation> {
     Some(Invocation { command, exits_on_error, operands })
 }
 
-/// Follows a shell that has been started as a program.
+/// Follows a shell that was started as a program.
 pub fn start(
     judge: &mut Trail,
     kind: impl Into<Option<ShellKind>>,
@@ -140,7 +140,7 @@ fn file(judge: &mut Trail, operand: &Arg, pid1: &Pid1, process: &Process) -> Res
     if !file.is_read {
         judge.want(&found);
     }
-    let text = script_text(&file).ok_or_else(|| format!("`{path}` is no script that can be read"))?;
+    let text = script_text(&file).ok_or_else(|| format!("`{path}` is not a readable script"))?;
     let shown = if path.starts_with('/') { path } else { file.path.clone() };
     let layer = file.layer;
     let pid1 = Pid1 {
@@ -153,7 +153,7 @@ fn file(judge: &mut Trail, operand: &Arg, pid1: &Pid1, process: &Process) -> Res
     Ok(Script { text, name: shown.into(), layer, is_string: false, pid1 })
 }
 
-/// The text of a file that is a script as a whole.
+/// Returns the text of a file, if it is a script that was read completely.
 fn script_text(file: &FileFacts) -> Option<Vec<u8>> {
     let is_text = file.is_whole() && !file.head.contains(&0);
     is_text.then(|| file.head.to_vec())
@@ -192,7 +192,7 @@ fn initial(process: &Process, args: Vec<Arg>, exits_on_error: bool) -> State {
 }
 
 impl Shell<'_, '_> {
-    /// Searches for a program, and returns its path if it is certain.
+    /// Searches for a program, and returns its path if that is certain.
     pub(super) fn search(&mut self, state: &State, name: &str) -> Option<String> {
         let process = Process {
             environment: state.variables.clone(),
@@ -205,7 +205,7 @@ impl Shell<'_, '_> {
         }
     }
 
-    /// Whether a program is in the image.
+    /// Returns whether a program is in the image.
     pub(super) fn has_program(&mut self, state: &State, name: &str) -> Truth {
         let process = Process {
             environment: state.variables.clone(),
@@ -215,7 +215,7 @@ impl Shell<'_, '_> {
         match self.judge.locate(name, &process) {
             Located::File(..) => Truth::True,
             Located::Absent => Truth::False,
-            Located::Unknown => Truth::Maybe(format!("whether `{name}` is there").into()),
+            Located::Unknown => Truth::Maybe(format!("whether `{name}` exists").into()),
         }
     }
 
@@ -232,7 +232,7 @@ impl Shell<'_, '_> {
         }
     }
 
-    /// The init that a command starts, if it is one.
+    /// Returns the init that a command starts, if it is one.
     pub(super) fn init_in(&mut self, command: &str, line: u32) -> Option<(Init, InitFound)> {
         let name = crate::inspect::files::file_name(command);
         let marks = match self.judge.locate(command, &self.process) {

@@ -1,4 +1,4 @@
-//! What is known of a running shell at a point of its script.
+//! The state of a shell at a point of its script, as far as it is known.
 
 use super::ast::Command;
 use super::value::{Arg, Truth, Value, Variable};
@@ -11,7 +11,7 @@ use std::sync::Arc;
 pub struct Slot {
     /// The value.
     pub value: Variable,
-    /// Whether programs see it.
+    /// Whether programs inherit it.
     pub is_exported: bool,
 }
 
@@ -30,40 +30,40 @@ impl PartialEq for Function {
     }
 }
 
-/// Where a script goes next.
+/// The next step of a script.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Flow {
-    /// To the next command.
+    /// The next command.
     Next,
-    /// Out of so many loops.
+    /// The end of this many enclosing loops.
     Break(u32),
-    /// To the next round of the loop that encloses so many others.
+    /// The next iteration of the enclosing loop at this level.
     Continue(u32),
-    /// Out of the function or the sourced file.
+    /// The end of the function or the sourced file.
     Return,
 }
 
-/// What a shell does when the stop signal arrives.
+/// The reaction of a shell to the stop signal.
 #[derive(Debug, Clone, PartialEq)]
 pub enum Trap {
-    /// Nothing of its own.
+    /// The default.
     Unset,
-    /// It ignores the signal.
+    /// The signal is ignored.
     Ignored,
-    /// It runs a command line.
+    /// A command line runs.
     Action(Value),
 }
 
-/// The command that a shell waits for last.
+/// The command that a shell finally waits for.
 #[derive(Debug, Clone, PartialEq)]
 pub enum Waiting {
-    /// None that matters.
+    /// No command that matters.
     Nothing,
     /// A program in the foreground.
     Foreground {
-        /// The program for people.
+        /// The program, described for people.
         command: String,
-        /// Its line.
+        /// The line.
         line: u32,
     },
     /// `wait`, or a loop of short sleeps, while background jobs run.
@@ -72,14 +72,14 @@ pub enum Waiting {
         jobs: Vec<usize>,
         /// The line.
         line: u32,
-        /// The trap that is set meanwhile.
+        /// The trap in effect meanwhile.
         trap: Trap,
-        /// Whether the shell waits again when a trap has interrupted it.
+        /// Whether the shell waits again after a trap has interrupted it.
         again: bool,
     },
-    /// A command whose name is computed, and may be `exec`.
+    /// A command with a computed name, which may be `exec`.
     Computed {
-        /// Where the name comes from.
+        /// The source of the name.
         source: Arc<str>,
         /// The line.
         line: u32,
@@ -95,11 +95,11 @@ pub struct State {
     pub args: Vec<Arg>,
     /// The functions.
     pub functions: Rc<BTreeMap<String, Function>>,
-    /// The variables that `local` hides, for each function that runs.
+    /// The variables that `local` hides, for each running function.
     pub hidden: Vec<Vec<(String, Option<Slot>)>>,
     /// The background jobs that run as children of the shell.
     pub jobs: Vec<usize>,
-    /// The job that `$!` names.
+    /// The job that `$!` denotes.
     pub last_job: Option<usize>,
     /// The trap for the stop signal.
     pub trap: Trap,
@@ -107,15 +107,15 @@ pub struct State {
     pub exit_trap: Trap,
     /// The last exit status.
     pub status: Truth,
-    /// Whether `set -e` is in force.
+    /// Whether `set -e` is in effect.
     pub exits_on_error: bool,
     /// The working directory.
     pub directory: Option<String>,
-    /// The command that the shell waits for last.
+    /// The command that the shell finally waits for.
     pub waiting: Waiting,
-    /// Why nothing can be said for sure from here on.
+    /// The reason why nothing is certain from here on.
     pub doubt: Option<Arc<str>>,
-    /// Where the script goes next.
+    /// The next step of the script.
     pub flow: Flow,
 }
 
@@ -141,7 +141,7 @@ impl State {
         self.set(name, Variable::Scalar(Value::unknown(&format!("the value of `${name}`"))));
     }
 
-    /// Hides a variable from the caller of the function that runs.
+    /// Hides a variable from the caller of the running function.
     pub fn hide(&mut self, name: &str) {
         let before = self.variables.get(name).cloned();
         if let Some(hidden) = self.hidden.last_mut() {
@@ -149,7 +149,7 @@ impl State {
         }
     }
 
-    /// Brings back what the function that ends has hidden.
+    /// Restores what the ending function has hidden.
     pub fn unhide(&mut self) {
         for (name, before) in self.hidden.pop().unwrap_or_default().into_iter().rev() {
             let variables = Rc::make_mut(&mut self.variables);
@@ -170,7 +170,7 @@ impl State {
         }
     }
 
-    /// Whether two states differ in nothing but the status.
+    /// Returns whether two states differ only in the status.
     fn is_like(&self, other: &State) -> bool {
         self.flow == other.flow
             && self.args == other.args
@@ -187,7 +187,7 @@ impl State {
             && (Rc::ptr_eq(&self.variables, &other.variables) || self.variables == other.variables)
     }
 
-    /// Takes in another state of the same flow: what differs becomes unknown.
+    /// Merges another state of the same flow: whatever differs becomes unknown.
     fn join(&mut self, other: State) {
         if self.status != other.status {
             self.status = Truth::Maybe("an earlier command".into());
@@ -224,7 +224,7 @@ impl State {
     }
 }
 
-/// Merges states that are alike, and all of a kind if there are too many.
+/// Merges states that are alike, and all of the same kind if there are too many.
 pub fn merged(states: Vec<State>) -> Vec<State> {
     const MOST: usize = 12;
     let mut kept: Vec<State> = Vec::new();

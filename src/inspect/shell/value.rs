@@ -2,16 +2,16 @@
 
 use std::sync::Arc;
 
-/// The longest text that is kept, in bytes.
+/// The maximum length of a text, in bytes.
 const MAX_TEXT: usize = 1 << 14;
 
-/// The most parts that a value is made of.
+/// The maximum number of parts of a value.
 const MAX_PARTS: usize = 64;
 
-/// The source of a value that is too long to be kept.
+/// The source of a value that is too long.
 const LONG: &str = "a long value";
 
-/// The most words that a command line, a list of arguments or an array has.
+/// The maximum number of words of a command line, a list of arguments or an array.
 pub const MAX_WORDS: usize = 512;
 
 /// A part of a value.
@@ -19,9 +19,9 @@ pub const MAX_WORDS: usize = 512;
 pub enum Part {
     /// Known text.
     Text(String),
-    /// The default of `${NAME:-text}` where the variable is not known.
+    /// The default of `${NAME:-text}` if the variable is unknown.
     Default(String, Arc<str>),
-    /// Unknown text, and the variable or command that it comes from.
+    /// Unknown text, with the variable or command that produces it.
     Unknown(Arc<str>),
     /// The process id of a background job.
     Job(usize),
@@ -30,23 +30,23 @@ pub enum Part {
 /// A string, as far as it is known.
 #[derive(Debug, Clone, PartialEq, Default)]
 pub struct Value {
-    /// The parts, in their order.
+    /// The parts, in order.
     pub parts: Vec<Part>,
 }
 
 impl Value {
-    /// A known value.
+    /// Returns a known value.
     pub fn text(text: impl Into<String>) -> Self {
         let text = text.into();
         Value { parts: if text.is_empty() { Vec::new() } else { vec![Part::Text(text)] } }
     }
 
-    /// A value that is not known.
+    /// Returns an unknown value.
     pub fn unknown(source: &str) -> Self {
         Value { parts: vec![Part::Unknown(source.into())] }
     }
 
-    /// Appends text. A value that gets too long is not known any more.
+    /// Appends text. A value that becomes too long becomes unknown.
     pub fn push_text(&mut self, more: &str) {
         match self.parts.last_mut() {
             _ if more.is_empty() => {}
@@ -73,7 +73,7 @@ impl Value {
         }
     }
 
-    /// The value if every part of it is known.
+    /// Returns the value if every part of it is known.
     pub fn known(&self) -> Option<String> {
         let mut known = String::new();
         for part in &self.parts {
@@ -83,7 +83,7 @@ impl Value {
         Some(known)
     }
 
-    /// The value with defaults for variables that are not known.
+    /// Returns the value with the defaults of unknown variables.
     pub fn likely(&self) -> Option<String> {
         let mut likely = String::new();
         for part in &self.parts {
@@ -93,7 +93,7 @@ impl Value {
         Some(likely)
     }
 
-    /// The first variable or command that makes the value uncertain.
+    /// Returns the first variable or command that makes the value uncertain.
     pub fn source(&self) -> Option<&str> {
         self.parts.iter().find_map(|part| match part {
             Part::Unknown(source) | Part::Default(_, source) => Some(&**source),
@@ -101,7 +101,7 @@ impl Value {
         })
     }
 
-    /// The value for people, with `…` for what is not known.
+    /// Returns the value for people, with `…` for unknown parts.
     pub fn shown(&self) -> String {
         let text = |part: &Part| match part {
             Part::Text(text) | Part::Default(text, _) => text.clone(),
@@ -112,12 +112,12 @@ impl Value {
         self.parts.iter().map(text).collect()
     }
 
-    /// The jobs whose process ids are in the value.
+    /// Returns the jobs whose process ids are in the value.
     pub fn jobs(&self) -> impl Iterator<Item = usize> {
         self.parts.iter().filter_map(|part| if let Part::Job(job) = part { Some(*job) } else { None })
     }
 
-    /// Whether the value is certainly not empty.
+    /// Returns whether the value is certainly not empty.
     pub fn is_certainly_filled(&self) -> bool {
         self.parts.iter().any(|part| match part {
             Part::Text(text) | Part::Default(text, _) => !text.is_empty(),
@@ -126,7 +126,7 @@ impl Value {
         })
     }
 
-    /// The file name at the end of the value, if the value is a path that ends in known text.
+    /// Returns the file name at the end of the value, if the value is a path that ends in known text.
     pub fn file_name(&self) -> Option<String> {
         if let Some(text) = self.likely() {
             return Some(crate::inspect::files::file_name(&text).into());
@@ -143,17 +143,17 @@ impl Value {
 pub enum Arg {
     /// Exactly one word.
     One(Value),
-    /// Any number of words, and where they come from.
+    /// Any number of words, with their source.
     Many(Arc<str>),
 }
 
 impl Arg {
-    /// A known word.
+    /// Returns a known word.
     pub fn text(text: impl Into<String>) -> Self {
         Arg::One(Value::text(text))
     }
 
-    /// The word if it is one, and known.
+    /// Returns the word if it is one, and known.
     pub fn known(&self) -> Option<String> {
         match self {
             Arg::One(value) => value.known(),
@@ -161,7 +161,7 @@ impl Arg {
         }
     }
 
-    /// The word for people.
+    /// Returns the word for people.
     pub fn shown(&self) -> String {
         match self {
             Arg::One(value) => value.shown(),
@@ -171,35 +171,35 @@ impl Arg {
     }
 }
 
-/// What a variable holds.
+/// The content of a variable.
 #[derive(Debug, Clone, PartialEq)]
 pub enum Variable {
     /// A string.
     Scalar(Value),
     /// An array.
     Array(Vec<Arg>),
-    /// Nothing: it has been unset.
+    /// No value, because it was unset.
     Unset,
 }
 
-/// A truth value that may not be known, with what it depends on.
+/// A truth value that may be unknown, with what it depends on.
 #[derive(Debug, Clone, PartialEq)]
 pub enum Truth {
     /// True, or an exit status of zero.
     True,
     /// False, or another exit status.
     False,
-    /// Not known.
+    /// Unknown.
     Maybe(Arc<str>),
 }
 
 impl Truth {
-    /// The truth of a known condition.
+    /// Returns the truth of a known condition.
     pub fn of(condition: bool) -> Self {
         if condition { Truth::True } else { Truth::False }
     }
 
-    /// The opposite.
+    /// Returns the negation.
     pub fn negated(self) -> Self {
         match self {
             Truth::True => Truth::False,
@@ -208,7 +208,7 @@ impl Truth {
         }
     }
 
-    /// Both.
+    /// Returns the conjunction.
     pub fn and(self, other: Truth) -> Truth {
         match (self, other) {
             (Truth::False, _) | (_, Truth::False) => Truth::False,
@@ -217,7 +217,7 @@ impl Truth {
         }
     }
 
-    /// Either.
+    /// Returns the disjunction.
     pub fn or(self, other: Truth) -> Truth {
         self.negated().and(other.negated()).negated()
     }

@@ -5,7 +5,7 @@ use super::parse::{Parsed, Parser, parse_at};
 use super::scan::{is_delimiter, name_length};
 use std::sync::Arc;
 
-/// The builtins whose arguments may be assignments of arrays.
+/// The builtins whose arguments may assign arrays.
 const DECLARATIONS: [&str; 5] = ["export", "local", "declare", "typeset", "readonly"];
 
 impl Parser<'_> {
@@ -92,7 +92,10 @@ impl Parser<'_> {
         }
         if !self.at.starts_with("<<<") && self.at.accept("<<") {
             let strips_tabs = self.at.accept("-");
-            let end = self.target()?.literal().ok_or_else(|| self.at.failure("unclear here-document"))?;
+            let end = self
+                .target()?
+                .literal()
+                .ok_or_else(|| self.at.failure("computed delimiter of a here-document"))?;
             self.at.announce_here_document(end, strips_tabs);
             return Ok(Some(Word::default()));
         }
@@ -103,10 +106,10 @@ impl Parser<'_> {
 
     fn target(&mut self) -> Parsed<Word> {
         self.at.skip_blanks();
-        self.word()?.ok_or_else(|| self.at.failure("a redirection has no target"))
+        self.word()?.ok_or_else(|| self.at.failure("missing target of a redirection"))
     }
 
-    /// Parses a word; `None` where no word begins.
+    /// Parses a word; `None` if no word starts here.
     pub(super) fn word(&mut self) -> Parsed<Option<Word>> {
         let mut word = Word::default();
         let mut is_empty = true;
@@ -139,7 +142,7 @@ impl Parser<'_> {
                 _ => {}
             }
         }
-        Err(self.at.failure("unfinished pattern"))
+        Err(self.at.failure("unterminated pattern"))
     }
 
     fn process(&mut self, word: &mut Word) -> Parsed<()> {
@@ -188,7 +191,7 @@ impl Parser<'_> {
 
     fn single_quoted(&mut self, word: &mut Word) -> Parsed<()> {
         let length = self.at.rest().iter().position(|byte| *byte == b'\'');
-        let text = self.text(length.ok_or_else(|| self.at.failure("a quote is not closed"))?);
+        let text = self.text(length.ok_or_else(|| self.at.failure("unclosed quote"))?);
         self.at.advance(1);
         word.append(&text, true);
         Ok(())
@@ -198,7 +201,7 @@ impl Parser<'_> {
         word.append("", true);
         loop {
             match self.at.peek() {
-                None => return Err(self.at.failure("a quote is not closed")),
+                None => return Err(self.at.failure("unclosed quote")),
                 Some(b'"') => {
                     self.at.advance(1);
                     return Ok(());
@@ -235,7 +238,7 @@ impl Parser<'_> {
         let mut text = Vec::new();
         loop {
             match self.at.next() {
-                None => return Err(self.at.failure("a backquote is not closed")),
+                None => return Err(self.at.failure("unclosed backquote")),
                 Some(b'`') => break,
                 Some(b'\\') => match self.at.next() {
                     Some(byte) if b"$`\\".contains(&byte) || (is_quoted && byte == b'"') => text.push(byte),
@@ -293,7 +296,7 @@ impl Parser<'_> {
         word.append("", true);
         loop {
             match self.at.next() {
-                None => return Err(self.at.failure("a quote is not closed")),
+                None => return Err(self.at.failure("unclosed quote")),
                 Some(b'\'') => return Ok(()),
                 Some(b'\\') => {
                     let escaped = self.at.next().map_or('\\', char::from);
@@ -315,7 +318,7 @@ impl Parser<'_> {
         }
     }
 
-    /// Parses what follows `${`.
+    /// Parses the text after `${`.
     fn parameter(&mut self, word: &mut Word, is_quoted: bool) -> Parsed<()> {
         let is_length = self.at.peek() == Some(b'#')
             && !matches!(self.at.peek_at(1), Some(b'}' | b':' | b'#' | b'%' | b'-'));
@@ -325,10 +328,10 @@ impl Parser<'_> {
         let index = self.index()?;
         let operation = if is_length { Operation::Length } else { self.operation(is_quoted)? };
         let operation = if is_indirect { Operation::Other } else { operation };
-        // What is left belongs to an operation that is not followed.
+        // The remaining text belongs to an operation that is not followed.
         self.argument(is_quoted)?;
         if !self.at.accept("}") {
-            return Err(self.at.failure("a brace is not closed"));
+            return Err(self.at.failure("unclosed brace"));
         }
         word.pieces.push(Piece::Parameter { name, index, operation, is_quoted });
         Ok(())
@@ -411,7 +414,7 @@ impl Parser<'_> {
 }
 
 impl Word {
-    /// A word of unquoted text.
+    /// Returns a word of unquoted text.
     pub fn of(text: &str) -> Self {
         Word { pieces: vec![Piece::Text { text: text.into(), is_quoted: false }] }
     }
@@ -420,7 +423,7 @@ impl Word {
         self.append(character.encode_utf8(&mut [0; 4]), is_quoted);
     }
 
-    /// Appends text, joined with text of the same kind in front of it.
+    /// Appends text, which is joined to preceding text of the same kind.
     pub(super) fn append(&mut self, more: &str, is_quoted: bool) {
         match self.pieces.last_mut() {
             Some(Piece::Text { text, is_quoted: before }) if *before == is_quoted => text.push_str(more),

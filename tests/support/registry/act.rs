@@ -1,4 +1,4 @@
-//! What a registry can do to a request, and what it answers.
+//! The possible reactions of a registry to a request, and its responses.
 
 use std::time::Duration;
 
@@ -7,41 +7,41 @@ use hyper::body::Bytes;
 use hyper::header::{HeaderMap, HeaderName, HeaderValue};
 use serde_json::json;
 
-/// What is done to one request.
+/// The reaction to one request.
 pub enum Act {
-    /// What a registry should do.
+    /// Process the request correctly.
     Serve,
-    /// This answer; the request changes nothing.
+    /// Send this response without processing the request.
     Answer(Reply),
-    /// Close the connection; the request changes nothing.
+    /// Close the connection without processing the request.
     HangUp,
-    /// Close the connection after this many bytes of the request's body; the request changes nothing.
+    /// Close the connection after this many bytes of the request's body, without processing the request.
     HangUpAfter(usize),
-    /// Do what was asked, then close the connection without an answer.
+    /// Process the request, then close the connection without a response.
     ServeAndHangUp,
-    /// Never answer; the request changes nothing.
+    /// Never respond, and do not process the request.
     Stall,
-    /// Do what was asked, and answer after this long.
+    /// Process the request, and respond after this time.
     Delay(Duration),
-    /// Do what was asked, then alter the answer.
+    /// Process the request, then alter the response.
     Alter(Box<dyn FnOnce(Reply) -> Reply + Send>),
-    /// The answer that is made of the request's body; the request changes nothing.
+    /// Create the response from the request's body, without processing the request.
     Make(Box<dyn FnOnce(Bytes) -> Reply + Send>),
 }
 
 impl Act {
-    /// Serves, then alters the answer.
+    /// Processes the request, then alters the response.
     pub fn alter(change: impl FnOnce(Reply) -> Reply + Send + 'static) -> Self {
         Act::Alter(Box::new(change))
     }
 
-    /// Answers with what is made of the request's body.
+    /// Creates the response from the request's body.
     pub fn make(answer: impl FnOnce(Bytes) -> Reply + Send + 'static) -> Self {
         Act::Make(Box::new(answer))
     }
 }
 
-/// An answer, and how it is sent.
+/// A response, and how it is sent.
 #[derive(Clone, Debug)]
 pub struct Reply {
     pub status: StatusCode,
@@ -51,7 +51,7 @@ pub struct Reply {
     pub cut_at: Option<usize>,
     /// Send this many bytes of the body, then nothing more.
     pub stall_at: Option<usize>,
-    /// The Content-Length to claim, where it is not that of the body.
+    /// The Content-Length to claim, if it is not that of the body.
     pub claim: Option<u64>,
     /// Wait this long before each of a few pieces of the body.
     pub drip: Option<Duration>,
@@ -65,19 +65,19 @@ impl Reply {
         Self { status, headers, body, cut_at: None, stall_at: None, claim: None, drip: None }
     }
 
-    /// An error as the specification words it.
+    /// Returns an error in the specification's format.
     pub fn error(status: u16, code: &str, message: &str) -> Self {
         let body = json!({"errors": [{"code": code, "message": message, "detail": null}]});
         Self::status(status).header("content-type", "application/json").body(body.to_string().into_bytes())
     }
 
-    /// The page of a proxy that knows better.
+    /// Returns a web page, as a proxy might.
     pub fn html(status: u16) -> Self {
         let page = "<!doctype html><html><title>Sign in</title><body>Please sign in.</body></html>";
         Self::status(status).header("content-type", "text/html").body(page)
     }
 
-    /// Sets a header, in place of any of that name.
+    /// Sets a header, replacing any of that name.
     #[track_caller]
     pub fn header(mut self, name: &str, value: &str) -> Self {
         let name: HeaderName = name.parse().expect("a header name");

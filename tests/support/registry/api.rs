@@ -1,4 +1,4 @@
-//! The distribution API over a [`Store`]: a request and its body in, an answer out.
+//! The distribution API on a [`Store`]: it takes a request and its body, and returns a response.
 
 use hyper::Method;
 use hyper::body::Bytes;
@@ -10,7 +10,7 @@ use super::store::{Location, Store, Upload};
 use crate::support::image::digest;
 
 impl Store {
-    /// Does what is asked and answers. `host` is the registry's own `host:port`.
+    /// Processes a request and returns the response. `host` is the registry's own `host:port`.
     pub(super) fn serve(&mut self, asked: &Asked, body: Bytes, host: &str) -> Reply {
         if asked.kind == Kind::Token {
             return self.give_token(asked, &body);
@@ -94,7 +94,7 @@ impl Store {
         }
     }
 
-    /// The first thing a manifest names that the repository lacks.
+    /// Returns the first digest in a manifest that the repository lacks.
     fn missing(&mut self, name: &str, manifest: &Value) -> Option<String> {
         let repository = self.repository(name);
         let layers = manifest["layers"].as_array().into_iter().flatten();
@@ -161,7 +161,7 @@ impl Store {
     fn go_on_uploading(&mut self, asked: &Asked, name: &str, id: &str, body: &Bytes, host: &str) -> Reply {
         let state = asked.query.get("_state").map(String::as_str);
         let known = self.uploads.get_mut(id).filter(|upload| upload.repository == name);
-        // A client that does not keep the query of Location loses its session, as it would elsewhere.
+        // A client that drops the query of Location loses its session, as with real registries.
         let Some(upload) = known.filter(|_| state == Some(id)) else {
             return Reply::error(404, "BLOB_UPLOAD_UNKNOWN", "blob upload unknown to registry");
         };

@@ -1,4 +1,4 @@
-//! Who may do what: Basic, or Bearer with a token endpoint of the registry's own.
+//! Authentication: Basic, or Bearer with the registry's own token endpoint.
 
 use std::collections::BTreeSet;
 use std::time::{Duration, Instant};
@@ -12,7 +12,7 @@ use super::act::Reply;
 use super::route::{Asked, Kind, pairs};
 use super::store::Store;
 
-/// How a registry asks who is there.
+/// The authentication that a registry requires.
 #[derive(Clone, Debug)]
 pub enum Auth {
     None,
@@ -20,24 +20,24 @@ pub enum Auth {
     Bearer(Bearer),
 }
 
-/// Tokens, given out at `/token` of the same registry.
+/// Bearer tokens, issued at `/token` of the same registry.
 #[derive(Clone, Debug)]
 pub struct Bearer {
     pub user: String,
     pub password: String,
     /// Accepted as `refresh_token` in a POST to the token endpoint.
     pub identity_token: Option<String>,
-    /// Whether who does not log in may pull.
+    /// Whether anonymous clients may pull.
     pub anonymous_pull: bool,
-    /// What `expires_in` says; nothing if None.
+    /// The value of `expires_in`; absent if `None`.
     pub says_expires_in: Option<u64>,
-    /// How long a token really lives.
+    /// The actual lifetime of a token.
     pub lives: Duration,
-    /// How many requests a token is good for.
+    /// The number of requests for which a token is valid.
     pub uses: usize,
-    /// Whether the reply calls it `access_token` in place of `token`.
+    /// Whether the response uses `access_token` instead of `token`.
     pub says_access_token: bool,
-    /// The realm, where it is not `http://HOST/token`.
+    /// The realm, if it is not `http://HOST/token`.
     pub realm: Option<String>,
 }
 
@@ -57,22 +57,22 @@ impl Bearer {
     }
 }
 
-/// A token that was given out.
+/// A token that was issued.
 #[derive(Clone, Debug)]
 pub struct Issued {
     pub token: String,
-    /// None: anonymous.
+    /// The user; `None` for an anonymous client.
     pub user: Option<String>,
-    /// As they were asked for.
+    /// The requested scopes.
     pub asked: BTreeSet<String>,
-    /// `repository:NAME:ACTION`, one action each.
+    /// The granted scopes as `repository:NAME:ACTION`, one action each.
     pub granted: BTreeSet<String>,
     expires: Instant,
     uses: usize,
 }
 
 impl Store {
-    /// The 401 with a challenge for who may not come in.
+    /// Returns a 401 with a challenge, if access is denied.
     pub(super) fn refuse(&mut self, asked: &Asked, host: &str) -> Option<Reply> {
         match self.settings.auth.clone() {
             Auth::None => None,
@@ -111,7 +111,7 @@ impl Store {
         None
     }
 
-    /// The token endpoint: GET with a query, or POST with a form.
+    /// Handles the token endpoint: GET with a query, or POST with a form.
     pub(super) fn give_token(&mut self, asked: &Asked, body: &Bytes) -> Reply {
         let Auth::Bearer(bearer) = self.settings.auth.clone() else {
             return Reply::status(404);
@@ -151,7 +151,7 @@ impl Store {
     }
 }
 
-/// `repository` and `pull` or `pull,push` for each repository the request touches.
+/// Returns `repository` and `pull` or `pull,push` for each repository that the request affects.
 fn scopes(asked: &Asked) -> Vec<(String, &'static str)> {
     let Some(repository) = asked.kind.repository() else { return Vec::new() };
     let mut scopes = vec![(repository.to_owned(), if asked.is_read() { "pull" } else { "pull,push" })];

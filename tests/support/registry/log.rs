@@ -1,4 +1,4 @@
-//! The memory of a registry: every request in the order of arrival.
+//! The log of a registry: every request in the order of arrival.
 
 use std::time::Instant;
 
@@ -7,19 +7,19 @@ use hyper::body::Bytes;
 
 use super::route::Asked;
 
-/// One request and its answer.
+/// A request with its response.
 #[derive(Clone, Debug)]
 pub struct Entry {
     pub asked: Asked,
-    /// None while there is no answer, and for ever where the connection was closed instead.
+    /// The status; `None` before the response, or if the connection was closed instead.
     pub status: Option<StatusCode>,
-    /// Bytes of the request's body.
+    /// The number of bytes of the request's body.
     pub received: u64,
-    /// What the body begins with.
+    /// The start of the request's body.
     pub body: Bytes,
-    /// Bytes of the answer's body.
+    /// The number of bytes of the response's body.
     pub sent: u64,
-    /// How many other requests were under way when this one came.
+    /// The number of other requests in progress when this one arrived.
     pub in_flight: usize,
     pub began: Instant,
     pub ended: Option<Instant>,
@@ -29,11 +29,11 @@ pub struct Entry {
 #[derive(Clone, Debug, Default)]
 pub struct Log {
     pub entries: Vec<Entry>,
-    /// Which clearing this log follows: an answer to a request from before is not written into it.
+    /// The number of times the log was cleared: responses to earlier requests are not recorded.
     epoch: u64,
 }
 
-/// Names one entry.
+/// The key of an entry.
 #[derive(Clone, Copy, Debug)]
 pub struct Key {
     pub index: usize,
@@ -46,7 +46,7 @@ impl Log {
         self.epoch += 1;
     }
 
-    /// Takes down a request; gives it its index.
+    /// Records a request and assigns its index.
     pub(super) fn begin(&mut self, mut asked: Asked) -> (Key, Asked) {
         let key = Key { index: self.entries.len(), epoch: self.epoch };
         asked.index = key.index;
@@ -76,22 +76,22 @@ impl Log {
         self.entries.is_empty()
     }
 
-    /// `METHOD /path?query STATUS` of each, for reading and for exact comparison.
+    /// Returns `METHOD /path?query STATUS` of each request, for reading and for exact comparison.
     pub fn lines(&self) -> Vec<String> {
         self.entries.iter().map(Entry::line).collect()
     }
 
-    /// How many requests this is true of.
+    /// Returns how many requests meet a condition.
     pub fn count(&self, is: impl Fn(&Entry) -> bool) -> usize {
         self.entries.iter().filter(|entry| is(entry)).count()
     }
 
-    /// The most requests that were ever under way at once.
+    /// Returns the maximum number of concurrent requests.
     pub fn most_at_once(&self) -> usize {
         self.entries.iter().map(|entry| entry.in_flight + 1).max().unwrap_or(0)
     }
 
-    /// The longest chain of requests each of which began only after the one before it had ended.
+    /// Returns the length of the longest chain of requests that each began after the previous one had ended.
     pub fn depth(&self) -> usize {
         let mut depths: Vec<usize> = Vec::new();
         for entry in &self.entries {
@@ -102,7 +102,7 @@ impl Log {
         depths.into_iter().max().unwrap_or(0)
     }
 
-    /// Everything that arrived in lines, headers and bodies, to look for secrets in.
+    /// Returns everything received in request lines, headers and bodies, to search for secrets.
     pub fn everything_said(&self) -> String {
         let said = |entry: &Entry| {
             let body = String::from_utf8_lossy(&entry.body);

@@ -41,7 +41,7 @@ use store::Store;
 
 type Hook = Arc<dyn Fn(&Asked) -> Act + Send + Sync>;
 
-/// What the server's thread and the test share.
+/// The state shared by the server's thread and the test.
 struct Shared {
     store: Mutex<Store>,
     log: Mutex<Log>,
@@ -63,7 +63,7 @@ impl Shared {
     }
 }
 
-/// A running registry; it stops when the value goes.
+/// A running registry, which stops when the value is dropped.
 pub struct Registry {
     shared: Arc<Shared>,
     stop: Option<tokio::sync::oneshot::Sender<()>>,
@@ -71,7 +71,7 @@ pub struct Registry {
 }
 
 impl Registry {
-    /// Listens on a free loopback port, plain HTTP.
+    /// Starts a registry on a free loopback port, with plain HTTP.
     pub fn start() -> Self {
         let (stop, stopped) = tokio::sync::oneshot::channel();
         let (sender, receiver) = std::sync::mpsc::channel();
@@ -80,31 +80,31 @@ impl Registry {
         Self { shared, stop: Some(stop), thread: Some(thread) }
     }
 
-    /// `127.0.0.1:PORT`
+    /// Returns `127.0.0.1:PORT`.
     pub fn host(&self) -> String {
         self.shared.host()
     }
 
-    /// The image's name for reapify and skopeo: `docker://host/repository:tag`.
+    /// Returns the image's name for reapify and skopeo: `docker://host/repository:tag`.
     pub fn name(&self, repository: &str, reference: &str) -> String {
         let separator = if reference.contains(':') { '@' } else { ':' };
         format!("docker://{}/{repository}{separator}{reference}", self.host())
     }
 
-    // How it behaves.
+    // Behaviour.
 
-    /// Changes how it behaves from now on.
+    /// Changes its settings from now on.
     pub fn set(&self, change: impl FnOnce(&mut Settings)) {
         change(&mut self.shared.store().settings);
     }
 
-    /// Adds a hook that decides about every request from now on. The first hook that says something
-    /// other than [`Act::Serve`] is obeyed.
+    /// Adds a hook that is called for every request from now on. The first hook that returns anything other than
+    /// [`Act::Serve`] determines the reaction.
     pub fn hook(&self, hook: impl Fn(&Asked) -> Act + Send + Sync + 'static) {
         self.shared.hooks.lock().expect("no hook panics").push(Arc::new(hook));
     }
 
-    /// Does this once, to the request with this index; the first request since the log was cleared is 0.
+    /// Reacts like this once, to the request with this index; the first request since the log was cleared is 0.
     pub fn at(&self, index: usize, act: Act) {
         let act = Mutex::new(Some(act));
         self.hook(move |asked| match asked.index == index {
@@ -113,12 +113,12 @@ impl Registry {
         });
     }
 
-    /// Forgets all hooks.
+    /// Removes all hooks.
     pub fn behave(&self) {
         self.shared.hooks.lock().expect("no hook panics").clear();
     }
 
-    /// Answers blob downloads with a redirect to another registry, which gets the blob to serve.
+    /// Redirects blob downloads to another registry, which gets the blobs to serve.
     pub fn redirect_blobs_to(&self, other: &Registry) {
         let (from, to) = (Arc::clone(&self.shared), Arc::clone(&other.shared));
         self.hook(move |asked| match &asked.kind {
@@ -132,24 +132,24 @@ impl Registry {
         });
     }
 
-    // What it was asked.
+    // Log.
 
-    /// What was asked so far.
+    /// Returns the log so far.
     pub fn log(&self) -> Log {
         self.shared.log().clone()
     }
 
-    /// Forgets what was asked: the next request has index 0 again.
+    /// Clears the log: the next request has index 0 again.
     pub fn clear_log(&self) {
         self.shared.log().clear();
     }
 
-    /// The tokens its token endpoint has given out.
+    /// Returns the tokens that its token endpoint has issued.
     pub fn issued(&self) -> Vec<Issued> {
         self.shared.store().issued.clone()
     }
 
-    /// What its token endpoint answers, wherever it was asked.
+    /// Returns a hook with the responses of its token endpoint, for use with other registries.
     pub fn give_token(&self) -> impl Fn(&Asked) -> Act + Send + Sync + 'static {
         let shared = Arc::clone(&self.shared);
         move |asked| {
@@ -158,9 +158,9 @@ impl Registry {
         }
     }
 
-    // What it holds.
+    // Content.
 
-    /// Takes over a whole repository of another registry.
+    /// Copies a whole repository of another registry.
     pub fn adopt(&self, other: &Registry, repository: &str, name: &str) {
         let whole = other.shared.store().repository(repository).clone();
         self.shared.store().repositories.insert(name.to_owned(), whole);
@@ -170,7 +170,7 @@ impl Registry {
         self.shared.store().put_blob(repository, bytes.to_vec().into())
     }
 
-    /// Stores a manifest as it is, checked by nobody; `reference` is a tag or a digest.
+    /// Stores a manifest without checking it; `reference` is a tag or a digest.
     pub fn put_manifest(&self, repository: &str, reference: &str, media_type: &str, bytes: &[u8]) -> String {
         self.shared.store().put_manifest(repository, reference, media_type, bytes.to_vec().into())
     }
@@ -187,7 +187,7 @@ impl Registry {
         self.shared.store().remove_blob(repository, digest);
     }
 
-    /// Loses a manifest, as a clean-up that sees no tag on it would: what points to it stays.
+    /// Deletes a manifest, like a garbage collection of untagged manifests: references to it remain.
     pub fn remove_manifest(&self, repository: &str, digest: &str) {
         self.shared.store().repository(repository).manifests.remove(digest);
     }
@@ -196,21 +196,21 @@ impl Registry {
         self.shared.store().tags(repository)
     }
 
-    /// The repositories that hold a manifest.
+    /// Returns the repositories that have a manifest.
     pub fn repositories(&self) -> Vec<String> {
         self.shared.store().repositories()
     }
 
-    /// How many uploads were opened and neither finished nor cancelled.
+    /// Returns how many uploads were opened and neither finished nor cancelled.
     pub fn open_uploads(&self) -> usize {
         self.shared.store().open_uploads()
     }
 
-    /// The digest a tag points to, after making sure that everything below it is there and is right.
+    /// Returns the digest to which a tag refers, after checking that everything below it exists and is intact.
     #[track_caller]
     pub fn complete(&self, repository: &str, reference: &str) -> String {
         let manifest = self.manifest(repository, reference);
-        let manifest = manifest.unwrap_or_else(|| panic!("{repository}:{reference} is not there"));
+        let manifest = manifest.unwrap_or_else(|| panic!("{repository}:{reference} is missing"));
         assert_eq!(super::image::digest(&manifest.bytes), manifest.digest);
         let value: Value = serde_json::from_slice(&manifest.bytes).expect("a manifest is JSON");
         for child in value["manifests"].as_array().into_iter().flatten() {
@@ -220,7 +220,7 @@ impl Registry {
         for descriptor in layers.chain(value.get("config")) {
             let digest = descriptor["digest"].as_str().expect("a digest");
             let blob = self.blob(repository, digest);
-            let blob = blob.unwrap_or_else(|| panic!("{repository}:{reference}: no blob {digest}"));
+            let blob = blob.unwrap_or_else(|| panic!("{repository}:{reference}: missing blob {digest}"));
             assert_eq!(super::image::digest(&blob), digest);
             assert_eq!(Some(blob.len() as u64), descriptor["size"].as_u64(), "size of {digest}");
         }
@@ -232,11 +232,11 @@ impl Drop for Registry {
     fn drop(&mut self) {
         drop(self.stop.take());
         if let Some(thread) = self.thread.take() {
-            // A handler that panicked has already failed the test that made it.
+            // A handler that panicked has already failed its test.
             let _ = thread.join();
         }
     }
 }
 
-/// How long a stalled request is kept: longer than any test waits.
+/// How long a stalled request is held: longer than any test waits.
 const FOR_EVER: Duration = Duration::from_secs(3600);

@@ -1,4 +1,4 @@
-//! Requests: what is asked of which part of a registry.
+//! Requests, and the parts of a registry that they address.
 
 use std::collections::BTreeMap;
 
@@ -8,19 +8,19 @@ use hyper::header::HeaderMap;
 /// A request, without its body.
 #[derive(Clone, Debug)]
 pub struct Asked {
-    /// Its place in the log.
+    /// Its index in the log.
     pub index: usize,
     pub method: Method,
     pub path: String,
-    /// The query as it was sent.
+    /// The query as sent.
     pub query_text: String,
-    /// The query, decoded. Of members of one name the values are joined by blanks, as for scopes.
+    /// The decoded query. Values of repeated members are joined by spaces, as for scopes.
     pub query: BTreeMap<String, String>,
     pub headers: HeaderMap,
     pub kind: Kind,
 }
 
-/// The part of a registry that is asked.
+/// The part of a registry that a request addresses.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Kind {
     Ping,
@@ -94,12 +94,12 @@ impl Asked {
         Self { index: 0, method, path: path.to_owned(), query: pairs(query), query_text, headers, kind }
     }
 
-    /// The text of a header, empty where there is none.
+    /// Returns the text of a header; empty if it is absent.
     pub fn header(&self, name: &str) -> &str {
         self.headers.get(name).and_then(|value| value.to_str().ok()).unwrap_or_default()
     }
 
-    /// Whether it moves a tag or stores a manifest.
+    /// Returns whether the request moves a tag or stores a manifest.
     pub fn writes_manifest(&self) -> bool {
         self.method == Method::PUT && matches!(self.kind, Kind::Manifest { .. })
     }

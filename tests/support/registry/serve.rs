@@ -1,4 +1,4 @@
-//! The wire: connections in, hooks asked, faults carried out.
+//! The HTTP server: it accepts connections, calls hooks, and simulates faults.
 
 use std::sync::{Arc, Mutex};
 use std::time::Instant;
@@ -16,7 +16,7 @@ use super::route::Asked;
 use super::store::Store;
 use super::{FOR_EVER, Shared};
 
-/// The connection is closed without more words.
+/// The error for a connection that is closed without a response.
 #[derive(Debug)]
 struct HungUp;
 
@@ -28,7 +28,7 @@ impl std::fmt::Display for HungUp {
 
 impl std::error::Error for HungUp {}
 
-/// Serves until told to stop. A runtime of its own in a thread of its own: a test that blocks its thread
+/// Serves until told to stop. It runs in its own thread with its own runtime, so that a test that blocks its thread
 /// does not block the registry.
 pub(super) fn run(started: &std::sync::mpsc::Sender<Arc<Shared>>, stopped: oneshot::Receiver<()>) {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().expect("a runtime");
@@ -44,12 +44,12 @@ pub(super) fn run(started: &std::sync::mpsc::Sender<Arc<Shared>>, stopped: onesh
         let accept = async {
             loop {
                 let Ok((socket, _)) = listener.accept().await else { continue };
-                // Answers are small and many: waiting for more to send would be felt.
+                // Responses are small and frequent, so sending must not wait for more data.
                 let _ = socket.set_nodelay(true);
                 let shared = Arc::clone(&shared);
                 tokio::spawn(async move {
                     let service = hyper::service::service_fn(|request| handle(Arc::clone(&shared), request));
-                    // An error here is a fault that a test asked for, or a client that went away.
+                    // An error here is a fault that a test requested, or a client that disconnected.
                     let _ = hyper::server::conn::http1::Builder::new()
                         .serve_connection(TokioIo::new(socket), service)
                         .await;
@@ -110,12 +110,12 @@ async fn handle(shared: Arc<Shared>, request: Request<Incoming>) -> Result<Answe
     Ok(answer(&asked, reply, ending))
 }
 
-/// Reads the request's body, up to a number of bytes.
+/// Reads the request's body, up to `most` bytes.
 async fn read(body: &mut Incoming, most: usize, ending: &Ending) -> Result<Bytes, HungUp> {
     let mut content = Vec::new();
     while content.len() < most && !body.is_end_stream() {
         let Some(frame) = body.frame().await else { break };
-        // A client that broke off has not sent the request: nothing is done.
+        // An interrupted request is not processed.
         let frame = frame.map_err(|_| HungUp)?;
         if let Ok(data) = frame.into_data() {
             content.extend_from_slice(&data);
@@ -150,7 +150,7 @@ fn answer(asked: &Asked, reply: Reply, ending: Ending) -> Answer {
         if stall {
             tokio::time::sleep(FOR_EVER).await;
         }
-        // What was handed over has to be on its way before the connection goes.
+        // The data must be sent before the connection is closed.
         tokio::task::yield_now().await;
         drop(ending);
         cut.then_some(Err(HungUp))
@@ -166,10 +166,10 @@ fn answer(asked: &Asked, reply: Reply, ending: Ending) -> Answer {
     response.body(StreamBody::new(frames).boxed_unsync()).expect("a valid response")
 }
 
-/// Bodies are sent in pieces of this many bytes.
+/// The size of the pieces in which bodies are sent.
 const PIECE: usize = 64 * 1024;
 
-/// Marks the end of a request in the log, however it ends.
+/// Records the end of a request in the log, however it ends.
 struct Ending {
     shared: Arc<Shared>,
     key: Key,

@@ -1,4 +1,4 @@
-//! What a registry holds, and how it is set up to behave.
+//! The content of a registry, and the settings of its behaviour.
 
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -8,38 +8,38 @@ use hyper::body::Bytes;
 use super::auth::{Auth, Issued};
 use crate::support::image::digest;
 
-/// How a registry answers when no hook says otherwise. The default is what Debian's registry does.
+/// The settings that apply unless a hook decides otherwise. The default is the behaviour of Debian's registry.
 #[derive(Clone, Debug)]
 pub struct Settings {
     pub auth: Auth,
-    /// Whether a mount is answered 201; if not, it is a 202 with an upload session.
+    /// Whether a mount is answered with 201; otherwise with 202 and an upload session.
     pub mounts: bool,
-    /// How `Location` is written.
+    /// The form of `Location`.
     pub location: Location,
-    /// Whether a manifest that names a missing blob or child is refused.
+    /// Whether a manifest that refers to a missing blob or child is rejected.
     pub checks_references: bool,
-    /// Whether HEAD and GET carry `Docker-Content-Digest`.
+    /// Whether responses to HEAD and GET have `Docker-Content-Digest`.
     pub content_digest: bool,
-    /// Whether Range is honoured on blobs.
+    /// Whether Range is supported for blobs.
     pub ranges: bool,
     /// Whether there is a referrers API.
     pub referrers: bool,
-    /// The largest body of a PUT or PATCH of an upload; a larger one is answered 413.
+    /// The maximum body of a PUT or PATCH of an upload; a larger one is answered with 413.
     pub max_body: usize,
-    /// The most that is taken of one PATCH; the answer's Range says how much that was.
+    /// The maximum that is accepted of one PATCH; the response's Range states how much that was.
     pub takes_of_patch: usize,
-    /// What `OCI-Chunk-Min-Length` says.
+    /// The value of `OCI-Chunk-Min-Length`.
     pub min_chunk: Option<usize>,
-    /// Waited before each answer, as a distant registry would make one wait.
+    /// A delay before each response, as with a distant registry.
     pub latency: Duration,
 }
 
-/// How `Location` headers are written.
+/// The form of `Location` headers.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Location {
     Absolute,
     Relative,
-    /// On this `host:port`, which has to know the upload.
+    /// On this `host:port`, which must know the upload.
     On(String),
 }
 
@@ -61,7 +61,7 @@ impl Default for Settings {
     }
 }
 
-/// A manifest as it is stored.
+/// A stored manifest.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Stored {
     pub media_type: String,

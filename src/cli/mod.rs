@@ -15,6 +15,7 @@ mod places;
 mod pod;
 mod pod_files;
 mod pod_images;
+mod progress;
 mod reaper;
 mod shell;
 mod unwrap;

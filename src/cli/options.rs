@@ -1,5 +1,6 @@
 //! Options that several commands share.
 
+use super::progress::{Facts, Mode, Progress};
 use crate::credentials::{Credentials, Login, Store};
 use crate::error::{Context, Error, Result};
 use crate::image::Platform;
@@ -35,6 +36,9 @@ pub struct Global {
     /// Say nothing but errors
     #[arg(short, long, global = true, conflicts_with = "verbose", help_heading = GLOBAL)]
     pub quiet: bool,
+    /// How progress is shown on standard error
+    #[arg(long, value_enum, default_value_t, value_name = "HOW", global = true, help_heading = GLOBAL)]
+    pub progress: Mode,
     /// The form of the result on standard output
     #[arg(long, value_enum, default_value_t, value_name = "FORMAT", global = true, help_heading = GLOBAL)]
     pub output: Format,
@@ -46,6 +50,13 @@ pub struct PlatformOptions {
     /// Only these platforms of an index, separated by commas; may be repeated
     #[arg(long = "platform", value_name = "OS/ARCH[/VARIANT]", value_delimiter = ',')]
     texts: Vec<String>,
+}
+
+impl Global {
+    /// Starts to show progress, unless nothing but errors is wanted.
+    pub fn show(&self, facts: impl Fn() -> Facts + Send + 'static) -> Progress {
+        Progress::start(if self.quiet { Mode::None } else { self.progress }, facts)
+    }
 }
 
 impl PlatformOptions {

@@ -2,6 +2,7 @@
 
 use super::hints::hint;
 use super::options::Format;
+use super::progress::above;
 use crate::engine::report::{PlatformReport, Report};
 use crate::engine::{Change, Changes};
 use crate::error::{Context, Error, Result};
@@ -88,7 +89,7 @@ impl Console {
 
 /// A closed standard error is no reason to stop.
 pub fn say(text: &str) {
-    let _ = writeln!(std::io::stderr(), "{}", printable(text));
+    above(|| drop(writeln!(std::io::stderr(), "{}", printable(text))));
 }
 
 /// A line of text for a terminal. Names and commands come from images and registries, which may hold what moves the
@@ -110,10 +111,10 @@ pub fn printable(text: &str) -> String {
 
 /// Prints a result: on standard output, unless that is where the image went. A reader that went away is no error.
 pub fn result(text: &str, stdout_is_taken: bool) -> Result<()> {
-    let written = match stdout_is_taken {
+    let written = above(|| match stdout_is_taken {
         true => writeln!(std::io::stderr(), "{text}"),
         false => writeln!(std::io::stdout(), "{text}"),
-    };
+    });
     match written {
         Err(e) if e.kind() != std::io::ErrorKind::BrokenPipe => {
             Err(Error::from(e).context("writing the result"))

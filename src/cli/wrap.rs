@@ -4,6 +4,7 @@ use super::interrupt::interruptible;
 use super::options::{DestinationOptions, Global, PlatformOptions, SourceOptions};
 use super::output::{Console, DigestFile, Outcome};
 use super::places::{self, Places};
+use super::progress::Facts;
 use crate::engine::report::Report;
 use crate::engine::{self, Attestations, Commons, Job, Task, Unsupported};
 use crate::error::{Context, Error, Result};
@@ -235,7 +236,15 @@ pub async fn transform(
     if source.is_pipe() && to.takes_stdin() {
         return Err(places::stdin_twice());
     }
-    let stats = Arc::new(Stats::default());
+    let (stats, commons) = (Arc::new(Stats::default()), Arc::new(Commons::new(STREAMS)));
+    let progress = global.show({
+        let (stats, commons) = (stats.clone(), commons.clone());
+        move || Facts {
+            blobs: commons.transfers().snapshot(),
+            images: None,
+            pulled: Stats::get(&stats.bytes_pulled),
+        }
+    });
     let mut places = Places::new(&from.network, stats.clone());
     // The destination first: its scope leads in the request for a token.
     let sink = places.sink(&destination, &source, to, mode.dry_run).await?;
@@ -250,7 +259,7 @@ pub async fn transform(
         frugal: false,
         only: None,
         permit: None,
-        commons: Arc::new(Commons::new(STREAMS)),
+        commons,
         stats: stats.clone(),
     };
     sink.inherit(job.source.names().await?);
@@ -261,6 +270,7 @@ pub async fn transform(
         })
     };
     let done = interruptible(work, async || sink.release().await).await;
+    drop(progress);
     let (mut report, changes) = done.map_err(|error| places::located(error, &source, &[&destination]))?;
     report.notes.extend(unseen(&report, &destination));
     let outcome = Outcome {

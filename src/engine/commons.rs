@@ -1,6 +1,7 @@
 //! What the jobs of one process share: memory for streams, and where blobs were found or put, so that a blob moves once
 //! for all of them and is mounted from there.
 
+use super::transfers::Transfers;
 use crate::image::Digest;
 use std::collections::{HashMap, HashSet};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -35,6 +36,7 @@ pub struct Commons {
     streams: usize,
     /// Shares of the memory for streams.
     shares: Arc<Semaphore>,
+    transfers: Transfers,
     state: Mutex<State>,
 }
 
@@ -69,12 +71,17 @@ impl Commons {
             announced: HashSet::new(),
         };
         let shares = Arc::new(Semaphore::new(streams * STREAM_SHARES as usize));
-        Commons { streams, shares, state: Mutex::new(state) }
+        Commons { streams, shares, transfers: Transfers::default(), state: Mutex::new(state) }
     }
 
     /// How many large blobs stream at once.
     pub fn streams(&self) -> usize {
         self.streams
+    }
+
+    /// Returns the blobs that are being sent.
+    pub fn transfers(&self) -> &Transfers {
+        &self.transfers
     }
 
     /// Waits for the memory that a blob of this size streams through.

@@ -366,9 +366,11 @@ impl OneMove {
                         None => self.sink.open().await,
                     }
                 };
+                let transfer = self.commons.transfers().add(&self.descriptor);
                 let (_memory, slot) = tokio::join!(self.commons.memory(self.descriptor.size), opening);
-                let payload = Payload::Blob(&*self.source, &self.descriptor);
-                self.sink.put(slot?, &self.descriptor, payload).await?;
+                let source = transfer.counted(&*self.source);
+                self.sink.put(slot?, &self.descriptor, Payload::Blob(&source, &self.descriptor)).await?;
+                transfer.finish();
             }
         }
         Stats::add(&self.stats.blobs_copied, 1);

@@ -17,6 +17,7 @@ pub mod report;
 mod run;
 mod standing;
 mod task;
+mod transfers;
 mod tree;
 
 pub use changes::{Change, Changes, WouldWrite};
@@ -24,3 +25,4 @@ pub use commons::Commons;
 pub use overlay::Overlay;
 pub use run::{Job, Pending, Permit};
 pub use task::{Attestations, Copy, Task, Unsupported, Wrap};
+pub use transfers::{Active, Snapshot, Total, Transfers};

@@ -1,0 +1,183 @@
+//! The blobs that are being sent, for whoever shows progress.
+
+use crate::error::Result;
+use crate::image::{Descriptor, Digest, Manifest};
+use crate::transport::{BlobStream, Origin, Source};
+use async_trait::async_trait;
+use futures_util::StreamExt;
+use std::collections::BTreeMap;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
+use std::time::{Duration, Instant};
+
+/// All transfers of the jobs that share it.
+#[derive(Debug, Default)]
+pub struct Transfers(Mutex<State>);
+
+#[derive(Debug, Default)]
+struct State {
+    next: u64,
+    active: BTreeMap<u64, Arc<Progress>>,
+    done: Total,
+}
+
+/// A number of blobs, and their size.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Total {
+    /// The number of blobs.
+    pub blobs: u64,
+    /// The number of bytes.
+    pub bytes: u64,
+}
+
+/// The state of all transfers at one moment.
+#[derive(Debug, Clone, Default)]
+pub struct Snapshot {
+    /// The transfers that have begun and not ended, the oldest first.
+    pub active: Vec<Active>,
+    /// What has been sent, parts of blobs included.
+    pub sent: Total,
+    /// What has been sent and what is known to be left.
+    pub known: Total,
+}
+
+/// One transfer at one moment.
+#[derive(Debug, Clone)]
+pub struct Active {
+    /// The blob.
+    pub digest: Digest,
+    /// Its size.
+    pub size: u64,
+    /// The number of bytes that have been read from the source, from the last attempt.
+    pub sent: u64,
+    /// The time since the first byte.
+    pub elapsed: Duration,
+}
+
+#[derive(Debug)]
+struct Progress {
+    digest: Digest,
+    size: u64,
+    sent: AtomicU64,
+    begun: OnceLock<Instant>,
+}
+
+/// A transfer; it counts as given up if it is dropped before [`Transfer::finish`].
+pub struct Transfer<'a> {
+    all: &'a Transfers,
+    number: u64,
+    progress: Arc<Progress>,
+}
+
+impl Transfers {
+    fn lock(&self) -> MutexGuard<'_, State> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Adds a transfer that is about to begin.
+    pub fn add(&self, blob: &Descriptor) -> Transfer<'_> {
+        let (digest, size) = (blob.digest.clone(), blob.size);
+        let progress = Arc::new(Progress { digest, size, sent: AtomicU64::new(0), begun: OnceLock::new() });
+        let mut state = self.lock();
+        let number = state.next;
+        state.next += 1;
+        state.active.insert(number, progress.clone());
+        Transfer { all: self, number, progress }
+    }
+
+    /// Returns the state at this moment.
+    pub fn snapshot(&self) -> Snapshot {
+        let state = self.lock();
+        let mut snapshot = Snapshot { active: Vec::new(), sent: state.done, known: state.done };
+        for progress in state.active.values() {
+            let sent = progress.sent.load(Ordering::Relaxed).min(progress.size);
+            snapshot.sent.bytes += sent;
+            snapshot.known.blobs += 1;
+            snapshot.known.bytes += progress.size;
+            if let Some(begun) = progress.begun.get() {
+                let (digest, size, elapsed) = (progress.digest.clone(), progress.size, begun.elapsed());
+                snapshot.active.push(Active { digest, size, sent, elapsed });
+            }
+        }
+        snapshot
+    }
+}
+
+impl Transfer<'_> {
+    /// Returns the source with its bytes counted.
+    pub fn counted<'s>(&self, source: &'s dyn Source) -> Counted<'s> {
+        Counted { source, progress: self.progress.clone() }
+    }
+
+    /// Notes that the destination has the blob.
+    pub fn finish(self) {
+        let mut state = self.all.lock();
+        state.done.blobs += 1;
+        state.done.bytes += self.progress.size;
+    }
+}
+
+impl Drop for Transfer<'_> {
+    fn drop(&mut self) {
+        self.all.lock().active.remove(&self.number);
+    }
+}
+
+/// A source whose bytes are counted.
+pub struct Counted<'a> {
+    source: &'a dyn Source,
+    progress: Arc<Progress>,
+}
+
+#[async_trait]
+impl Source for Counted<'_> {
+    async fn manifest(&self) -> Result<Manifest> {
+        self.source.manifest().await
+    }
+
+    async fn child(&self, descriptor: &Descriptor) -> Result<Manifest> {
+        self.source.child(descriptor).await
+    }
+
+    async fn blob(&self, descriptor: &Descriptor) -> Result<BlobStream> {
+        let stream = self.source.blob(descriptor).await?;
+        let progress = self.progress.clone();
+        progress.begun.get_or_init(Instant::now);
+        // A repeated attempt starts over.
+        progress.sent.store(0, Ordering::Relaxed);
+        let counted = stream.inspect(move |piece| {
+            if let Ok(bytes) = piece {
+                progress.sent.fetch_add(bytes.len() as u64, Ordering::Relaxed);
+            }
+        });
+        Ok(counted.boxed())
+    }
+
+    fn origin(&self) -> Option<Origin> {
+        self.source.origin()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn counts_transfers_that_wait_run_and_end() {
+        let transfers = Transfers::default();
+        let blob = |size| Descriptor::new("application/octet-stream", Digest::sha256("x"), size);
+        let (first, second) = (transfers.add(&blob(10)), transfers.add(&blob(5)));
+        first.progress.begun.get_or_init(Instant::now);
+        first.progress.sent.store(4, Ordering::Relaxed);
+        let snapshot = transfers.snapshot();
+        assert_eq!(snapshot.active.len(), 1, "the second has not begun");
+        assert_eq!(snapshot.known, Total { blobs: 2, bytes: 15 });
+        assert_eq!(snapshot.sent, Total { blobs: 0, bytes: 4 });
+        first.finish();
+        drop(second);
+        let snapshot = transfers.snapshot();
+        assert!(snapshot.active.is_empty());
+        assert_eq!(snapshot.known, Total { blobs: 1, bytes: 10 }, "what was given up is not known any more");
+        assert_eq!(snapshot.sent, snapshot.known);
+    }
+}

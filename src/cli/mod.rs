@@ -48,7 +48,9 @@ Exit codes:
 Images are named as in skopeo, podman and buildah:
   [docker://]HOST/REPOSITORY[:TAG][@DIGEST]   oci:DIR[:TAG][@DIGEST]
   oci-archive:FILE[:TAG]                      docker-archive:FILE[:NAME:TAG]
-A FILE that is `-` is standard input or output.";
+  docker-daemon:NAME[:TAG]                    docker-daemon:ID
+A FILE that is `-` is standard input or output. docker-daemon: is the Docker engine, or Podman's service, that
+DOCKER_HOST or the Docker context names.";
 
 /// Retrofits container images with a static reaper as PID 1: one layer appended, nothing unpacked,
 /// nothing rebuilt.

@@ -68,6 +68,17 @@ impl Reference {
         Ok(Reference { tag: self.tag.clone(), digest: self.digest.clone(), ..name })
     }
 
+    /// The name with its tag, as Docker writes it: without the host and the `library/` of Docker Hub. The digest follows
+    /// if there is one.
+    pub fn familiar(&self) -> String {
+        let whole = self.to_string();
+        let name = match whole.strip_prefix("docker.io/") {
+            Some(name) => name.strip_prefix("library/").unwrap_or(name),
+            None => &whole,
+        };
+        name.to_owned()
+    }
+
     /// The name as far as the repository: `docker.io/library/busybox`.
     pub fn repository_name(&self) -> String {
         format!("{}/{}", self.host, self.repository)
@@ -93,7 +104,7 @@ impl FromStr for Reference {
     fn from_str(text: &str) -> Result<Self> {
         parse(text).map_err(|why| {
             Error::usage(format!("invalid image reference {text:?}: {why}"))
-                .hint("write [docker://]host[:port]/repository[:tag][@digest], oci:DIR[:tag], oci-archive:FILE[:tag], docker-archive:FILE[:name:tag]")
+                .hint("write [docker://]host[:port]/repository[:tag][@digest], oci:DIR[:tag], oci-archive:FILE[:tag], docker-archive:FILE[:name:tag], docker-daemon:NAME[:tag]")
         })
     }
 }

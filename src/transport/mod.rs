@@ -158,6 +158,17 @@ pub trait Sink: Send + Sync {
         Ok(false)
     }
 
+    /// The digest that the destination has for an image, if its name stands for that image already. Places whose
+    /// [`current`](Self::current) image tells so need not answer.
+    async fn holds(&self, _image: &Manifest) -> Result<Option<Digest>> {
+        Ok(None)
+    }
+
+    /// Whether blobs are taken before all is known of the image, and so whether the destination holds it.
+    fn takes_early(&self) -> bool {
+        true
+    }
+
     /// The digest of what the destination's name stands for at this moment.
     async fn tag_digest(&self) -> Result<Option<Digest>> {
         Ok(self.current().await?.map(|manifest| manifest.digest.clone()))

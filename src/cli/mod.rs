@@ -39,7 +39,7 @@ Exit codes:
   4    access denied
   5    image not supported: malformed, ambiguous, an artifact, no reaper for it
   6    verification failed: a digest or a size does not match
-  7    the registry or the network failed, after retries
+  7    the registry, the engine or the network failed, after retries
   8    `inspect --check` or `pod --check` found a problem; `mirror check` found work
   9    some images of a mirror failed; the others are done
   130  interrupted by Ctrl-C (SIGINT)

@@ -19,9 +19,16 @@ pub struct Image {
     /// How many bytes the engine says that it has.
     #[serde(default, rename = "Size")]
     size: i64,
+    #[serde(default, rename = "RepoTags")]
+    names: Option<Vec<String>>,
 }
 
 impl Image {
+    /// The first of its names.
+    pub fn name(&self) -> Option<String> {
+        self.names.iter().flatten().next().map(|name| printable(name))
+    }
+
     /// The most bytes that the saved image may have.
     ///
     /// The engine counts the content of files. A tar has up to 2 KiB more for each file, however small, and an engine

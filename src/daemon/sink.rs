@@ -60,7 +60,7 @@ impl DaemonSink {
 
     /// The ID of the image that the name stands for.
     async fn id(&self) -> Result<Option<Digest>> {
-        let image = self.engine.image(&self.name.familiar()).await?;
+        let image = self.engine.image(&self.name.to_string()).await?;
         Ok(image.map(|image| image.id))
     }
 

@@ -4,7 +4,7 @@ use super::answer::Image;
 use super::client::Engine;
 use crate::error::{Context, Error, Result};
 use crate::image::location::EngineImage;
-use crate::image::{Choice, Content, Descriptor, Digest, Manifest};
+use crate::image::{Choice, Content, Descriptor, Digest, Manifest, Reference};
 use crate::transport::archive::Archive;
 use crate::transport::docker_archive::DockerArchive;
 use crate::transport::files::blocking;
@@ -65,8 +65,18 @@ impl DaemonSource {
             }
         }
         let address = self.engine.address();
-        Err(Error::not_found(format!("{}: the engine at {address} has no such image", self.place()))
-            .hint("`docker images` lists the images that it has"))
+        let missing =
+            Error::not_found(format!("{}: the engine at {address} has no such image", self.place()));
+        // Podman finds its own images by short names, too, and calls them localhost/NAME.
+        let short = self.image.name().map(Reference::familiar);
+        let other = match short {
+            Some(short) => self.engine.image(&short).await?.and_then(|image| image.name()),
+            None => None,
+        };
+        Err(match other {
+            Some(name) => missing.hint(format!("it has docker-daemon:{name}")),
+            None => missing.hint("`docker images` lists the images that it has"),
+        })
     }
 
     /// Reads the archive in the form that preserves more.

@@ -63,7 +63,7 @@ impl EngineImage {
         match self {
             EngineImage::Name(name) => {
                 let digest = name.digest().map(Digest::to_string);
-                std::iter::once(name.familiar()).chain(digest).collect()
+                std::iter::once(name.to_string()).chain(digest).collect()
             }
             EngineImage::Id(id) => vec![id.clone()],
         }

@@ -15,7 +15,7 @@ fn saved() -> (Vec<u8>, String) {
     (std::fs::read(archive).unwrap(), digest(&config.stdout))
 }
 
-const SAVED: &str = "GET /images/app:v1/json";
+const SAVED: &str = "GET /images/docker.io/library/app:v1/json";
 
 /// Answers what is asked about the image, and leaves the rest to `get`.
 fn with_get(get: impl Fn(&mut Exchange, &[u8]) + Send + Sync + 'static) -> FakeEngine {

@@ -146,6 +146,11 @@ fn images_are_named_as_the_engine_names_them() {
         for name in ["docker-daemon:named:none", "docker-daemon:000000000000", "docker-daemon:other"] {
             under.reapify(&["inspect", name]).run().exits(3).says("no such image").says("docker images");
         }
+        if under.engine.name() == "podman" {
+            under.engine.command(&["tag", "docker.io/library/named:v1", "localhost/own:v1"]).run().succeeds();
+            let inspect = under.reapify(&["inspect", "docker-daemon:own:v1"]);
+            inspect.run().exits(3).says("it has docker-daemon:").says("named:v1");
+        }
         // The name goes along into an archive; an ID has none.
         let dir = scratch();
         for (name, tags) in [("docker-daemon:named:v1", r#"["named:v1"]"#), (&short, "[]")] {

@@ -20,7 +20,7 @@ pub enum Kind {
     Unsupported,
     /// A digest or a size does not match what was promised.
     Verification,
-    /// The registry or the network failed, after retries.
+    /// The registry, the engine or the network failed, after retries.
     Network,
     /// `--check` found a problem.
     Check,

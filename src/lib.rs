@@ -13,6 +13,7 @@
 //! - [`reapers`]: the programs that are added
 //! - [`transport`]: layouts and archives, behind the traits `Source` and `Sink`
 //! - [`registry`] and [`credentials`]: the registry transport
+//! - [`daemon`]: the transport for images in the store of a Docker engine
 //! - [`read`]: manifests and configs, each once, within limits
 //! - [`layers`]: a merged view of an image's layers, from the top down
 //! - [`engine`]: one run from end to end, and the moving of blobs, each once
@@ -28,6 +29,7 @@
 pub mod cli;
 
 pub mod credentials;
+pub mod daemon;
 pub mod engine;
 pub mod error;
 #[cfg(any(test, fuzzing))]

@@ -61,6 +61,11 @@ pub enum Remedy {
         /// The program that decompresses.
         program: String,
     },
+    /// Go through a pipe: the image is in the storage of Podman.
+    PipeThroughPodman {
+        /// The image, as it was given.
+        image: String,
+    },
     /// Choose a destination that can hold a provenance statement.
     ChooseProvenanceDestination,
 }
@@ -171,6 +176,9 @@ impl fmt::Display for Remedy {
             Remedy::ReplaceArchive => "give another name, or allow it to be replaced",
             Remedy::DecompressArchive { program } => {
                 return write!(f, "decompress it first, with {program} -dc FILE");
+            }
+            Remedy::PipeThroughPodman { .. } => {
+                "save the image as an OCI archive with Podman, and read that; load the result with Podman"
             }
             Remedy::ChooseProvenanceDestination => "registries and oci: directories can hold provenance",
         })

@@ -224,7 +224,7 @@ fn modules_use_only_lower_modules() {
         }
         let used = uses(module, &paths);
         let uses_room = |room: &str| used.iter().any(|u| u == room || u.starts_with(&format!("{room}::")));
-        if matches!(room, "transport" | "registry") {
+        if matches!(room, "transport" | "registry" | "daemon") {
             forbid("rewrite", uses_room("rewrite"));
         }
         if !matches!(room, "cli" | "main" | "lib") {

@@ -52,6 +52,14 @@ pub fn hint(remedy: &Remedy) -> Cow<'_, str> {
         Remedy::DecompressArchive { program } => {
             return Cow::Owned(format!("decompress it on the way: {program} -dc FILE | reapify wrap …:- …"));
         }
+        Remedy::PipeThroughPodman { image } => {
+            let is_plain = |c: char| c.is_ascii_alphanumeric() || "-._:@/+".contains(c);
+            let image = if image.is_empty() || !image.chars().all(is_plain) { "IMAGE" } else { image };
+            return Cow::Owned(format!(
+                "use a pipe: podman save --format oci-archive {image} | reapify wrap oci-archive:- DESTINATION; \
+                 and the other way: reapify wrap SOURCE oci-archive:- | podman load"
+            ));
+        }
         Remedy::ChooseProvenanceDestination => "--provenance is for registries and oci: directories",
     })
 }

@@ -40,7 +40,7 @@ Exit codes:
   4    access denied
   5    image not supported: malformed, ambiguous, an artifact, no reaper for it
   6    verification failed: a digest or a size does not match
-  7    the registry or the network failed, after retries
+  7    the registry, the engine or the network failed, after retries
   8    `inspect --check` or `pod --check` found a problem; `mirror check` found work
   9    some images of a mirror failed; the others are done
   130  interrupted by Ctrl-C (SIGINT)
@@ -49,7 +49,9 @@ Exit codes:
 Images are named as in skopeo, podman and buildah:
   [docker://]HOST/REPOSITORY[:TAG][@DIGEST]   oci:DIR[:TAG][@DIGEST]
   oci-archive:FILE[:TAG]                      docker-archive:FILE[:NAME:TAG]
-A FILE that is `-` is standard input or output.";
+  docker-daemon:NAME[:TAG]                    docker-daemon:ID
+A FILE that is `-` is standard input or output. docker-daemon: is the Docker engine, or Podman's service, that
+DOCKER_HOST or the Docker context names.";
 
 /// Retrofits container images with a static reaper as PID 1: one layer appended, nothing unpacked,
 /// nothing rebuilt.

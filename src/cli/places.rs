@@ -3,9 +3,10 @@
 use super::interrupt;
 use super::options::{DestinationOptions, NetworkOptions, SourceOptions};
 use crate::credentials::{Credentials, Login};
+use crate::daemon::{DaemonSink, DaemonSource, Engine, Environment};
 use crate::error::{Error, Result};
-use crate::image::Location;
 use crate::image::Reference;
+use crate::image::location::{EngineImage, Location};
 use crate::registry::{Client, Options, Policy, Repository, Timeouts};
 use crate::stats::Stats;
 use crate::transport::docker_archive::{DockerArchive, DockerArchiveSink};
@@ -42,13 +43,15 @@ pub struct Places<'a> {
     network: &'a NetworkOptions,
     options: Options,
     clients: Vec<(String, Credentials, Arc<Client>)>,
+    /// The Docker engine, if it is used.
+    engine: Option<Arc<Engine>>,
 }
 
 impl<'a> Places<'a> {
     /// Nothing is opened yet.
     pub fn new(network: &'a NetworkOptions, stats: Arc<Stats>) -> Self {
         interrupt::watches(stats.clone());
-        Places { network, options: client_options(network, stats), clients: Vec::new() }
+        Places { network, options: client_options(network, stats), clients: Vec::new(), engine: None }
     }
 
     /// Opens the place of an image.
@@ -70,7 +73,7 @@ impl<'a> Places<'a> {
             Location::DockerArchive { file, image } => {
                 Arc::new(DockerArchive::open(file, image.clone()).await?)
             }
-            Location::DockerDaemon(_) => return Err(no_daemon()),
+            Location::DockerDaemon(image) => Arc::new(DaemonSource::new(self.engine()?, image.clone())),
         })
     }
 
@@ -99,8 +102,29 @@ impl<'a> Places<'a> {
             Location::DockerArchive { file, image } => {
                 Arc::new(DockerArchiveSink::create(file, image.clone(), options.force).await?)
             }
-            Location::DockerDaemon(_) => return Err(no_daemon()),
+            Location::DockerDaemon(EngineImage::Name(name)) => {
+                let (engine, name) = (self.engine()?, name.clone());
+                Arc::new(match same(source, location) {
+                    true => DaemonSink::in_place(engine, name).await?,
+                    false => DaemonSink::new(engine, name),
+                })
+            }
+            Location::DockerDaemon(EngineImage::Id(_)) => {
+                return Err(Error::usage(format!("the destination {location} must be a tag, not a digest")));
+            }
         })
+    }
+
+    /// The Docker engine of the environment.
+    fn engine(&mut self) -> Result<Arc<Engine>> {
+        if let Some(engine) = &self.engine {
+            return Ok(engine.clone());
+        }
+        let address = Environment::new(&|name| std::env::var_os(name)).engine()?;
+        let (timeouts, stats) = (self.options.timeouts, self.options.stats.clone());
+        let engine = Arc::new(Engine::new(address, timeouts, stats)?);
+        self.engine = Some(engine.clone());
+        Ok(engine)
     }
 
     async fn client(&mut self, name: &Reference, given: Option<Login>) -> Result<Arc<Client>> {
@@ -135,6 +159,9 @@ pub fn same(source: &Location, destination: &Location) -> bool {
         (Location::Layout { dir: from, image }, Location::Layout { dir: to, image: written }) => {
             let is_there = from.canonicalize().is_ok_and(|from| to.canonicalize().is_ok_and(|to| from == to));
             image == written && is_there
+        }
+        (Location::DockerDaemon(EngineImage::Name(from)), Location::DockerDaemon(EngineImage::Name(to))) => {
+            from == to
         }
         _ => false,
     }
@@ -176,9 +203,4 @@ pub fn login_of_all(from: &SourceOptions, locations: &[Location]) -> Result<Opti
 /// Standard input serves one purpose.
 pub fn stdin_twice() -> Error {
     Error::usage("standard input can be read once only: as an image or as a password")
-}
-
-fn no_daemon() -> Error {
-    Error::usage("docker-daemon: is not supported by this version")
-        .hint("pipe through the engine: docker save NAME | reapify wrap docker-archive:- docker-archive:- | docker load")
 }

@@ -56,8 +56,8 @@ pub(super) enum Delivery {
     Written(Digest),
     /// The same, but what the tag pointed to was the result already, with parts missing.
     Repaired(Digest),
-    /// It held the result already.
-    Held,
+    /// It held the result already. Holds the digest that the destination has for it.
+    Held(Digest),
     /// Nothing was done: a dry run.
     Pending,
 }
@@ -129,12 +129,13 @@ impl Report {
             Root::Index(index) => index.children.iter().flat_map(|c| node_reports(&c.node)).collect(),
             Root::Copied(copied) => vec![copied.report()],
         };
-        if matches!(delivery, Delivery::Held | Delivery::Repaired(_)) {
+        if matches!(delivery, Delivery::Held(_) | Delivery::Repaired(_)) {
             platforms.iter_mut().for_each(PlatformReport::was_held);
         }
         let (digest, written) = match delivery {
             Delivery::Written(digest) | Delivery::Repaired(digest) => (digest.clone(), true),
-            Delivery::Held | Delivery::Pending => (root.output().digest.clone(), false),
+            Delivery::Held(digest) => (digest.clone(), false),
+            Delivery::Pending => (root.output().digest.clone(), false),
         };
         // A place that keeps no manifests gives the image a digest of its own.
         if let (Root::Image(_), [image]) = (root, &mut platforms[..]) {

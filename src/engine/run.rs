@@ -14,7 +14,7 @@ use super::task::Task;
 use super::tree::Root;
 use super::{provenance, referrers};
 use crate::error::{Context, Error, Kind, Remedy, Result};
-use crate::image::{Content, Manifest, Platform, StatedPlatform};
+use crate::image::{Content, Digest, Manifest, Platform, StatedPlatform};
 use crate::read::{Reader, select};
 use crate::stats::Stats;
 use crate::transport::{Head, Sink, Source};
@@ -124,16 +124,12 @@ impl Job {
             return Ok(Some(report));
         }
         let mut plan = self.plan(&start, true).await?;
-        let mut delivery = None;
-        if let Some(current) = start.current.as_ref().filter(|_| plan.is_current) {
-            if self.is_whole(&start, current).await? {
-                delivery = Some(Delivery::Held);
-            } else {
-                plan = self.plan(&start, false).await?;
-            }
+        let held = self.held_by(&start, &plan).await?;
+        if held.is_none() && plan.is_current {
+            plan = self.plan(&start, false).await?;
         }
-        let delivery = match delivery {
-            Some(delivery) => delivery,
+        let delivery = match held {
+            Some(digest) => Delivery::Held(digest),
             None => match self.push(&start, &plan).await? {
                 Some(delivery) => delivery,
                 None => return Ok(None),
@@ -144,12 +140,27 @@ impl Job {
         Ok(Some(report))
     }
 
+    /// The digest that the destination has for the planned image, if it holds all of that.
+    async fn held_by(&self, start: &Start, plan: &Plan) -> Result<Option<Digest>> {
+        if let Some(digest) = self.sink.holds(plan.root.output()).await? {
+            return Ok(Some(digest));
+        }
+        match start.current.as_ref().filter(|_| plan.is_current) {
+            Some(current) if self.is_whole(start, current).await? => Ok(Some(current.digest.clone())),
+            _ => Ok(None),
+        }
+    }
+
     async fn start(&self) -> Result<Start> {
         let reader = Arc::new(Reader::new(self.source.clone()));
         let destination = Arc::new(Destination::new(self.sink.clone(), &reader));
         if self.in_place {
-            let source = self.source.manifest().await?;
-            return Ok(Start { current: Some(source.clone()), source, listed: None, reader, destination });
+            let current = self.source.manifest().await?;
+            let (source, listed) = match self.sink.takes_indexes() {
+                true => (current.clone(), None),
+                false => self.fitting(current.clone(), &reader).await?,
+            };
+            return Ok(Start { current: Some(current), source, listed, reader, destination });
         }
         let (source, current) = tokio::join!(self.source.manifest(), self.sink.current());
         // What the source lacks matters more than what the destination answers.
@@ -260,8 +271,10 @@ impl Job {
 
     /// Plans the result, and begins to move what it needs unless the destination may have it all.
     async fn plan(&self, start: &Start, believes: bool) -> Result<Plan> {
-        let hold = start.current.as_ref().is_some_and(|current| self.may_be_done(&start.source, current));
-        self.plan_with(start, self.copier(start, believes), hold && believes).await
+        let may_be_done =
+            start.current.as_ref().is_some_and(|current| self.may_be_done(&start.source, current));
+        let hold = !self.sink.takes_early() || (may_be_done && believes);
+        self.plan_with(start, self.copier(start, believes), hold).await
     }
 
     async fn plan_with(&self, start: &Start, copier: Copier, hold: bool) -> Result<Plan> {
@@ -294,7 +307,7 @@ impl Job {
         // Nobody's push is undone unseen: in place what was read has to be what is replaced.
         if self.in_place
             && let Some(now) = self.sink.tag_digest().await?
-            && now != start.source.digest
+            && start.current.as_ref().is_some_and(|current| current.digest != now)
         {
             return Ok(None);
         }
@@ -335,10 +348,8 @@ impl Job {
             return Ok((report, Changes::default()));
         }
         let plan = self.plan_with(&start, self.copier(&start, true), true).await?;
-        if let Some(current) = start.current.as_ref().filter(|_| plan.is_current)
-            && self.is_whole(&start, current).await?
-        {
-            return Ok((Report::new(&plan.root, &Delivery::Held), Changes::default()));
+        if let Some(digest) = self.held_by(&start, &plan).await? {
+            return Ok((Report::new(&plan.root, &Delivery::Held(digest)), Changes::default()));
         }
         let Plan { root, overlay, copier, .. } = &plan;
         let creates = start.current.is_none();

@@ -169,7 +169,7 @@ impl Standing<'_> {
             let read = index.children.iter().filter(|child| !matches!(child.node, Node::Carried(_)));
             read.for_each(|child| self.destination.note(&child.digest));
         }
-        let mut report = Report::new(&root, &Delivery::Held);
+        let mut report = Report::new(&root, &Delivery::Held(current.digest.clone()));
         report.source_digest = source.digest.clone();
         if let (Root::Image(_), [image]) = (&root, &mut report.platforms[..]) {
             image.source_digest = source.digest.clone();

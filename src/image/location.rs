@@ -4,7 +4,7 @@
 
 use super::digest::Digest;
 use super::reference::Reference;
-use crate::error::{Error, Result};
+use crate::error::{Error, Remedy, Result};
 use std::fmt;
 use std::path::PathBuf;
 use std::str::FromStr;
@@ -36,7 +36,65 @@ pub enum Location {
         image: Choice<Reference>,
     },
     /// The store of a Docker engine.
-    DockerDaemon(Reference),
+    DockerDaemon(EngineImage),
+}
+
+/// An image in the store of an engine.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum EngineImage {
+    /// The image with this name.
+    Name(Reference),
+    /// The image with this ID: a digest, or at least 12 of its hexadecimal digits.
+    Id(String),
+}
+
+impl EngineImage {
+    /// Returns the name, if one was given.
+    pub fn name(&self) -> Option<&Reference> {
+        match self {
+            EngineImage::Name(name) => Some(name),
+            EngineImage::Id(_) => None,
+        }
+    }
+
+    /// Returns what the engine is asked for, until it has it. The digest in a name may also be an ID: so results are
+    /// written.
+    pub fn queries(&self) -> Vec<String> {
+        match self {
+            EngineImage::Name(name) => {
+                let digest = name.digest().map(Digest::to_string);
+                std::iter::once(name.to_string()).chain(digest).collect()
+            }
+            EngineImage::Id(id) => vec![id.clone()],
+        }
+    }
+}
+
+impl FromStr for EngineImage {
+    type Err = Error;
+
+    fn from_str(text: &str) -> Result<Self> {
+        let digits = 12..=64;
+        let is_digit = |c: char| c.is_ascii_digit() || ('a'..='f').contains(&c);
+        let id = text.strip_prefix('@').unwrap_or(text);
+        if id.starts_with("sha256:") {
+            let digest = id.parse::<Digest>().map_err(|e| Error::usage(e.to_string()))?;
+            return Ok(EngineImage::Id(digest.to_string()));
+        }
+        if digits.contains(&text.len()) && text.chars().all(is_digit) {
+            return Ok(EngineImage::Id(text.into()));
+        }
+        text.parse().map(EngineImage::Name)
+    }
+}
+
+impl fmt::Display for EngineImage {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            EngineImage::Name(name) => name.fmt(f),
+            EngineImage::Id(id) => f.write_str(id),
+        }
+    }
 }
 
 /// The choice of one image in a layout or an archive.
@@ -118,12 +176,16 @@ impl FromStr for Location {
         if let Some(rest) = text.strip_prefix("docker-daemon:") {
             return Ok(Location::DockerDaemon(rest.parse()?));
         }
-        for unsupported in
-            ["containers-storage:", "dir:", "ostree:", "sif:", "tarball:", "http://", "https://"]
-        {
-            if text.starts_with(unsupported) {
-                return Err(Error::usage(format!("{text:?}: unsupported transport {unsupported:?}"))
-                    .hint("use docker://, oci:, oci-archive:, docker-archive:"));
+        if let Some(image) = text.strip_prefix("containers-storage:") {
+            return Err(Error::usage(format!(
+                "{text:?}: Podman's storage cannot be read or written directly"
+            ))
+            .hint(Remedy::PipeThroughPodman { image: image.into() }));
+        }
+        for unknown in ["dir:", "ostree:", "sif:", "tarball:", "http://", "https://"] {
+            if text.starts_with(unknown) {
+                return Err(Error::usage(format!("{text:?}: unsupported transport {unknown:?}"))
+                    .hint("use docker://, oci:, oci-archive:, docker-archive: or docker-daemon:"));
             }
         }
         Ok(Location::Registry(text.parse()?))
@@ -135,7 +197,10 @@ impl Location {
     pub fn destination(text: &str) -> Result<Self> {
         let location: Location = text.parse()?;
         let fixed = match &location {
-            Location::Registry(name) | Location::DockerDaemon(name) => name.digest().map(|_| "digest"),
+            Location::Registry(name) | Location::DockerDaemon(EngineImage::Name(name)) => {
+                name.digest().map(|_| "digest")
+            }
+            Location::DockerDaemon(EngineImage::Id(_)) => Some("digest"),
             Location::DockerArchive { image, .. } => image.fixed(),
             Location::Layout { image, .. } | Location::OciArchive { image, .. } => image.fixed(),
         };
@@ -169,8 +234,12 @@ impl Location {
         };
         match self {
             Location::Registry(name) => format!("{}:{}", name.repository_name(), tagged(name.tag())),
-            Location::DockerDaemon(name) => {
+            Location::DockerDaemon(EngineImage::Name(name)) => {
                 format!("docker-daemon:{}:{}", name.repository_name(), tagged(name.tag()))
+            }
+            Location::DockerDaemon(EngineImage::Id(id)) => {
+                let hex = id.strip_prefix("sha256:").unwrap_or(id);
+                format!("docker-daemon:{}{suffix}", hex.get(..12).unwrap_or(hex))
             }
             Location::Layout { image, .. } => {
                 format!("{}:{}", self.without_target(), tagged(image.name().map(String::as_str)))
@@ -187,7 +256,10 @@ impl Location {
             Location::Layout { dir, .. } => format!("oci:{}", dir.display()),
             Location::OciArchive { file, .. } => format!("oci-archive:{file}"),
             Location::DockerArchive { file, .. } => format!("docker-archive:{file}"),
-            Location::DockerDaemon(name) => format!("docker-daemon:{}", name.repository_name()),
+            Location::DockerDaemon(EngineImage::Name(name)) => {
+                format!("docker-daemon:{}", name.repository_name())
+            }
+            Location::DockerDaemon(EngineImage::Id(id)) => format!("docker-daemon:{id}"),
         }
     }
 }

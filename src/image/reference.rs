@@ -69,6 +69,16 @@ impl Reference {
         Ok(Reference { tag: self.tag.clone(), digest: self.digest.clone(), ..name })
     }
 
+    /// Returns the name in Docker's short form, without Docker Hub's host and `library/`.
+    pub fn familiar(&self) -> String {
+        let whole = self.to_string();
+        let name = match whole.strip_prefix("docker.io/") {
+            Some(name) => name.strip_prefix("library/").unwrap_or(name),
+            None => &whole,
+        };
+        name.to_owned()
+    }
+
     /// Returns the host and repository, such as `docker.io/library/busybox`.
     pub fn repository_name(&self) -> String {
         format!("{}/{}", self.host, self.repository)
@@ -94,7 +104,7 @@ impl FromStr for Reference {
     fn from_str(text: &str) -> Result<Self> {
         parse(text).map_err(|why| {
             Error::usage(format!("invalid image reference {text:?}: {why}"))
-                .hint("use [docker://]host[:port]/repository[:tag][@digest], oci:DIR[:tag], oci-archive:FILE[:tag], docker-archive:FILE[:name:tag]")
+                .hint("use [docker://]host[:port]/repository[:tag][@digest], oci:DIR[:tag], oci-archive:FILE[:tag], docker-archive:FILE[:name:tag], docker-daemon:NAME[:tag]")
         })
     }
 }

@@ -36,6 +36,11 @@ pub struct Progress {
 }
 
 impl Progress {
+    /// Records that `n` more bytes have been sent, and returns the sum.
+    pub fn add(&self, n: u64) -> u64 {
+        self.bytes.fetch_add(n, Ordering::Relaxed) + n
+    }
+
     /// Records that the whole body has been sent.
     pub fn end(&self) {
         self.is_sent.store(true, Ordering::Relaxed);
@@ -82,8 +87,7 @@ pub fn counted(
     stream.inspect(move |piece| {
         if let Ok(piece) = piece {
             let n = piece.len() as u64;
-            let sent = progress.bytes.fetch_add(n, Ordering::Relaxed) + n;
-            if sent >= len {
+            if progress.add(n) >= len {
                 progress.end();
             }
             Stats::add(&stats.bytes_pushed, n);

@@ -23,6 +23,7 @@ mod token;
 mod trust;
 mod upload;
 
+pub use body::Progress;
 pub use client::{Client, Options};
 pub use governor::{Governors, Rate};
 pub use http::Timeouts;
@@ -30,3 +31,4 @@ pub use quirks::Upload;
 pub use repository::Repository;
 pub use retry::Policy;
 pub use tls::{Authority, HostOptions, Identity, Pem, is_loopback, plain_client};
+pub use trust::{Trust, config as tls_config};

@@ -59,6 +59,11 @@ impl Archive {
             }
             FileOrStdio::Pipe => spool(std::io::stdin()).context(|| &place)?,
         };
+        Self::of_file(file, place)
+    }
+
+    /// Reads the headers of an archive that is not compressed; `place` is what messages call it.
+    pub fn of_file(file: File, place: String) -> Result<Self> {
         let members = members(&file).context(|| &place)?;
         Ok(Archive { file: Arc::new(file), members: Arc::new(members), place })
     }

@@ -13,6 +13,12 @@ use std::os::unix::fs::FileTypeExt;
 use std::path::{Path, PathBuf};
 use tokio::sync::Mutex;
 
+/// A stream that an archive is written to, which must be told when the archive is whole.
+pub trait Stream: Write + Send {
+    /// Ends the stream. Without it, the archive is not whole.
+    fn end(self: Box<Self>) -> std::io::Result<()>;
+}
+
 /// An archive to which blobs are written concurrently; it accepts one at a time.
 pub struct ArchiveSink {
     state: Mutex<State>,
@@ -23,6 +29,17 @@ struct State {
     writer: Writer,
     /// The members by the digest of their content.
     written: HashMap<Digest, String>,
+}
+
+impl Drop for State {
+    /// The tar library ends an archive when it is dropped: a stream must not look as if it were whole.
+    fn drop(&mut self) {
+        if let Writer::Open(archive) = &mut self.writer
+            && let output @ Output::Stream(_) = archive.builder.get_mut()
+        {
+            *output = Output::Nowhere;
+        }
+    }
 }
 
 /// The state of an archive that was started.
@@ -38,8 +55,18 @@ impl ArchiveSink {
         let file = file.clone();
         let named = place.clone();
         let archive = blocking(move || Archive::create(&file, named, force)).await?;
+        Ok(Self::of(archive, place))
+    }
+
+    /// Begins an archive that goes to a stream; `place` is what messages call it.
+    pub fn to_stream(stream: Box<dyn Stream>, place: String) -> Self {
+        let builder = tar::Builder::new(Output::Stream(stream));
+        Self::of(Archive { builder, place: place.clone() }, place)
+    }
+
+    fn of(archive: Archive, place: String) -> Self {
         let state = State { writer: Writer::Open(Box::new(archive)), written: HashMap::new() };
-        Ok(ArchiveSink { state: Mutex::new(state), place })
+        ArchiveSink { state: Mutex::new(state), place }
     }
 
     /// Returns whether a digest was written.
@@ -136,6 +163,9 @@ enum Output {
     /// A device or a pipe.
     Existing(File),
     Stdout(std::io::Stdout),
+    Stream(Box<dyn Stream>),
+    /// An archive that was given up.
+    Nowhere,
 }
 
 impl Output {
@@ -167,23 +197,27 @@ impl Output {
         std::fs::metadata(dir)?;
         Ok(Output::New { file: temporary_in(dir)?, path: path.into(), force })
     }
-
-    fn writer(&mut self) -> &mut dyn Write {
-        match self {
-            Output::New { file, .. } => file,
-            Output::Existing(file) => file,
-            Output::Stdout(stdout) => stdout,
-        }
-    }
 }
 
 impl Write for Output {
     fn write(&mut self, bytes: &[u8]) -> std::io::Result<usize> {
-        self.writer().write(bytes)
+        match self {
+            Output::New { file, .. } => file.write(bytes),
+            Output::Existing(file) => file.write(bytes),
+            Output::Stdout(stdout) => stdout.write(bytes),
+            Output::Stream(stream) => stream.write(bytes),
+            Output::Nowhere => Ok(bytes.len()),
+        }
     }
 
     fn flush(&mut self) -> std::io::Result<()> {
-        self.writer().flush()
+        match self {
+            Output::New { file, .. } => file.flush(),
+            Output::Existing(file) => file.flush(),
+            Output::Stdout(stdout) => stdout.flush(),
+            Output::Stream(stream) => stream.flush(),
+            Output::Nowhere => Ok(()),
+        }
     }
 }
 
@@ -217,7 +251,8 @@ impl Archive {
                 Output::New { file, path, force: true } => persist(file, &path).map(|()| true),
                 // The file may have been created meanwhile.
                 Output::New { file, path, force: false } => persist_new(file, &path),
-                Output::Existing(..) | Output::Stdout(_) => Ok(true),
+                Output::Existing(..) | Output::Stdout(_) | Output::Nowhere => Ok(true),
+                Output::Stream(stream) => stream.end().map(|()| true),
             }
         });
         if ended.map_err(|e| unwritable(&e, &place))? { Ok(()) } else { Err(exists(&place)) }

@@ -79,14 +79,18 @@ impl DockerArchive {
         let (file, place) = (file.clone(), format!("docker-archive:{file}"));
         blocking(move || {
             let archive = Archive::open(&file, place.clone())?;
-            if !archive.has("manifest.json") {
-                return Err(Error::unsupported(format!("{place} has no manifest.json")).hint(
-                    "use oci-archive:FILE for an OCI layout; engines before 1.10 wrote no manifest.json",
-                ));
-            }
-            Ok(DockerArchive { archive, image, place, members: Arc::default() })
+            Self::of(archive, image, place)
         })
         .await
+    }
+
+    /// Creates a source from an open archive; `place` is what messages call it.
+    pub fn of(archive: Archive, image: Choice<Reference>, place: String) -> Result<Self> {
+        if !archive.has("manifest.json") {
+            return Err(Error::unsupported(format!("{place} has no manifest.json"))
+                .hint("use oci-archive:FILE for an OCI layout; engines before 1.10 wrote no manifest.json"));
+        }
+        Ok(DockerArchive { archive, image, place, members: Arc::default() })
     }
 
     /// Returns the image as the user names it.
@@ -289,7 +293,7 @@ impl DockerArchiveSink {
     /// Returns the entries of `RepoTags`.
     fn tags(&self) -> Vec<String> {
         match &self.name {
-            Some(name) => vec![short_name(name)],
+            Some(name) => vec![name.familiar()],
             None => self.inherited.get().into_iter().flatten().filter_map(repo_tag).collect(),
         }
     }
@@ -303,8 +307,14 @@ fn repo_tag(name: &ImageName) -> Option<String> {
     Some(if reference.tag().is_some_and(|tag| whole.ends_with(&format!(":{tag}"))) {
         whole.clone()
     } else {
-        short_name(&reference)
+        reference.familiar()
     })
+}
+
+/// Writes `manifest.json` for one image: the members that hold its config and its layers, and its names.
+pub fn manifest_json(config: &str, tags: &[String], layers: &[String]) -> Result<String> {
+    let (config, tags, layers) = (quote(config), to_json(&tags)?, to_json(&layers)?);
+    Ok(format!("[{{\"Config\":{config},\"RepoTags\":{tags},\"Layers\":{layers}}}]\n"))
 }
 
 fn member_name(descriptor: &Descriptor) -> String {
@@ -358,12 +368,7 @@ impl Sink for DockerArchiveSink {
         for layer in &layers {
             members.push(self.archive.member(&layer.digest).await?);
         }
-        let text = format!(
-            "[{{\"Config\":{},\"RepoTags\":{},\"Layers\":{}}}]\n",
-            quote(&self.archive.member(&config.digest).await?),
-            to_json(&self.tags())?,
-            to_json(&members)?
-        );
+        let text = manifest_json(&self.archive.member(&config.digest).await?, &self.tags(), &members)?;
         self.archive.add("manifest.json".into(), text.into(), None).await?;
         self.archive.finish().await?;
         Ok(made.digest.clone())
@@ -380,17 +385,6 @@ impl Sink for DockerArchiveSink {
     fn takes_indexes(&self) -> bool {
         false
     }
-}
-
-/// Returns a name in Docker's short form, without Docker Hub's host and `library/`.
-fn short_name(name: &Reference) -> String {
-    let whole = name.to_string();
-    let short = whole.strip_prefix("docker.io/").unwrap_or(&whole);
-    short
-        .strip_prefix("library/")
-        .filter(|_| whole.starts_with("docker.io/library/"))
-        .unwrap_or(short)
-        .to_string()
 }
 
 fn no_index() -> Error {

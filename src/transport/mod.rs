@@ -158,6 +158,17 @@ pub trait Sink: Send + Sync {
         Ok(false)
     }
 
+    /// Returns the digest that the destination has for an image, if its name already refers to that image. Places
+    /// whose [`current`](Self::current) manifest shows this need not answer.
+    async fn holds(&self, _image: &Manifest) -> Result<Option<Digest>> {
+        Ok(None)
+    }
+
+    /// Returns whether blobs are accepted before the whole image is known.
+    fn takes_early(&self) -> bool {
+        true
+    }
+
     /// Returns the digest to which the destination's name currently refers.
     async fn tag_digest(&self) -> Result<Option<Digest>> {
         Ok(self.current().await?.map(|manifest| manifest.digest.clone()))

@@ -19,7 +19,8 @@ pub struct OciArchive {
     place: String,
 }
 
-fn member(digest: &Digest) -> String {
+/// Returns the member that holds a blob or a manifest.
+pub fn member(digest: &Digest) -> String {
     format!("blobs/{}/{}", digest.algorithm().name(), digest.hex())
 }
 
@@ -35,9 +36,31 @@ impl OciArchive {
                 ))
                 .hint("use docker-archive:FILE for the output of `docker save`"));
             }
-            Ok(OciArchive { archive, image, place })
+            Ok(Self::of(archive, image, place))
         })
         .await
+    }
+
+    /// Creates a source from an open archive; `place` is what messages call it.
+    pub fn of(archive: Archive, image: Choice<String>, place: String) -> Self {
+        OciArchive { archive, image, place }
+    }
+
+    /// Returns whether `index.json` lists a manifest with this digest.
+    pub async fn lists(&self, digest: &Digest) -> Result<bool> {
+        let digest = digest.clone();
+        self.off_thread(move |archive| Ok(archive.index()?.children().iter().any(|d| d.digest == digest)))
+            .await
+    }
+
+    /// Returns whether the archive has a manifest and the blobs that it names.
+    pub async fn has_all(&self, descriptor: &Descriptor) -> Result<bool> {
+        if !self.archive.has(&member(&descriptor.digest)) {
+            return Ok(false);
+        }
+        let manifest = self.child(descriptor).await?;
+        let mut blobs = manifest.blobs().into_iter().filter(|blob| !blob.is_foreign());
+        Ok(blobs.all(|blob| self.archive.has(&member(&blob.digest))))
     }
 
     /// Returns the image as the user names it.

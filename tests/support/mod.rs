@@ -14,6 +14,7 @@
 //! | [`refusal`] | what has to be true when reapify refuses |
 //! | [`daemon`] | starts real servers that cannot outlive the test process |
 //! | [`engine`] | containers, whichever engine runs them |
+//! | [`fake_engine`] | a Docker engine in this process that misbehaves on demand |
 //! | [`implementations`] | registries by several authors, in one table |
 //! | [`truth`] | images made of installed packages: what `inspect` says of them beside what is seen when they run |
 //! | [`docker_registry`], [`docker`], [`podman`] | Debian's `docker-registry`, `dockerd` and `podman`, each private to the test |
@@ -25,6 +26,7 @@ pub mod dice;
 pub mod docker;
 pub mod docker_registry;
 pub mod engine;
+pub mod fake_engine;
 pub mod hostile;
 pub mod image;
 pub mod implementations;

@@ -9,6 +9,7 @@ use super::run::{Run, tool};
 /// Podman with its own storage.
 pub struct Podman {
     daemon: Daemon,
+    service: OnceLock<Daemon>,
 }
 
 /// Debian's default limits exceed what some machines allow, and `kube play` has no `--ulimit`; tests need no more
@@ -42,13 +43,32 @@ impl Podman {
         std::fs::write(&cleanup, script).expect("the clean-up script");
         let executable = std::os::unix::fs::PermissionsExt::from_mode(0o755);
         std::fs::set_permissions(&cleanup, executable).expect("an executable script");
-        Self { daemon: Daemon::start(dir, &[]) }
+        Self { daemon: Daemon::start(dir, &[]), service: OnceLock::new() }
     }
 
     fn places(dir: &std::path::Path) -> [String; 6] {
         let at = |name: &str| dir.join(name).display().to_string();
         let [root, runroot, tmp] = [at("root"), at("runroot"), at("tmp")];
         ["--root".into(), root, "--runroot".into(), runroot, "--tmpdir".into(), tmp]
+    }
+
+    /// Starts Podman's service at the first use, and returns the value of `DOCKER_HOST` for it.
+    pub fn host(&self) -> String {
+        let service = self.service.get_or_init(|| {
+            let dir = Daemon::directory();
+            let socket = format!("unix://{}", dir.join("socket").display());
+            let config = format!("CONTAINERS_CONF={}", self.daemon.dir().join("containers.conf").display());
+            let mut command = vec!["env".to_owned(), config, "podman".to_owned()];
+            command.extend(Self::places(self.daemon.dir()));
+            command.extend(["system", "service", "--time", "0", &socket].map(str::to_owned));
+            let service = Daemon::start(dir, &command);
+            service.ready("podman's service", || {
+                let socket = service.dir().join("socket");
+                std::os::unix::net::UnixStream::connect(socket).map(drop).map_err(|e| e.to_string())
+            });
+            service
+        });
+        format!("unix://{}", service.dir().join("socket").display())
     }
 
     /// Returns a command line of podman.

@@ -1,0 +1,22 @@
+//! The transport `docker-daemon:`: images in the store of a Docker engine, through its HTTP API. Podman's service
+//! speaks the same API.
+//!
+//! [`Address`] says where the engine is, [`Engine`] sends requests to it, and on these stand [`DaemonSource`] and
+//! [`DaemonSink`].
+//!
+//! The API has no access to single blobs: it saves an image as one tar, and loads one tar. So layers that the engine
+//! already has are sent again; it skips them when it loads the image.
+
+mod address;
+mod answer;
+mod channel;
+mod client;
+mod contexts;
+mod sink;
+mod source;
+
+pub use address::{Address, Tls};
+pub use client::Engine;
+pub use contexts::Environment;
+pub use sink::DaemonSink;
+pub use source::DaemonSource;

@@ -1,0 +1,212 @@
+//! Images that are written to an engine.
+
+use super::channel::{IsClosed, pipe};
+use super::client::Engine;
+use crate::error::{Error, Remedy, Result};
+use crate::image::{Content, Descriptor, Digest, Manifest, Reference, authored};
+use crate::transport::archive_sink::ArchiveSink;
+use crate::transport::docker_archive::manifest_json;
+use crate::transport::files::task_failed;
+use crate::transport::oci_archive::member;
+use crate::transport::{ImageName, Offer, Origin, Payload, Sink, Slot, index_json};
+use async_trait::async_trait;
+use futures_util::FutureExt;
+use futures_util::future::{BoxFuture, Shared};
+use std::sync::Arc;
+use tokio::sync::OnceCell;
+use tokio::task::AbortHandle;
+
+/// A name in an engine's store that an image is written to.
+///
+/// The image goes to the engine as one tar, while it is made. The tar is an OCI layout with a `manifest.json`, as
+/// Docker writes it from 25 on: an engine that keeps manifests takes those of the layout, and any other engine reads
+/// `manifest.json`. Both lists come last, so that an engine that gets half of the tar keeps its tag.
+pub struct DaemonSink {
+    engine: Arc<Engine>,
+    name: Reference,
+    /// The image that must still have the name when it is replaced.
+    replaces: Option<Digest>,
+    load: OnceCell<Load>,
+}
+
+/// An image on its way.
+struct Load {
+    archive: ArchiveSink,
+    is_closed: IsClosed,
+    answer: Shared<BoxFuture<'static, Result<()>>>,
+    task: AbortHandle,
+}
+
+impl DaemonSink {
+    /// Names a destination.
+    pub fn new(engine: Arc<Engine>, name: Reference) -> Self {
+        DaemonSink { engine, name, replaces: None, load: OnceCell::new() }
+    }
+
+    /// Names a destination that is the source too. The name is not moved if it stands for another image by then.
+    ///
+    /// # Errors
+    ///
+    /// Fails if the engine cannot be asked.
+    pub async fn in_place(engine: Arc<Engine>, name: Reference) -> Result<Self> {
+        let sink = Self::new(engine, name);
+        let replaces = sink.id().await?;
+        Ok(DaemonSink { replaces, ..sink })
+    }
+
+    fn place(&self) -> String {
+        format!("docker-daemon:{}", self.name)
+    }
+
+    /// The ID of the image that the name stands for.
+    async fn id(&self) -> Result<Option<Digest>> {
+        let image = self.engine.image(&self.name.to_string()).await?;
+        Ok(image.map(|image| image.id))
+    }
+
+    /// Begins to load the image, at the first part of it.
+    async fn load(&self) -> Result<&Load> {
+        self.load.get_or_try_init(|| self.begin()).await
+    }
+
+    async fn begin(&self) -> Result<Load> {
+        let (writer, stream, is_closed) = pipe();
+        let archive = ArchiveSink::to_stream(Box::new(writer), self.place());
+        let engine = self.engine.clone();
+        let task = tokio::spawn(async move { engine.load(stream).await });
+        let abort = task.abort_handle();
+        let answer = task.map(|done| done.unwrap_or_else(|e| Err(task_failed(&e)))).boxed().shared();
+        archive.add("oci-layout".into(), authored::oci_layout()?.into(), None).await?;
+        Ok(Load { archive, is_closed, answer, task: abort })
+    }
+
+    /// Writes what names the image: the manifest and both lists.
+    async fn write_lists(&self, archive: &ArchiveSink, manifest: &Manifest) -> Result<()> {
+        let Content::Image { config, layers } = &manifest.content else { return Err(no_index()) };
+        let path = member(&manifest.digest);
+        archive.add(path, manifest.bytes.clone(), Some(manifest.digest.clone())).await?;
+        let mut paths = Vec::new();
+        for layer in layers {
+            paths.push(archive.member(&layer.digest).await?);
+        }
+        let config = archive.member(&config.digest).await?;
+        let list = manifest_json(&config, &[self.name.familiar()], &paths)?;
+        archive.add("manifest.json".into(), list.into(), None).await?;
+        let empty = index_json::parse(&authored::empty_index()?)?;
+        let index = index_json::with_image(&empty, manifest, &[], None, &image_name(&self.name))?;
+        archive.add("index.json".into(), index.into(), None).await
+    }
+
+    /// Fails if the name stands for another image than the one that was read.
+    async fn check_unmoved(&self) -> Result<()> {
+        match &self.replaces {
+            Some(replaced) if self.id().await?.as_ref() != Some(replaced) => {
+                Err(Error::network(format!("{}: another program has moved the tag meanwhile", self.place()))
+                    .hint("nothing was tagged; run it again"))
+            }
+            _ => Ok(()),
+        }
+    }
+
+    /// The ID that the engine gave to an image that it was sent, if the name stands for it.
+    async fn id_of(&self, image: &Manifest) -> Result<std::result::Result<Digest, Option<Digest>>> {
+        let id = self.id().await?;
+        let config = image.blobs().first().map(|config| config.digest.clone());
+        Ok(match id {
+            Some(id) if id == image.digest || Some(&id) == config.as_ref() => Ok(id),
+            other => Err(other),
+        })
+    }
+}
+
+impl Load {
+    /// The reason why a part could not be written: the engine's, if it went away.
+    async fn explain<T>(&self, outcome: Result<T>) -> Result<T> {
+        if outcome.is_err() && self.is_closed.get() {
+            self.answer.clone().await?;
+            return Err(Error::network("the engine closed the connection before it had the whole image"));
+        }
+        outcome
+    }
+}
+
+#[async_trait]
+impl Sink for DaemonSink {
+    async fn current(&self) -> Result<Option<Manifest>> {
+        Ok(None)
+    }
+
+    async fn holds(&self, image: &Manifest) -> Result<Option<Digest>> {
+        Ok(self.id_of(image).await?.ok())
+    }
+
+    fn takes_early(&self) -> bool {
+        false
+    }
+
+    async fn offer(&self, descriptor: &Descriptor, _from: Option<&str>) -> Result<Offer> {
+        let is_written = match self.load.get() {
+            Some(load) => load.archive.has(&descriptor.digest).await,
+            None => false,
+        };
+        Ok(if is_written { Offer::Existing } else { Offer::Wanted(None) })
+    }
+
+    async fn put(&self, _slot: Option<Slot>, descriptor: &Descriptor, payload: Payload<'_>) -> Result<()> {
+        let load = self.load().await?;
+        let outcome = load.archive.put(member(&descriptor.digest), descriptor, payload).await;
+        load.explain(outcome).await
+    }
+
+    async fn put_manifest(&self, manifest: &Manifest, digest: Option<&Digest>) -> Result<Digest> {
+        let Content::Image { layers, .. } = &manifest.content else { return Err(no_index()) };
+        if digest.is_some() {
+            return Err(no_index());
+        }
+        if layers.iter().any(Descriptor::is_foreign) {
+            return Err(Error::unsupported("docker-daemon: cannot store foreign layers")
+                .hint("write it to oci-archive: instead"));
+        }
+        self.check_unmoved().await?;
+        let load = self.load().await?;
+        let outcome = self.write_lists(&load.archive, manifest).await;
+        load.explain(outcome).await?;
+        let outcome = load.archive.finish().await;
+        load.explain(outcome).await?;
+        load.answer.clone().await?;
+        self.id_of(manifest).await?.map_err(|other| {
+            let other = other.map_or("no image".into(), |id| id.to_string());
+            Error::verification(format!(
+                "{}: the engine has loaded {}, but the name stands for {other}",
+                self.place(),
+                manifest.digest
+            ))
+            .hint("another program may have moved the tag; run it again")
+        })
+    }
+
+    async fn release(&self) {
+        if let Some(load) = self.load.get() {
+            load.task.abort();
+        }
+    }
+
+    fn origin(&self) -> Option<Origin> {
+        None
+    }
+
+    fn takes_indexes(&self) -> bool {
+        false
+    }
+}
+
+/// The name of an image, as layouts write it.
+pub fn image_name(name: &Reference) -> ImageName {
+    let full = name.tag().map(|tag| format!("{}:{tag}", name.repository_name()));
+    ImageName { tag: name.tag().map(String::from), full }
+}
+
+fn no_index() -> Error {
+    Error::usage("docker-daemon: can hold only a single-platform image, not an index")
+        .hint(Remedy::ChooseOneImage { platforms: Vec::new() })
+}

@@ -1,0 +1,174 @@
+//! Images that are read from an engine.
+
+use super::answer::Image;
+use super::client::Engine;
+use crate::error::{Context, Error, Result};
+use crate::image::location::EngineImage;
+use crate::image::{Choice, Content, Descriptor, Digest, Manifest, Reference};
+use crate::transport::archive::Archive;
+use crate::transport::docker_archive::DockerArchive;
+use crate::transport::files::blocking;
+use crate::transport::oci_archive::OciArchive;
+use crate::transport::{BlobStream, ImageName, Origin, Source};
+use async_trait::async_trait;
+use futures_util::StreamExt;
+use std::fs::File;
+use std::sync::Arc;
+use tokio::io::AsyncWriteExt;
+use tokio::sync::OnceCell;
+
+/// An image in an engine's store.
+///
+/// The API gives an image as one tar only. It is kept in a temporary file without a name, so that nothing is left of
+/// it, however the program ends.
+pub struct DaemonSource {
+    engine: Arc<Engine>,
+    image: EngineImage,
+    saved: OnceCell<Saved>,
+}
+
+/// An image that the engine has saved.
+struct Saved {
+    archive: Box<dyn Source>,
+    manifest: Manifest,
+}
+
+impl DaemonSource {
+    /// Names an image. Nothing is asked yet.
+    pub fn new(engine: Arc<Engine>, image: EngineImage) -> Self {
+        DaemonSource { engine, image, saved: OnceCell::new() }
+    }
+
+    fn place(&self) -> String {
+        format!("docker-daemon:{}", self.image)
+    }
+
+    async fn saved(&self) -> Result<&Saved> {
+        self.saved.get_or_try_init(|| self.save()).await
+    }
+
+    async fn save(&self) -> Result<Saved> {
+        let image = self.find().await?;
+        // By its ID: a name may stand for another image by now.
+        let pieces = self.engine.save(&image.id).await?;
+        let file = spool(pieces, image.most_saved()).await.context(|| self.place())?;
+        let place = self.place();
+        let archive = blocking(move || Archive::of_file(file, place)).await?;
+        self.read(archive, &image.id).await
+    }
+
+    /// Asks the engine for the image.
+    async fn find(&self) -> Result<Image> {
+        for name in self.image.queries() {
+            if let Some(image) = self.engine.image(&name).await? {
+                return Ok(image);
+            }
+        }
+        let address = self.engine.address();
+        let missing =
+            Error::not_found(format!("{}: the engine at {address} has no such image", self.place()));
+        // Podman finds its own images by short names, too, and calls them localhost/NAME.
+        let short = self.image.name().map(Reference::familiar);
+        let other = match short {
+            Some(short) => self.engine.image(&short).await?.and_then(|image| image.name()),
+            None => None,
+        };
+        Err(match other {
+            Some(name) => missing.hint(format!("it has docker-daemon:{name}")),
+            None => missing.hint("`docker images` lists the images that it has"),
+        })
+    }
+
+    /// Reads the archive in the form that preserves more.
+    ///
+    /// An engine that keeps manifests, such as Docker with containerd's image store, calls an image by the digest of
+    /// its manifest or index: what `index.json` lists under this digest is the original. Other engines call an image
+    /// by the digest of its config. They keep no manifests, and if `index.json` is there, they have made up what it
+    /// lists: the image is what `manifest.json` lists under this digest.
+    async fn read(&self, archive: Archive, id: &Digest) -> Result<Saved> {
+        let image = Choice::Digest(id.clone(), None);
+        let oci = OciArchive::of(archive.clone(), Choice::Digest(id.clone(), None), self.place());
+        if archive.has("index.json") && oci.lists(id).await? {
+            let manifest = self.present(&oci, oci.manifest().await?).await?;
+            return Ok(Saved { archive: Box::new(oci), manifest });
+        }
+        let docker = DockerArchive::of(archive, image, self.place())?;
+        let manifest = docker.manifest().await?;
+        Ok(Saved { archive: Box::new(docker), manifest })
+    }
+
+    /// What the engine has of an index. `docker pull` fetches an index with the image of one platform only, and that
+    /// image is what the engine runs: then it stands for the index.
+    async fn present(&self, archive: &OciArchive, root: Manifest) -> Result<Manifest> {
+        let Content::Index { children } = &root.content else { return Ok(root) };
+        let is_image = |child: &&Descriptor| {
+            let is_unknown = child.platform.as_ref().is_some_and(|platform| platform.is_unknown());
+            child.is_manifest() && !child.is_attestation() && !is_unknown
+        };
+        let images: Vec<&Descriptor> = children.iter().filter(is_image).collect();
+        let mut there = Vec::new();
+        for image in &images {
+            if archive.has_all(image).await? {
+                there.push(*image);
+            }
+        }
+        match there[..] {
+            [only] if images.len() > 1 => {
+                let platform = only.platform.as_ref().map(|p| format!(" for {p}")).unwrap_or_default();
+                tracing::info!("{}: the engine has only the image{platform} of the index", self.place());
+                archive.child(only).await
+            }
+            _ => Ok(root),
+        }
+    }
+}
+
+/// Writes an archive to a temporary file that has no name.
+async fn spool(mut pieces: BlobStream, limit: u64) -> Result<File> {
+    let unwritable = |e: std::io::Error| {
+        let dir = std::env::temp_dir();
+        Error::other(format!("cannot write a temporary file in {}: {e}", dir.display()))
+            .hint("the saved image needs room there; TMPDIR names another directory")
+    };
+    let mut file = tokio::fs::File::from_std(tempfile::tempfile().map_err(unwritable)?);
+    let mut written = 0;
+    while let Some(piece) = pieces.next().await {
+        let piece = piece?;
+        written += piece.len() as u64;
+        if written > limit {
+            return Err(Error::unsupported(format!(
+                "the engine sends more than {limit} bytes, far more than it says that the image has"
+            )));
+        }
+        file.write_all(&piece).await.map_err(unwritable)?;
+    }
+    file.flush().await.map_err(unwritable)?;
+    Ok(file.into_std().await)
+}
+
+#[async_trait]
+impl Source for DaemonSource {
+    async fn manifest(&self) -> Result<Manifest> {
+        Ok(self.saved().await?.manifest.clone())
+    }
+
+    async fn child(&self, descriptor: &Descriptor) -> Result<Manifest> {
+        self.saved().await?.archive.child(descriptor).await
+    }
+
+    async fn blob(&self, descriptor: &Descriptor) -> Result<BlobStream> {
+        self.saved().await?.archive.blob(descriptor).await
+    }
+
+    async fn names(&self) -> Result<Vec<ImageName>> {
+        Ok(self.image.name().map(super::sink::image_name).into_iter().collect())
+    }
+
+    fn origin(&self) -> Option<Origin> {
+        None
+    }
+
+    fn keeps_manifests(&self) -> bool {
+        self.saved.get().is_some_and(|saved| saved.archive.keeps_manifests())
+    }
+}

@@ -185,3 +185,30 @@ impl Source for DaemonSource {
         self.saved.get().is_some_and(|saved| saved.archive.keeps_manifests())
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::error::Kind;
+    use bytes::Bytes;
+    use std::io::{Read, Seek};
+
+    fn run(pieces: &[&'static str], limit: u64) -> Result<File> {
+        let pieces: Vec<Result<Bytes>> =
+            pieces.iter().map(|p| Ok(Bytes::from_static(p.as_bytes()))).collect();
+        let runtime = tokio::runtime::Builder::new_current_thread().build().unwrap();
+        runtime.block_on(spool(Box::pin(futures_util::stream::iter(pieces)), limit))
+    }
+
+    #[test]
+    fn no_more_is_kept_than_the_limit() {
+        let mut file = run(&["ab", "", "cd"], 4).unwrap();
+        let mut text = String::new();
+        file.rewind().unwrap();
+        file.read_to_string(&mut text).unwrap();
+        assert_eq!(text, "abcd");
+        let error = run(&["ab", "cde"], 4).unwrap_err();
+        assert_eq!(error.kind(), Kind::Unsupported);
+        assert!(error.to_string().contains("more than 4 bytes"), "{error}");
+    }
+}

@@ -164,6 +164,11 @@ pub trait Sink: Send + Sync {
         Ok(None)
     }
 
+    /// Whether the destination's name stands for an image that [`current`](Self::current) cannot read.
+    async fn is_taken(&self) -> Result<bool> {
+        Ok(false)
+    }
+
     /// Whether blobs are taken before all is known of the image, and so whether the destination holds it.
     fn takes_early(&self) -> bool {
         true

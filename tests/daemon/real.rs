@@ -224,6 +224,17 @@ fn original_manifests_survive_in_containerds_store() {
     let report = under.reapify(&["wrap", "--output", "json", &from, &to]).run().succeeds().json();
     assert_eq!(report["platforms"][0]["platform"], "linux/amd64", "{report}");
     assert_eq!(report["source_digest"], images[0]["digest"], "{report}");
+    // An index that the engine has all of.
+    let (_dir, archive) = archive_of(&registry.name("many", "index"));
+    under.engine.command(&["load", "-q", "-i", &archive]).run().succeeds();
+    let to = registry.name("many", "whole");
+    let wrap = ["wrap", "--output", "json", "docker-daemon:whole:1", &to];
+    let report = under.reapify(&wrap).run().succeeds().json();
+    let wrapped = crate::support::index::pairs(&[("linux/amd64", "wrapped"), ("linux/arm64", "wrapped")]);
+    assert_eq!(crate::support::index::actions(&report), wrapped, "{report}");
+    let in_place = ["wrap", "docker-daemon:whole:1", "docker-daemon:whole:1"];
+    under.reapify(&in_place).run().exits(2).says("--platform: linux/amd64, linux/arm64");
+    under.reapify(&in_place).args(["--platform", "linux/amd64"]).run().succeeds();
     // An image whose files the engine has from another one, so that it does not fetch the layers.
     let files = [file("app", b"loaded first"), file("more", b"and pulled later")];
     let image = Image::new().layer(&files);
@@ -235,18 +246,33 @@ fn original_manifests_survive_in_containerds_store() {
     refused.says("without its layers").says("read the image from its registry");
 }
 
+/// Saves an index as an archive that Docker loads as `whole:1`.
+fn archive_of(index: &str) -> (tempfile::TempDir, String) {
+    let dir = scratch();
+    let archive = dir.path().join("index.tar").display().to_string();
+    let to = format!("oci-archive:{archive}:docker.io/library/whole:1");
+    tool("skopeo", ["copy", "-q", "--all", "--src-tls-verify=false", index, &to]).run().succeeds();
+    (dir, archive)
+}
+
 #[test]
 fn a_dry_run_writes_nothing() {
     for under in Under::all() {
         let id = under.load(&zombies(), "docker.io/library/dry:v1");
-        let run = |to: &str| {
-            let args = ["wrap", "--dry-run", "--output", "json", "docker-daemon:dry:v1", to];
-            under.reapify(&args).run().succeeds().json()
-        };
-        let report = run("docker-daemon:dry:reaped");
-        assert_eq!(report["written"], false, "{report}");
+        let run =
+            |to: &str| under.reapify(&["wrap", "--dry-run", "docker-daemon:dry:v1", to]).run().succeeds();
+        run("docker-daemon:dry:reaped")
+            .prints_some("would create docker-daemon:docker.io/library/dry:reaped");
         under.reapify(&["inspect", "docker-daemon:dry:reaped"]).run().exits(3);
-        run("docker-daemon:dry:v1");
+        // The name is there, in place and as that of another image.
+        let dir = scratch();
+        let other = Image::small().in_layout(dir.path(), "v1");
+        let other = under.load(&other, "docker.io/library/dry:other");
+        for name in ["v1", "other"] {
+            let to = format!("docker-daemon:dry:{name}");
+            run(&to).prints_some(&format!("would write docker-daemon:docker.io/library/dry:{name}"));
+        }
+        assert_eq!(under.id("docker.io/library/dry:other"), other);
         assert_eq!(under.id("docker.io/library/dry:v1"), id);
     }
 }

@@ -130,10 +130,10 @@ pub struct NetworkOptions {
     /// How often a request that failed is tried again
     #[arg(long, value_name = "N", default_value_t = 5)]
     pub retries: u32,
-    /// How long a registry may be silent
+    /// How long a registry or an engine may be silent
     #[arg(long, value_name = "SECONDS", default_value_t = 60, value_parser = clap::value_parser!(u64).range(1..))]
     pub timeout: u64,
-    /// How long a registry may take to store a blob or a manifest that it has received
+    /// How long a registry may take to store what it has received, or an engine to save or load an image
     #[arg(long, value_name = "SECONDS", default_value_t = 600, value_parser = clap::value_parser!(u64).range(1..))]
     pub commit_timeout: u64,
     // All the layers that an image may have, in one go (`scripts/bench --only many --with '--jobs N'`).

@@ -24,9 +24,10 @@ pub struct Image {
 }
 
 impl Image {
-    /// The first of its names.
-    pub fn name(&self) -> Option<String> {
-        self.names.iter().flatten().next().map(|name| printable(name))
+    /// The name whose last part this is.
+    pub fn named(&self, short: &str) -> Option<String> {
+        let ending = format!("/{short}");
+        self.names.iter().flatten().find(|name| name.ends_with(&ending)).map(|name| printable(name))
     }
 
     /// The most bytes that the saved image may have.

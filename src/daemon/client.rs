@@ -145,6 +145,7 @@ impl Engine {
         Stats::add(&self.stats.requests, 1);
         let sending = progress.watch(request.send(), self.timeouts.stall, self.timeouts.commit);
         let response = sending.await.context(|| self.name())?.map_err(|e| self.failed(e))?;
+        tracing::debug!("POST {} → {}", response.url().path(), response.status().as_u16());
         let mut response = self.success(response).await?;
         let mut answer = LoadAnswer::default();
         while let Some(piece) = self.piece(&mut response, self.timeouts.commit).await? {

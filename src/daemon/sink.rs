@@ -108,15 +108,25 @@ impl DaemonSink {
         }
     }
 
-    /// The ID that the engine gave to an image that it was sent, if the name stands for it.
-    async fn id_of(&self, image: &Manifest) -> Result<std::result::Result<Digest, Option<Digest>>> {
-        let id = self.id().await?;
-        let config = image.blobs().first().map(|config| config.digest.clone());
-        Ok(match id {
-            Some(id) if id == image.digest || Some(&id) == config.as_ref() => Ok(id),
-            other => Err(other),
-        })
+    /// The error for a name that does not stand for the image that was loaded under it.
+    fn other_image(&self, image: &Manifest, id: Option<Digest>) -> Error {
+        let found = id.map_or("no image".into(), |id| id.to_string());
+        let loaded = &image.digest;
+        Error::verification(format!(
+            "{}: the engine has loaded {loaded}, but the name stands for {found}",
+            self.place()
+        ))
+        .hint("another program may have moved the tag; run it again")
     }
+}
+
+/// Whether an engine calls an image by this ID: the digest of its manifest or of its config.
+fn is_id_of(id: &Digest, image: &Manifest) -> bool {
+    let config = match &image.content {
+        Content::Image { config, .. } => Some(&config.digest),
+        _ => None,
+    };
+    *id == image.digest || Some(id) == config
 }
 
 impl Load {
@@ -137,7 +147,11 @@ impl Sink for DaemonSink {
     }
 
     async fn holds(&self, image: &Manifest) -> Result<Option<Digest>> {
-        Ok(self.id_of(image).await?.ok())
+        Ok(self.id().await?.filter(|id| is_id_of(id, image)))
+    }
+
+    async fn is_taken(&self) -> Result<bool> {
+        Ok(self.id().await?.is_some())
     }
 
     fn takes_early(&self) -> bool {
@@ -174,15 +188,10 @@ impl Sink for DaemonSink {
         let outcome = load.archive.finish().await;
         load.explain(outcome).await?;
         load.answer.clone().await?;
-        self.id_of(manifest).await?.map_err(|other| {
-            let other = other.map_or("no image".into(), |id| id.to_string());
-            Error::verification(format!(
-                "{}: the engine has loaded {}, but the name stands for {other}",
-                self.place(),
-                manifest.digest
-            ))
-            .hint("another program may have moved the tag; run it again")
-        })
+        match self.id().await? {
+            Some(id) if is_id_of(&id, manifest) => Ok(id),
+            other => Err(self.other_image(manifest, other)),
+        }
     }
 
     async fn release(&self) {

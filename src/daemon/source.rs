@@ -70,7 +70,7 @@ impl DaemonSource {
         // Podman finds its own images by short names, too, and calls them localhost/NAME.
         let short = self.image.name().map(Reference::familiar);
         let other = match short {
-            Some(short) => self.engine.image(&short).await?.and_then(|image| image.name()),
+            Some(short) => self.engine.image(&short).await?.and_then(|image| image.named(&short)),
             None => None,
         };
         Err(match other {
@@ -97,10 +97,13 @@ impl DaemonSource {
         Ok(Saved { archive: Box::new(docker), manifest })
     }
 
-    /// What the engine has of an index. `docker pull` fetches an index with the image of one platform only, and that
-    /// image is what the engine runs: then it stands for the index.
+    /// What the engine has of an image or an index. `docker pull` fetches an index with the image of one platform only,
+    /// and that image is what the engine runs: then it stands for the index.
     async fn present(&self, archive: &OciArchive, root: Manifest) -> Result<Manifest> {
-        let Content::Index { children } = &root.content else { return Ok(root) };
+        let Content::Index { children } = &root.content else {
+            let is_whole = archive.has_all(&root.descriptor()).await?;
+            return if is_whole { Ok(root) } else { Err(self.incomplete()) };
+        };
         let is_image = |child: &&Descriptor| {
             let is_unknown = child.platform.as_ref().is_some_and(|platform| platform.is_unknown());
             child.is_manifest() && !child.is_attestation() && !is_unknown
@@ -113,6 +116,7 @@ impl DaemonSource {
             }
         }
         match there[..] {
+            [] if !images.is_empty() => Err(self.incomplete()),
             [only] if images.len() > 1 => {
                 let platform = only.platform.as_ref().map(|p| format!(" for {p}")).unwrap_or_default();
                 tracing::info!("{}: the engine has only the image{platform} of the index", self.place());
@@ -120,6 +124,15 @@ impl DaemonSource {
             }
             _ => Ok(root),
         }
+    }
+
+    /// The error for an image whose layers the engine does not have. When it pulls an image whose files it has from
+    /// another one, containerd's image store does not fetch the layers that hold them; what it saves then lacks them.
+    fn incomplete(&self) -> Error {
+        Error::not_found(format!("{}: the engine has saved the image without its layers", self.place())).hint(
+            "the engine has the files of the layers from another image, and never fetched these; \
+             read the image from its registry",
+        )
     }
 }
 
@@ -170,5 +183,32 @@ impl Source for DaemonSource {
 
     fn keeps_manifests(&self) -> bool {
         self.saved.get().is_some_and(|saved| saved.archive.keeps_manifests())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::error::Kind;
+    use bytes::Bytes;
+    use std::io::{Read, Seek};
+
+    fn run(pieces: &[&'static str], limit: u64) -> Result<File> {
+        let pieces: Vec<Result<Bytes>> =
+            pieces.iter().map(|p| Ok(Bytes::from_static(p.as_bytes()))).collect();
+        let runtime = tokio::runtime::Builder::new_current_thread().build().unwrap();
+        runtime.block_on(spool(Box::pin(futures_util::stream::iter(pieces)), limit))
+    }
+
+    #[test]
+    fn no_more_is_kept_than_the_limit() {
+        let mut file = run(&["ab", "", "cd"], 4).unwrap();
+        let mut text = String::new();
+        file.rewind().unwrap();
+        file.read_to_string(&mut text).unwrap();
+        assert_eq!(text, "abcd");
+        let error = run(&["ab", "cde"], 4).unwrap_err();
+        assert_eq!(error.kind(), Kind::Unsupported);
+        assert!(error.to_string().contains("more than 4 bytes"), "{error}");
     }
 }

@@ -352,7 +352,7 @@ impl Job {
             return Ok((Report::new(&plan.root, &Delivery::Held(digest)), Changes::default()));
         }
         let Plan { root, overlay, copier, .. } = &plan;
-        let creates = start.current.is_none();
+        let creates = start.current.is_none() && !self.sink.is_taken().await?;
         let changes = changes::changes(root, overlay, copier, &start.destination, creates)
             .await
             .context(|| "a dry run")?;

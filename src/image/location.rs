@@ -355,6 +355,8 @@ mod tests {
             ("oci:dir", "oci:dir:latest-reaped"),
             ("oci-archive:a/b.tar", "oci-archive:a/b-reaped.tar"),
             ("docker-archive:app:name:1", "docker-archive:app-reaped"),
+            ("docker-daemon:app:1", "docker-daemon:docker.io/library/app:1-reaped"),
+            (&format!("docker-daemon:{D}"), "docker-daemon:ba7816bf8f01-reaped"),
             ("oci-archive:-", "oci-archive:-"),
         ] {
             assert_eq!(text.parse::<Location>().unwrap().beside("-reaped"), expected, "{text}");
@@ -397,6 +399,41 @@ mod tests {
             ["oci:a:@", "oci:a:@-1", "oci-archive:a:@x", "docker-archive:a:@", &format!("oci:a:@1@{D}")]
         {
             assert_eq!(text.parse::<Location>().unwrap_err().kind(), crate::error::Kind::Usage, "{text}");
+        }
+    }
+
+    #[test]
+    fn images_of_an_engine_are_named_or_have_an_id() {
+        let hex = D.strip_prefix("sha256:").unwrap();
+        let image = |text: &str| match format!("docker-daemon:{text}").parse().unwrap() {
+            Location::DockerDaemon(image) => image,
+            other => panic!("{other}"),
+        };
+        for (text, asked) in [
+            ("app", vec!["docker.io/library/app:latest"]),
+            ("localhost/app:1", vec!["localhost/app:1"]),
+            ("h:5000/a/b:1", vec!["h:5000/a/b:1"]),
+            (&format!("app@{D}"), vec![&format!("docker.io/library/app@{D}"), D]),
+            (D, vec![D]),
+            (&format!("@{D}"), vec![D]),
+            (hex, vec![hex]),
+            (&hex[..12], vec![&hex[..12]]),
+            // Too short for an ID, or with a tag: names.
+            (&hex[..11], vec![&format!("docker.io/library/{}:latest", &hex[..11])]),
+            (&format!("{}:1", &hex[..12]), vec![&format!("docker.io/library/{}:1", &hex[..12])]),
+        ] {
+            let image = image(text);
+            assert_eq!(image.queries(), asked, "{text}");
+            assert_eq!(image.to_string().parse::<EngineImage>().unwrap(), image);
+        }
+        for text in
+            ["docker-daemon:", "docker-daemon:sha256:12", "docker-daemon:@app", "docker-daemon:UP/app"]
+        {
+            assert_eq!(text.parse::<Location>().unwrap_err().kind(), crate::error::Kind::Usage, "{text}");
+        }
+        for text in [format!("docker-daemon:{D}"), format!("docker-daemon:app@{D}")] {
+            let error = Location::destination(&text).unwrap_err();
+            assert!(error.to_string().contains("must be a tag, not a digest"), "{error}");
         }
     }
 

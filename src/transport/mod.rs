@@ -164,6 +164,11 @@ pub trait Sink: Send + Sync {
         Ok(None)
     }
 
+    /// Returns whether the destination's name refers to an image that [`current`](Self::current) cannot read.
+    async fn is_taken(&self) -> Result<bool> {
+        Ok(false)
+    }
+
     /// Returns whether blobs are accepted before the whole image is known.
     fn takes_early(&self) -> bool {
         true

@@ -69,7 +69,7 @@ fn an_image_is_wrapped_run_verified_and_unwrapped_in_the_engine() {
         let [before, after] = ["docker.io/library/story:v1", "docker.io/library/story:reaped"];
         let original = under.load(&zombies(), before);
         let (from, to) = ("docker-daemon:story:v1", "docker-daemon:story:reaped");
-        under.reapify(&["inspect", "--check", from]).run().exits(8);
+        under.reapify(&["inspect", "--check=strict", from]).run().exits(8);
         let wrap = |from: &str, to: &str| {
             under.reapify(&["wrap", "--output", "json", from, to]).run().succeeds().json()
         };
@@ -79,7 +79,7 @@ fn an_image_is_wrapped_run_verified_and_unwrapped_in_the_engine() {
         assert_eq!(report["digest"], reaped, "the result goes by its ID: {report}");
         assert!(under.entrypoint(after).starts_with(r#"["/.reaper","--","/zombies""#));
         under.engine.run_to_end(&[], after, &["1", "1", "42"]).exits(42);
-        under.reapify(&["inspect", "--check", to]).run().succeeds();
+        under.reapify(&["inspect", "--check=strict", to]).run().succeeds();
         under.reapify(&["verify", to, "--source", from]).run().succeeds();
         // Again: nothing is sent, and the name stands for the same image.
         for (from, to) in [(from, to), (to, to)] {
@@ -149,7 +149,7 @@ fn images_are_named_as_the_engine_names_them() {
         if under.engine.name() == "podman" {
             under.engine.command(&["tag", "docker.io/library/named:v1", "localhost/own:v1"]).run().succeeds();
             let inspect = under.reapify(&["inspect", "docker-daemon:own:v1"]);
-            inspect.run().exits(3).says("it has docker-daemon:").says("named:v1");
+            inspect.run().exits(3).says("it has docker-daemon:localhost/own:v1");
         }
         // The name goes along into an archive; an ID has none.
         let dir = scratch();
@@ -191,7 +191,10 @@ fn original_manifests_survive_in_containerds_store() {
     let Some(docker) = Docker::with_containerd() else { return };
     let under = Under::docker(docker);
     let registry = DockerRegistry::start();
-    let from = registry.push(&zombies(), "app", "v1");
+    // Files that no other image has: see below.
+    let dir = scratch();
+    let image = Image::new().layer(&[file("app", b"pulled"), file("more", b"unlike others")]);
+    let from = registry.push(&image.in_layout(dir.path(), "v1"), "app", "v1");
     let pushed = reapify(["inspect", "--output", "json", &from]).run().succeeds().json()["digest"].clone();
     let name = under.engine.pull(&from);
     let pulled = format!("docker-daemon:{name}");
@@ -221,20 +224,55 @@ fn original_manifests_survive_in_containerds_store() {
     let report = under.reapify(&["wrap", "--output", "json", &from, &to]).run().succeeds().json();
     assert_eq!(report["platforms"][0]["platform"], "linux/amd64", "{report}");
     assert_eq!(report["source_digest"], images[0]["digest"], "{report}");
+    // An index that the engine has all of.
+    let (_dir, archive) = archive_of(&registry.name("many", "index"));
+    under.engine.command(&["load", "-q", "-i", &archive]).run().succeeds();
+    let to = registry.name("many", "whole");
+    let wrap = ["wrap", "--output", "json", "docker-daemon:whole:1", &to];
+    let report = under.reapify(&wrap).run().succeeds().json();
+    let wrapped = crate::support::index::pairs(&[("linux/amd64", "wrapped"), ("linux/arm64", "wrapped")]);
+    assert_eq!(crate::support::index::actions(&report), wrapped, "{report}");
+    let in_place = ["wrap", "docker-daemon:whole:1", "docker-daemon:whole:1"];
+    under.reapify(&in_place).run().exits(2).says("--platform: linux/amd64, linux/arm64");
+    under.reapify(&in_place).args(["--platform", "linux/amd64"]).run().succeeds();
+    // An image whose files the engine has from another one, so that it does not fetch the layers.
+    let files = [file("app", b"loaded first"), file("more", b"and pulled later")];
+    let image = Image::new().layer(&files);
+    let dir = scratch();
+    let from = image.in_layout(dir.path(), "v1");
+    under.load(&from, "docker.io/library/loaded:v1");
+    let name = under.engine.pull(&registry.push(&from, "lazy", "v1"));
+    let refused = under.reapify(&["inspect", &format!("docker-daemon:{name}")]).run().exits(3);
+    refused.says("without its layers").says("read the image from its registry");
+}
+
+/// Saves an index as an archive that Docker loads as `whole:1`.
+fn archive_of(index: &str) -> (tempfile::TempDir, String) {
+    let dir = scratch();
+    let archive = dir.path().join("index.tar").display().to_string();
+    let to = format!("oci-archive:{archive}:docker.io/library/whole:1");
+    tool("skopeo", ["copy", "-q", "--all", "--src-tls-verify=false", index, &to]).run().succeeds();
+    (dir, archive)
 }
 
 #[test]
 fn a_dry_run_writes_nothing() {
     for under in Under::all() {
         let id = under.load(&zombies(), "docker.io/library/dry:v1");
-        let run = |to: &str| {
-            let args = ["wrap", "--dry-run", "--output", "json", "docker-daemon:dry:v1", to];
-            under.reapify(&args).run().succeeds().json()
-        };
-        let report = run("docker-daemon:dry:reaped");
-        assert_eq!(report["written"], false, "{report}");
+        let run =
+            |to: &str| under.reapify(&["wrap", "--dry-run", "docker-daemon:dry:v1", to]).run().succeeds();
+        run("docker-daemon:dry:reaped")
+            .prints_some("would create docker-daemon:docker.io/library/dry:reaped");
         under.reapify(&["inspect", "docker-daemon:dry:reaped"]).run().exits(3);
-        run("docker-daemon:dry:v1");
+        // The name is there, in place and as that of another image.
+        let dir = scratch();
+        let other = Image::small().in_layout(dir.path(), "v1");
+        let other = under.load(&other, "docker.io/library/dry:other");
+        for name in ["v1", "other"] {
+            let to = format!("docker-daemon:dry:{name}");
+            run(&to).prints_some(&format!("would write docker-daemon:docker.io/library/dry:{name}"));
+        }
+        assert_eq!(under.id("docker.io/library/dry:other"), other);
         assert_eq!(under.id("docker.io/library/dry:v1"), id);
     }
 }

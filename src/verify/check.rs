@@ -140,7 +140,7 @@ async fn one(reader: &Reader, image: Image, listed: Option<&Platform>) -> Result
     };
     let manifest = image.manifest.clone();
     let Some(original) = image.original() else {
-        if record::any_trace(&image.config.labels) {
+        if record::has_record_key(&image.config.labels) {
             return Err(Error::verification(why_stale(&image)));
         }
         let why = exempt(reader, &image, listed).await?;

@@ -173,7 +173,7 @@ async fn one(reader: &Reader, image: Image, listed: Option<&Platform>) -> Result
 async fn exempt(reader: &Reader, image: &Image, listed: Option<&Platform>) -> Result<Option<String>> {
     let platform = match Target::of(listed, &image.config.platform) {
         Target::Known(platform) => platform,
-        contested => match contested.settle(machine::of_program(reader.source(), image).await?) {
+        contested => match contested.resolve(machine::of_program(reader.source(), image).await?) {
             Ok((platform, _)) => platform,
             Err(reason) => return Ok(Some(reason)),
         },
@@ -199,11 +199,11 @@ async fn platform(
         contested => {
             let own = Program::machine(&layer.program);
             let program = machine::of_program(reader.source(), image).await?;
-            let told = || contested.clone().settle(own).map(|(platform, _)| platform);
-            match (contested.clone().settle(program), &recorded) {
+            let resolved = || contested.clone().resolve(own).map(|(platform, _)| platform);
+            match (contested.clone().resolve(program), &recorded) {
                 (Ok((known, _)), _) => known,
                 (Err(_), Some(recorded)) => recorded.clone(),
-                (Err(_), None) => told().map_err(Error::verification)?,
+                (Err(_), None) => resolved().map_err(Error::verification)?,
             }
         }
     };

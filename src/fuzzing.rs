@@ -358,8 +358,8 @@ pub fn programs(data: &[u8]) {
         let fits = platform.os == "linux" && serves(&platform.architecture);
         assert_eq!(Program::check_reaper(data, &platform).is_ok(), fits, "{platform}");
     }
-    let mut reapers = Reapers::none();
-    let given = reapers.give(None, data.to_vec().into()).is_ok();
+    let mut reapers = Reapers::empty();
+    let given = reapers.add(None, data.to_vec().into()).is_ok();
     assert_eq!(given, program.as_ref().is_some_and(|p| p.is_static));
     if let Some(program) = program.filter(|_| given) {
         let platform = Platform::new("linux", program.architecture, None);

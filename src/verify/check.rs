@@ -223,9 +223,9 @@ fn rewrapped(
     record: &Record,
     layer: &layer::Contents,
 ) -> Result<()> {
-    let mut reapers = Reapers::none();
+    let mut reapers = Reapers::empty();
     // Accept any variant of the machine: the image shows which one wrap chose.
-    reapers.give(None, layer.program.clone())?;
+    reapers.add(None, layer.program.clone())?;
     let policies = [IfInit::Skip, IfInit::Wrap].into_iter().flat_map(|if_init| {
         [Format::Keep, Format::Oci, Format::Docker].map(|format| {
             let (path, args) = (record.path.clone(), record.args.clone());

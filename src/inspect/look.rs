@@ -11,7 +11,7 @@ use crate::layers::marks::{Mark, Marks};
 use crate::layers::{self, Head, Layers, View};
 use crate::read::machine;
 use crate::reapers::Reapers;
-use crate::rewrite::record::{Found as Recorded, Record};
+use crate::rewrite::record::{Record, RecordState};
 use crate::rewrite::{self, Decision, Image, Policy};
 use std::collections::BTreeSet;
 use std::sync::Arc;
@@ -53,8 +53,8 @@ pub async fn look(
 ) -> Result<Findings> {
     let config = &image.config;
     let record = match image.record() {
-        Recorded::Valid(original) => Some(original.record),
-        Recorded::Stale { .. } | Recorded::Nothing => None,
+        RecordState::Valid(original) => Some(original.record),
+        RecordState::Stale { .. } | RecordState::Absent => None,
     };
     let platform = machine::stated(image, listed);
     let start = start(config, platform.as_ref());

@@ -285,7 +285,7 @@ fn rejects_images_that_it_cannot_handle() {
                 &manifest_text(&config(r#"{"Labels":{"a":"1","a":"2"}}"#, 1, ""), 1, ""),
                 &config(r#"{"Labels":{"a":"1","a":"2"}}"#, 1, ""),
             ),
-            "twice",
+            "duplicate key",
         ),
     ] {
         let error = error(result);

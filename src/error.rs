@@ -1,24 +1,24 @@
-//! The one error type: what went wrong, what to do about it, and which exit code it means.
+//! The error type of this crate: what failed, what to do about it, and the exit code of the program.
 
 pub use crate::remedy::{HostRemedy, Remedy};
 use std::borrow::Cow;
 use std::fmt;
 use std::time::Duration;
 
-/// The class of an error. Each class is one exit code of the program.
+/// The class of an error, which determines the exit code of the program.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum Kind {
-    /// Anything not named below.
+    /// Any error not listed below.
     Other,
-    /// The command line cannot be understood, or asks for what cannot be.
+    /// The command line is invalid, or requests something impossible.
     Usage,
-    /// The image, or something it is made of, is not there.
+    /// The image, or a part of it, does not exist.
     NotFound,
-    /// The registry refused the credentials, or the lack of them.
+    /// The registry refused the credentials, or requires some.
     Denied,
-    /// The image is malformed, ambiguous, or of a kind that is not handled.
+    /// The image is malformed, ambiguous, or of an unsupported kind.
     Unsupported,
-    /// A digest or a size does not match what was promised.
+    /// Content does not match its digest or size.
     Verification,
     /// The registry, the engine or the network failed, after retries.
     Network,
@@ -33,7 +33,7 @@ pub enum Kind {
 }
 
 impl Kind {
-    /// The exit code of the process; the table stands in `--help` too.
+    /// Returns the exit code of the process, as listed in `--help`.
     pub fn exit_code(self) -> u8 {
         match self {
             Kind::Other => 1,
@@ -51,20 +51,20 @@ impl Kind {
     }
 }
 
-/// How a failed operation may be repeated.
+/// The way in which a failed operation may be retried.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Retry {
-    /// Once, soon: a refused connection or an unknown host name rarely heals.
+    /// Once, after a short pause: a refused connection or an unknown host name rarely recovers.
     Once,
     /// Several times, with growing pauses.
     Later {
-        /// The pause that the other side asked for.
+        /// The pause that the server requested.
         after: Option<Duration>,
     },
 }
 
 impl Kind {
-    /// The word for the class in JSON. Stable: programs may rely on it.
+    /// Returns the name of the class in JSON. The names are stable.
     pub fn code(self) -> &'static str {
         match self {
             Kind::Other => "other",
@@ -82,7 +82,7 @@ impl Kind {
     }
 }
 
-/// An error reads as a chain, outermost first: `what was being done: what went wrong`.
+/// An error with its context, displayed from the outermost operation to the cause: `operation: cause`.
 #[derive(Debug, Clone)]
 pub struct Error(Box<Inner>);
 
@@ -90,74 +90,74 @@ pub struct Error(Box<Inner>);
 struct Inner {
     kind: Kind,
     message: String,
-    /// Length of the message before any context.
+    /// The length of the message without any context.
     root: usize,
     remedy: Option<Remedy>,
     retry: Option<Retry>,
     missing_part: bool,
 }
 
-/// The result of anything that can fail in this crate.
+/// The result of any fallible operation in this crate.
 pub type Result<T, E = Error> = std::result::Result<T, E>;
 
 impl Error {
-    /// An error of the given class.
+    /// Creates an error of the given class.
     pub fn new(kind: Kind, message: impl Into<String>) -> Self {
         let message = message.into();
         let root = message.len();
         Error(Box::new(Inner { kind, message, root, remedy: None, retry: None, missing_part: false }))
     }
 
-    /// [`Kind::Other`].
+    /// Creates an error of class [`Kind::Other`].
     pub fn other(message: impl Into<String>) -> Self {
         Self::new(Kind::Other, message)
     }
 
-    /// [`Kind::Usage`].
+    /// Creates an error of class [`Kind::Usage`].
     pub fn usage(message: impl Into<String>) -> Self {
         Self::new(Kind::Usage, message)
     }
 
-    /// [`Kind::NotFound`].
+    /// Creates an error of class [`Kind::NotFound`].
     pub fn not_found(message: impl Into<String>) -> Self {
         Self::new(Kind::NotFound, message)
     }
 
-    /// [`Kind::Denied`].
+    /// Creates an error of class [`Kind::Denied`].
     pub fn denied(message: impl Into<String>) -> Self {
         Self::new(Kind::Denied, message)
     }
 
-    /// [`Kind::Unsupported`].
+    /// Creates an error of class [`Kind::Unsupported`].
     pub fn unsupported(message: impl Into<String>) -> Self {
         Self::new(Kind::Unsupported, message)
     }
 
-    /// [`Kind::Verification`].
+    /// Creates an error of class [`Kind::Verification`].
     pub fn verification(message: impl Into<String>) -> Self {
         Self::new(Kind::Verification, message)
     }
 
-    /// [`Kind::Network`].
+    /// Creates an error of class [`Kind::Network`].
     pub fn network(message: impl Into<String>) -> Self {
         Self::new(Kind::Network, message)
     }
 
-    /// Says what the person can do about it.
+    /// Adds what the user can do about the error.
     #[must_use]
     pub fn hint(mut self, hint: impl Into<Remedy>) -> Self {
         self.0.remedy = Some(hint.into());
         self
     }
 
-    /// Marks a failure that may pass: the operation may succeed when it is repeated.
+    /// Marks the error as transient: the operation may succeed if it is retried.
     #[must_use]
     pub fn retryable(mut self, retry: Retry) -> Self {
         self.0.retry = Some(retry);
         self
     }
 
-    /// Marks a failure that repetition does not heal.
+    /// Marks the error as permanent: retrying is pointless.
     #[must_use]
     pub fn lasting(mut self) -> Self {
         self.0.retry = None;
@@ -171,7 +171,7 @@ impl Error {
         self
     }
 
-    /// Puts what was being done in front: `what: message`.
+    /// Prepends the operation that failed: `operation: message`.
     #[must_use]
     pub fn context(mut self, what: impl fmt::Display) -> Self {
         self.0.message = format!("{what}: {}", self.0.message);
@@ -185,12 +185,12 @@ impl Error {
         self
     }
 
-    /// The message without its context.
+    /// Returns the message without its context.
     pub fn root(&self) -> &str {
         &self.0.message[self.0.message.len() - self.0.root..]
     }
 
-    /// Adds a reason behind the message: `message: reason`.
+    /// Appends a reason to the message: `message: reason`.
     #[must_use]
     pub fn because(mut self, reason: impl fmt::Display) -> Self {
         let before = self.0.message.len();
@@ -199,17 +199,17 @@ impl Error {
         self
     }
 
-    /// The class of the error.
+    /// Returns the class of the error.
     pub fn kind(&self) -> Kind {
         self.0.kind
     }
 
-    /// What the person can do about it, where there is something.
+    /// Returns what the user can do about the error, if anything.
     pub fn remedy(&self) -> Option<&Remedy> {
         self.0.remedy.as_ref()
     }
 
-    /// The [remedy](Self::remedy) as a sentence that names no option of the command line.
+    /// Returns the [remedy](Self::remedy) as a sentence without options of the command line.
     pub fn hint_text(&self) -> Option<Cow<'_, str>> {
         self.0.remedy.as_ref().map(|remedy| match remedy {
             Remedy::Text(text) => Cow::Borrowed(&**text),
@@ -217,12 +217,12 @@ impl Error {
         })
     }
 
-    /// How the operation may be repeated; `None` if that is pointless.
+    /// Returns how the operation may be retried; `None` if that is pointless.
     pub fn retry(&self) -> Option<Retry> {
         self.0.retry
     }
 
-    /// Whether the destination refused a manifest because it lacks a blob or a child of it.
+    /// Returns whether the destination refused a manifest because it lacks one of its blobs or children.
     pub fn is_missing_part(&self) -> bool {
         self.0.missing_part
     }
@@ -236,9 +236,9 @@ impl fmt::Display for Error {
 
 impl std::error::Error for Error {}
 
-/// Adds what was being done to a failure.
+/// Adds the failed operation to an error.
 pub trait Context<T> {
-    /// Puts `what` in front of the message.
+    /// Prepends `what` to the message.
     fn context<D: fmt::Display>(self, what: impl FnOnce() -> D) -> Result<T>;
 }
 
@@ -255,7 +255,7 @@ impl From<std::io::Error> for Error {
             std::io::ErrorKind::PermissionDenied => Kind::Denied,
             _ => Kind::Other,
         };
-        // An error of ours that travelled through an `io::Read` comes back as it was.
+        // Restore one of our own errors that passed through an `io::Read`.
         match error.downcast::<Error>() {
             Ok(ours) => ours,
             Err(error) => Error::new(kind, error.to_string()),

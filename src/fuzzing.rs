@@ -1,5 +1,5 @@
-//! What must hold whatever a parser is given, as bodies that cargo-fuzz runs (`scripts/fuzz`) and that the tests
-//! run over mutations of `testdata/fuzz`. What cargo-fuzz found lies there too.
+//! Properties that hold for every input of a parser, as functions that cargo-fuzz runs (`scripts/fuzz`) and that
+//! tests run with mutations of `testdata/fuzz`, which also contains inputs that cargo-fuzz found.
 
 use crate::credentials::{Credentials, file};
 use crate::error::{Error, Result};
@@ -29,10 +29,10 @@ use std::str::FromStr;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-/// A body, by the name of its target.
+/// A fuzz function, with the name of its target.
 pub type Body = (&'static str, fn(&[u8]));
 
-/// All of them.
+/// All fuzz functions.
 pub const BODIES: [Body; 13] = [
     ("references", references),
     ("manifests", manifests),
@@ -49,7 +49,7 @@ pub const BODIES: [Body; 13] = [
     ("events", events),
 ];
 
-/// What is read is written so that it is read the same.
+/// Checks that a parsed reference, when written, is parsed to the same value.
 pub fn references(data: &[u8]) {
     fn again<T: FromStr<Err: Debug> + Display + PartialEq + Debug>(text: &str) {
         if let Ok(value) = text.parse::<T>() {
@@ -64,8 +64,8 @@ pub fn references(data: &[u8]) {
     again::<Platform>(text);
 }
 
-/// Bytes and digest stay, and an index comes out of its wrap as it went in: wrap itself sees to that, and
-/// must not give what cannot be read again.
+/// Checks that parsing keeps bytes and digest, and that wrapping an index succeeds or fails without an unreadable
+/// result. wrap itself checks that the index can be restored.
 pub fn manifests(data: &[u8]) {
     for declared in [None, Some(media_type::OCI_MANIFEST), Some(media_type::DOCKER_LIST)] {
         let Ok(manifest) = Manifest::parse(data.to_vec(), declared) else { continue };
@@ -95,13 +95,13 @@ pub fn manifests(data: &[u8]) {
                 history.original.children().len()
             );
         }
-        // Leaving one out may fail, but not give nonsense.
+        // Dropping a child may fail, but must not give an invalid result.
         let _ = index::wrap(&history, &[], &[0], 0, &recipe, history.original.family());
         let _ = index::unwrap(&history.original, &children, false);
     }
 }
 
-/// The manifest of an image, with a config that fits, comes out of its wrap as it went in.
+/// Checks that unwrapping restores an image manifest with a matching config.
 fn image_manifest(manifest: &Manifest) {
     let Content::Image { layers, .. } = &manifest.content else { return };
     let ids: Vec<String> =
@@ -119,7 +119,7 @@ fn image_manifest(manifest: &Manifest) {
     wrap_and_back(manifest, config.into_bytes());
 }
 
-/// Unwrap is the inverse of wrap, and wrapping twice is wrapping once.
+/// Checks that unwrap is the inverse of wrap, and that wrapping twice equals wrapping once.
 pub fn configs(data: &[u8]) {
     let Ok(config) = ImageConfig::parse(data.to_vec()) else { return };
     let layers: Vec<String> = (0..config.diff_ids.len().min(8))
@@ -164,7 +164,8 @@ fn wrap_and_back(manifest: Manifest, config: Vec<u8>) {
     assert!(matches!(twice, Outcome::Unchanged(_)));
 }
 
-/// Lines: a pointer, a value, then the document. An edit of JSON gives JSON, and its undo gives back every byte.
+/// Checks JSON edits. The input is a pointer, a value and a document, one per line. An edit of valid JSON gives valid
+/// JSON, and its undo restores every byte.
 pub fn splice(data: &[u8]) {
     let Ok(text) = std::str::from_utf8(data) else { return };
     let mut parts = text.splitn(3, '\n');
@@ -192,7 +193,7 @@ pub fn splice(data: &[u8]) {
     }
 }
 
-/// An archive gives an image, with all its blobs as they should be, or an error.
+/// Checks that an archive gives an image whose blobs match their descriptors, or an error.
 pub fn archives(data: &[u8]) {
     let mut archive = tempfile::NamedTempFile::new().expect("a temporary file");
     archive.write_all(data).expect("a temporary file");
@@ -218,7 +219,7 @@ async fn read_all(archive: Arc<dyn Source>) -> Result<()> {
     Reader::new(archive).tree(manifest, &|_| true).await.map(drop)
 }
 
-/// Layers, which anybody may have made.
+/// Checks layers, which may be hostile.
 pub fn layers(data: &[u8]) {
     let _ = crate::verify::layer::read(data);
     let builder = Builder::new(BTreeSet::new());
@@ -230,14 +231,15 @@ pub fn layers(data: &[u8]) {
             view.layers()[0].files().map(|(path, _)| path.to_owned()).take(100).collect();
         for path in paths {
             let is_there = !matches!(view.find(&path), Found::Absent | Found::Deeper);
-            // Both look-ups agree on whether the path exists.
+            // Both lookups must agree on whether the path exists.
             assert!(!is_there || view.state(&path).is_some_and(|state| state != PathState::Absent));
         }
     }
 }
 
-/// The headers of a 401, a line each, and the answer of a token server. A challenge that is written again is read the
-/// same; a token is the server's word, and good for a day at most.
+/// Checks challenges and tokens. The input is the headers of a 401, one per line, or the response of a token server.
+/// A challenge that is written again is parsed to the same value; a token is the server's text, and valid for at most
+/// a day.
 pub fn challenges(data: &[u8]) {
     if let Ok(text) = std::str::from_utf8(data)
         && let Some(found) = auth::challenge(text.lines())
@@ -269,7 +271,7 @@ fn written(challenge: &auth::Challenge) -> String {
     header
 }
 
-/// docker's and podman's files. Helpers come before `auths`, and no error tells a secret.
+/// Checks Docker's and Podman's credential files: helpers precede `auths`, and no error contains a secret.
 pub fn credential_files(data: &[u8]) {
     let Ok(text) = std::str::from_utf8(data) else { return };
     let path = Path::new("config.json");
@@ -302,7 +304,7 @@ pub fn credential_files(data: &[u8]) {
     }
 }
 
-/// The secrets in a credential file, but for those that are part of its keys too.
+/// Returns the secrets in a credential file, except those that are also part of its keys.
 fn secrets(text: &str) -> Vec<String> {
     fn collect(value: &Value, keys: &mut Vec<String>, secrets: &mut Vec<String>) {
         let Value::Object(map) = value else { return };
@@ -320,33 +322,33 @@ fn secrets(text: &str) -> Vec<String> {
     if let Ok(value) = serde_json::from_str(text) {
         collect(&value, &mut keys, &mut secrets);
     }
-    // Shorter ones are words of the message by chance.
+    // Shorter ones may occur in a message by chance.
     secrets.retain(|secret| secret.len() > 7 && !keys.iter().any(|key| key.contains(secret.as_str())));
     secrets
 }
 
-/// Start scripts: judged within bounds, whatever is in them.
+/// Checks that start scripts are judged within limits, whatever they contain.
 pub fn start_scripts(data: &[u8]) {
     let _ = crate::inspect::fuzz_script(data);
 }
 
-/// Kubernetes documents: a patch changes what it means to, and nothing else.
+/// Checks that a patch of Kubernetes documents makes only the intended changes.
 pub fn pods(data: &[u8]) {
     crate::pod::fuzz::fuzz_pod(data);
 }
 
-/// Configurations of a mirror: what is shown of one is read as the same.
+/// Checks that a printed configuration of a mirror is parsed to the same value.
 pub fn mirror_configs(data: &[u8]) {
     crate::mirror::fuzz::fuzz_config(data);
 }
 
-/// Webhooks of registries.
+/// Checks webhooks of registries.
 pub fn events(data: &[u8]) {
     crate::serve::fuzz::fuzz_event(data);
 }
 
-/// A reaper that a user brings along, or that an image says it has: it is taken where it is static and for the machine,
-/// and then it is found.
+/// Checks programs supplied as reapers: one is accepted if it is static and for a known machine, and is then
+/// selected.
 pub fn programs(data: &[u8]) {
     let program = Program::parse(data).ok();
     if let Some(program) = &program {
@@ -359,8 +361,8 @@ pub fn programs(data: &[u8]) {
         let fits = platform.os == "linux" && serves(&platform.architecture);
         assert_eq!(Program::check_reaper(data, &platform).is_ok(), fits, "{platform}");
     }
-    let mut reapers = Reapers::none();
-    let given = reapers.give(None, data.to_vec().into()).is_ok();
+    let mut reapers = Reapers::empty();
+    let given = reapers.add(None, data.to_vec().into()).is_ok();
     assert_eq!(given, program.as_ref().is_some_and(|p| p.is_static));
     if let Some(program) = program.filter(|_| given) {
         let platform = Platform::new("linux", program.architecture, None);
@@ -375,18 +377,18 @@ mod tests {
     use proptest::sample::Index;
     use std::path::PathBuf;
 
-    /// What the formats are made of.
+    /// Fragments of the formats.
     const WORDS: [&str; 24] = [
         "{", "}", "[", "]", ",", ":", "\"", "\\", "\\u0000", "null", "1e9", "-1", "\"a\":", "/", "..",
         ".wh.", "@", " ", "\n", "=", "\0", "sha256:", "Bearer ", "é",
     ];
 
-    /// One change: a place, how much goes, and what comes there.
+    /// A change: its position, the number of bytes removed, and the bytes inserted.
     #[derive(Debug, Clone)]
     enum Change {
         Word(Index, usize, usize),
         Bytes(Index, usize, Vec<u8>),
-        /// A piece of the input itself, once more.
+        /// Inserts a part of the input itself.
         Again(Index, Index, usize),
         Cut(Index),
     }
@@ -429,7 +431,7 @@ mod tests {
     }
 
     #[test]
-    fn seeds_and_what_was_found_hold() {
+    fn properties_hold_for_seeds_and_earlier_findings() {
         for (target, body) in BODIES {
             let seeds = seeds(target);
             assert!(!seeds.is_empty(), "{target}");
@@ -438,7 +440,7 @@ mod tests {
     }
 
     #[test]
-    fn every_body_is_a_target_of_cargo_fuzz() {
+    fn every_function_is_a_target_of_cargo_fuzz() {
         let dir = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("fuzz/fuzz_targets");
         let mut targets: Vec<String> = std::fs::read_dir(dir)
             .unwrap()

@@ -1,10 +1,10 @@
-//! What can be done about an error, as a value: a program that embeds the library has no command line, so the names of
-//! options are written elsewhere.
+//! Remedies for errors, as values: a program that embeds the library has no command line, so options are named
+//! elsewhere.
 
 use std::borrow::Cow;
 use std::fmt;
 
-/// What can be done about an error. [`Display`](fmt::Display) describes it without options of the command line.
+/// A remedy for an error. [`Display`](fmt::Display) describes it without options of the command line.
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum Remedy {
@@ -70,7 +70,7 @@ pub enum Remedy {
     ChooseProvenanceDestination,
 }
 
-/// What can be done about a host that cannot be connected to.
+/// A remedy for a failed connection to a host.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum HostRemedy {
@@ -93,7 +93,7 @@ pub enum HostRemedy {
 }
 
 impl HostRemedy {
-    /// The remedy for one host.
+    /// Returns the remedy for one host.
     pub fn of(self, host: impl Into<String>) -> Remedy {
         Remedy::Host { host: host.into(), remedy: self }
     }
@@ -105,7 +105,7 @@ impl HostRemedy {
                 "{host} does not speak TLS on this port; if it speaks plain HTTP, allow that for it"
             ),
             HostRemedy::AllowPlainRealm => {
-                write!(f, "credentials do not go there in the clear unless plain HTTP is allowed for {host}")
+                write!(f, "allow plain HTTP for {host} to send it credentials unencrypted")
             }
             HostRemedy::UseTls => write!(f, "{host} speaks TLS: trust its CA"),
             HostRemedy::TryTls => write!(f, "if {host} speaks TLS, trust its CA"),
@@ -144,16 +144,16 @@ impl fmt::Display for Remedy {
             Remedy::LogIn => "log in to the registry; check the repository's name too",
             Remedy::CheckCredentialHelper => "run it by hand, or use other credentials",
             Remedy::CheckHost => {
-                "check the host's name and the network; plain HTTP has to be allowed for registries without TLS"
+                "check the host's name and the network; allow plain HTTP for a registry without TLS"
             }
             Remedy::Host { host, remedy } => return remedy.write(f, host),
             Remedy::SendSmallerRequests => {
-                "the registry, or a proxy before it, limits the size of a request; upload in smaller chunks"
+                "upload in smaller chunks; the registry, or a proxy in front of it, limits the size of requests"
             }
-            Remedy::LogRequests => "log the requests to see what was asked",
+            Remedy::LogRequests => "log the requests",
             Remedy::StatePlatform => "state its platform, or rebuild the image for its platform",
             Remedy::ChoosePresentPlatform => {
-                "the index names it, but the source lacks it; choose among the platforms that are there"
+                "choose among the platforms that exist; the index refers to this one, but the source does not have it"
             }
             Remedy::ChooseFewerImages => "choose some of its images by platform, or one by its digest",
             Remedy::ChooseOneImage { platforms } if platforms.is_empty() => {
@@ -173,14 +173,14 @@ impl fmt::Display for Remedy {
                 "name the expected program, or wrap the image again, which replaces the reaper"
             }
             Remedy::KeepFormat => "keep the format of the source, or compress the layers with gzip",
-            Remedy::ReplaceArchive => "give another name, or allow it to be replaced",
+            Remedy::ReplaceArchive => "use another name, or allow the archive to be replaced",
             Remedy::DecompressArchive { program } => {
                 return write!(f, "decompress it first, with {program} -dc FILE");
             }
             Remedy::PipeThroughPodman { .. } => {
                 "save the image as an OCI archive with Podman, and read that; load the result with Podman"
             }
-            Remedy::ChooseProvenanceDestination => "registries and oci: directories can hold provenance",
+            Remedy::ChooseProvenanceDestination => "use a registry or an oci: directory, which can store provenance",
         })
     }
 }

@@ -5,58 +5,58 @@ use crate::image::Digest;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Mutex, PoisonError};
 
-/// What was done, counted where it is done.
+/// The counters of a run.
 #[derive(Debug, Default)]
 pub struct Stats {
-    /// HTTP requests, those for tokens and those that were repeated included.
+    /// HTTP requests, including those for tokens and retries.
     pub requests: AtomicU64,
     /// Bytes of manifests and blobs read.
     pub bytes_pulled: AtomicU64,
     /// Bytes of manifests and blobs written.
     pub bytes_pushed: AtomicU64,
-    /// Blobs that the destination took over from another repository.
+    /// Blobs mounted from another repository of the destination.
     pub blobs_mounted: AtomicU64,
-    /// Blobs that the destination had.
+    /// Blobs that the destination already had.
     pub blobs_existing: AtomicU64,
-    /// Blobs that were sent.
+    /// Blobs that were uploaded.
     pub blobs_copied: AtomicU64,
-    /// Requests that were repeated.
+    /// Requests that were retried.
     pub retries: AtomicU64,
-    /// The destination's tag.
+    /// The state of the destination's tag.
     pub tag: Tag,
 }
 
-/// Whether the destination's tag was moved, for a run that is interrupted.
+/// The state of the destination's tag, for reporting an interrupted run.
 #[derive(Debug, Default)]
 pub struct Tag(Mutex<TagState>);
 
-/// How far the tag has come.
+/// The state of moving a tag.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub enum TagState {
-    /// It is where it was.
+    /// The tag was not moved.
     #[default]
     Untouched,
-    /// It is being moved to this digest, and may point there already.
+    /// The tag is being moved to this digest, and may already refer to it.
     Moving(Digest),
-    /// It points to this digest.
+    /// The tag refers to this digest.
     Moved(Digest),
 }
 
 impl Tag {
-    /// Follows `put`, which moves the tag to a digest and returns the one that it has there.
+    /// Awaits `put`, which moves the tag to a digest and returns its digest at the destination.
     pub async fn moving(&self, to: &Digest, put: impl Future<Output = Result<Digest>>) -> Result<Digest> {
         self.set(TagState::Moving(to.clone()));
         let outcome = put.await;
         match &outcome {
             Ok(digest) => self.set(TagState::Moved(digest.clone())),
-            // Where the connection broke, the other side may have done it all the same.
+            // If the connection failed, the registry may have moved the tag nevertheless.
             Err(error) if error.kind() == Kind::Network && !error.is_missing_part() => {}
             Err(_) => self.set(TagState::Untouched),
         }
         outcome
     }
 
-    /// How far it has come.
+    /// Returns the state of the tag.
     pub fn state(&self) -> TagState {
         self.0.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }
@@ -72,7 +72,7 @@ impl Stats {
         counter.fetch_add(n, Ordering::Relaxed);
     }
 
-    /// Reads a counter.
+    /// Returns the value of a counter.
     pub fn get(counter: &AtomicU64) -> u64 {
         counter.load(Ordering::Relaxed)
     }

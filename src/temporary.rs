@@ -1,14 +1,14 @@
-//! Files that have no name of their own yet, for a program that has to end at once.
+//! Temporary files that must be removed if the program ends without running destructors.
 
 use std::path::{Path, PathBuf};
 use std::sync::{Mutex, PoisonError};
 
-/// From this number on, files that are gone are forgotten.
+/// The number of files from which removed ones are dropped from the list.
 const MANY: usize = 64;
 
 static FILES: Mutex<Vec<PathBuf>> = Mutex::new(Vec::new());
 
-/// Notes a temporary file. It need not be said when it is removed or gets its name.
+/// Records a temporary file. Removing or renaming it need not be reported.
 pub fn note(path: &Path) {
     let mut files = FILES.lock().unwrap_or_else(PoisonError::into_inner);
     if files.len() >= MANY {
@@ -17,11 +17,11 @@ pub fn note(path: &Path) {
     files.push(path.into());
 }
 
-/// Removes all temporary files that are left, before the process ends without running destructors.
+/// Removes all remaining temporary files, before the process ends without running destructors.
 pub fn remove_all() {
     let mut files = FILES.lock().unwrap_or_else(PoisonError::into_inner);
     for file in files.drain(..) {
-        // Most are gone, and for the others nothing more can be done.
+        // Most files no longer exist, and other errors cannot be handled here.
         let _ = std::fs::remove_file(file);
     }
 }
@@ -31,7 +31,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn forgets_files_that_are_gone() {
+    fn forgets_removed_files() {
         let dir = tempfile::tempdir().unwrap();
         let kept = dir.path().join("kept");
         std::fs::write(&kept, "").unwrap();

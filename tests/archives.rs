@@ -329,9 +329,12 @@ fn accepts_keys_of_manifest_json_in_any_case() {
         with_entry(entry).wrap("docker-archive", ":app:v1").succeeds();
     }
     for (entry, phrase) in [
-        (r#"{"Config":"c.json","config":"c.json","Layers":["l.tar","l.tar"]}"#, "twice"),
-        (r#"{"Config":"c.json","Layers":["l.tar","l.tar"],"layers":null}"#, "twice"),
-        (r#"{"Config":"c.json","RepoTags":null,"RepoTags":["app:v1"],"Layers":["l.tar","l.tar"]}"#, "twice"),
+        (r#"{"Config":"c.json","config":"c.json","Layers":["l.tar","l.tar"]}"#, "duplicate key"),
+        (r#"{"Config":"c.json","Layers":["l.tar","l.tar"],"layers":null}"#, "duplicate key"),
+        (
+            r#"{"Config":"c.json","RepoTags":null,"RepoTags":["app:v1"],"Layers":["l.tar","l.tar"]}"#,
+            "duplicate key",
+        ),
         (r#"{"Layers":["l.tar","l.tar"]}"#, "Config"),
         (r#"{"config":["c.json"],"layers":["l.tar","l.tar"]}"#, "config"),
     ] {

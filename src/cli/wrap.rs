@@ -171,7 +171,7 @@ pub fn given_reapers(given: &[String]) -> Result<Reapers> {
             _ => (None, given.as_str()),
         };
         let program = std::fs::read(file).map_err(|e| Error::other(format!("--reaper {file}: {e}")))?;
-        reapers.give(platform.as_ref(), program.into()).context(|| format!("--reaper {file}"))?;
+        reapers.add(platform.as_ref(), program.into()).context(|| format!("--reaper {file}"))?;
     }
     Ok(reapers)
 }

@@ -17,7 +17,7 @@ const TIMEOUT: Duration = Duration::from_secs(60);
 /// The maximum size of an answer, which usually has a few hundred bytes.
 const MAX_ANSWER: usize = 64 << 10;
 /// The number of bytes of standard error that are kept.
-const MAX_SAID: usize = 4 << 10;
+const MAX_STDERR: usize = 4 << 10;
 /// How long standard error is read after the helper has exited: a process that it started may keep it open.
 const LINGER: Duration = Duration::from_millis(100);
 /// The length from which a word that a message shares with the answer may be part of a secret.
@@ -78,15 +78,15 @@ struct Output {
     /// Standard output.
     answer: Vec<u8>,
     /// The beginning of standard error.
-    said: Vec<u8>,
+    stderr: Vec<u8>,
 }
 
 impl Output {
     /// Returns the first line of standard error, unless it shares a word with the answer or contains JSON.
     fn quotable(&self) -> Option<String> {
-        let said = String::from_utf8_lossy(&self.said);
+        let stderr = String::from_utf8_lossy(&self.stderr);
         let answer = String::from_utf8_lossy(&self.answer);
-        let line = said.lines().map(str::trim).find(|line| !line.is_empty())?;
+        let line = stderr.lines().map(str::trim).find(|line| !line.is_empty())?;
         let shares = |text: &str, other: &str| {
             let mut words = text.split(|c: char| c.is_whitespace() || "\"'{}[](),:;=".contains(c));
             words.any(|word| word.len() >= MIN_SHARED && other.contains(word))
@@ -125,7 +125,7 @@ async fn run(program: &str, server: &str) -> std::io::Result<Output> {
         .kill_on_drop(true)
         .spawn()?;
     let (input, output, errors) = (child.stdin.take(), child.stdout.take(), child.stderr.take());
-    let (mut answer, mut said) = (Vec::new(), Vec::new());
+    let (mut answer, mut stderr) = (Vec::new(), Vec::new());
     let mut errors = errors.ok_or_else(|| std::io::Error::other("no standard error"))?;
     let answering = async {
         if let Some(mut input) = input {
@@ -138,15 +138,15 @@ async fn run(program: &str, server: &str) -> std::io::Result<Output> {
         child.wait().await
     };
     let listening = async {
-        let _ = keep(&mut errors, &mut said, MAX_SAID).await;
+        let _ = keep(&mut errors, &mut stderr, MAX_STDERR).await;
         std::future::pending::<Infallible>().await
     };
     let status = tokio::select! {
         status = answering => status?,
         never = listening => match never {},
     };
-    let _ = tokio::time::timeout(LINGER, keep(&mut errors, &mut said, MAX_SAID)).await;
-    Ok(Output { status, answer, said })
+    let _ = tokio::time::timeout(LINGER, keep(&mut errors, &mut stderr, MAX_STDERR)).await;
+    Ok(Output { status, answer, stderr })
 }
 
 /// Reads to the end but keeps only the first bytes, so that the writer never blocks.
@@ -197,7 +197,7 @@ mod tests {
     #[test]
     fn quotes_standard_error_only_if_it_shares_nothing_with_the_answer() {
         let json = r#"{"Username":"ann","Secret":"s3cr\u0065t with-words\nand lines"}"#;
-        for (answer, said, quoted) in [
+        for (answer, stderr, quoted) in [
             ("", "\n  the keychain\tis locked\nmore\n", Some("the keychain is locked")),
             (json, "the keychain is locked", Some("the keychain is locked")),
             ("", "", None),
@@ -209,8 +209,9 @@ mod tests {
             ("s3cret", "is it s3cret?", None),
             (r#"{"Username":"ann","Secret":"s3cret"#, "password=s3cret", None),
         ] {
-            let output = Output { status: ExitStatus::default(), answer: answer.into(), said: said.into() };
-            assert_eq!(output.quotable().as_deref(), quoted, "{answer} {said}");
+            let output =
+                Output { status: ExitStatus::default(), answer: answer.into(), stderr: stderr.into() };
+            assert_eq!(output.quotable().as_deref(), quoted, "{answer} {stderr}");
         }
     }
 }

@@ -107,7 +107,7 @@ impl<'a> Images<'a> {
         }
         let _turn = self.surveys.acquire().await;
         let found = machine::of_program(self.reader.source(), image).await?;
-        Ok(target.settle(found))
+        Ok(target.resolve(found))
     }
 
     /// The default path is one that no image uses; for another one the layers have to be looked at. The outer error is

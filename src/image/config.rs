@@ -165,8 +165,8 @@ impl ImageConfig {
 fn strings(name: &str, raw: Option<&RawValue>) -> Result<Vec<String>> {
     let Some(raw) = raw else { return Ok(Vec::new()) };
     serde_json::from_str::<Option<Vec<String>>>(raw.get()).map(Option::unwrap_or_default).map_err(|_| {
-        let shape = if raw.get().starts_with('"') { "a string" } else { "neither null nor a list" };
-        Error::unsupported(format!("the image config's {name} is {shape}, not a list of strings"))
+        let what = if raw.get().starts_with('"') { "a string, not a list" } else { "not a list of strings" };
+        Error::unsupported(format!("the image config's {name} is {what}"))
             .hint("no container engine can start this image; write the command as a JSON list and rebuild it")
     })
 }

@@ -6,9 +6,8 @@
 //!
 //! | PID 1 in the end | `way` | `holds` | `orphans_reaped` | `term_reaches_service` |
 //! |---|---|---|---|---|
-//! | a program | `service` | `yes` | depends on the program | depends on the program |
-//! | a program that a shell executes with `exec` | `script` | `yes` | depends on the program | depends on the program
-//! |
+//! | a program | `service` | `yes` | by program | by program |
+//! | a program that a shell executes with `exec` | `script` | `yes` | by program | by program |
 //! | an init | `init` | `yes` | `yes` | `yes` if it forwards and its child is not a shell that stays |
 //! | a shell that stays | `none` | `no` | `yes` (bash, dash, BusyBox) | `yes` if a trap kills the jobs it waits for |
 //! | a shell that stays, with an init as its child | `init` | `no` | `yes` | as above |
@@ -23,8 +22,8 @@
 //! that both branches are followed; where `${NAME:-default}` names a program, the default is assumed. If an unset
 //! variable names the program, that path counts only if there is no other.
 //!
-//! A background job remains a child of the service if the shell executes the service while the job is its child. `(
-//! job & )` leaves an orphan instead, which an init reaps.
+//! A background job remains a child of the service if the shell executes the service while the job is its child.
+//! `( job & )` leaves an orphan instead, which an init reaps.
 
 use super::files::Files;
 use super::locate::DEFAULT_PATH;

@@ -9,7 +9,7 @@ use super::run::{Effort, Part, Shared};
 use crate::error::{Kind, Result};
 use crate::image::{Digest, Manifest, Reference};
 use crate::registry::Repository;
-use crate::rewrite::record::{Annotations, any_trace};
+use crate::rewrite::record::{Annotations, has_record_key};
 use crate::transport::{Sink, Source};
 use std::collections::{BTreeSet, HashSet};
 use std::sync::Arc;
@@ -148,7 +148,7 @@ async fn has_record(repository: Arc<Repository>, manifest: &Manifest) -> Result<
     let crate::image::Content::Image { config, .. } = &image.content else { return Ok(false) };
     let bytes = reader.config(config).await?;
     let Ok(config) = crate::image::ImageConfig::parse(bytes) else { return Ok(false) };
-    Ok(any_trace(&config.labels))
+    Ok(has_record_key(&config.labels))
 }
 
 #[cfg(test)]

@@ -90,13 +90,13 @@ impl Default for Reapers {
 
 impl Reapers {
     /// Creates an empty set of reapers.
-    pub fn none() -> Self {
+    pub fn empty() -> Self {
         Reapers { embedded: Vec::new(), given: Vec::new() }
     }
 
     /// Adds a program given with `--reaper [PLATFORM=]FILE`. Without a platform it serves the machine that it was
     /// built for. Returns an error unless it is a static Linux program for that platform.
-    pub fn give(&mut self, platform: Option<&Platform>, program: Bytes) -> Result<()> {
+    pub fn add(&mut self, platform: Option<&Platform>, program: Bytes) -> Result<()> {
         let found = Program::parse(&program)?;
         found.check_static()?;
         let reaper = match platform {
@@ -212,11 +212,11 @@ mod tests {
             (None, Bytes::from_static(b"#!/bin/sh"), "not a Linux executable"),
             (Some("linux/amd64"), arm.clone(), "it is for linux/arm"),
         ] {
-            let error = reapers.give(platform_name.map(platform).as_ref(), program).unwrap_err();
+            let error = reapers.add(platform_name.map(platform).as_ref(), program).unwrap_err();
             assert!(error.to_string().contains(why), "{error}");
         }
-        reapers.give(Some(&platform("linux/arm/v7")), arm.clone()).unwrap();
+        reapers.add(Some(&platform("linux/arm/v7")), arm.clone()).unwrap();
         assert_eq!(reapers.select(&platform("linux/arm/v7")).unwrap().program, arm);
-        assert!(reapers.give(Some(&platform("linux/arm/v7")), arm).is_err());
+        assert!(reapers.add(Some(&platform("linux/arm/v7")), arm).is_err());
     }
 }

@@ -8,7 +8,7 @@ use super::http::{Http, Lane, Request, Timeouts};
 use super::quirks::Upload;
 use super::retry::{Attempts, Policy};
 use super::tls::HostOptions;
-use super::token::{Authorization, Hearing, Tokens};
+use super::token::{AfterRefusal, Authorization, Tokens};
 use crate::credentials::Login;
 use crate::error::{Error, Result, Retry};
 use crate::stats::Stats;
@@ -211,12 +211,12 @@ impl Client {
             if !is_refused || !is_own || !self.http.is_own(&answer.url) || replay >= MAX_REPLAYS {
                 return Ok(answer);
             }
-            match self.tokens.hear(&answer, authorization.as_ref(), scopes) {
-                Hearing::Final => return Ok(answer),
+            match self.tokens.on_refusal(&answer, authorization.as_ref(), scopes) {
+                AfterRefusal::Final => return Ok(answer),
                 // New tokens were refused again: they may grant less than was requested.
-                Hearing::Again => narrow = narrow || replay > 0,
-                Hearing::Narrow => narrow = true,
-                Hearing::Silent => self.ask_root().await?,
+                AfterRefusal::Again => narrow = narrow || replay > 0,
+                AfterRefusal::Narrow => narrow = true,
+                AfterRefusal::Silent => self.ask_root().await?,
             }
             let mut next = self.tokens.authorization(&self.http, scopes, narrow).await?;
             if next == authorization && !narrow {
@@ -242,7 +242,7 @@ impl Client {
         let request = Request::new(Method::GET, url, format!("asking {} for its challenge", self.host));
         let answer = self.http.exchange(&request, Lane::Guest, &|_| None).await?;
         if self.http.is_own(&answer.url) {
-            self.tokens.hear(&answer, None, &[]);
+            self.tokens.on_refusal(&answer, None, &[]);
         }
         Ok(())
     }

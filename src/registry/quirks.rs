@@ -46,28 +46,28 @@ struct Quirk {
     /// The largest body of a PUT that the registry accepts.
     put_limit: u64,
     /// The method for larger blobs, which is also the fallback if a PUT with a body is refused.
-    otherwise: Option<Upload>,
+    fallback: Option<Upload>,
 }
 
 /// The known deviations. Other registries accept a PUT of any size; if one refuses that, PATCH is used.
 const QUIRKS: [Quirk; 5] = [
     // Azure: "maximum size of a blob upload in one request is about 20 MB" (regclient's table; ACR issue 594).
-    Quirk { host: ".azurecr.io", put_limit: 20_000_000, otherwise: Some(Upload::Chunks(8 << 20)) },
+    Quirk { host: ".azurecr.io", put_limit: 20_000_000, fallback: Some(Upload::Chunks(8 << 20)) },
     // GitHub: rejects chunks larger than 4 MiB; accepts a PUT of any size (regclient's table).
-    Quirk { host: "ghcr.io", put_limit: u64::MAX, otherwise: Some(Upload::Chunks(4 << 20)) },
+    Quirk { host: "ghcr.io", put_limit: u64::MAX, fallback: Some(Upload::Chunks(4 << 20)) },
     // Google: no PATCH (google/go-containerregistry's notes on Artifact Registry).
-    Quirk { host: ".pkg.dev", put_limit: u64::MAX, otherwise: None },
-    Quirk { host: "gcr.io", put_limit: u64::MAX, otherwise: None },
+    Quirk { host: ".pkg.dev", put_limit: u64::MAX, fallback: None },
+    Quirk { host: "gcr.io", put_limit: u64::MAX, fallback: None },
     // Amazon: answers 201 to the first PATCH and discards the following ones.
-    Quirk { host: ".amazonaws.com", put_limit: u64::MAX, otherwise: None },
+    Quirk { host: ".amazonaws.com", put_limit: u64::MAX, fallback: None },
 ];
 
 /// Returns the upload method for a blob of `size` bytes to `host`, and the fallback if the registry refuses it.
 pub fn upload(host: &str, size: u64) -> (Upload, Option<Upload>) {
     let name = host.rsplit_once(':').map_or(host, |p| p.0);
     match QUIRKS.iter().find(|q| name.ends_with(q.host)) {
-        Some(quirk) if size > quirk.put_limit => (quirk.otherwise.unwrap_or(Upload::Put), None),
-        Some(quirk) => (Upload::Put, quirk.otherwise),
+        Some(quirk) if size > quirk.put_limit => (quirk.fallback.unwrap_or(Upload::Put), None),
+        Some(quirk) => (Upload::Put, quirk.fallback),
         None => (Upload::Put, Some(Upload::Patch)),
     }
 }

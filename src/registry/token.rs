@@ -126,7 +126,7 @@ impl Tokens {
     }
 
     /// Handles a refusal by the registry itself. Returns whether and how the request should be sent again.
-    pub fn hear(&self, answer: &Answer, sent: Option<&Authorization>, own: &[Scope]) -> Hearing {
+    pub fn on_refusal(&self, answer: &Answer, sent: Option<&Authorization>, own: &[Scope]) -> AfterRefusal {
         let headers = answer.headers().get_all(header::WWW_AUTHENTICATE);
         let challenge = auth::challenge(headers.iter().filter_map(|h| h.to_str().ok()));
         let mut state = self.lock();
@@ -146,14 +146,14 @@ impl Tokens {
                 // The token server grants less than was requested, and would do so again.
                 let is_all = sent.is_some_and(|sent| sent.scopes == state.own(own));
                 match is_insufficient {
-                    true if is_combined => Hearing::Narrow,
-                    true if is_all => Hearing::Final,
-                    _ => Hearing::Again,
+                    true if is_combined => AfterRefusal::Narrow,
+                    true if is_all => AfterRefusal::Final,
+                    _ => AfterRefusal::Again,
                 }
             }
-            (403, _) if is_combined => Hearing::Narrow,
-            (401, None) if state.challenge.is_none() => Hearing::Silent,
-            _ => Hearing::Final,
+            (403, _) if is_combined => AfterRefusal::Narrow,
+            (401, None) if state.challenge.is_none() => AfterRefusal::Silent,
+            _ => AfterRefusal::Final,
         }
     }
 
@@ -322,7 +322,7 @@ impl Tokens {
 
 /// The consequence of a refusal for the request.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Hearing {
+pub enum AfterRefusal {
     /// Send it again with a new authorization.
     Again,
     /// Send it again with an authorization for its own scopes only.

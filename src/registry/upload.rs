@@ -34,7 +34,7 @@ pub struct Uploads {
 /// The reason why an upload failed.
 enum Failure {
     /// The registry does not accept this upload method.
-    Way(Refusal),
+    Method(Refusal),
     /// Another upload found out meanwhile that the registry needs another method.
     Superseded,
     Other(Error),
@@ -84,15 +84,16 @@ impl Uploads {
         let mut attempts = self.client.options().retry.start();
         let mut next = session;
         loop {
-            let way = self.way(descriptor);
-            let failure = match self.put_once(next.take(), way, descriptor, &payload, &mut attempts).await {
+            let method = self.method(descriptor);
+            let failure = match self.put_once(next.take(), method, descriptor, &payload, &mut attempts).await
+            {
                 Ok(()) => return Ok(()),
                 Err(failure) => failure,
             };
             let error = match failure {
-                Failure::Way(refusal) => match self.other_way(way, descriptor, &refusal) {
+                Failure::Method(refusal) => match self.other_method(method, descriptor, &refusal) {
                     Some(other) => {
-                        tracing::info!("{} does not accept {way}; trying {other}", self.client.host());
+                        tracing::info!("{} does not accept {method}; trying {other}", self.client.host());
                         self.client.governor().set_upload(other);
                         continue;
                     }
@@ -112,7 +113,7 @@ impl Uploads {
     async fn put_once(
         &self,
         session: Option<Session>,
-        way: Upload,
+        method: Upload,
         descriptor: &Descriptor,
         payload: &Payload<'_>,
         attempts: &mut Attempts,
@@ -122,9 +123,9 @@ impl Uploads {
             None => self.sessions.open(attempts).await?,
         };
         // With few turns, many uploads wait while the first is refused. They then use the other method at once.
-        let is_current = || self.way(descriptor) == way;
+        let is_current = || self.method(descriptor) == method;
         let sending = Sending { uploads: self, descriptor, payload, is_current: &is_current };
-        let outcome = match way {
+        let outcome = match method {
             Upload::Put => sending.finish(&session.url, true).await,
             Upload::Patch => sending.patch(session.url.clone()).await,
             Upload::Chunks(size) => sending.chunks(&session, size, attempts).await,
@@ -139,30 +140,30 @@ impl Uploads {
     }
 
     /// Returns the upload method: the user's choice, else the one learned for this registry, else that of the table.
-    fn way(&self, descriptor: &Descriptor) -> Upload {
+    fn method(&self, descriptor: &Descriptor) -> Upload {
         let usual = quirks::upload(self.client.host(), descriptor.size).0;
         self.client.options().upload.or(self.client.governor().upload()).unwrap_or(usual)
     }
 
     /// Returns another method for a blob whose method the registry refused, unless the user chose that method.
-    fn other_way(&self, way: Upload, descriptor: &Descriptor, refusal: &Refusal) -> Option<Upload> {
+    fn other_method(&self, method: Upload, descriptor: &Descriptor, refusal: &Refusal) -> Option<Upload> {
         if self.client.options().upload.is_some() {
             return None;
         }
         if refusal.status == StatusCode::PAYLOAD_TOO_LARGE {
-            let sent = match way {
+            let sent = match method {
                 Upload::Chunks(size) => size.min(descriptor.size),
                 _ => descriptor.size,
             };
             return SMALLER.iter().find(|size| **size < sent).map(|size| Upload::Chunks(*size));
         }
         let other = quirks::upload(self.client.host(), descriptor.size).1;
-        other.filter(|other| way == Upload::Put && *other != way)
+        other.filter(|other| method == Upload::Put && *other != method)
     }
 }
 
 /// Returns whether a registry refused an upload because of its method.
-fn is_about_the_way(refusal: &Refusal) -> bool {
+fn is_about_method(refusal: &Refusal) -> bool {
     match refusal.status.as_u16() {
         405 | 411 | 413 | 415 | 416 | 501 => true,
         404 => refusal.has(&[ErrorCode::BlobUploadUnknown, ErrorCode::BlobUnknown]),
@@ -214,8 +215,8 @@ impl<'a> Sending<'a> {
             return Ok(());
         }
         let refusal = self.uploads.client.refusal(&request.operation, answer).await;
-        if with_blob && is_about_the_way(&refusal) {
-            return Err(Failure::Way(refusal));
+        if with_blob && is_about_method(&refusal) {
+            return Err(Failure::Method(refusal));
         }
         // The session is gone, or another process uploaded the same blob at the same time: try once more in a new
         // session.
@@ -284,8 +285,8 @@ impl<'a> Sending<'a> {
         let operation = self.operation();
         if !answer.status().is_success() {
             let refusal = self.uploads.client.refusal(&operation, answer).await;
-            return Err(match is_about_the_way(&refusal) {
-                true => Failure::Way(refusal),
+            return Err(match is_about_method(&refusal) {
+                true => Failure::Method(refusal),
                 false => refusal.into_error().into(),
             });
         }

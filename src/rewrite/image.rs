@@ -49,7 +49,8 @@ impl Image {
     ///
     /// # Errors
     ///
-    /// Returns an error for a malformed image; content that is clearly not an image is [`ImageOrArtifact::Artifact`] instead.
+    /// Returns an error for a malformed image; content that is clearly not an image is
+    /// [`ImageOrArtifact::Artifact`] instead.
     pub fn read(manifest: Manifest, config: Bytes, keeps_manifest: bool) -> Result<ImageOrArtifact> {
         let (descriptor, layers) = match &manifest.content {
             Content::Image { config, layers } => (config, layers),

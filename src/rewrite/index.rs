@@ -193,7 +193,7 @@ pub fn unwrap(index: &Manifest, children: &[Replaced], is_part: bool) -> Result<
         record::apply(&mut text, &undos.index).ok()?;
         Manifest::parse(text.into_bytes(), Some(format::before(&undos.index, &index.media_type))).ok()
     });
-    let is_stale = undone.is_none() && record::any_trace(&index.annotations);
+    let is_stale = undone.is_none() && record::has_record_key(&index.annotations);
     let dropped = undone.as_ref().and(undos).map_or(0, |u| u.dropped);
     let original = match undone {
         Some(undone) => undone,

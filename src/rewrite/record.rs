@@ -192,7 +192,7 @@ pub fn write_content(manifest: &mut Document, content: &Digest) -> Result<()> {
 }
 
 /// Returns whether labels or annotations contain any key of a record, complete or not.
-pub fn any_trace(map: &BTreeMap<String, String>) -> bool {
+pub fn has_record_key(map: &BTreeMap<String, String>) -> bool {
     map.keys().any(|key| key.starts_with(PREFIX))
 }
 
@@ -273,7 +273,7 @@ fn is_inherited(config: &ImageConfig) -> bool {
 /// Finds the record of an image and checks it: the last layer and diff_id are the recorded ones, the entrypoint has
 /// the recorded prefix, and undoing the wrap gives the recorded source.
 pub fn find(manifest: &Manifest, config: &ImageConfig) -> RecordState {
-    if !any_trace(&config.labels) {
+    if !has_record_key(&config.labels) {
         return RecordState::Absent;
     }
     state(config, |record| undo(manifest, config, record))

@@ -51,20 +51,20 @@ impl Target {
 
     /// Decides by the machine that the image's program is built for. Returns the platform, with a note if the user
     /// should know, or the reason why it remains undecided.
-    pub fn settle(self, machine: Option<&str>) -> Result<(Platform, Option<String>), String> {
+    pub fn resolve(self, machine: Option<&str>) -> Result<(Platform, Option<String>), String> {
         match self {
             Target::Known(platform) => Ok((platform, None)),
             Target::Contested { index, config } => {
                 let is_for = |p: &Platform| p.os == "linux" && machine == Some(&p.canonical().architecture);
-                let told = format!("the index says {index} and the config says {config}");
+                let disagreement = format!("the index says {index} and the config says {config}");
                 let chosen = [&index, &config].into_iter().find(|p| is_for(p)).cloned();
                 match (chosen, machine) {
                     (Some(chosen), _) => {
-                        let note = format!("{told}; its program is for {}", chosen.architecture);
+                        let note = format!("{disagreement}; its program is for {}", chosen.architecture);
                         Ok((chosen, Some(note)))
                     }
-                    (None, Some(machine)) => Err(format!("{told}, but its program is for {machine}")),
-                    (None, None) => Err(format!("{told}, and its layers do not show which is right")),
+                    (None, Some(machine)) => Err(format!("{disagreement}, but its program is for {machine}")),
+                    (None, None) => Err(format!("{disagreement}, and its layers do not show which is right")),
                 }
             }
             Target::Unnamed { os } => match machine {
@@ -126,14 +126,14 @@ mod tests {
     fn the_program_decides_if_they_disagree_or_state_none() {
         let contested = || Target::of(Some(&stated("linux/arm64")), &stated("linux/amd64"));
         for (machine, expected) in [("arm64", "linux/arm64"), ("amd64", "linux/amd64")] {
-            let (chosen, note) = contested().settle(Some(machine)).unwrap();
+            let (chosen, note) = contested().resolve(Some(machine)).unwrap();
             assert_eq!((chosen.to_string().as_str(), note.is_some()), (expected, true));
         }
         for machine in [None, Some("s390x")] {
-            assert!(contested().settle(machine).unwrap_err().contains("linux/arm64"));
+            assert!(contested().resolve(machine).unwrap_err().contains("linux/arm64"));
         }
         let unnamed = || Target::of(None, &stated(""));
-        assert_eq!(unnamed().settle(Some("s390x")).unwrap().0, platform("linux/s390x"));
-        assert!(unnamed().settle(None).is_err());
+        assert_eq!(unnamed().resolve(Some("s390x")).unwrap().0, platform("linux/s390x"));
+        assert!(unnamed().resolve(None).is_err());
     }
 }

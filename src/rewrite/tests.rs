@@ -46,7 +46,7 @@ fn reapers(program: &'static [u8]) -> Reapers {
     elf[..20].copy_from_slice(b"\x7fELF\x02\x01\x01\0\0\0\0\0\0\0\0\0\x02\0\x3e\0");
     elf.extend_from_slice(program);
     let mut reapers = Reapers::default();
-    reapers.give(None, elf.into()).unwrap();
+    reapers.add(None, elf.into()).unwrap();
     reapers
 }
 
@@ -285,7 +285,7 @@ fn rejects_images_that_it_cannot_handle() {
                 &manifest_text(&config(r#"{"Labels":{"a":"1","a":"2"}}"#, 1, ""), 1, ""),
                 &config(r#"{"Labels":{"a":"1","a":"2"}}"#, 1, ""),
             ),
-            "twice",
+            "duplicate key",
         ),
     ] {
         let error = error(result);

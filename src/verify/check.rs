@@ -140,7 +140,7 @@ async fn one(reader: &Reader, image: Image, listed: Option<&StatedPlatform>) -> 
     };
     let manifest = image.manifest.clone();
     let Some(original) = image.original() else {
-        if record::any_trace(&image.config.labels) {
+        if record::has_record_key(&image.config.labels) {
             return Err(Error::verification(why_stale(&image)));
         }
         let why = exempt(reader, &image, listed).await?;
@@ -173,7 +173,7 @@ async fn one(reader: &Reader, image: Image, listed: Option<&StatedPlatform>) -> 
 async fn exempt(reader: &Reader, image: &Image, listed: Option<&StatedPlatform>) -> Result<Option<String>> {
     let platform = match Target::of(listed, &image.config.platform) {
         Target::Known(platform) => platform,
-        contested => match contested.settle(machine::of_program(reader.source(), image).await?) {
+        contested => match contested.resolve(machine::of_program(reader.source(), image).await?) {
             Ok((platform, _)) => platform,
             Err(reason) => return Ok(Some(reason)),
         },
@@ -199,11 +199,11 @@ async fn platform(
         contested => {
             let own = Program::machine(&layer.program);
             let program = machine::of_program(reader.source(), image).await?;
-            let told = || contested.clone().settle(own).map(|(platform, _)| platform);
-            match (contested.clone().settle(program), &recorded) {
+            let resolved = || contested.clone().resolve(own).map(|(platform, _)| platform);
+            match (contested.clone().resolve(program), &recorded) {
                 (Ok((known, _)), _) => known,
                 (Err(_), Some(recorded)) => recorded.clone(),
-                (Err(_), None) => told().map_err(Error::verification)?,
+                (Err(_), None) => resolved().map_err(Error::verification)?,
             }
         }
     };
@@ -223,9 +223,9 @@ fn rewrapped(
     record: &Record,
     layer: &layer::Contents,
 ) -> Result<()> {
-    let mut reapers = Reapers::none();
+    let mut reapers = Reapers::empty();
     // Accept any variant of the machine: the image shows which one wrap chose.
-    reapers.give(None, layer.program.clone())?;
+    reapers.add(None, layer.program.clone())?;
     let policies = [IfInit::Skip, IfInit::Wrap].into_iter().flat_map(|if_init| {
         [Format::Keep, Format::Oci, Format::Docker].map(|format| {
             let (path, args) = (record.path.clone(), record.args.clone());

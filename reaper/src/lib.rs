@@ -1,8 +1,7 @@
-//! The decisions of the init that reapify adds to images.
+//! The init that reapify adds to images: static programs for several platforms, and their decisions as a library.
 //!
-//! Everything here is pure: bytes and numbers in, values out. The freestanding program in
-//! `src/bin/reaper` does what these modules decide, and the tool links them to check a command line
-//! before it bakes it into an image.
+//! [`prebuilt`] holds the programs. Everything else is pure: bytes and numbers in, values out. The programs do what
+//! these modules decide, and reapify uses them to check a command line before it bakes it into an image.
 //!
 //! - [`options`]: the command line and the environment
 //! - [`signal`]: signal names and numbers, and what a signal is rewritten to
@@ -19,6 +18,7 @@ extern crate std;
 
 pub mod lookup;
 pub mod options;
+pub mod prebuilt;
 pub mod proc;
 pub mod signal;
 pub mod status;
@@ -27,5 +27,5 @@ pub mod text;
 
 pub use options::{Error, Fault, Options, Parsed, Request, parse};
 
-/// What every reaper's marker begins with: how a reaper is recognised in a layer's bytes.
+/// The text that every program in [`prebuilt`] contains, followed by its version: it identifies a reaper in a layer.
 pub const MARKER_PREFIX: &str = "reapify-reaper version=";

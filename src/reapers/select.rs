@@ -4,32 +4,7 @@ use crate::error::{Error, Remedy, Result};
 use crate::image::{Digest, Platform};
 use crate::reapers::elf::Program;
 use bytes::Bytes;
-
-macro_rules! embedded {
-    ($($name:literal => ($architecture:literal, $variant:expr)),* $(,)?) => {
-        &[$((
-            $architecture,
-            $variant,
-            include_bytes!(concat!(env!("CARGO_MANIFEST_DIR"), "/reaper/prebuilt/", $name)),
-        )),*]
-    };
-}
-
-/// The built-in programs by architecture and variant, made by `scripts/build-reapers`. Variants are in ascending
-/// order.
-const EMBEDDED: &[(&str, Option<&str>, &[u8])] = embedded! {
-    "linux-386" => ("386", None),
-    "linux-amd64" => ("amd64", None),
-    "linux-arm-v5" => ("arm", Some("v5")),
-    "linux-arm-v6" => ("arm", Some("v6")),
-    "linux-arm-v7" => ("arm", Some("v7")),
-    "linux-arm64" => ("arm64", None),
-    "linux-loong64" => ("loong64", None),
-    "linux-mips64le" => ("mips64le", None),
-    "linux-ppc64le" => ("ppc64le", None),
-    "linux-riscv64" => ("riscv64", None),
-    "linux-s390x" => ("s390x", None),
-};
+use reaper::prebuilt::PREBUILT;
 
 /// A reaper for one platform.
 #[derive(Debug, Clone)]
@@ -83,7 +58,9 @@ pub struct Reapers {
 
 impl Default for Reapers {
     fn default() -> Self {
-        let embedded = EMBEDDED.iter().map(|(a, v, program)| Reaper::new(a, *v, Bytes::from_static(program)));
+        let embedded = PREBUILT
+            .iter()
+            .map(|it| Reaper::new(it.architecture, it.variant, Bytes::from_static(it.program)));
         Reapers { embedded: embedded.collect(), given: Vec::new() }
     }
 }

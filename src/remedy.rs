@@ -56,6 +56,8 @@ pub enum Remedy {
     KeepFormat,
     /// Allow an existing archive to be replaced.
     ReplaceArchive,
+    /// Use another tag, or allow the tag to be moved.
+    ReplaceImage,
     /// Decompress an archive before it is read.
     DecompressArchive {
         /// The program that decompresses.
@@ -174,6 +176,7 @@ impl fmt::Display for Remedy {
             }
             Remedy::KeepFormat => "keep the format of the source, or compress the layers with gzip",
             Remedy::ReplaceArchive => "use another name, or allow the archive to be replaced",
+            Remedy::ReplaceImage => "use another tag, or allow this one to be moved",
             Remedy::DecompressArchive { program } => {
                 return write!(f, "decompress it first, with {program} -dc FILE");
             }

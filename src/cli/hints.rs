@@ -8,11 +8,11 @@ pub fn hint(remedy: &Remedy) -> Cow<'_, str> {
     Cow::Borrowed(match remedy {
         Remedy::Text(text) => text,
         Remedy::LogIn => {
-            "log in with `docker login` or `podman login`, or give --src-creds or --dest-creds; check the \
+            "log in with `docker login` or `podman login`, or use --creds, --src-creds or --dest-creds; check the \
              repository's name too"
         }
         Remedy::CheckCredentialHelper => {
-            "run it by hand, or give credentials with --src-creds or --dest-creds"
+            "run it by hand, or give credentials with --creds, --src-creds or --dest-creds"
         }
         Remedy::CheckHost => {
             "check the host's name and the network; --plain-http HOST is for registries without TLS"
@@ -49,6 +49,7 @@ pub fn hint(remedy: &Remedy) -> Cow<'_, str> {
         }
         Remedy::KeepFormat => "leave out --format docker, or compress the layers with gzip",
         Remedy::ReplaceArchive => "give another name, or --force to replace it",
+        Remedy::ReplaceImage => "use another tag, or leave out --no-clobber",
         Remedy::DecompressArchive { program } => {
             return Cow::Owned(format!("decompress it on the way: {program} -dc FILE | reapify wrap …:- …"));
         }

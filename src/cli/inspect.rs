@@ -5,6 +5,9 @@ use super::interrupt::interruptible;
 use super::options::{Format, Global, PlatformOptions, SourceOptions};
 use super::output::{Console, result};
 use super::places::{self, Places};
+use super::progress::Facts;
+use super::suggest;
+use super::values::AnyImage;
 use crate::error::{Error, Kind, Result};
 use crate::image::{Descriptor, Location, Platform, StatedPlatform};
 use crate::inspect::report::{self, PlatformReport, Report};
@@ -22,7 +25,7 @@ use std::sync::Arc;
 #[derive(clap::Args)]
 pub struct Args {
     /// The images to look at; several are shown as a table
-    #[arg(required = true, value_name = "IMAGE")]
+    #[arg(required = true, value_name = "IMAGE", value_parser = AnyImage, hide_possible_values = true)]
     images: Vec<String>,
     #[command(flatten)]
     only: PlatformOptions,
@@ -59,11 +62,14 @@ impl Args {
 }
 
 pub async fn run(global: &Global, args: Args, console: &Console) -> Result<()> {
-    let locations = args.images.iter().map(|text| text.parse()).collect::<Result<Vec<Location>>>()?;
+    let locations =
+        args.images.iter().map(|text| suggest::location(text)).collect::<Result<Vec<Location>>>()?;
     let wanted = args.only.platforms()?;
     let cache = Cache::of_user().filter(|_| !args.no_cache);
     let login = places::login_of_all(&args.from, &locations)?;
-    let mut places = Places::new(&args.from.network, Arc::new(Stats::default()));
+    let stats = Arc::new(Stats::default());
+    let mut places = Places::new(&args.from.network, stats.clone());
+    let progress = global.show(move || Facts { pulled: Stats::get(&stats.bytes_pulled), ..Facts::default() });
     let mut sources = Vec::new();
     for location in &locations {
         sources.push((location, places.source_as(location, login.clone()).await));
@@ -74,7 +80,13 @@ pub async fn run(global: &Global, args: Args, console: &Console) -> Result<()> {
         looked.await.map_err(|error| places::located(error, location, &[]))
     });
     let all = async { Ok(stream::iter(looking).buffered(places::TOGETHER).collect::<Vec<_>>().await) };
-    let looked = interruptible(all, async || {}).await?;
+    let mut looked = interruptible(all, async || {}).await?;
+    for (outcome, location) in looked.iter_mut().zip(&locations) {
+        if let Err(error) = outcome {
+            *error = places.explained(error.clone(), location).await;
+        }
+    }
+    drop(progress);
     tell(global, args.check, looked, console)
 }
 

@@ -7,9 +7,10 @@ use super::mirror_setup::{ConfigArgs, Loaded, PassArgs, Setup};
 use super::options::{Format, Global, NetworkOptions};
 use super::output::{self, Console, printable};
 use super::places::client_options;
+use super::progress::{Counts, Facts};
 use crate::error::{Error, Kind, Result};
 use crate::mirror::config::{self, Config};
-use crate::mirror::{Effort, Hosts, Pass, Place, Results, repositories};
+use crate::mirror::{Action, Effort, Hosts, Pass, Place, Results, repositories};
 use crate::stats::Stats;
 use clap::Subcommand;
 use std::sync::Arc;
@@ -100,11 +101,21 @@ async fn once(
         parallel: setup.parallel(&loaded.config),
         halt: Default::default(),
     };
+    let counts = Arc::new(Counts::default());
+    let progress = global.show({
+        let (counts, commons) = (counts.clone(), shared.commons.clone());
+        move || Facts { blobs: commons.transfers().snapshot(), images: Some(counts.images(None)), pulled: 0 }
+    });
     let work = async {
-        pass.run(&mut |line| lines.tell(&line)).await;
+        pass.run(&mut |line| {
+            counts.add(line.action == Action::Failed);
+            lines.tell(&line);
+        })
+        .await;
         Ok(())
     };
     let outcome = interruptible(work, async || shared.sinks.release().await).await;
+    drop(progress);
     lines.summary.add_requests(Stats::get(&stats.requests));
     console.note(&lines.summary.to_string());
     lines.close()?;

@@ -1,6 +1,6 @@
 //! Where the lines of a mirror go: standard output, a report, a map.
 
-use super::options::{Format, Global};
+use super::options::{Format, Global, OUTPUT};
 use super::output::{self, printable};
 use crate::error::{Error, Result};
 use crate::image::json::to_json;
@@ -14,10 +14,10 @@ use std::path::{Path, PathBuf};
 #[derive(clap::Args, Clone)]
 pub struct Files {
     /// Write a JSON line about each image to this file
-    #[arg(long, value_name = "FILE")]
+    #[arg(long, value_name = "FILE", help_heading = OUTPUT)]
     report: Option<PathBuf>,
     /// Write which image takes the place of which to this file, for `reapify pod --map-file`
-    #[arg(long, value_name = "FILE")]
+    #[arg(long, value_name = "FILE", help_heading = OUTPUT)]
     map_file: Option<PathBuf>,
 }
 

@@ -1,5 +1,7 @@
 //! The command line: options become typed plans here, and only here is anything printed.
 
+mod batch;
+mod help;
 mod hints;
 mod inspect;
 mod inspect_text;
@@ -11,6 +13,7 @@ mod mirror_server;
 mod mirror_setup;
 mod options;
 mod output;
+mod password;
 mod places;
 mod pod;
 mod pod_files;
@@ -18,7 +21,10 @@ mod pod_images;
 mod progress;
 mod reaper;
 mod shell;
+mod suggest;
+mod transform;
 mod unwrap;
+mod values;
 mod verify;
 mod wrap;
 
@@ -27,37 +33,15 @@ use crate::temporary;
 use clap::{CommandFactory, Parser, Subcommand};
 use options::{Format, Global};
 use output::Console;
+use std::ffi::OsString;
 use std::process::ExitCode;
 use std::time::Duration;
-
-/// The table of exit codes, as `--help` shows it.
-const EXIT_CODES: &str = "\
-Exit codes:
-  0    done: wrapped, already wrapped, or skipped with a reason
-  1    anything not named here
-  2    usage: a reference or option that cannot be understood, no such platform
-  3    image not found
-  4    access denied
-  5    image not supported: malformed, ambiguous, an artifact, no reaper for it
-  6    verification failed: a digest or a size does not match
-  7    the registry, the engine or the network failed, after retries
-  8    `inspect --check` or `pod --check` found a problem; `mirror check` found work
-  9    some images of a mirror failed; the others are done
-  130  interrupted by Ctrl-C (SIGINT)
-  143  ended by SIGTERM
-
-Images are named as in skopeo, podman and buildah:
-  [docker://]HOST/REPOSITORY[:TAG][@DIGEST]   oci:DIR[:TAG][@DIGEST]
-  oci-archive:FILE[:TAG]                      docker-archive:FILE[:NAME:TAG]
-  docker-daemon:NAME[:TAG]                    docker-daemon:ID
-A FILE that is `-` is standard input or output. docker-daemon: is the Docker engine, or Podman's service, that
-DOCKER_HOST or the Docker context names.";
 
 /// Retrofits container images with a static reaper as PID 1: one layer appended, nothing unpacked,
 /// nothing rebuilt.
 #[derive(Parser)]
-#[command(name = "reapify", version, after_long_help = EXIT_CODES, after_help = "`reapify --help` lists the exit codes.")]
-#[command(propagate_version = true, disable_help_subcommand = true)]
+#[command(name = "reapify", version, long_version = help::version(), disable_help_subcommand = true)]
+#[command(after_help = help::TOPICS)]
 struct Cli {
     #[command(flatten)]
     global: Global,
@@ -68,30 +52,42 @@ struct Cli {
 #[derive(Subcommand)]
 enum Command {
     /// Put the reaper in front of an image's entrypoint
+    #[command(after_help = help::WRAP, override_usage = help::WRAP_USAGE)]
     Wrap(Box<wrap::Args>),
-    /// Take the reaper away again: the image comes back digest for digest
+    /// Remove the reaper: restores the original image, digest for digest
+    #[command(after_help = help::UNWRAP)]
     Unwrap(unwrap::Args),
-    /// Tell who becomes PID 1 of an image, whether orphans are reaped, and whether it can be stopped
+    /// Show what becomes PID 1 of an image, whether it reaps zombies, and whether it can be stopped
+    #[command(after_help = help::INSPECT)]
     Inspect(inspect::Args),
-    /// Check that a wrapped image is what its record says, and what wrapping its source gives
+    /// Verify a wrapped image against its record and, optionally, its source
+    #[command(after_help = help::VERIFY)]
     Verify(verify::Args),
-    /// Tell how the containers of Kubernetes documents deal with zombies and signals, and patch the documents
+    /// Check how the containers of Kubernetes documents handle zombies and signals, and patch the documents
+    #[command(after_help = help::POD)]
     Pod(pod::Args),
-    /// Mirror many images and wrap them on the way, as a regsync configuration says
+    /// Mirror many images and wrap them on the way, from a regsync configuration
+    #[command(after_help = help::MIRROR)]
     Mirror(mirror::Args),
-    /// List the built-in reapers, or write one out
+    /// List the built-in reapers, or write one to a file
+    #[command(after_help = help::REAPER)]
     Reaper(reaper::Args),
     /// Print a completion script for a shell
+    #[command(after_help = help::COMPLETIONS)]
     Completions(shell::Completions),
-    /// Print the manual page
-    Man,
+    /// Print the manual pages, or write one per command
+    #[command(after_help = help::MAN)]
+    Man(shell::Man),
+    /// Print the help of a command or of a topic
+    #[command(after_help = help::TOPICS)]
+    Help(help::Args),
 }
 
 impl Command {
     /// The image that the command is about, as it was given.
     fn image(&self) -> Option<&str> {
         match self {
-            Command::Wrap(args) => Some(args.image()),
+            Command::Wrap(args) => args.image(),
             Command::Unwrap(args) => Some(args.image()),
             Command::Inspect(args) => args.image(),
             Command::Verify(args) => Some(args.image()),
@@ -99,7 +95,8 @@ impl Command {
             | Command::Mirror(_)
             | Command::Reaper(_)
             | Command::Completions(_)
-            | Command::Man => None,
+            | Command::Man(_)
+            | Command::Help(_) => None,
         }
     }
 }
@@ -108,7 +105,10 @@ impl Command {
 pub fn main() -> ExitCode {
     // Before anything that could wait.
     interrupt::install();
-    let cli = Cli::parse();
+    let cli = match Cli::try_parse() {
+        Ok(cli) => cli,
+        Err(error) => return misused(&error),
+    };
     log::start(cli.global.verbose, cli.global.quiet);
     interrupt::speaks(cli.global.output);
     let console = Console::new(cli.global.verbose, cli.global.quiet, cli.global.output);
@@ -120,6 +120,24 @@ pub fn main() -> ExitCode {
             ExitCode::from(error.kind().exit_code())
         }
     }
+}
+
+/// Prints a help text that was asked for, or what is wrong with the command line.
+fn misused(error: &clap::Error) -> ExitCode {
+    let words: Vec<OsString> = std::env::args_os().collect();
+    let wants_json = words.iter().any(|word| word == "--output=json")
+        || words.windows(2).any(|two| two[0] == "--output" && two[1] == "json");
+    if error.use_stderr() && wants_json {
+        let text = error.render().to_string();
+        let message = text.trim_start_matches("error: ").lines().take_while(|line| !line.is_empty());
+        let message: Vec<&str> = message.map(str::trim).collect();
+        let error = Error::usage(message.join(" ")).hint("see --help");
+        Console::new(0, false, Format::Json).error(&error, None);
+    } else {
+        // A closed pipe is not an error.
+        let _ = error.print();
+    }
+    ExitCode::from(u8::try_from(error.exit_code()).unwrap_or(2))
 }
 
 fn run(cli: Cli, console: &Console) -> Result<()> {
@@ -134,11 +152,12 @@ fn run(cli: Cli, console: &Console) -> Result<()> {
         Command::Pod(args) => wait(pod::run(&cli.global, args, console)),
         Command::Mirror(args) => wait(mirror::run(&cli.global, args, console)),
         Command::Reaper(args) => reaper::run(&cli.global, args),
-        Command::Completions(_) | Command::Man if cli.global.output == Format::Json => {
+        Command::Completions(_) | Command::Man(_) | Command::Help(_) if cli.global.output == Format::Json => {
             Err(Error::usage("--output json: this command prints a text that has no other form"))
         }
         Command::Completions(args) => shell::completions(args, Cli::command()),
-        Command::Man => shell::man(Cli::command()),
+        Command::Man(args) => shell::man(&args, Cli::command()),
+        Command::Help(args) => help::run(&args, Cli::command()),
     }
 }
 
@@ -166,27 +185,30 @@ mod tests {
     use super::*;
 
     #[test]
-    fn help_has_each_heading_once_and_in_one_order() {
+    fn help_has_the_same_headings_in_one_order() {
         let mut cli = Cli::command();
         cli.build();
-        for name in ["wrap", "unwrap", "inspect", "verify", "pod", "reaper", "completions", "man"] {
-            let command = cli.find_subcommand_mut(name).expect("a command");
+        let known: Vec<String> = ["Arguments", "Options"]
+            .into_iter()
+            .chain(options::HEADINGS)
+            .map(|name| format!("{name}:"))
+            .collect();
+        for command in cli.get_subcommands_mut() {
+            let name = command.get_name().to_owned();
             let help = command.render_long_help().to_string();
-            let known = ["Arguments:", "Options:", "Registry options:", "Global options:"];
             let headings: Vec<&str> =
-                help.lines().filter(|line| line.ends_with(':') && !line.starts_with(' ')).collect();
+                help.lines().filter(|line| known.iter().any(|heading| heading == line)).collect();
             let expected: Vec<&str> =
-                known.into_iter().filter(|heading| headings.contains(heading)).collect();
+                known.iter().map(String::as_str).filter(|heading| headings.contains(heading)).collect();
             assert_eq!(headings, expected, "{name}");
-            let (before, global) = help.split_once("Global options:").expect("the options of all commands");
-            for option in ["--verbose", "--quiet", "--output"] {
-                assert!(global.contains(option) && !before.contains(option), "{name}: {option}");
+            let (before, output) = help.split_once("Output options:").expect("the options of all commands");
+            for option in ["--verbose", "--quiet", "--output", "--progress"] {
+                assert!(
+                    output.contains(option) && !before.contains(&format!("{option} ")),
+                    "{name}: {option}"
+                );
             }
-            if let Some((before, _)) = before.split_once("Registry options:") {
-                for option in ["-creds", "-password-stdin", "--ca-file", "--jobs"] {
-                    assert!(!before.contains(option), "{name}: {option} is for registries");
-                }
-            }
+            assert!(help.contains("Examples:"), "{name}");
         }
     }
 }

@@ -1,19 +1,26 @@
 //! Options that several commands share.
 
+use super::password;
 use super::progress::{Facts, Mode, Progress};
+use super::values::AnyPlatform;
 use crate::credentials::{Credentials, Login, Store};
-use crate::error::{Context, Error, Result};
+use crate::error::{Error, Result};
 use crate::image::Platform;
 use crate::registry::{Authority, HostOptions, Upload};
-use clap::builder::Resettable::Reset;
 use clap::{Args, ValueEnum};
-use std::io::Read;
 use std::path::PathBuf;
 
-/// The heading of options for registries in the help.
-const REGISTRY: &str = "Registry options";
-/// The heading of the options that every command has.
-const GLOBAL: &str = "Global options";
+/// The headings of options in the help, the same for every command and in this order.
+#[cfg(test)]
+pub const HEADINGS: [&str; 4] = [TRANSPORT, CREDENTIALS, NETWORK, OUTPUT];
+/// The heading of options for the places that images are read from and written to.
+pub const TRANSPORT: &str = "Transport options";
+/// The heading of options for credentials.
+pub const CREDENTIALS: &str = "Credentials";
+/// The heading of options for the connections to registries.
+pub const NETWORK: &str = "Network options";
+/// The heading of options for what is printed or written beside the image.
+pub const OUTPUT: &str = "Output options";
 
 /// The form of results.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum, Default)]
@@ -31,16 +38,16 @@ pub enum Format {
 #[derive(Args)]
 pub struct Global {
     /// Say more: -v what was done, -vv every request, without secrets
-    #[arg(short, long, action = clap::ArgAction::Count, global = true, help_heading = GLOBAL)]
+    #[arg(short, long, action = clap::ArgAction::Count, global = true, help_heading = OUTPUT)]
     pub verbose: u8,
     /// Say nothing but errors
-    #[arg(short, long, global = true, conflicts_with = "verbose", help_heading = GLOBAL)]
+    #[arg(short, long, global = true, conflicts_with = "verbose", help_heading = OUTPUT)]
     pub quiet: bool,
     /// How progress is shown on standard error
-    #[arg(long, value_enum, default_value_t, value_name = "HOW", global = true, help_heading = GLOBAL)]
+    #[arg(long, value_enum, default_value_t, value_name = "HOW", global = true, help_heading = OUTPUT)]
     pub progress: Mode,
     /// The form of the result on standard output
-    #[arg(long, value_enum, default_value_t, value_name = "FORMAT", global = true, help_heading = GLOBAL)]
+    #[arg(long, value_enum, default_value_t, value_name = "FORMAT", global = true, help_heading = OUTPUT)]
     pub output: Format,
 }
 
@@ -48,7 +55,8 @@ pub struct Global {
 #[derive(Args)]
 pub struct PlatformOptions {
     /// Only these platforms of an index, separated by commas; may be repeated
-    #[arg(long = "platform", value_name = "OS/ARCH[/VARIANT]", value_delimiter = ',')]
+    #[arg(long = "platform", value_name = "OS/ARCH[/VARIANT]", value_delimiter = ',', value_parser = AnyPlatform)]
+    #[arg(hide_possible_values = true)]
     texts: Vec<String>,
 }
 
@@ -68,8 +76,11 @@ impl PlatformOptions {
 
 /// Options of commands that read an image.
 #[derive(Args)]
-#[command(next_help_heading = REGISTRY)]
+#[command(next_help_heading = CREDENTIALS)]
 pub struct SourceOptions {
+    /// Credentials for both the source and the destination; a terminal asks for a password that is not given
+    #[arg(long, value_name = "USER[:PASSWORD]", env = "REAPIFY_CREDS", hide_env_values = true)]
+    creds: Option<String>,
     /// Credentials for the source
     #[arg(long, value_name = "USER[:PASSWORD]", env = "REAPIFY_SRC_CREDS", hide_env_values = true)]
     src_creds: Option<String>,
@@ -82,7 +93,7 @@ pub struct SourceOptions {
 
 /// Options of `verify` for the image of `--source`.
 #[derive(Args)]
-#[command(next_help_heading = REGISTRY)]
+#[command(next_help_heading = CREDENTIALS)]
 pub struct ExpectedOptions {
     /// Credentials for the image of --source, if its host is not that of IMAGE
     #[arg(long, value_name = "USER[:PASSWORD]", env = "REAPIFY_SOURCE_CREDS", hide_env_values = true)]
@@ -94,7 +105,7 @@ pub struct ExpectedOptions {
 
 /// Options of commands that write an image.
 #[derive(Args)]
-#[command(next_help_heading = REGISTRY)]
+#[command(next_help_heading = CREDENTIALS)]
 pub struct DestinationOptions {
     /// Credentials for the destination
     #[arg(long, value_name = "USER[:PASSWORD]", env = "REAPIFY_DEST_CREDS", hide_env_values = true)]
@@ -102,20 +113,38 @@ pub struct DestinationOptions {
     /// Read the password for the destination from standard input
     #[arg(long, requires = "dest_creds", conflicts_with = "src_password_stdin")]
     dest_password_stdin: bool,
-    /// Replace an archive that exists
-    #[arg(long, help_heading = Reset)]
+}
+
+/// What becomes of what the destination holds.
+#[derive(Args)]
+#[command(next_help_heading = TRANSPORT)]
+pub struct ReplaceOptions {
+    /// Replace an existing archive
+    #[arg(long)]
     pub force: bool,
-    /// Write the digest of the result to a file
-    #[arg(long, value_name = "FILE", help_heading = Reset)]
+    /// Fail if the destination already refers to another image
+    #[arg(long, conflicts_with_all = ["force", "backup"])]
+    pub no_clobber: bool,
+    /// Keep the image that the destination refers to under this tag of its repository, before it is replaced
+    #[arg(long, value_name = "TAG")]
+    pub backup: Option<String>,
+}
+
+/// What is written beside the image.
+#[derive(Args)]
+#[command(next_help_heading = OUTPUT)]
+pub struct ResultOptions {
+    /// Write the digest of the result to this file
+    #[arg(long, value_name = "FILE")]
     pub digest_file: Option<PathBuf>,
 }
 
 /// How registries are reached.
 #[derive(Args, Clone)]
-#[command(next_help_heading = REGISTRY)]
+#[command(next_help_heading = NETWORK)]
 pub struct NetworkOptions {
     /// The only file to read credentials from [default: podman's auth.json, then docker's config.json]
-    #[arg(long, value_name = "FILE")]
+    #[arg(long, value_name = "FILE", help_heading = CREDENTIALS)]
     authfile: Option<PathBuf>,
     /// Trust the CA certificates in this file, or a server's own, for one host or for all; may be repeated. Loopback is
     /// spoken to in TLS only if it is the HOST here, in certs.d or of --insecure
@@ -174,7 +203,7 @@ impl NetworkOptions {
     }
 }
 
-/// Credentials for one place, as they stand on the command line. They are never used for another place.
+/// Credentials for one place, from the command line or the environment. They are never used for another place.
 #[derive(Clone, Copy)]
 pub struct Given<'a> {
     option: &'static str,
@@ -183,74 +212,79 @@ pub struct Given<'a> {
     from_stdin: bool,
 }
 
-impl Given<'_> {
-    /// Whether standard input is a password.
+impl<'a> Given<'a> {
+    /// Returns these credentials, or others if there are none.
+    fn or(self, other: Given<'a>) -> Given<'a> {
+        if self.text.is_some_and(|text| !text.is_empty()) { self } else { other }
+    }
+
+    /// Returns whether standard input is a password.
     pub fn takes_stdin(&self) -> bool {
         self.from_stdin
     }
 
-    /// Reads the credentials, and the password from standard input if it is there.
+    /// Returns the login. Reads a missing password from standard input, or asks for it on a terminal.
     pub fn login(&self) -> Result<Option<Login>> {
         let Some(text) = self.text.filter(|t| !t.is_empty()) else { return Ok(None) };
         let from_variable = std::env::var(self.variable).is_ok_and(|value| value == text);
         let place = if from_variable { self.variable } else { self.option };
         if !self.from_stdin {
-            return Ok(Some(Login::given(place, Credentials::from_user_password(text))));
+            let password = if text.contains(':') { None } else { password::ask(text)? };
+            let credentials = match password {
+                Some(password) => Credentials::basic(text, password),
+                None => Credentials::from_user_password(text),
+            };
+            return Ok(Some(Login::given(place, credentials)));
         }
         if text.contains(':') {
             return Err(Error::usage(format!("{place} already contains a password"))
-                .hint("drop it, or the option that reads one from standard input"));
+                .hint("remove it, or the option that reads one from standard input"));
         }
-        Ok(Some(Login::given(place, Credentials::basic(text, password_from_stdin()?))))
+        Ok(Some(Login::given(place, Credentials::basic(text, password::from_stdin()?))))
     }
 }
 
-fn password_from_stdin() -> Result<String> {
-    let mut password = String::new();
-    std::io::stdin()
-        .take(64 << 10)
-        .read_to_string(&mut password)
-        .context(|| "the password on standard input")?;
-    Ok(password.trim_end_matches(['\n', '\r']).into())
-}
-
 impl SourceOptions {
-    /// The credentials for the source.
+    /// Returns the credentials for the source.
     pub fn given(&self) -> Given<'_> {
-        Given {
+        let own = Given {
             option: "--src-creds",
             variable: "REAPIFY_SRC_CREDS",
             text: self.src_creds.as_deref(),
             from_stdin: self.src_password_stdin,
-        }
+        };
+        own.or(self.of_both())
+    }
+
+    /// Returns the credentials for both ends.
+    fn of_both(&self) -> Given<'_> {
+        let (option, variable) = ("--creds", "REAPIFY_CREDS");
+        Given { option, variable, text: self.creds.as_deref(), from_stdin: false }
     }
 }
 
 impl DestinationOptions {
-    /// The credentials for the destination.
-    pub fn given(&self) -> Given<'_> {
-        Given {
+    /// Returns the credentials for the destination.
+    pub fn given<'a>(&'a self, from: &'a SourceOptions) -> Given<'a> {
+        let own = Given {
             option: "--dest-creds",
             variable: "REAPIFY_DEST_CREDS",
             text: self.dest_creds.as_deref(),
             from_stdin: self.dest_password_stdin,
-        }
-    }
-
-    /// Whether standard input is a password.
-    pub fn takes_stdin(&self) -> bool {
-        self.dest_password_stdin
+        };
+        own.or(from.of_both())
     }
 }
 
 impl ExpectedOptions {
-    /// The credentials for the image that another one is compared with.
-    pub fn given(&self) -> Given<'_> {
-        Given {
+    /// Returns the credentials for the image that another one is compared with.
+    pub fn given<'a>(&'a self, from: &'a SourceOptions) -> Given<'a> {
+        let own = Given {
             option: "--source-creds",
             variable: "REAPIFY_SOURCE_CREDS",
             text: self.source_creds.as_deref(),
             from_stdin: self.source_password_stdin,
-        }
+        };
+        own.or(from.of_both())
     }
 }

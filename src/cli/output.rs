@@ -9,16 +9,20 @@ use crate::error::{Context, Error, Result};
 use crate::image::Location;
 use crate::image::json::to_json;
 use crate::stats::Stats;
+use console::{StyledObject, style};
 use serde::Serialize;
 use std::borrow::Cow;
 use std::io::Write;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-/// Standard error, as loud as the user wants it.
+/// Standard error, as verbose as the user wants it.
+#[derive(Clone)]
 pub struct Console {
     level: i8,
     format: Format,
+    /// The image that every line is about, if there are several.
+    about: Option<String>,
 }
 
 /// An error in JSON.
@@ -42,7 +46,8 @@ impl DigestFile {
         Ok(DigestFile(Some((path.to_owned(), file))))
     }
 
-    fn write(self, digest: &str) -> Result<()> {
+    /// Writes the digest.
+    pub fn write(self, digest: &str) -> Result<()> {
         let Some((path, mut file)) = self.0 else { return Ok(()) };
         // A pipe or a device has no length.
         let _ = file.set_len(0);
@@ -53,7 +58,13 @@ impl DigestFile {
 impl Console {
     /// `-v` counts up, `-q` is silence.
     pub fn new(verbose: u8, quiet: bool, format: Format) -> Self {
-        Console { format, level: if quiet { -1 } else { i8::try_from(verbose).unwrap_or(i8::MAX) } }
+        let level = if quiet { -1 } else { i8::try_from(verbose).unwrap_or(i8::MAX) };
+        Console { format, level, about: None }
+    }
+
+    /// Returns a console whose lines name an image.
+    pub fn about(&self, image: &str) -> Self {
+        Console { about: Some(image.to_owned()), ..self.clone() }
     }
 
     /// Something the user should know.
@@ -74,22 +85,35 @@ impl Console {
             let failure = Failure { error: error.to_string(), code, hint, image };
             return say(&to_json(&failure).unwrap_or_else(|_| error.to_string()));
         }
-        say(&format!("error: {error}"));
+        say_as(&styled("error:").red().bold(), &error.to_string());
         if let Some(hint) = hint {
-            say(&format!("hint: {hint}"));
+            say_as(&styled("hint:").green(), &hint);
         }
     }
 
     fn at(&self, level: i8, text: &str) {
-        if self.level >= level {
-            say(text);
+        if self.level < level {
+            return;
+        }
+        match &self.about {
+            Some(image) => say(&format!("{image}: {text}")),
+            None => say(text),
         }
     }
 }
 
-/// A closed standard error is no reason to stop.
+/// Prints a line on standard error. A closed standard error is no reason to stop.
 pub fn say(text: &str) {
     above(|| drop(writeln!(std::io::stderr(), "{}", printable(text))));
+}
+
+/// Prints a line with a label in colour, if standard error is a terminal that shows colours.
+fn say_as(label: &StyledObject<&str>, text: &str) {
+    above(|| drop(writeln!(std::io::stderr(), "{label} {}", printable(text))));
+}
+
+fn styled(label: &str) -> StyledObject<&str> {
+    style(label).for_stderr()
 }
 
 /// A line of text for a terminal. Names and commands come from images and registries, which may hold what moves the
@@ -146,8 +170,8 @@ pub struct Outcome<'a> {
 }
 
 impl Outcome<'_> {
-    /// Tells it all.
-    pub fn tell(&self, format: Format, digest_file: DigestFile, console: &Console) -> Result<()> {
+    /// Prints what the user should know besides the result.
+    pub fn tell(&self, console: &Console) {
         let report = self.report;
         for note in &report.notes {
             console.note(&format!("note: {note}"));
@@ -187,13 +211,15 @@ impl Outcome<'_> {
             count(&stats.blobs_existing),
             count(&stats.blobs_copied),
         ));
-        digest_file.write(&report.digest.to_string())?;
+    }
+
+    /// Prints the result.
+    pub fn print(&self, format: Format) -> Result<()> {
         let text = match format {
             Format::Json => self.json()?,
             Format::Text | Format::Sarif => self.text(),
         };
-        result(&text, self.destination.is_pipe())?;
-        report.failure.clone().map_or(Ok(()), Err)
+        result(&text, self.destination.is_pipe())
     }
 
     fn text(&self) -> String {

@@ -1,10 +1,10 @@
 //! From locations to transports: one client for a registry, whichever sides are on it.
 
-use super::interrupt;
-use super::options::{DestinationOptions, NetworkOptions, SourceOptions};
+use super::options::{NetworkOptions, SourceOptions};
+use super::suggest;
 use crate::credentials::{Credentials, Login};
 use crate::daemon::{DaemonSink, DaemonSource, Engine, Environment};
-use crate::error::{Error, Result};
+use crate::error::{Error, Kind, Result};
 use crate::image::Reference;
 use crate::image::location::{EngineImage, Location};
 use crate::registry::{Client, Options, Policy, Repository, Timeouts};
@@ -16,9 +16,13 @@ use crate::transport::{DiscardSink, Sink, Source};
 use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::time::Duration;
+use tokio::time::timeout;
 
 /// How many images are looked at together: each keeps a part of its layers in memory.
 pub const TOGETHER: usize = 2;
+
+/// How long the tags of a repository may take, which are only for a hint.
+const TAGS: Duration = Duration::from_secs(5);
 
 /// How clients behave by the options of the command line.
 pub fn client_options(network: &NetworkOptions, stats: Arc<Stats>) -> Options {
@@ -47,11 +51,45 @@ pub struct Places<'a> {
     engine: Option<Arc<Engine>>,
 }
 
+/// A place to write to.
+#[derive(Clone)]
+pub struct Written<'a> {
+    pub location: &'a Location,
+    /// The place that is read from.
+    pub source: &'a Location,
+    /// The credentials that were given for it.
+    pub login: Option<Login>,
+    /// Whether an existing archive is replaced.
+    pub force: bool,
+}
+
 impl<'a> Places<'a> {
     /// Nothing is opened yet.
     pub fn new(network: &'a NetworkOptions, stats: Arc<Stats>) -> Self {
-        interrupt::watches(stats.clone());
         Places { network, options: client_options(network, stats), clients: Vec::new(), engine: None }
+    }
+
+    /// Returns places with the same logins and connections, and with counters and tokens of their own.
+    pub fn fork(&self, stats: Arc<Stats>) -> Self {
+        let forked = self.clients.iter().map(|(host, credentials, client)| {
+            (host.clone(), credentials.clone(), Arc::new(client.fork().counting(stats.clone())))
+        });
+        Places {
+            network: self.network,
+            options: Options { stats: stats.clone(), ..self.options.clone() },
+            clients: forked.collect(),
+            engine: self.engine.clone(),
+        }
+    }
+
+    /// Takes over the connections of others to hosts that are new here.
+    pub fn adopt(&mut self, others: &Self) {
+        for (host, credentials, client) in &others.clients {
+            if self.known(host, credentials).is_none() {
+                self.clients.push((host.clone(), credentials.clone(), client.clone()));
+            }
+        }
+        self.engine = self.engine.take().or_else(|| others.engine.clone());
     }
 
     /// Opens the place of an image.
@@ -77,34 +115,29 @@ impl<'a> Places<'a> {
         })
     }
 
-    /// Opens the place of a result. A dry run of an archive begins none; a layout that is the source as well has its
-    /// image replaced.
-    pub async fn sink(
-        &mut self,
-        location: &Location,
-        source: &Location,
-        options: &DestinationOptions,
-        dry_run: bool,
-    ) -> Result<Arc<dyn Sink>> {
+    /// Opens the place of a result. A dry run creates no archive; a layout that is also the source has its image
+    /// replaced.
+    pub async fn sink(&mut self, place: &Written<'_>, dry_run: bool) -> Result<Arc<dyn Sink>> {
+        let (location, force) = (place.location, place.force);
+        let in_place = same(place.source, location);
         Ok(match location {
             Location::Registry(name) => {
-                let given = options.given().login()?;
-                Arc::new(Repository::sink(self.client(name, given).await?, name.clone()))
+                Arc::new(Repository::sink(self.client(name, place.login.clone()).await?, name.clone()))
             }
             Location::Layout { dir, image } => {
                 let layout = Layout::new(dir.clone(), image.clone());
-                Arc::new(if same(source, location) { layout.onto_itself() } else { layout })
+                Arc::new(if in_place { layout.onto_itself() } else { layout })
             }
             Location::OciArchive { .. } | Location::DockerArchive { .. } if dry_run => Arc::new(DiscardSink),
             Location::OciArchive { file, image } => {
-                Arc::new(OciArchiveSink::create(file, image.clone(), options.force).await?)
+                Arc::new(OciArchiveSink::create(file, image.clone(), force).await?)
             }
             Location::DockerArchive { file, image } => {
-                Arc::new(DockerArchiveSink::create(file, image.clone(), options.force).await?)
+                Arc::new(DockerArchiveSink::create(file, image.clone(), force).await?)
             }
             Location::DockerDaemon(EngineImage::Name(name)) => {
                 let (engine, name) = (self.engine()?, name.clone());
-                Arc::new(match same(source, location) {
+                Arc::new(match in_place {
                     true => DaemonSink::in_place(engine, name).await?,
                     false => DaemonSink::new(engine, name),
                 })
@@ -113,6 +146,23 @@ impl<'a> Places<'a> {
                 return Err(Error::usage(format!("the destination {location} must be a tag, not a digest")));
             }
         })
+    }
+
+    /// Returns an error about an image that was not found with a hint at tags with similar names, if there are any.
+    pub async fn explained(&mut self, error: Error, image: &Location) -> Error {
+        let Location::Registry(name) = image else { return error };
+        let Some(tag) = name.tag().filter(|_| error.kind() == Kind::NotFound && name.digest().is_none())
+        else {
+            return error;
+        };
+        let client = self.clients.iter().find(|(host, ..)| host == name.host()).map(|(_, _, client)| client);
+        let Some(client) = client else { return error };
+        // Only a hint: whatever goes wrong here does not matter.
+        let Ok(Ok(tags)) = timeout(TAGS, client.tags(name.repository())).await else { return error };
+        match suggest::similar(tag, tags.iter().map(String::as_str)) {
+            similar if similar.is_empty() => error,
+            similar => error.hint(format!("the repository has similar tags: {}", similar.join(", "))),
+        }
     }
 
     /// The Docker engine of the environment.
@@ -127,16 +177,17 @@ impl<'a> Places<'a> {
         Ok(engine)
     }
 
+    fn known(&self, host: &str, credentials: &Credentials) -> Option<&Arc<Client>> {
+        let is_it = |(of, as_whom, _): &&(String, Credentials, _)| of == host && as_whom == credentials;
+        self.clients.iter().find(is_it).map(|(_, _, client)| client)
+    }
+
     async fn client(&mut self, name: &Reference, given: Option<Login>) -> Result<Arc<Client>> {
         let login = match given {
             Some(login) => login,
             None => self.network.store().lookup(name.host(), name.repository()).await?,
         };
-        let known = self
-            .clients
-            .iter()
-            .find(|(host, as_whom, _)| host == name.host() && *as_whom == login.credentials);
-        if let Some((_, _, client)) = known {
+        if let Some(client) = self.known(name.host(), &login.credentials) {
             return Ok(client.clone());
         }
         let options = Options { upload: self.network.upload(name.host())?, ..self.options.clone() };
@@ -194,7 +245,7 @@ pub fn login_of_all(from: &SourceOptions, locations: &[Location]) -> Result<Opti
         _ => None,
     });
     if login.is_some() && hosts.collect::<BTreeSet<_>>().len() > 1 {
-        return Err(Error::usage("--src-creds is for one host, and the images are on several")
+        return Err(Error::usage("the credentials are for one host, and the images are on several")
             .hint("log in to each host, as with `docker login`, or look at the images one by one"));
     }
     Ok(login)

@@ -1,12 +1,20 @@
 //! `reapify completions` and `reapify man`
 
-use crate::error::{Context, Result};
+use crate::error::{Context, Error, Result};
 use std::io::Write;
+use std::path::{Path, PathBuf};
 
 #[derive(clap::Args)]
 pub struct Completions {
     /// The shell
     shell: clap_complete::Shell,
+}
+
+#[derive(clap::Args)]
+pub struct Man {
+    /// Write one page per command to this directory, instead of all to standard output
+    #[arg(long, value_name = "DIR")]
+    dir: Option<PathBuf>,
 }
 
 pub fn completions(args: Completions, mut command: clap::Command) -> Result<()> {
@@ -15,13 +23,41 @@ pub fn completions(args: Completions, mut command: clap::Command) -> Result<()> 
     std::io::stdout().write_all(&script).context(|| "standard output")
 }
 
-/// The page of the program, followed by those of its commands.
-pub fn man(mut command: clap::Command) -> Result<()> {
+/// Prints the page of the program and those of its commands, or writes each to a file.
+pub fn man(args: &Man, mut command: clap::Command) -> Result<()> {
     command.build();
-    let mut page = Vec::new();
-    clap_mangen::Man::new(command.clone()).render(&mut page)?;
-    for sub in command.get_subcommands() {
-        clap_mangen::Man::new(sub.clone()).render(&mut page)?;
+    let mut pages = Vec::new();
+    collect(&command, "", &mut pages)?;
+    match &args.dir {
+        Some(dir) => write(dir, &pages),
+        None => {
+            let all: Vec<u8> = pages.into_iter().flat_map(|(_, page)| page).collect();
+            std::io::stdout().write_all(&all).context(|| "standard output")
+        }
     }
-    std::io::stdout().write_all(&page).context(|| "standard output")
+}
+
+/// Adds the page of a command, then those of its subcommands.
+fn collect(command: &clap::Command, parent: &str, pages: &mut Vec<(String, Vec<u8>)>) -> Result<()> {
+    let name = match parent {
+        "" => command.get_name().to_owned(),
+        parent => format!("{parent}-{}", command.get_name()),
+    };
+    let mut page = Vec::new();
+    // The usage line keeps its spaces; the title has the name of the page.
+    let titled = command.clone().display_name(name.clone());
+    clap_mangen::Man::new(titled).title(name.to_uppercase()).render(&mut page)?;
+    pages.push((name.clone(), page));
+    command.get_subcommands().try_for_each(|sub| collect(sub, &name, pages))
+}
+
+fn write(dir: &Path, pages: &[(String, Vec<u8>)]) -> Result<()> {
+    std::fs::create_dir_all(dir)
+        .map_err(|e| Error::other(format!("cannot create {}: {e}", dir.display())))?;
+    for (name, page) in pages {
+        let file = dir.join(format!("{name}.1"));
+        std::fs::write(&file, page)
+            .map_err(|e| Error::other(format!("cannot write {}: {e}", file.display())))?;
+    }
+    Ok(())
 }

@@ -1,28 +1,37 @@
 //! `reapify unwrap`
 
-use super::options::{DestinationOptions, Global, SourceOptions};
+use super::options::{DestinationOptions, Global, ReplaceOptions, ResultOptions, SourceOptions};
 use super::output::Console;
-use super::wrap::{Mode, transform};
-use crate::engine::Task;
+use super::suggest;
+use super::transform::{Mode, STREAMS, Transform};
+use super::values::AnyImage;
+use crate::engine::{Commons, Task};
 use crate::error::Result;
 use crate::image::Location;
+use std::sync::Arc;
 
 #[derive(clap::Args)]
 pub struct Args {
     /// The wrapped image
+    #[arg(value_parser = AnyImage, hide_possible_values = true)]
     source: String,
-    /// Where the original goes
+    /// The name of the original
+    #[arg(value_parser = AnyImage, hide_possible_values = true)]
     destination: String,
-    /// Show what would change and what would be sent, and send nothing
+    /// Show what would change and what would be sent, without sending anything
     #[arg(long)]
     dry_run: bool,
-    /// Ask the destination for every blob of what it holds already, and send those that it lacks
+    /// Check every blob of an image that the destination already holds, and send missing ones
     #[arg(long)]
     recheck: bool,
+    #[command(flatten)]
+    replace: ReplaceOptions,
     #[command(flatten)]
     from: SourceOptions,
     #[command(flatten)]
     to: DestinationOptions,
+    #[command(flatten)]
+    result: ResultOptions,
 }
 
 impl Args {
@@ -33,7 +42,15 @@ impl Args {
 }
 
 pub async fn run(global: &Global, args: Args, console: &Console) -> Result<()> {
-    let places = (args.source.parse::<Location>()?, Location::destination(&args.destination)?);
-    let mode = Mode { dry_run: args.dry_run, recheck: args.recheck, ..Mode::default() };
-    transform(global, Task::Unwrap, places, &args.from, &args.to, mode, console).await
+    let places = (suggest::location(&args.source)?, Location::destination(&args.destination)?);
+    let transform = Transform {
+        global,
+        task: Task::Unwrap,
+        mode: Mode { dry_run: args.dry_run, recheck: args.recheck, ..Mode::default() },
+        from: &args.from,
+        to: &args.to,
+        replace: &args.replace,
+        commons: Arc::new(Commons::new(STREAMS)),
+    };
+    transform.one(places, args.result.digest_file.as_deref(), console).await
 }

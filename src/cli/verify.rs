@@ -4,6 +4,9 @@ use super::interrupt::interruptible;
 use super::options::{ExpectedOptions, Format, Global, SourceOptions};
 use super::output::{Console, result};
 use super::places::{self, Places};
+use super::progress::Facts;
+use super::suggest;
+use super::values::AnyImage;
 use super::wrap::given_reapers;
 use crate::credentials::Login;
 use crate::error::Result;
@@ -18,9 +21,10 @@ use std::sync::Arc;
 #[derive(clap::Args)]
 pub struct Args {
     /// The wrapped image
+    #[arg(value_parser = AnyImage, hide_possible_values = true)]
     image: String,
     /// Verify also that the image is, digest for digest, what wrapping this one gives
-    #[arg(long, value_name = "IMAGE")]
+    #[arg(long, value_name = "IMAGE", value_parser = AnyImage, hide_possible_values = true)]
     source: Option<String>,
     /// Expect this program as the reaper of its platform [default: one that is built in]; may be repeated
     #[arg(long, value_name = "[PLATFORM=]FILE")]
@@ -43,7 +47,7 @@ impl Args {
     /// The logins for the image and for its source. What was given for the image serves the source too where both are
     /// on one host, and goes to no other.
     fn logins(&self, image: &Location, source: Option<&Location>) -> Result<(Option<Login>, Option<Login>)> {
-        let (of_image, of_source) = (self.from.given(), self.expected.given());
+        let (of_image, of_source) = (self.from.given(), self.expected.given(&self.from));
         let uses = [
             image.is_pipe(),
             source.is_some_and(Location::is_pipe),
@@ -64,9 +68,11 @@ impl Args {
 }
 
 pub async fn run(global: &Global, args: Args, console: &Console) -> Result<()> {
-    let location: Location = args.image.parse()?;
-    let expected = args.source.as_deref().map(str::parse::<Location>).transpose()?;
-    let mut places = Places::new(&args.from.network, Arc::new(Stats::default()));
+    let location = suggest::location(&args.image)?;
+    let expected = args.source.as_deref().map(suggest::location).transpose()?;
+    let stats = Arc::new(Stats::default());
+    let mut places = Places::new(&args.from.network, stats.clone());
+    let progress = global.show(move || Facts { pulled: Stats::get(&stats.bytes_pulled), ..Facts::default() });
     let (login, other) = args.logins(&location, expected.as_ref())?;
     let image = places.source_as(&location, login).await?;
     let source = match &expected {
@@ -75,8 +81,12 @@ pub async fn run(global: &Global, args: Args, console: &Console) -> Result<()> {
     };
     let reapers = given_reapers(&args.reaper)?;
     let verifying = verify(image, source, &reapers, args.deep);
-    let verified =
-        interruptible(verifying, async || {}).await.map_err(|e| places::located(e, &location, &[]))?;
+    let verified = interruptible(verifying, async || {}).await;
+    drop(progress);
+    let verified = match verified {
+        Ok(verified) => verified,
+        Err(error) => return Err(places::located(places.explained(error, &location).await, &location, &[])),
+    };
     let text = match global.output {
         Format::Json => to_json(&Told::new(&location, &verified, &reapers))?,
         Format::Text | Format::Sarif => {

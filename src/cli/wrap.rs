@@ -1,33 +1,40 @@
 //! `reapify wrap`
 
-use super::interrupt::interruptible;
-use super::options::{DestinationOptions, Global, PlatformOptions, SourceOptions};
-use super::output::{Console, DigestFile, Outcome};
-use super::places::{self, Places};
-use super::progress::Facts;
-use crate::engine::report::Report;
-use crate::engine::{self, Attestations, Commons, Job, Task, Unsupported};
+use super::batch;
+use super::options::{
+    DestinationOptions, Global, PlatformOptions, ReplaceOptions, ResultOptions, SourceOptions,
+};
+use super::output::Console;
+use super::suggest;
+use super::transform::{Mode, STREAMS, Transform};
+use super::values::AnyImage;
+use crate::engine::{self, Attestations, Commons, Task, Unsupported};
 use crate::error::{Context, Error, Result};
-use crate::image::media_type::Family;
 use crate::image::{ImagePath, Location, Platform};
 use crate::reapers::Reapers;
 use crate::rewrite::{Format, IfInit, Policy};
-use crate::stats::Stats;
 use clap::ValueEnum;
-use std::io::IsTerminal;
+use std::path::PathBuf;
 use std::sync::Arc;
-use std::time::Instant;
-
-/// How many large blobs stream at once: more are no faster, and each takes 2 MB of memory.
-pub const STREAMS: usize = 4;
 
 #[derive(clap::Args)]
 pub struct Args {
     /// The image to wrap
-    source: String,
-    /// Where the result goes; the same name as the source to wrap it in place
-    destination: String,
-    /// Where the reaper goes in the image; for any but the default its layers are read
+    #[arg(required_unless_present = "batch", conflicts_with = "batch", value_parser = AnyImage)]
+    #[arg(hide_possible_values = true)]
+    source: Option<String>,
+    /// The name of the result; the source's own name to wrap it in place
+    #[arg(required_unless_present = "batch", conflicts_with = "batch", value_parser = AnyImage)]
+    #[arg(hide_possible_values = true)]
+    destination: Option<String>,
+    /// Wrap all images of this list, `SOURCE DESTINATION` per line; `-` is standard input
+    #[arg(long, value_name = "FILE", conflicts_with_all = ["digest_file", "backup"])]
+    batch: Option<PathBuf>,
+    /// Number of images of a list that are wrapped at once
+    #[arg(long, value_name = "N", default_value_t = 8, value_parser = clap::value_parser!(u16).range(1..))]
+    #[arg(requires = "batch")]
+    parallel: u16,
+    /// Path of the reaper in the image; a path other than the default requires reading the image's layers
     #[arg(long, value_name = "PATH", default_value = crate::rewrite::DEFAULT_PATH)]
     path: String,
     /// Replace a file that the image has at --path
@@ -36,59 +43,63 @@ pub struct Args {
     /// Wrap with this program instead of the built-in reaper: static, for Linux; may be repeated
     #[arg(long, value_name = "[PLATFORM=]FILE")]
     reaper: Vec<String>,
-    /// An option for the reaper, kept in the image; may be repeated
+    /// Extra option for the reaper, stored in the entrypoint; may be repeated
     #[arg(long, value_name = "OPTION", allow_hyphen_values = true)]
     reaper_arg: Vec<String>,
-    /// How long what the main process leaves behind may take to stop before it is killed
+    /// Time between SIGTERM and SIGKILL for processes that are left when the main process exits
     #[arg(long, value_name = "SECONDS", value_parser = seconds, conflicts_with = "reaper")]
     grace: Option<String>,
-    /// Send signals to the main process's whole group
+    /// Send signals to the whole process group of the main process
     #[arg(long, conflicts_with = "reaper")]
     group: bool,
-    /// Turn a signal into another before it is forwarded, as in TERM:INT; may be repeated
+    /// Translate a signal before it is forwarded, as in TERM:INT; may be repeated
     #[arg(long, value_name = "FROM:TO", conflicts_with = "reaper")]
     rewrite: Vec<String>,
-    /// What to do with an image that starts with an init of its own
+    /// What to do if the image already starts with an init
     #[arg(long, value_enum, default_value_t, value_name = "WHAT")]
     if_init: InitChoice,
     #[command(flatten)]
     only: PlatformOptions,
-    /// What to do with attestations of images that are rewritten
+    /// What to do with the attestations of rewritten images
     #[arg(long, value_enum, default_value_t, value_name = "WHAT")]
     attestations: AttestationChoice,
-    /// Media types of the result's manifests; what was another is restored by unwrap
+    /// Media types of the result; unwrap restores the original ones
     #[arg(long, value_enum, default_value_t, value_name = "WHICH")]
     format: FormatChoice,
-    /// Put an in-toto statement of what was done beside the result, as its referrer
+    /// Attach a provenance statement (in-toto, SLSA v1) to the result as a referrer
     #[arg(long, conflicts_with = "dry_run")]
     provenance: bool,
-    /// Fail if an image of an index cannot be wrapped, instead of carrying it over
+    /// Fail if an image of an index cannot be wrapped, instead of copying it unchanged
     #[arg(long)]
     strict: bool,
-    /// Ask the destination for every blob of what it holds already, and send those that it lacks
+    /// Check every blob of an image that the destination already holds, and send missing ones
     #[arg(long)]
     recheck: bool,
-    /// Show what would change and what would be sent, and send nothing
+    /// Show what would change and what would be sent, without sending anything
     #[arg(long)]
     dry_run: bool,
+    #[command(flatten)]
+    replace_image: ReplaceOptions,
     #[command(flatten)]
     from: SourceOptions,
     #[command(flatten)]
     to: DestinationOptions,
+    #[command(flatten)]
+    result: ResultOptions,
 }
 
 #[derive(Clone, Copy, ValueEnum, Default)]
 enum InitChoice {
-    /// Copy it unchanged, and say so
+    /// Copy the image unchanged, and say so
     #[default]
     Skip,
-    /// Wrap it like any other
+    /// Wrap the image anyway
     Wrap,
 }
 
 #[derive(Clone, Copy, ValueEnum, Default)]
 enum FormatChoice {
-    /// Those of the source
+    /// The source's own
     #[default]
     Keep,
     /// The OCI's
@@ -99,17 +110,17 @@ enum FormatChoice {
 
 #[derive(Clone, Copy, ValueEnum, Default)]
 enum AttestationChoice {
-    /// Leave them out: they describe bytes that are no more
+    /// Drop them: they describe the image before it was changed
     #[default]
     Drop,
-    /// Carry them over unchanged
+    /// Copy them unchanged
     Keep,
 }
 
 impl Args {
     /// The image that the command is about.
-    pub fn image(&self) -> &str {
-        &self.source
+    pub fn image(&self) -> Option<&str> {
+        self.source.as_deref()
     }
 
     /// The reaper's options: the friendly ones first, then those given as they are.
@@ -203,93 +214,24 @@ fn check_args(args: &[String]) -> Result<()> {
 }
 
 pub async fn run(global: &Global, args: Args, console: &Console) -> Result<()> {
-    let task = Task::Wrap(args.task()?);
-    let places = (args.source.parse::<Location>()?, Location::destination(&args.destination)?);
-    let mode = Mode { dry_run: args.dry_run, provenance: args.provenance, recheck: args.recheck };
-    transform(global, task, places, &args.from, &args.to, mode, console).await
-}
-
-/// How a task is done.
-#[derive(Clone, Copy, Default)]
-pub struct Mode {
-    pub dry_run: bool,
-    pub provenance: bool,
-    pub recheck: bool,
-}
-
-/// What `wrap` and `unwrap` have in common: all but the task.
-pub async fn transform(
-    global: &Global,
-    task: Task,
-    (source, destination): (Location, Location),
-    from: &SourceOptions,
-    to: &DestinationOptions,
-    mode: Mode,
-    console: &Console,
-) -> Result<()> {
-    let begun = Instant::now();
-    if destination.is_pipe() && !mode.dry_run && std::io::stdout().is_terminal() {
-        return Err(Error::usage("standard output is a terminal, and the image would be written to it")
-            .hint("redirect standard output to a file or a pipe"));
-    }
-    let digest_file = DigestFile::open(to.digest_file.as_deref().filter(|_| !mode.dry_run))?;
-    if source.is_pipe() && to.takes_stdin() {
-        return Err(places::stdin_twice());
-    }
-    let (stats, commons) = (Arc::new(Stats::default()), Arc::new(Commons::new(STREAMS)));
-    let progress = global.show({
-        let (stats, commons) = (stats.clone(), commons.clone());
-        move || Facts {
-            blobs: commons.transfers().snapshot(),
-            images: None,
-            pulled: Stats::get(&stats.bytes_pulled),
+    let transform = Transform {
+        global,
+        task: Task::Wrap(args.task()?),
+        mode: Mode { dry_run: args.dry_run, provenance: args.provenance, recheck: args.recheck },
+        from: &args.from,
+        to: &args.to,
+        replace: &args.replace_image,
+        commons: Arc::new(Commons::new(STREAMS)),
+    };
+    match (&args.source, &args.destination, &args.batch) {
+        (_, _, Some(list)) => {
+            let pairs = batch::read(list)?;
+            batch::run(&transform, pairs, args.parallel.into(), console).await
         }
-    });
-    let mut places = Places::new(&from.network, stats.clone());
-    // The destination first: its scope leads in the request for a token.
-    let sink = places.sink(&destination, &source, to, mode.dry_run).await?;
-    let job = Job {
-        source: places.source(&source, from).await?,
-        sink: sink.clone(),
-        in_place: places::same(&source, &destination),
-        task,
-        provenance: mode.provenance,
-        recheck: mode.recheck,
-        referrers: mode.provenance || global.verbose > 0,
-        frugal: false,
-        only: None,
-        permit: None,
-        commons,
-        stats: stats.clone(),
-    };
-    sink.inherit(job.source.names().await?);
-    let work = async {
-        Ok(match mode.dry_run {
-            true => job.dry_run().await.map(|(report, changes)| (report, Some(changes)))?,
-            false => (job.run().await?, None),
-        })
-    };
-    let done = interruptible(work, async || sink.release().await).await;
-    drop(progress);
-    let (mut report, changes) = done.map_err(|error| places::located(error, &source, &[&destination]))?;
-    report.notes.extend(unseen(&report, &destination));
-    let outcome = Outcome {
-        source: &source,
-        destination: &destination,
-        report: &report,
-        stats: &stats,
-        elapsed: begun.elapsed(),
-        changes: changes.as_ref(),
-    };
-    outcome.tell(global.output, digest_file, console)
-}
-
-/// What will not read the result where it is.
-fn unseen(report: &Report, destination: &Location) -> Option<String> {
-    let is_layout = matches!(destination, Location::Layout { .. } | Location::OciArchive { .. });
-    (is_layout && report.family == Family::Docker).then(|| {
-        "skopeo and umoci do not find images with Docker's media types in an OCI layout; \
-         wrap with --format oci if they should"
-            .into()
-    })
+        (Some(source), Some(destination), None) => {
+            let places = (suggest::location(source)?, Location::destination(destination)?);
+            transform.one(places, args.result.digest_file.as_deref(), console).await
+        }
+        _ => Err(Error::usage("missing the source and the destination")),
+    }
 }

@@ -6,6 +6,7 @@ mod changes;
 mod commons;
 pub mod copy;
 mod destination;
+mod existing;
 mod images;
 mod overlay;
 mod plan;
@@ -22,6 +23,7 @@ mod tree;
 
 pub use changes::{Change, Changes, WouldWrite};
 pub use commons::Commons;
+pub use existing::{Backup, Existing};
 pub use overlay::Overlay;
 pub use run::{Job, Pending, Permit};
 pub use task::{Attestations, Copy, Task, Unsupported, Wrap};

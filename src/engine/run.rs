@@ -5,6 +5,7 @@ use super::changes::{self, Changes};
 use super::commons::Commons;
 use super::copy::Copier;
 use super::destination::{Depth, Destination};
+use super::existing::Existing;
 use super::overlay::Overlay;
 use super::plan::Planner;
 use super::push::Push;
@@ -45,6 +46,8 @@ pub struct Job {
     pub frugal: bool,
     /// The only image of an index that is meant: the result is that image alone.
     pub only: Option<Platform>,
+    /// What happens to an image that is replaced.
+    pub existing: Existing,
     /// Asked before a frugal job reads the source.
     pub permit: Option<Arc<dyn Permit>>,
     /// What is shared with other jobs.
@@ -136,6 +139,7 @@ impl Job {
             },
         };
         let mut report = Report::new(&plan.root, &delivery);
+        report.notes.extend(self.existing.note(start.current.as_ref(), &delivery));
         self.afterwards(&plan, &mut report).await;
         Ok(Some(report))
     }
@@ -302,6 +306,10 @@ impl Job {
 
     /// Copies the planned image. `None` if somebody else moved the tag meanwhile.
     async fn push(&self, start: &Start, plan: &Plan) -> Result<Option<Delivery>> {
+        let replaced = start.current.as_ref().filter(|_| !plan.is_current);
+        if !plan.is_current {
+            self.existing.check(&*self.sink, replaced).await?;
+        }
         let push = Push::new(&plan.overlay, &plan.copier, &*self.sink);
         push.parts().await?;
         // Nobody's push is undone unseen: in place what was read has to be what is replaced.
@@ -311,6 +319,7 @@ impl Job {
         {
             return Ok(None);
         }
+        self.existing.keep(replaced).await?;
         let digest = push.tag().await?;
         Ok(Some(if plan.is_current { Delivery::Repaired(digest) } else { Delivery::Written(digest) }))
     }
@@ -350,6 +359,9 @@ impl Job {
         let plan = self.plan_with(&start, self.copier(&start, true), true).await?;
         if let Some(digest) = self.held_by(&start, &plan).await? {
             return Ok((Report::new(&plan.root, &Delivery::Held(digest)), Changes::default()));
+        }
+        if !plan.is_current {
+            self.existing.check(&*self.sink, start.current.as_ref()).await?;
         }
         let Plan { root, overlay, copier, .. } = &plan;
         let creates = start.current.is_none() && !self.sink.is_taken().await?;

@@ -249,6 +249,29 @@ impl Location {
         }
     }
 
+    /// Returns the same repository or layout with another tag.
+    ///
+    /// # Errors
+    ///
+    /// Returns a usage error if the tag is invalid, or if the location cannot hold several images.
+    pub fn with_tag(&self, tag: &str) -> Result<Self> {
+        let text = match self {
+            Location::Registry(name) => format!("docker://{}:{tag}", name.repository_name()),
+            Location::Layout { dir, .. } => format!("oci:{}:{tag}", dir.display()),
+            Location::OciArchive { .. } | Location::DockerArchive { .. } | Location::DockerDaemon(_) => {
+                return Err(Error::usage(format!("{self} cannot hold an image under another tag"))
+                    .hint("registries and oci: directories can"));
+            }
+        };
+        let location: Location = text.parse()?;
+        let is_it = match &location {
+            Location::Registry(name) => name.digest().is_none() && name.tag() == Some(tag),
+            Location::Layout { image, .. } => matches!(image, Choice::Name(name) if name == tag),
+            _ => false,
+        };
+        if is_it { Ok(location) } else { Err(Error::usage(format!("invalid tag {tag:?}"))) }
+    }
+
     /// Returns the name without tag and digest, as printed before `@` in results.
     pub fn without_target(&self) -> String {
         match self {

@@ -8,7 +8,7 @@ use super::report::{Action, Line};
 use super::rules::digest_tags::DigestTags;
 use super::run::{Effort, Shared};
 use crate::engine::report::{self, Report};
-use crate::engine::{Copy, Job, Pending, Permit, Task};
+use crate::engine::{Copy, Existing, Job, Pending, Permit, Task};
 use crate::error::{Error, Kind, Result};
 use crate::image::{Digest, Reference};
 use crate::registry::{Client, Repository};
@@ -136,6 +136,7 @@ impl Work<'_> {
             recheck: shared.rechecks(rule, &self.item.destination),
             frugal: !in_place,
             only: rule.only.clone(),
+            existing: Existing::Replace,
             permit: Some(Arc::new(permit)),
             commons: shared.commons.clone(),
             stats: self.stats.clone(),
@@ -172,6 +173,7 @@ impl Work<'_> {
             recheck: false,
             frugal: true,
             only: None,
+            existing: Existing::Replace,
             permit: None,
             commons: self.shared.commons.clone(),
             stats: self.stats.clone(),

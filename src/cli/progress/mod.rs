@@ -2,7 +2,8 @@
 
 mod text;
 
-pub use text::{Facts, Images};
+pub use text::Facts;
+use text::Images;
 
 use super::output::say;
 use clap::ValueEnum;
@@ -10,6 +11,7 @@ use indicatif::{MultiProgress, ProgressBar, ProgressDrawTarget, ProgressStyle};
 use std::collections::VecDeque;
 use std::io::IsTerminal;
 use std::sync::OnceLock;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::mpsc::{self, RecvTimeoutError};
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
@@ -42,11 +44,37 @@ const COLUMNS: u16 = 80;
 /// The lines on the terminal. Everything else that is printed has to go above them.
 static DRAWN: OnceLock<MultiProgress> = OnceLock::new();
 
+fn drawn() -> &'static MultiProgress {
+    DRAWN.get_or_init(|| MultiProgress::with_draw_target(ProgressDrawTarget::stderr()))
+}
+
 /// Prints something without disturbing the progress lines.
 pub fn above<T>(print: impl FnOnce() -> T) -> T {
-    match DRAWN.get() {
-        Some(drawn) => drawn.suspend(print),
-        None => print(),
+    drawn().suspend(print)
+}
+
+/// Counts the images of a run.
+#[derive(Debug, Default)]
+pub struct Counts {
+    done: AtomicU64,
+    failed: AtomicU64,
+}
+
+impl Counts {
+    /// Adds an image.
+    pub fn add(&self, has_failed: bool) {
+        self.done.fetch_add(1, Ordering::Relaxed);
+        self.failed.fetch_add(u64::from(has_failed), Ordering::Relaxed);
+    }
+
+    /// Returns how many images failed.
+    pub fn failed(&self) -> u64 {
+        self.failed.load(Ordering::Relaxed)
+    }
+
+    /// Returns the counts, with the number of all images if that is known.
+    pub fn images(&self, all: Option<u64>) -> Images {
+        Images { done: self.done.load(Ordering::Relaxed), failed: self.failed(), all }
     }
 }
 
@@ -104,11 +132,12 @@ fn write(stopped: &mpsc::Receiver<()>, facts: impl Fn() -> Facts) {
 }
 
 fn draw(stopped: &mpsc::Receiver<()>, facts: impl Fn() -> Facts) {
+    let mut pace = Pace::default();
+    pace.add(&facts());
     if has_ended(stopped, QUIET) {
         return;
     }
-    let drawn = DRAWN.get_or_init(|| MultiProgress::with_draw_target(ProgressDrawTarget::stderr()));
-    let mut pace = Pace::default();
+    let drawn = drawn();
     let mut lines: Vec<ProgressBar> = Vec::new();
     loop {
         let facts = facts();

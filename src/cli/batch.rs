@@ -1,0 +1,216 @@
+//! `reapify wrap --batch`: a list of images, several at once. Each one succeeds or fails on its own.
+
+use super::interrupt::interruptible;
+use super::options::Format;
+use super::output::{self, Console};
+use super::places::{self, Places};
+use super::progress::{Counts, Facts};
+use super::transform::{Done, Transform};
+use crate::error::{Context, Error, Kind, Result};
+use crate::image::Location;
+use crate::image::json::to_json;
+use crate::mirror::Sinks;
+use crate::stats::Stats;
+use futures_util::{StreamExt, stream};
+use serde::Serialize;
+use std::collections::{BTreeMap, HashMap};
+use std::path::Path;
+use std::sync::Arc;
+use tokio::sync::Mutex;
+
+/// One line of a list.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Pair {
+    source: Location,
+    destination: Location,
+}
+
+/// An image that failed, in JSON.
+#[derive(Serialize)]
+struct Failure<'a> {
+    source: String,
+    destination: String,
+    action: &'static str,
+    error: String,
+    code: &'static str,
+    hint: Option<&'a str>,
+}
+
+/// Reads a list: `SOURCE DESTINATION` per line. Blank lines and lines that begin with `#` are ignored.
+///
+/// # Errors
+///
+/// Returns an error that names the line if a line has no two names, or if two lines have the same destination.
+pub fn parse(text: &str, name: &str) -> Result<Vec<Pair>> {
+    let mut pairs = Vec::new();
+    let mut lines: HashMap<String, usize> = HashMap::new();
+    for (number, line) in (1..).zip(text.lines()) {
+        let place = || format!("{name}:{number}");
+        let words: Vec<&str> = line.split_whitespace().collect();
+        let pair = match words[..] {
+            [] => continue,
+            [first, ..] if first.starts_with('#') => continue,
+            [source, destination] => {
+                let source: Location = source.parse().context(place)?;
+                Pair { source, destination: Location::destination(destination).context(place)? }
+            }
+            _ => {
+                return Err(Error::usage(format!("{}: invalid line {line:?}", place()))
+                    .hint("write the source and the destination, separated by a space"));
+            }
+        };
+        if pair.source.is_pipe() || pair.destination.is_pipe() {
+            return Err(Error::usage(format!("{}: a list cannot use standard input or output", place())));
+        }
+        if let Some(first) = lines.insert(pair.destination.to_string(), number) {
+            let destination = &pair.destination;
+            return Err(Error::usage(format!(
+                "{}: line {first} has the destination {destination} too",
+                place()
+            )));
+        }
+        pairs.push(pair);
+    }
+    Ok(pairs)
+}
+
+/// Reads a list from a file, or from standard input if the file is `-`.
+pub fn read(file: &Path) -> Result<Vec<Pair>> {
+    let name = file.display().to_string();
+    let text = match name.as_str() {
+        "-" => std::io::read_to_string(std::io::stdin()).context(|| "standard input")?,
+        _ => std::fs::read_to_string(file).map_err(|e| Error::usage(format!("cannot read {name}: {e}")))?,
+    };
+    parse(&text, &name)
+}
+
+/// Runs the task for all images, `parallel` at once.
+pub async fn run(
+    transform: &Transform<'_>,
+    pairs: Vec<Pair>,
+    parallel: usize,
+    console: &Console,
+) -> Result<()> {
+    let (counts, sinks) = (Arc::new(Counts::default()), Sinks::default());
+    let places = Mutex::new(Places::new(&transform.from.network, Arc::new(Stats::default())));
+    let all = pairs.len() as u64;
+    let progress = transform.global.show({
+        let (counts, commons) = (counts.clone(), transform.commons.clone());
+        move || Facts {
+            blobs: commons.transfers().snapshot(),
+            images: Some(counts.images(Some(all))),
+            pulled: 0,
+        }
+    });
+    let mut actions: BTreeMap<String, u64> = BTreeMap::new();
+    let work = async {
+        let one = async |pair: Pair| (one(transform, &places, &sinks, &pair).await, pair);
+        let mut running = stream::iter(pairs.into_iter().map(one)).buffer_unordered(parallel.max(1));
+        while let Some((outcome, pair)) = running.next().await {
+            let failure = match outcome {
+                Ok(done) => {
+                    *actions.entry(done.report.action.to_string()).or_default() += 1;
+                    let outcome = done.outcome();
+                    outcome.tell(&console.about(&pair.source.to_string()));
+                    outcome.print(transform.global.output)?;
+                    done.report.failure.clone()
+                }
+                Err(error) => Some(error),
+            };
+            counts.add(failure.is_some());
+            if let Some(error) = failure {
+                fail(&pair, &error, transform.global.output, console)?;
+            }
+        }
+        Ok(())
+    };
+    let outcome = interruptible(work, async || sinks.release().await).await;
+    drop(progress);
+    let failed = counts.failed();
+    let done: Vec<String> = actions.iter().map(|(action, count)| format!(", {count} {action}")).collect();
+    let failures = if failed > 0 { format!(", {failed} failed") } else { String::new() };
+    console.note(&format!("{all} images{}{failures}", done.concat()));
+    outcome?;
+    match failed {
+        0 => Ok(()),
+        failed => Err(Error::new(Kind::Partial, format!("{failed} of {all} images failed"))
+            .hint("the other images are done; run it again for those that failed")),
+    }
+}
+
+async fn one(
+    transform: &Transform<'_>,
+    places: &Mutex<Places<'_>>,
+    sinks: &Sinks,
+    pair: &Pair,
+) -> Result<Done> {
+    let (source, destination) = (pair.source.clone(), pair.destination.clone());
+    let done = async {
+        let stats = Arc::new(Stats::default());
+        let opened = {
+            let mut shared = places.lock().await;
+            let mut own = shared.fork(stats.clone());
+            let opened = transform.open(&mut own, source, destination, stats).await;
+            shared.adopt(&own);
+            opened?
+        };
+        let _guest = sinks.enter(opened.job.sink.clone());
+        transform.run(&opened).await
+    };
+    match done.await {
+        Ok(done) => Ok(done),
+        Err(error) => {
+            let error = places.lock().await.explained(error, &pair.source).await;
+            Err(places::located(error, &pair.source, &[&pair.destination]))
+        }
+    }
+}
+
+/// Prints why an image failed.
+fn fail(pair: &Pair, error: &Error, format: Format, console: &Console) -> Result<()> {
+    if format != Format::Json {
+        console.error(error, None);
+        return Ok(());
+    }
+    let hint = error.remedy().map(super::hints::hint);
+    output::result(
+        &to_json(&Failure {
+            source: pair.source.to_string(),
+            destination: pair.destination.to_string(),
+            action: "failed",
+            error: error.to_string(),
+            code: error.kind().code(),
+            hint: hint.as_deref(),
+        })?,
+        false,
+    )
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn reads_pairs_and_ignores_comments() {
+        let pairs = parse("# images\n\nh/a:1  h/b:1\n\toci:x oci:y:1 \r\n", "list").unwrap();
+        let names: Vec<String> =
+            pairs.iter().map(|pair| format!("{} {}", pair.source, pair.destination)).collect();
+        assert_eq!(names, ["h/a:1 h/b:1", "oci:x oci:y:1"]);
+    }
+
+    #[test]
+    fn errors_name_the_line() {
+        for (text, expected) in [
+            ("h/a:1", "list:1: invalid line"),
+            ("\nh/a:1 h/b:1 h/c:1", "list:2: invalid line"),
+            ("h/a:1 h/UP:1", "list:1: "),
+            ("h/a:1 h/b@sha256:12", "list:1: "),
+            ("h/a:1 h/b:1\nh/c:1 docker://h/b:1", "list:2: line 1 has the destination h/b:1 too"),
+            ("docker-archive:- h/b:1", "standard input"),
+        ] {
+            let error = parse(text, "list").unwrap_err();
+            assert_eq!(error.kind(), Kind::Usage, "{text}");
+            assert!(error.to_string().contains(expected), "{error}");
+        }
+    }
+}

@@ -1,0 +1,122 @@
+//! What the user may have meant.
+
+use super::values::TRANSPORTS;
+use crate::error::{Error, Result};
+use crate::image::Location;
+use std::fs::File;
+use std::io::Read;
+use std::path::Path;
+
+/// The most suggestions.
+const MOST: usize = 3;
+/// The largest number of edits between two names that are similar.
+const EDITS: usize = 2;
+/// The beginning of a file that shows what it is.
+const HEAD: usize = 512;
+
+/// Parses the name of an image. Suggests a transport for archives and layouts that exist, and for misspelled transports.
+pub fn location(text: &str) -> Result<Location> {
+    if !TRANSPORTS.iter().any(|transport| text.starts_with(transport)) {
+        if let Some(error) = local(text) {
+            return Err(error);
+        }
+        if let Some(transport) = misspelled(text) {
+            return Err(Error::usage(format!("unknown transport in {text:?}"))
+                .hint(format!("a similar transport exists: {transport}")));
+        }
+    }
+    text.parse()
+}
+
+/// Returns the error for the path of an archive or a layout without its transport.
+fn local(text: &str) -> Option<Error> {
+    let path = Path::new(text);
+    if path.is_dir() {
+        let is_layout = path.join("oci-layout").is_file();
+        return is_layout.then(|| {
+            Error::usage(format!("{text:?} is a directory with an OCI layout, not the name of an image"))
+                .hint(format!("use oci:{text}"))
+        });
+    }
+    (path.is_file() && is_archive(path)).then(|| {
+        Error::usage(format!("{text:?} is an archive, not the name of an image"))
+            .hint(format!("use docker-archive:{text} for what `docker save` wrote, or oci-archive:{text}"))
+    })
+}
+
+/// Returns whether a file begins like a tar archive, compressed or not.
+fn is_archive(path: &Path) -> bool {
+    let mut head = Vec::new();
+    let read = File::open(path).and_then(|file| file.take(HEAD as u64).read_to_end(&mut head));
+    let is_tar = head.get(257..262) == Some(b"ustar");
+    read.is_ok() && (is_tar || head.starts_with(&[0x1f, 0x8b]) || head.starts_with(&[0x28, 0xb5, 0x2f, 0xfd]))
+}
+
+/// Returns the transport that a misspelled one is similar to. Only words with a hyphen, or with `://` after them, are
+/// taken for transports: others are names of images.
+fn misspelled(text: &str) -> Option<&'static str> {
+    let (word, rest) = text.split_once(':')?;
+    if !(word.contains('-') || rest.starts_with("//")) || word.contains(['/', '.']) {
+        return None;
+    }
+    let distance =
+        |transport: &str| strsim::damerau_levenshtein(word, transport.trim_end_matches([':', '/']));
+    let nearest = TRANSPORTS.into_iter().min_by_key(|transport| distance(transport))?;
+    (1..=EDITS).contains(&distance(nearest)).then_some(nearest)
+}
+
+/// Returns the names that are similar to one that does not exist, the most similar first.
+pub fn similar<'n>(missing: &str, names: impl Iterator<Item = &'n str>) -> Vec<&'n str> {
+    let mut close: Vec<(usize, &str)> = names
+        .filter_map(|name| {
+            let edits = strsim::damerau_levenshtein(missing, name);
+            let continues = name.starts_with(missing) || missing.starts_with(name);
+            (edits <= EDITS.min(missing.len() / 2) || continues).then_some((edits, name))
+        })
+        .collect();
+    close.sort_unstable();
+    close.into_iter().map(|(_, name)| name).take(MOST).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn misspelled_transports() {
+        for (text, meant) in [
+            ("docker-archiv:x", Some("docker-archive:")),
+            ("oci-archive-x:y", Some("oci-archive:")),
+            ("docker-deamon:app", Some("docker-daemon:")),
+            ("dcoker://host/app", Some("docker://")),
+            ("my-app:latest", None),
+            ("ocr:latest", None),
+            ("host.example/docker-archiv:x", None),
+        ] {
+            assert_eq!(misspelled(text), meant, "{text}");
+        }
+    }
+
+    #[test]
+    fn similar_tags_are_sorted() {
+        let tags = ["1.25", "1.25.3", "1.26", "latest", "2.0-alpine"];
+        assert_eq!(similar("1.2", tags.into_iter()), ["1.25", "1.26", "1.25.3"]);
+        assert_eq!(similar("lastest", tags.into_iter()), ["latest"]);
+        assert!(similar("main", tags.into_iter()).is_empty());
+    }
+
+    #[test]
+    fn archives_and_layouts_get_their_transport() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = |name: &str| dir.path().join(name).display().to_string();
+        std::fs::write(path("app.tar.gz"), [0x1f, 0x8b, 8, 0]).unwrap();
+        std::fs::write(path("secret"), "password").unwrap();
+        std::fs::create_dir(path("layout")).unwrap();
+        std::fs::write(path("layout/oci-layout"), "{}").unwrap();
+        let hint = |name: &str| location(&path(name)).unwrap_err().remedy().unwrap().to_string();
+        assert!(hint("app.tar.gz").contains("docker-archive:"));
+        assert!(hint("layout").starts_with("use oci:"));
+        let error = location(&path("secret")).unwrap_err();
+        assert!(!error.to_string().contains("password"), "{error}");
+    }
+}

@@ -1,0 +1,194 @@
+//! What `wrap` and `unwrap` have in common: everything except the task.
+
+use super::interrupt::{self, interruptible};
+use super::options::{DestinationOptions, Global, ReplaceOptions, SourceOptions};
+use super::output::{Console, DigestFile, Outcome};
+use super::places::{self, Places};
+use super::progress::Facts;
+use crate::engine::report::Report;
+use crate::engine::{Backup, Changes, Commons, Existing, Job, Task};
+use crate::error::{Error, Result};
+use crate::image::Location;
+use crate::image::media_type::Family;
+use crate::stats::Stats;
+use std::io::IsTerminal;
+use std::path::Path;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+/// How many large blobs stream at once: more are not faster, and each takes 2 MB of memory.
+pub const STREAMS: usize = 4;
+
+/// How a task is done.
+#[derive(Clone, Copy, Default)]
+pub struct Mode {
+    pub dry_run: bool,
+    pub provenance: bool,
+    pub recheck: bool,
+}
+
+/// A task for one image or for several.
+pub struct Transform<'a> {
+    pub global: &'a Global,
+    pub task: Task,
+    pub mode: Mode,
+    pub from: &'a SourceOptions,
+    pub to: &'a DestinationOptions,
+    pub replace: &'a ReplaceOptions,
+    pub commons: Arc<Commons>,
+}
+
+/// The places of one image, opened.
+pub struct Opened {
+    pub source: Location,
+    pub destination: Location,
+    pub job: Job,
+    begun: Instant,
+}
+
+/// A task that was done.
+pub struct Done {
+    source: Location,
+    destination: Location,
+    pub report: Report,
+    changes: Option<Changes>,
+    stats: Arc<Stats>,
+    elapsed: Duration,
+}
+
+impl Transform<'_> {
+    /// Opens the places of an image.
+    pub async fn open(
+        &self,
+        places: &mut Places<'_>,
+        source: Location,
+        destination: Location,
+        stats: Arc<Stats>,
+    ) -> Result<Opened> {
+        let begun = Instant::now();
+        if source.is_pipe() && self.to.given(self.from).takes_stdin() {
+            return Err(places::stdin_twice());
+        }
+        // The destination first: its scope leads in the request for a token.
+        let login = self.to.given(self.from).login()?;
+        let place =
+            places::Written { location: &destination, source: &source, login, force: self.replace.force };
+        let sink = places.sink(&place, self.mode.dry_run).await?;
+        let existing = self.existing(places, &place).await?;
+        let job = Job {
+            source: places.source(&source, self.from).await?,
+            sink,
+            in_place: places::same(&source, &destination),
+            task: self.task.clone(),
+            provenance: self.mode.provenance,
+            recheck: self.mode.recheck,
+            referrers: self.mode.provenance || self.global.verbose > 0,
+            frugal: false,
+            only: None,
+            existing,
+            permit: None,
+            commons: self.commons.clone(),
+            stats,
+        };
+        job.sink.inherit(job.source.names().await?);
+        Ok(Opened { source, destination, job, begun })
+    }
+
+    async fn existing(&self, places: &mut Places<'_>, place: &places::Written<'_>) -> Result<Existing> {
+        let Some(tag) = &self.replace.backup else {
+            return Ok(if self.replace.no_clobber { Existing::Refuse } else { Existing::Replace });
+        };
+        let backup = place.location.with_tag(tag)?;
+        if backup == *place.location {
+            return Err(Error::usage(format!("--backup {tag}: the destination has this tag itself")));
+        }
+        let name = backup.to_string();
+        let sink = places.sink(&places::Written { location: &backup, ..place.clone() }, false).await?;
+        Ok(Existing::Keep(Backup { sink, name }))
+    }
+
+    /// Does the task for an image.
+    pub async fn run(&self, opened: &Opened) -> Result<Done> {
+        let Opened { source, destination, job, begun } = opened;
+        let (mut report, changes) = match self.mode.dry_run {
+            true => job.dry_run().await.map(|(report, changes)| (report, Some(changes)))?,
+            false => (job.run().await?, None),
+        };
+        report.notes.extend(unseen(&report, destination));
+        Ok(Done {
+            source: source.clone(),
+            destination: destination.clone(),
+            report,
+            changes,
+            stats: job.stats.clone(),
+            elapsed: begun.elapsed(),
+        })
+    }
+
+    /// Does the task for one image from end to end.
+    pub async fn one(
+        &self,
+        (source, destination): (Location, Location),
+        digest_file: Option<&Path>,
+        console: &Console,
+    ) -> Result<()> {
+        if destination.is_pipe() && !self.mode.dry_run && std::io::stdout().is_terminal() {
+            return Err(Error::usage("standard output is a terminal, and the image would be written to it")
+                .hint("redirect standard output to a file or a pipe"));
+        }
+        let digest_file = DigestFile::open(digest_file.filter(|_| !self.mode.dry_run))?;
+        let stats = Arc::new(Stats::default());
+        interrupt::watches(stats.clone());
+        let progress = self.global.show({
+            let (stats, commons) = (stats.clone(), self.commons.clone());
+            move || Facts {
+                blobs: commons.transfers().snapshot(),
+                images: None,
+                pulled: Stats::get(&stats.bytes_pulled),
+            }
+        });
+        let mut places = Places::new(&self.from.network, stats.clone());
+        let opened = self.open(&mut places, source, destination, stats).await?;
+        let done = interruptible(self.run(&opened), async || opened.job.sink.release().await).await;
+        drop(progress);
+        match done {
+            Ok(done) => done.tell(self.global, digest_file, console),
+            Err(error) => {
+                let error = places.explained(error, &opened.source).await;
+                Err(places::located(error, &opened.source, &[&opened.destination]))
+            }
+        }
+    }
+}
+
+impl Done {
+    /// Returns everything that is printed about it.
+    pub fn outcome(&self) -> Outcome<'_> {
+        Outcome {
+            source: &self.source,
+            destination: &self.destination,
+            report: &self.report,
+            stats: &self.stats,
+            elapsed: self.elapsed,
+            changes: self.changes.as_ref(),
+        }
+    }
+
+    fn tell(&self, global: &Global, digest_file: DigestFile, console: &Console) -> Result<()> {
+        let outcome = self.outcome();
+        outcome.tell(console);
+        digest_file.write(&self.report.digest.to_string())?;
+        outcome.print(global.output)?;
+        self.report.failure.clone().map_or(Ok(()), Err)
+    }
+}
+
+/// Returns a note about tools that cannot read the result where it is.
+fn unseen(report: &Report, destination: &Location) -> Option<String> {
+    let is_layout = matches!(destination, Location::Layout { .. } | Location::OciArchive { .. });
+    (is_layout && report.family == Family::Docker).then(|| {
+        "skopeo and umoci do not find images with Docker's media types in an OCI layout; \
+         use --format oci if they should"
+            .into()
+    })
+}

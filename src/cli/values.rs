@@ -1,0 +1,70 @@
+//! Values that shells complete, although others are accepted as well.
+
+use clap::builder::{PossibleValue, StringValueParser, TypedValueParser};
+use clap::error::Error;
+use clap::{Arg, Command};
+use std::ffi::OsStr;
+
+/// The transports, as they begin the name of an image.
+pub const TRANSPORTS: [&str; 5] = ["docker://", "oci:", "oci-archive:", "docker-archive:", "docker-daemon:"];
+
+/// The platforms of the built-in reapers.
+const PLATFORMS: [&str; 11] = [
+    "linux/386",
+    "linux/amd64",
+    "linux/arm/v5",
+    "linux/arm/v6",
+    "linux/arm/v7",
+    "linux/arm64",
+    "linux/loong64",
+    "linux/mips64le",
+    "linux/ppc64le",
+    "linux/riscv64",
+    "linux/s390x",
+];
+
+/// The name of an image; shells complete the transports.
+#[derive(Clone)]
+pub struct AnyImage;
+
+/// A platform; shells complete those of the built-in reapers.
+#[derive(Clone)]
+pub struct AnyPlatform;
+
+impl TypedValueParser for AnyImage {
+    type Value = String;
+
+    fn parse_ref(&self, command: &Command, arg: Option<&Arg>, value: &OsStr) -> Result<String, Error> {
+        StringValueParser::new().parse_ref(command, arg, value)
+    }
+
+    fn possible_values(&self) -> Option<Box<dyn Iterator<Item = PossibleValue> + '_>> {
+        Some(Box::new(TRANSPORTS.into_iter().map(PossibleValue::new)))
+    }
+}
+
+impl TypedValueParser for AnyPlatform {
+    type Value = String;
+
+    fn parse_ref(&self, command: &Command, arg: Option<&Arg>, value: &OsStr) -> Result<String, Error> {
+        StringValueParser::new().parse_ref(command, arg, value)
+    }
+
+    fn possible_values(&self) -> Option<Box<dyn Iterator<Item = PossibleValue> + '_>> {
+        Some(Box::new(PLATFORMS.into_iter().map(PossibleValue::new)))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::reapers::Reapers;
+
+    #[test]
+    fn platforms_are_those_of_the_built_in_reapers() {
+        let reapers = Reapers::default();
+        let names: Vec<String> =
+            reapers.embedded().iter().map(|reaper| reaper.platform.to_string()).collect();
+        assert_eq!(names, PLATFORMS);
+    }
+}

@@ -177,7 +177,7 @@ fn reports_the_place_of_unsafe_edits() {
         (container("&i nginx:1.25"), "f.yaml:8:15: error: cannot patch: replace the image of Pod/p/a nginx:1.25 by r.test/nginx:1.25-reaped: the value carries an anchor"),
         (container("quay.io/a/b:${TAG}"), "f.yaml:8:12: error: cannot patch: replace the image of Pod/p/a: the value contains a template placeholder: render the document first"),
         (container("quay.io/a/b:{{ .Tag }}"), "placeholder"),
-        (container("{{ .Image }}"), "f.yaml:8:12: error: cannot patch: replace the image of Pod/p/a: the value holds a template placeholder"),
+        (container("{{ .Image }}"), "f.yaml:8:12: error: cannot patch: replace the image of Pod/p/a: the value contains a template placeholder"),
         (container(">-\n    nginx:1.25"), "the value spans several lines"),
         (container("!!str nginx:1.25"), "the value carries a tag"),
         (container("quay.io/a/b@sha256:00"), "the image has a digest"),

@@ -1,22 +1,22 @@
 //! The test framework: the program under test as a child process, images built byte by byte, a registry in this
 //! process that misbehaves on demand, and Debian's real registry and engines.
 //!
-//! | module | what it gives |
+//! | module | content |
 //! |---|---|
-//! | [`run`] | runs reapify and the oracles (skopeo, umoci …), with a deadline, and asserts on the outcome |
-//! | [`image`], [`index`] | build images and indexes of any shape and put them into a layout or a registry |
+//! | [`run`] | runs reapify and other programs (skopeo, umoci …) with a deadline, and checks their outcome |
+//! | [`image`], [`index`] | build images and indexes of any kind, in a layout or a registry |
 //! | [`registry`] | the in-process registry: faults, hooks, authentication, and a log of every request |
-//! | [`hostile`] | decisions of a server that is hostile at random |
-//! | [`secrets`] | a secret, and whether a server was told it in whatever form |
-//! | [`dice`] | chance that can be repeated |
-//! | [`tars`] | tars of any shape, for layers and archives |
-//! | [`changes`] | what a wrap may change, and nothing else |
-//! | [`refusal`] | what has to be true when reapify refuses |
+//! | [`hostile`] | a server with random hostile behaviour |
+//! | [`secrets`] | a secret, and whether a server received it in any form |
+//! | [`dice`] | reproducible randomness |
+//! | [`tars`] | tar archives with arbitrary members |
+//! | [`changes`] | the changes that a wrap may make |
+//! | [`refusal`] | the checks for rejected runs |
 //! | [`daemon`] | starts real servers that cannot outlive the test process |
-//! | [`engine`] | containers, whichever engine runs them |
+//! | [`engine`] | containers, run by any engine |
 //! | [`fake_engine`] | a Docker engine in this process that misbehaves on demand |
-//! | [`implementations`] | registries by several authors, in one table |
-//! | [`truth`] | images made of installed packages: what `inspect` says of them beside what is seen when they run |
+//! | [`implementations`] | registries by several authors |
+//! | [`truth`] | images made of installed packages, to compare the verdicts of `inspect` with what happens |
 //! | [`docker_registry`], [`docker`], [`podman`] | Debian's `docker-registry`, `dockerd` and `podman`, each private to the test |
 #![allow(dead_code, unused_imports, reason = "each test file uses a part of it")]
 

@@ -266,6 +266,10 @@ impl Outcome {
         self
     }
 
+    pub fn stderr(&self) -> &str {
+        &self.stderr
+    }
+
     pub fn text(&self) -> String {
         String::from_utf8_lossy(&self.stdout).into_owned()
     }

@@ -32,7 +32,7 @@ pub struct Args {
     batch: Option<PathBuf>,
     /// Number of images of a list that are wrapped at once
     #[arg(long, value_name = "N", default_value_t = 8, value_parser = clap::value_parser!(u16).range(1..))]
-    #[arg(requires = "batch")]
+    #[arg(conflicts_with = "source")]
     parallel: u16,
     /// Path of the reaper in the image; a path other than the default requires reading the image's layers
     #[arg(long, value_name = "PATH", default_value = crate::rewrite::DEFAULT_PATH)]

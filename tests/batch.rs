@@ -1,0 +1,184 @@
+//! Lists of images, and what becomes of the images that are replaced.
+
+mod support;
+
+use serde_json::Value;
+use support::image::{Image, file};
+use support::registry::{Act, Auth, Kind, Registry, Reply};
+use support::run::{Outcome, reapify};
+use support::{scratch, zombies};
+
+fn image(text: &str) -> Image {
+    Image::new().layer(&[file("base", b"shared by all")]).layer(&[file("app", text.as_bytes())])
+}
+
+fn lines(outcome: &Outcome) -> Vec<Value> {
+    outcome.text().lines().map(|line| serde_json::from_str(line).expect("a JSON object per line")).collect()
+}
+
+#[test]
+fn wraps_a_list_and_goes_on_after_failures() {
+    let registry = Registry::start();
+    let names: Vec<String> = (0..12).map(|n| format!("v{n}")).collect();
+    for name in &names {
+        image(name).in_registry(&registry, "app", name);
+    }
+    let pair = |name: &String| format!("{} {}\n", registry.name("app", name), registry.name("copy", name));
+    let mut list: String = names.iter().map(pair).collect();
+    list.push_str(&format!(
+        "# the last one does not exist\n{} {}\n",
+        registry.name("app", "none"),
+        registry.name("copy", "none")
+    ));
+    let outcome = reapify(["wrap", "--batch", "-", "--output", "json"]).stdin(list.as_str()).run().exits(9);
+    let all = lines(&outcome);
+    assert_eq!(all.len(), 13, "{outcome}");
+    let failed: Vec<&Value> = all.iter().filter(|line| line["action"] == "failed").collect();
+    assert_eq!((failed.len(), &failed[0]["code"]), (1, &Value::from("not-found")), "{outcome}");
+    assert!(failed[0]["source"].as_str().unwrap().ends_with("app:none"));
+    outcome.says("13 images, 12 wrapped, 1 failed");
+    for name in &names {
+        let alone = reapify(["wrap", "--dry-run", &registry.name("app", name), &registry.name("x", "y")]);
+        assert_eq!(
+            registry.complete("copy", name),
+            alone.run().succeeds().text().trim_end().rsplit('@').next().unwrap()
+        );
+    }
+    // The second time the others are unchanged.
+    let list: String = names.iter().map(pair).collect();
+    reapify(["wrap", "--batch", "-"]).stdin(list).run().succeeds().says("12 images, 12 unchanged");
+}
+
+#[test]
+fn lines_name_their_image() {
+    let (registry, dir) = (Registry::start(), scratch());
+    let list = dir.path().join("list");
+    let destinations = [registry.name("a", "1"), registry.name("b", "1")];
+    let text: String = destinations.iter().map(|to| format!("{} {to}\n", zombies())).collect();
+    std::fs::write(&list, text).unwrap();
+    let outcome = reapify(["wrap", "-v", "--batch"]).arg(&list).run().succeeds();
+    let details: Vec<&str> = outcome.stderr().lines().filter(|line| line.contains(" requests (")).collect();
+    assert_eq!(details.len(), 2);
+    assert!(details.iter().all(|line| line.starts_with(&zombies())), "{outcome}");
+    let results = outcome.text();
+    assert!(
+        destinations
+            .iter()
+            .all(|to| results.contains(&to.trim_start_matches("docker://").replace(":1", "@sha256:"))),
+        "{outcome}"
+    );
+}
+
+#[test]
+fn nothing_is_written_if_the_list_is_invalid() {
+    let registry = Registry::start();
+    image("a").in_registry(&registry, "app", "a");
+    let good = format!("{} {}\n", registry.name("app", "a"), registry.name("copy", "a"));
+    for (bad, phrase) in [
+        ("one".to_owned(), "-:2: invalid line"),
+        (good.clone(), "line 1 has the destination"),
+        ("oci:x h.example/UPPER".to_owned(), "-:2: "),
+        ("docker-archive:- oci:x:y".to_owned(), "standard input"),
+    ] {
+        reapify(["wrap", "--batch", "-"]).stdin(format!("{good}{bad}")).run().exits(2).says(phrase);
+    }
+    assert!(registry.tags("copy").is_empty());
+    for option in ["--digest-file=x", "--backup=y"] {
+        reapify(["wrap", "--batch", "-", option]).stdin(good.as_str()).run().exits(2);
+    }
+    reapify(["wrap", "--batch", "-", "oci:x", "oci:y"]).stdin(good.as_str()).run().exits(2);
+    reapify(["wrap", "--parallel", "2", "oci:x", "oci:y"]).run().exits(2);
+}
+
+#[test]
+fn an_interrupted_list_leaves_no_uploads() {
+    let registry = Registry::start();
+    for n in 0..6 {
+        image(&n.to_string()).in_registry(&registry, "app", &format!("v{n}"));
+    }
+    registry.hook(|asked| match asked.kind {
+        Kind::Manifest { .. } if asked.method == "PUT" => Act::Stall,
+        _ => Act::Serve,
+    });
+    let list: String = (0..6)
+        .map(|n| {
+            format!(
+                "{} {}\n",
+                registry.name("app", &format!("v{n}")),
+                registry.name("copy", &format!("v{n}"))
+            )
+        })
+        .collect();
+    let mut running = reapify(["wrap", "--batch", "-"]).stdin(list).start();
+    support::eventually(std::time::Duration::from_secs(30), "a manifest is sent", || {
+        match registry.log().entries.iter().any(|entry| entry.asked.method == "PUT") {
+            true => Ok(()),
+            false => Err("not yet".to_owned()),
+        }
+    });
+    running.signal("INT");
+    running.wait().exits(130);
+    assert!(registry.tags("copy").is_empty());
+}
+
+#[test]
+fn the_replaced_image_is_kept_under_another_tag() {
+    let registry = Registry::start();
+    let to = image("old").in_registry(&registry, "app", "v1");
+    let old = registry.complete("app", "v1");
+    let backup = |source: &str| reapify(["wrap", "--backup", "before", source, &to]).run().succeeds();
+    // In place, and from another image.
+    backup(&to).says("is kept as").says("app:before");
+    assert_eq!(registry.complete("app", "before"), old);
+    let wrapped = registry.complete("app", "v1");
+    backup(&zombies()).says(&wrapped);
+    assert_eq!(registry.complete("app", "before"), wrapped);
+    let outcome = backup(&zombies());
+    assert!(!outcome.stderr().contains("is kept as"), "nothing is replaced: {outcome}");
+    assert_eq!(registry.complete("app", "before"), wrapped);
+    // If the image cannot be kept, it is not replaced.
+    let now = registry.complete("app", "v1");
+    registry.hook(|asked| match &asked.kind {
+        Kind::Manifest { .. } if asked.method == "PUT" && asked.path.ends_with("/before") => {
+            Act::Answer(Reply::error(403, "DENIED", "this tag is immutable"))
+        }
+        _ => Act::Serve,
+    });
+    reapify(["wrap", "--group", "--backup", "before", &zombies(), &to])
+        .run()
+        .exits(4)
+        .says("could not be kept");
+    assert_eq!(registry.complete("app", "v1"), now);
+    for (tag, phrase) in [("v1", "has this tag itself"), ("bad tag", "tag")] {
+        reapify(["wrap", "--backup", tag, &zombies(), &to]).run().exits(2).says(phrase);
+    }
+}
+
+#[test]
+fn an_existing_image_is_not_replaced_without_leave() {
+    let (registry, dir) = (Registry::start(), scratch());
+    let layout = format!("oci:{}:v1", dir.path().join("out").display());
+    image("old").in_registry(&registry, "app", "v1");
+    for to in [registry.name("copy", "v1"), layout] {
+        let wrap = |options: &[&str]| reapify(["wrap", "--no-clobber", &zombies(), &to]).args(options).run();
+        let first = wrap(&[]).succeeds().text();
+        assert_eq!(wrap(&[]).succeeds().text(), first, "the result itself may be there");
+        wrap(&["--group"]).exits(1).says("already refers to another image").says("--no-clobber");
+        wrap(&["--group", "--dry-run"]).exits(1);
+        assert_eq!(wrap(&[]).succeeds().text(), first);
+    }
+}
+
+#[test]
+fn similar_tags_are_suggested() {
+    let registry = Registry::start();
+    for tag in ["1.25.3", "1.26.0", "latest"] {
+        image(tag).in_registry(&registry, "app", tag);
+    }
+    let missing = |tag: &str| reapify(["inspect", &registry.name("app", tag)]).run().exits(3);
+    missing("1.25").says("1.25.3").never_says("latest");
+    missing("lastest").says("similar tags: latest");
+    missing("unrelated").never_says("similar");
+    registry.set(|settings| settings.auth = Auth::Basic { user: "ann".into(), password: "x".into() });
+    reapify(["inspect", &registry.name("app", "1.25")]).run().exits(4).never_says("similar");
+}

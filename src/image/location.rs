@@ -449,8 +449,7 @@ mod tests {
             assert_eq!(image.queries(), asked, "{text}");
             assert_eq!(image.to_string().parse::<EngineImage>().unwrap(), image);
         }
-        for text in
-            ["docker-daemon:", "docker-daemon:sha256:12", "docker-daemon:@app", "docker-daemon:UP/app"]
+        for text in ["docker-daemon:", "docker-daemon:sha256:12", "docker-daemon:@app", "docker-daemon:Upper"]
         {
             assert_eq!(text.parse::<Location>().unwrap_err().kind(), crate::error::Kind::Usage, "{text}");
         }

@@ -44,10 +44,10 @@ fn rejects_unsupported_images() {
         ("an encrypted layer", with_manifest(ENCRYPTED), "encrypted"),
         ("no layers member", with_manifest(NO_LAYERS), "layers"),
         ("a manifest that is a list", with_manifest("[]"), "malformed"),
-        ("a manifest that is cut", with_manifest(r#"{"schemaVersion":2,"#), "malformed"),
+        ("a truncated manifest", with_manifest(r#"{"schemaVersion":2,"#), "malformed"),
         ("a config that is a list", Image::small().config("[]"), "malformed"),
-        ("a config that is cut", Image::small().config(CONFIG.get(..60).expect("60 bytes")), "malformed"),
-        ("a config that is no JSON", Image::small().config("FROM scratch"), "malformed"),
+        ("a truncated config", Image::small().config(CONFIG.get(..60).expect("60 bytes")), "malformed"),
+        ("a config that is not JSON", Image::small().config("FROM scratch"), "malformed"),
         ("Cmd as a string", with_config(r#"["serve"]"#, r#""serve""#), "Cmd"),
         ("Entrypoint as a string", with_config(r#"["/app"]"#, r#""/app""#), "Entrypoint"),
         ("Entrypoint of numbers", with_config(r#"["/app"]"#, "[1]"), "Entrypoint"),
@@ -111,15 +111,15 @@ fn rejects_content_that_does_not_match_its_digest() {
     }
     // Blob 0 is the layer, blob 1 the config.
     let cases: [(&str, Damage); 9] = [
-        ("a layer that is cut", |dir, image| change(dir, &image.blobs()[0], cut)),
-        ("a layer that is longer", |dir, image| change(dir, &image.blobs()[0], grow)),
-        ("a layer with another byte", |dir, image| change(dir, &image.blobs()[0], flip)),
-        ("a config that is cut", |dir, image| change(dir, &image.blobs()[1], cut)),
-        ("a config that is longer", |dir, image| change(dir, &image.blobs()[1], grow)),
-        ("a config with another byte", |dir, image| change(dir, &image.blobs()[1], flip)),
-        ("a manifest that is cut", |dir, image| change(dir, &image.manifest_bytes(), cut)),
-        ("a manifest that is longer", |dir, image| change(dir, &image.manifest_bytes(), grow)),
-        ("a manifest with another byte", |dir, image| change(dir, &image.manifest_bytes(), flip)),
+        ("a truncated layer", |dir, image| change(dir, &image.blobs()[0], cut)),
+        ("a layer with extra bytes", |dir, image| change(dir, &image.blobs()[0], grow)),
+        ("a layer with a changed byte", |dir, image| change(dir, &image.blobs()[0], flip)),
+        ("a truncated config", |dir, image| change(dir, &image.blobs()[1], cut)),
+        ("a config with extra bytes", |dir, image| change(dir, &image.blobs()[1], grow)),
+        ("a config with a changed byte", |dir, image| change(dir, &image.blobs()[1], flip)),
+        ("a truncated manifest", |dir, image| change(dir, &image.manifest_bytes(), cut)),
+        ("a manifest with extra bytes", |dir, image| change(dir, &image.manifest_bytes(), grow)),
+        ("a manifest with a changed byte", |dir, image| change(dir, &image.manifest_bytes(), flip)),
     ];
     in_parallel(cases, |(what, damage)| {
         println!("{what}");

@@ -236,7 +236,7 @@ fn cases() -> Vec<(&'static str, Image, Fate)> {
             Carried(not_one, "wasm"),
         ),
         (
-            "an artifact that says so",
+            "an artifact by its artifactType",
             image().with(|i| {
                 i.config_type = EMPTY_TYPE.into();
                 i.extra = r#","artifactType":"application/vnd.example.sbom""#.into();
@@ -261,7 +261,7 @@ fn cases() -> Vec<(&'static str, Image, Fate)> {
         ("config empty", inner("{ }"), Wrapped),
         ("Entrypoint null", inner(r#"{"Entrypoint":null,"Cmd":["x"]}"#), Wrapped),
         ("Entrypoint empty", inner(r#"{"Entrypoint":[ ],"Cmd":["x"]}"#), Wrapped),
-        ("Entrypoint of nothing", inner(r#"{"Entrypoint":[""],"Cmd":["x"]}"#), Wrapped),
+        ("Entrypoint of one empty word", inner(r#"{"Entrypoint":[""],"Cmd":["x"]}"#), Wrapped),
         ("Labels null", inner(r#"{"Labels":null,"Cmd":["x"]}"#), Wrapped),
         ("no layers", layerless(r#","diff_ids":[]"#), Wrapped),
         ("no layers, diff_ids null", layerless(r#","diff_ids":null"#), Wrapped),

@@ -332,7 +332,7 @@ impl World {
         for (home, side) in self.registries() {
             assert!(
                 !side.password.is_in(&said) && !side.tokens.is_in(&said),
-                "it says a secret of {}",
+                "it prints a secret of {}",
                 side.user
             );
             for (name, server) in self.servers() {

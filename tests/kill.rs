@@ -195,7 +195,7 @@ fn kill_while_reading(to: impl Fn(&Path) -> String + Sync, check: impl Fn(&Path)
         });
         let dir = scratch();
         let mut running = wrap(&arena, dir.path()).start();
-        support::eventually(Duration::from_secs(60), "the request comes", || {
+        support::eventually(Duration::from_secs(60), "the request arrives", || {
             let answered =
                 arena.registry.log().entries.get(index).is_some_and(|entry| entry.status.is_some());
             if answered { Ok(()) } else { Err(format!("{:#?}", arena.registry.log().lines())) }
@@ -359,7 +359,7 @@ fn a_signal_ends_a_run_waiting_for_a_lock() {
         let to = Image::small().in_layout(dir.path(), "v1");
         let before = image::layout_manifest(dir.path(), "v1");
         let lock = std::fs::File::open(dir.path().join("oci-layout")).expect("a layout");
-        lock.lock().expect("nobody else has it");
+        lock.lock().expect("the lock is free");
         let arena = Arena::new(Shape::Image);
         let running = reapify(["wrap", &arena.from, &to]).start();
         let_it_hang();

@@ -59,7 +59,7 @@ fn reports_a_command_that_drops_the_images_init_with_images() {
         |options: &[&str]| reapify(["pod", "--output", "json", &documents]).args(options).run().succeeds();
     let plain = run(&[]);
     assert!(findings(&plain).iter().all(|(rule, _)| rule != "command-drops-init"), "{plain}");
-    assert!(registry.log().is_empty(), "nobody asked for the images");
+    assert!(registry.log().is_empty(), "no images were requested");
 
     let looked = run(&["--images", "--no-cache"]).says("absent");
     let found = findings(&looked);

@@ -357,8 +357,8 @@ fn verifies_an_index_with_all_its_children() {
     };
     assert_eq!(with_children(|_| {}), index.text);
     let untrue = [
-        ("a child is gone", with_children(|all| drop(all.remove(1)))),
-        ("a child comes twice", with_children(|all| all.push(all[0].clone()))),
+        ("a missing child", with_children(|all| drop(all.remove(1)))),
+        ("a duplicate child", with_children(|all| all.push(all[0].clone()))),
         ("another order", with_children(|all| all.swap(0, 2))),
         ("another platform", with_children(|all| all[1] = all[1].replace("arm64", "mips64"))),
         ("another source", index.text.replace(&annotation("source"), &zeros)),

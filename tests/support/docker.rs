@@ -48,9 +48,14 @@ impl Docker {
         engine
     }
 
+    /// Returns the value of `DOCKER_HOST`.
+    pub fn host(&self) -> String {
+        format!("unix://{}", self.daemon.dir().join("socket").display())
+    }
+
     /// Returns a command line of docker.
     pub fn run<'a>(&self, args: impl IntoIterator<Item = &'a str>) -> Run {
-        let socket = format!("unix://{}", self.daemon.dir().join("socket").display());
+        let socket = self.host();
         // The caller's own configuration and credentials must not affect the test.
         let config = self.daemon.dir().join("client").display().to_string();
         tool("docker", ["--host", &socket, "--config", &config]).args(args)

@@ -15,6 +15,7 @@
 //! | [`daemon`] | starts real servers that cannot outlive the test process |
 //! | [`engine`] | containers, whichever engine runs them |
 //! | [`implementations`] | registries by several authors, in one table |
+//! | [`stage`] | a directory in which the commands of documents run, with registries in place of the example hosts |
 //! | [`truth`] | images made of installed packages: what `inspect` says of them beside what is seen when they run |
 //! | [`docker_registry`], [`docker`], [`podman`] | Debian's `docker-registry`, `dockerd` and `podman`, each private to the test |
 #![allow(dead_code, unused_imports, reason = "each test file uses a part of it")]
@@ -34,6 +35,7 @@ pub mod refusal;
 pub mod registry;
 pub mod run;
 pub mod secrets;
+pub mod stage;
 pub mod tars;
 pub mod tokens;
 pub mod truth;

@@ -82,13 +82,15 @@ impl Stage {
 
     /// Replaces the example hosts by the addresses of the registries.
     pub fn localised(&self, text: &str) -> String {
-        let replace = |text: String, (name, registry): &(&str, DockerRegistry)| text.replace(name, registry.host());
+        let replace =
+            |text: String, (name, registry): &(&str, DockerRegistry)| text.replace(name, registry.host());
         self.hosts.iter().fold(text.to_owned(), replace)
     }
 
     /// Replaces the addresses of the registries by the example hosts.
     pub fn generalised(&self, text: &str) -> String {
-        let replace = |text: String, (name, registry): &(&str, DockerRegistry)| text.replace(registry.host(), name);
+        let replace =
+            |text: String, (name, registry): &(&str, DockerRegistry)| text.replace(registry.host(), name);
         self.hosts.iter().fold(text.to_owned(), replace)
     }
 
@@ -104,7 +106,8 @@ impl Stage {
         }
         let authority = fs::read(self.registry("tls.example").authority()).expect("the certificate");
         fs::write(self.dir().join("ca.crt"), authority).expect("a file");
-        std::os::unix::fs::symlink(env!("CARGO_BIN_EXE_reapify"), self.dir().join("bin/reapify")).expect("a link");
+        std::os::unix::fs::symlink(env!("CARGO_BIN_EXE_reapify"), self.dir().join("bin/reapify"))
+            .expect("a link");
         for (name, script) in STAND_INS {
             self.write_program(name, script);
         }
@@ -122,7 +125,10 @@ impl Stage {
     /// Writes a program that is found on `PATH`. Its script starts the system's program of the same name with `real`.
     pub fn write_program(&self, name: &str, script: &str) {
         let name = format!("bin/{name}");
-        self.write(&name, &format!("#!/bin/bash\nset -eu\nreal() {{ PATH=${{PATH#*:}}; exec \"$@\"; }}\n{script}\n"));
+        self.write(
+            &name,
+            &format!("#!/bin/bash\nset -eu\nreal() {{ PATH=${{PATH#*:}}; exec \"$@\"; }}\n{script}\n"),
+        );
         fs::set_permissions(self.dir().join(name), fs::Permissions::from_mode(0o755)).expect("a mode");
     }
 
@@ -154,7 +160,8 @@ impl Stage {
 
     /// Runs a script in the directory, as continuous integration does: it ends with the first command that fails.
     pub fn bash(&self, script: &str) -> Outcome {
-        let path = format!("{}:{}", self.dir().join("bin").display(), std::env::var("PATH").unwrap_or_default());
+        let path =
+            format!("{}:{}", self.dir().join("bin").display(), std::env::var("PATH").unwrap_or_default());
         let home = self.dir().join("home");
         tool("bash", ["--noprofile", "--norc", "-euo", "pipefail", "-c", script])
             .dir(self.dir())

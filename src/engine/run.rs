@@ -1,5 +1,5 @@
 //! One run from end to end: read, rewrite, move, write. Everything that can overlap does; the tag comes
-//! last (contract C6).
+//! last (see docs/contracts.md).
 
 use super::changes::{self, Changes};
 use super::commons::Commons;

@@ -158,7 +158,12 @@ impl Mapping {
                 known
             }
         };
-        match known.filter(|known| known != to) {
+        // Two tags of one image give two reports about its digest. The results are the same.
+        let is_same = |known: &str| {
+            let by_digest = || known.parse().is_ok_and(|known: ImageName| known.digest == target.digest);
+            known == to || target.digest.is_some() && by_digest()
+        };
+        match known.filter(|known| !is_same(known)) {
             Some(known) => Err(format!("invalid map: {from:?} is already replaced by {known:?}")),
             None => Ok(()),
         }
@@ -408,6 +413,20 @@ mod tests {
             map.add("a:1=r.test/b:1").unwrap_err(),
             "invalid map: \"a:1\" is already replaced by \"r.test/a:1\""
         );
+    }
+
+    #[test]
+    fn accepts_reports_about_two_tags_of_one_image() {
+        let report = |tag: &str, digest: &str| {
+            format!(
+                r#"{{"source":"quay.io/a/b:{tag}","destination":"r.test/b:{tag}","source_digest":"sha256:aa","digest":"sha256:{digest}"}}"#
+            )
+        };
+        let mut map = Mapping::default();
+        map.add_file(&format!("{}\n{}\n", report("1", "bb"), report("latest", "bb"))).unwrap();
+        assert_eq!(map.replace("quay.io/a/b:latest"), by("r.test/b:latest"));
+        assert_eq!(map.replace("quay.io/a/b@sha256:aa"), by("r.test/b:1@sha256:bb"));
+        assert!(map.add_file(&report("2", "cc")).is_err());
     }
 
     #[test]

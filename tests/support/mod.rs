@@ -16,6 +16,7 @@
 //! | [`engine`] | containers, run by any engine |
 //! | [`fake_engine`] | a Docker engine in this process that misbehaves on demand |
 //! | [`implementations`] | registries by several authors |
+//! | [`stage`] | a directory in which the commands of documents run, with registries in place of the example hosts |
 //! | [`truth`] | images made of installed packages, to compare the verdicts of `inspect` with what happens |
 //! | [`docker_registry`], [`docker`], [`podman`] | Debian's `docker-registry`, `dockerd` and `podman`, each private to the test |
 #![allow(dead_code, unused_imports, reason = "each test file uses a part of it")]
@@ -36,6 +37,7 @@ pub mod refusal;
 pub mod registry;
 pub mod run;
 pub mod secrets;
+pub mod stage;
 pub mod tars;
 pub mod tokens;
 pub mod truth;

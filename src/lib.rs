@@ -1,6 +1,22 @@
 //! reapify retrofits container images with a static reaper as PID 1.
 //!
-//! The way through the house:
+//! # The library
+//!
+//! Four functions do what the commands of the same names do: [`wrap()`], [`unwrap()`], [`inspect()`] and [`verify()`]. With
+//! them come [`Wrap`] and [`Policy`], the options; [`Report`](engine::report::Report), what happened; [`Location`], the
+//! name of an image; and [`Error`] with its [`Kind`].
+//!
+//! ```no_run
+//! # async fn example() -> reapify::error::Result<()> {
+//! let report = reapify::wrap("registry.example/app:1", "registry.example/app:1-reaped", Default::default()).await?;
+//! println!("{}: {}", report.action, report.digest);
+//! # Ok(())
+//! # }
+//! ```
+//!
+//! Everything else is public for the program, its tests and its tools, and may change in any release.
+//!
+//! # The modules
 //!
 //! ```text
 //! source ──manifest, config──▶ rewrite (pure: bytes in, bytes out) ──▶ copy engine ──▶ destination
@@ -22,10 +38,12 @@
 //! - [`mirror`]: many images by a configuration, in one pass
 //! - [`serve`]: the mirror that runs for ever: schedules, webhooks, metrics
 //! - [`verify`](mod@verify): whether a wrapped image is what its record says
-//! - [`cli`]: the command line; alone prints, alone turns errors into exit codes
+//! - [`places`]: opens the places that locations name
+//! - [`cli`]: the command line, the only module that prints or maps errors to exit codes
 #![forbid(unsafe_code)]
 #![warn(missing_docs)]
 
+mod api;
 pub mod cli;
 
 pub mod credentials;
@@ -38,6 +56,7 @@ pub mod image;
 pub mod inspect;
 pub mod layers;
 pub mod mirror;
+pub mod places;
 pub mod pod;
 pub mod read;
 pub mod reapers;
@@ -49,3 +68,9 @@ pub mod stats;
 mod temporary;
 pub mod transport;
 pub mod verify;
+
+pub use api::{inspect, unwrap, verify, wrap};
+pub use engine::Wrap;
+pub use error::{Error, Kind};
+pub use image::Location;
+pub use rewrite::Policy;

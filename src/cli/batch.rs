@@ -3,13 +3,14 @@
 use super::interrupt::interruptible;
 use super::options::Format;
 use super::output::{self, Console};
-use super::places::{self, Places};
+use super::places;
 use super::progress::{Counts, Facts};
 use super::transform::{Done, Transform};
 use crate::error::{Context, Error, Kind, Result};
 use crate::image::Location;
 use crate::image::json::to_json;
 use crate::mirror::Sinks;
+use crate::places::Places;
 use crate::stats::Stats;
 use futures_util::{StreamExt, stream};
 use serde::Serialize;
@@ -92,7 +93,7 @@ pub async fn run(
     console: &Console,
 ) -> Result<()> {
     let (counts, sinks) = (Arc::new(Counts::default()), Sinks::default());
-    let places = Mutex::new(Places::new(&transform.from.network, Arc::new(Stats::default())));
+    let places = Mutex::new(Places::new(transform.from.network.network(Arc::default())?));
     let all = pairs.len() as u64;
     let progress = transform.global.show({
         let (counts, commons) = (counts.clone(), transform.commons.clone());
@@ -140,7 +141,7 @@ pub async fn run(
 
 async fn one(
     transform: &Transform<'_>,
-    places: &Mutex<Places<'_>>,
+    places: &Mutex<Places>,
     sinks: &Sinks,
     pair: &Pair,
 ) -> Result<Done> {
@@ -160,7 +161,7 @@ async fn one(
     match done.await {
         Ok(done) => Ok(done),
         Err(error) => {
-            let error = places.lock().await.explained(error, &pair.source).await;
+            let error = places::explained(&*places.lock().await, error, &pair.source).await;
             Err(places::located(error, &pair.source, &[&pair.destination]))
         }
     }

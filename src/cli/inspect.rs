@@ -4,20 +4,17 @@ use super::inspect_text;
 use super::interrupt::interruptible;
 use super::options::{Format, Global, PlatformOptions, SourceOptions};
 use super::output::{Console, result};
-use super::places::{self, Places};
+use super::places;
 use super::progress::Facts;
 use super::suggest;
 use super::values::AnyImage;
 use crate::error::{Error, Kind, Result};
-use crate::image::{Descriptor, Location, Platform, StatedPlatform};
-use crate::inspect::report::{self, PlatformReport, Report};
-use crate::inspect::{Action, Answer, look};
-use crate::layers::{Cache, Layers};
-use crate::read::select::{self, Selection};
-use crate::read::{Reader, Tree};
-use crate::reapers::Reapers;
+use crate::image::Location;
+use crate::inspect::report::{PlatformReport, Report};
+use crate::inspect::{self, Action, Answer};
+use crate::layers::Cache;
+use crate::places::Places;
 use crate::stats::Stats;
-use crate::transport::Source;
 use futures_util::StreamExt;
 use futures_util::stream;
 use std::sync::Arc;
@@ -68,22 +65,22 @@ pub async fn run(global: &Global, args: Args, console: &Console) -> Result<()> {
     let cache = Cache::of_user().filter(|_| !args.no_cache);
     let login = places::login_of_all(&args.from, &locations)?;
     let stats = Arc::new(Stats::default());
-    let mut places = Places::new(&args.from.network, stats.clone());
+    let mut places = Places::new(args.from.network.network(stats.clone())?);
     let progress = global.show(move || Facts { pulled: Stats::get(&stats.bytes_pulled), ..Facts::default() });
     let mut sources = Vec::new();
     for location in &locations {
-        sources.push((location, places.source_as(location, login.clone()).await));
+        sources.push((location, places.source(location, login.clone()).await));
     }
     let (wanted, cache) = (&wanted, (!args.shallow).then_some(&cache));
     let looking = sources.into_iter().map(async |(location, source)| {
-        let looked = async { inspect(location, source?, wanted, cache).await };
+        let looked = async { inspect::image(location, source?, wanted, cache).await };
         looked.await.map_err(|error| places::located(error, location, &[]))
     });
     let all = async { Ok(stream::iter(looking).buffered(places::TOGETHER).collect::<Vec<_>>().await) };
     let mut looked = interruptible(all, async || {}).await?;
     for (outcome, location) in looked.iter_mut().zip(&locations) {
         if let Err(error) = outcome {
-            *error = places.explained(error.clone(), location).await;
+            *error = places::explained(&places, error.clone(), location).await;
         }
     }
     drop(progress);
@@ -137,40 +134,4 @@ fn checked(reports: &[Report], check: Check) -> Result<()> {
         false => Err(Error::new(Kind::Check, format!("a reaper is needed in {}", bad.join(", ")))
             .hint("`reapify wrap` adds it; `reapify inspect` without --check says why")),
     }
-}
-
-/// Looks at one image. Without `cache` its layers are not read; the inner `None` means that nothing is kept.
-async fn inspect(
-    location: &Location,
-    source: Arc<dyn Source>,
-    wanted: &[Platform],
-    cache: Option<&Option<Cache>>,
-) -> Result<Report> {
-    let manifest = source.manifest().await?;
-    let reader = Reader::new(source.clone());
-    let selection = Selection::new(&reader, &manifest, wanted).await?;
-    let may_be_image = |child: &Descriptor| {
-        let is_unknown = child.platform.as_ref().is_some_and(StatedPlatform::is_unknown);
-        child.is_manifest() && !child.is_attestation() && !is_unknown
-    };
-    let is_meant = |child: &Descriptor| may_be_image(child) && selection.keeps(child);
-    let tree = reader.tree(manifest.clone(), &is_meant).await?;
-    if matches!(tree, Tree::Other(_)) {
-        return Err(crate::rewrite::artifact(manifest.artifact_type()));
-    }
-    if let Tree::Image(image, _) = &tree {
-        select::check_alone(image.config.platform().ok().as_ref(), wanted)?;
-    }
-    let reapers = Reapers::default();
-    let mut findings = Vec::new();
-    for (image, listed) in tree.images() {
-        let mut layers =
-            cache.map(|cache| Layers::new(source.clone(), &image.manifest, &image.config, cache.clone()));
-        findings.push(look(&image, listed.as_ref(), &reapers, layers.as_mut()).await?);
-    }
-    if findings.is_empty() {
-        return Err(Error::unsupported("the index holds no container image"));
-    }
-    let referrers = source.referrers(&manifest.digest).await?;
-    Ok(report::report(location, &manifest, findings, &referrers))
 }

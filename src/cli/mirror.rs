@@ -6,7 +6,6 @@ use super::mirror_server;
 use super::mirror_setup::{ConfigArgs, Loaded, PassArgs, Setup};
 use super::options::{Format, Global, NetworkOptions};
 use super::output::{self, Console, printable};
-use super::places::client_options;
 use super::progress::{Counts, Facts};
 use crate::error::{Error, Kind, Result};
 use crate::mirror::config::{self, Config};
@@ -154,7 +153,7 @@ struct TagLine<'a> {
 }
 
 async fn tags(global: &Global, loaded: &Loaded, network: &NetworkOptions, console: &Console) -> Result<()> {
-    let options = client_options(network, Arc::default());
+    let options = network.client(Arc::default());
     let hosts = Hosts::new(&loaded.config, options, network.hosts(), network.store());
     let results = Results::new(&loaded.rules);
     let mut failed = 0;

@@ -3,7 +3,6 @@
 use super::mirror_lines::Files;
 use super::options::NetworkOptions;
 use super::output::Console;
-use super::places::client_options;
 use super::transform::STREAMS;
 use super::wrap::given_reapers;
 use crate::engine::Commons;
@@ -134,7 +133,7 @@ pub struct Setup<'a> {
 impl Setup<'_> {
     /// What the images of a run share.
     pub fn shared(&self, config: &Config, stats: &Arc<Stats>) -> Shared {
-        let options = client_options(self.network, stats.clone());
+        let options = self.network.client(stats.clone());
         let hosts = Hosts::new(config, options, self.network.hosts(), self.network.store());
         Shared {
             hosts,
@@ -143,6 +142,7 @@ impl Setup<'_> {
             recheck: self.recheck,
             sinks: Default::default(),
             rechecked: self.rechecked.clone(),
+            outcomes: Default::default(),
         }
     }
 

@@ -6,9 +6,13 @@ use super::values::AnyPlatform;
 use crate::credentials::{Credentials, Login, Store};
 use crate::error::{Error, Result};
 use crate::image::Platform;
-use crate::registry::{Authority, HostOptions, Upload};
+use crate::places::Network;
+use crate::registry::{Authority, HostOptions, Options, Upload};
+use crate::stats::Stats;
 use clap::{Args, ValueEnum};
 use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::Duration;
 
 /// The headings of options in the help, the same for every command and in this order.
 #[cfg(test)]
@@ -180,15 +184,28 @@ impl NetworkOptions {
         Store { authfile: self.authfile.clone() }
     }
 
-    /// How blobs are sent to a host, if the user says so; what names the host goes first.
-    pub fn upload(&self, host: &str) -> Result<Option<Upload>> {
-        let ways = self.upload.iter().map(|text| match text.split_once('=') {
-            Some((host, how)) => Ok((Some(host), how.parse()?)),
+    /// Returns how blobs are uploaded, as far as the user decides it.
+    fn uploads(&self) -> Result<Vec<(Option<String>, Upload)>> {
+        let uploads = self.upload.iter().map(|text| match text.split_once('=') {
+            Some((host, how)) => Ok((Some(host.to_owned()), how.parse()?)),
             None => Ok((None, text.parse()?)),
         });
-        let ways = ways.collect::<Result<Vec<(Option<&str>, Upload)>>>()?;
-        let named = ways.iter().find(|(of, _)| *of == Some(host));
-        Ok(named.or_else(|| ways.iter().find(|(of, _)| of.is_none())).map(|(_, how)| *how))
+        uploads.collect()
+    }
+
+    /// Returns how clients behave.
+    pub fn client(&self, stats: Arc<Stats>) -> Options {
+        let mut options = Options { jobs: self.jobs.into(), stats, ..Options::default() };
+        options.retry.retries = self.retries;
+        options.timeouts.stall = Duration::from_secs(self.timeout);
+        options.timeouts.commit = Duration::from_secs(self.commit_timeout);
+        options
+    }
+
+    /// Returns how registries are reached.
+    pub fn network(&self, stats: Arc<Stats>) -> Result<Network> {
+        let (options, hosts, store) = (self.client(stats), self.hosts(), self.store());
+        Ok(Network { options, hosts, store, uploads: self.uploads()? })
     }
 
     /// What is special about hosts.

@@ -1,11 +1,12 @@
 //! The images of `reapify pod`: each is opened once, and its layers are read as far as commands lead into them.
 
 use super::options::SourceOptions;
-use super::places::{self, Places};
+use super::places;
 use crate::error::{Error, Result};
 use crate::image::{Descriptor, ImageConfig, Location};
 use crate::inspect::{Findings, Layered, Start, Way, look as inspect, start};
 use crate::layers::{Cache, Layers};
+use crate::places::Places;
 use crate::pod::{CommandJudgement, Deep, ImageFacts, Opened, both};
 use crate::read::Reader;
 use crate::reapers::Reapers;
@@ -35,7 +36,7 @@ pub struct Looked {
 /// Looks at images. What fails is told, and the image counts as unknown.
 pub async fn look(from: &SourceOptions, names: Vec<String>, no_cache: bool) -> Result<(Looked, Vec<String>)> {
     let cache = Cache::of_user().filter(|_| !no_cache);
-    let mut places = Places::new(&from.network, Arc::new(Stats::default()));
+    let mut places = Places::new(from.network.network(Arc::new(Stats::default()))?);
     // Placeholders and other words that name no image are reported with the documents.
     let named = names.into_iter().filter_map(|name| match name.parse() {
         Ok(location @ Location::Registry(_)) => Some((name, location)),
@@ -45,7 +46,7 @@ pub async fn look(from: &SourceOptions, names: Vec<String>, no_cache: bool) -> R
     let login = places::login_of_all(from, &locations)?;
     let (mut opened, mut failures) = (Vec::new(), Vec::new());
     for (name, location) in names.into_iter().zip(locations) {
-        match places.source_as(&location, login.clone()).await {
+        match places.source(&location, login.clone()).await {
             Ok(source) => opened.push((name, location, source)),
             Err(error) => failures.push(error.to_string()),
         }

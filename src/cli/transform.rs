@@ -3,13 +3,15 @@
 use super::interrupt::{self, interruptible};
 use super::options::{DestinationOptions, Global, ReplaceOptions, SourceOptions};
 use super::output::{Console, DigestFile, Outcome};
-use super::places::{self, Places};
+use super::places;
 use super::progress::Facts;
 use crate::engine::report::Report;
 use crate::engine::{Backup, Changes, Commons, Existing, Job, Task};
+use crate::credentials::Login;
 use crate::error::{Error, Result};
 use crate::image::Location;
 use crate::image::media_type::Family;
+use crate::places::{Places, Written, same};
 use crate::stats::Stats;
 use std::io::IsTerminal;
 use std::path::Path;
@@ -60,7 +62,7 @@ impl Transform<'_> {
     /// Opens the places of an image.
     pub async fn open(
         &self,
-        places: &mut Places<'_>,
+        places: &mut Places,
         source: Location,
         destination: Location,
         stats: Arc<Stats>,
@@ -72,29 +74,30 @@ impl Transform<'_> {
         // The destination first: its scope leads in the request for a token.
         let login = self.to.given(self.from).login()?;
         let place =
-            places::Written { location: &destination, source: &source, login, force: self.replace.force };
+            Written { location: &destination, source: &source, login, force: self.replace.force };
         let sink = places.sink(&place, self.mode.dry_run).await?;
         let existing = self.existing(places, &place).await?;
+        let opened = places.source(&source, self.source_login(&source)?).await?;
         let job = Job {
-            source: places.source(&source, self.from).await?,
-            sink,
-            in_place: places::same(&source, &destination),
-            task: self.task.clone(),
+            in_place: same(&source, &destination),
             provenance: self.mode.provenance,
             recheck: self.mode.recheck,
             referrers: self.mode.provenance || self.global.verbose > 0,
-            frugal: false,
-            only: None,
             existing,
-            permit: None,
             commons: self.commons.clone(),
             stats,
+            ..Job::new(opened, sink, self.task.clone())
         };
         job.sink.inherit(job.source.names().await?);
         Ok(Opened { source, destination, job, begun })
     }
 
-    async fn existing(&self, places: &mut Places<'_>, place: &places::Written<'_>) -> Result<Existing> {
+    fn source_login(&self, source: &Location) -> Result<Option<Login>> {
+        let given = self.from.given();
+        if source.is_pipe() && given.takes_stdin() { Err(places::stdin_twice()) } else { given.login() }
+    }
+
+    async fn existing(&self, places: &mut Places, place: &Written<'_>) -> Result<Existing> {
         let Some(tag) = &self.replace.backup else {
             return Ok(if self.replace.no_clobber { Existing::Refuse } else { Existing::Replace });
         };
@@ -103,7 +106,7 @@ impl Transform<'_> {
             return Err(Error::usage(format!("--backup {tag}: the destination has this tag itself")));
         }
         let name = backup.to_string();
-        let sink = places.sink(&places::Written { location: &backup, ..place.clone() }, false).await?;
+        let sink = places.sink(&Written { location: &backup, ..place.clone() }, false).await?;
         Ok(Existing::Keep(Backup { sink, name }))
     }
 
@@ -147,14 +150,14 @@ impl Transform<'_> {
                 pulled: Stats::get(&stats.bytes_pulled),
             }
         });
-        let mut places = Places::new(&self.from.network, stats.clone());
+        let mut places = Places::new(self.from.network.network(stats.clone())?);
         let opened = self.open(&mut places, source, destination, stats).await?;
         let done = interruptible(self.run(&opened), async || opened.job.sink.release().await).await;
         drop(progress);
         match done {
             Ok(done) => done.tell(self.global, digest_file, console),
             Err(error) => {
-                let error = places.explained(error, &opened.source).await;
+                let error = places::explained(&places, error, &opened.source).await;
                 Err(places::located(error, &opened.source, &[&opened.destination]))
             }
         }

@@ -3,7 +3,7 @@
 use super::interrupt::interruptible;
 use super::options::{ExpectedOptions, Format, Global, SourceOptions};
 use super::output::{Console, result};
-use super::places::{self, Places};
+use super::places;
 use super::progress::Facts;
 use super::suggest;
 use super::values::AnyImage;
@@ -12,6 +12,7 @@ use crate::credentials::Login;
 use crate::error::Result;
 use crate::image::json::to_json;
 use crate::image::{Digest, Location};
+use crate::places::Places;
 use crate::reapers::Reapers;
 use crate::stats::Stats;
 use crate::verify::{Verified, VerifiedImage, verify};
@@ -71,12 +72,12 @@ pub async fn run(global: &Global, args: Args, console: &Console) -> Result<()> {
     let location = suggest::location(&args.image)?;
     let expected = args.source.as_deref().map(suggest::location).transpose()?;
     let stats = Arc::new(Stats::default());
-    let mut places = Places::new(&args.from.network, stats.clone());
+    let mut places = Places::new(args.from.network.network(stats.clone())?);
     let progress = global.show(move || Facts { pulled: Stats::get(&stats.bytes_pulled), ..Facts::default() });
     let (login, other) = args.logins(&location, expected.as_ref())?;
-    let image = places.source_as(&location, login).await?;
+    let image = places.source(&location, login).await?;
     let source = match &expected {
-        Some(expected) => Some(places.source_as(expected, other).await?),
+        Some(expected) => Some(places.source(expected, other).await?),
         None => None,
     };
     let reapers = given_reapers(&args.reaper)?;
@@ -85,7 +86,7 @@ pub async fn run(global: &Global, args: Args, console: &Console) -> Result<()> {
     drop(progress);
     let verified = match verified {
         Ok(verified) => verified,
-        Err(error) => return Err(places::located(places.explained(error, &location).await, &location, &[])),
+        Err(error) => return Err(places::located(places::explained(&places, error, &location).await, &location, &[])),
     };
     let text = match global.output {
         Format::Json => to_json(&Told::new(&location, &verified, &reapers))?,

@@ -25,6 +25,6 @@ pub use changes::{Change, Changes, WouldWrite};
 pub use commons::Commons;
 pub use existing::{Backup, Existing};
 pub use overlay::Overlay;
-pub use run::{Job, Pending, Permit};
+pub use run::{Job, Known, Pending, Permit};
 pub use task::{Attestations, Copy, Task, Unsupported, Wrap};
 pub use transfers::{Active, Snapshot, Total, Transfers};

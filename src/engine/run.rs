@@ -22,6 +22,8 @@ use crate::transport::{Head, Sink, Source};
 use async_trait::async_trait;
 use std::sync::Arc;
 
+/// How many large blobs a job streams at once. More are not faster, and each takes 2 MB of memory.
+const STREAMS: usize = 4;
 /// How often a run starts over because somebody else moved the tag meanwhile.
 const OVER: usize = 2;
 
@@ -50,6 +52,8 @@ pub struct Job {
     pub existing: Existing,
     /// Asked before a frugal job reads the source.
     pub permit: Option<Arc<dyn Permit>>,
+    /// The result of an earlier run, for a frugal job.
+    pub known: Option<Known>,
     /// What is shared with other jobs.
     pub commons: Arc<Commons>,
     /// Counters.
@@ -92,7 +96,38 @@ struct Plan {
     is_current: bool,
 }
 
+/// What an earlier run of this process found: this source gives this result.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Known {
+    /// The digest that the source's name referred to.
+    pub head: Digest,
+    /// The digest of the image that was processed: of an index perhaps one of its images.
+    pub source: Digest,
+    /// The digest of the result.
+    pub result: Digest,
+}
+
 impl Job {
+    /// Creates a job with its settings at their defaults: the places are two, and nothing but the task is done.
+    pub fn new(source: Arc<dyn Source>, sink: Arc<dyn Sink>, task: Task) -> Self {
+        Job {
+            source,
+            sink,
+            in_place: false,
+            task,
+            provenance: false,
+            referrers: false,
+            recheck: false,
+            frugal: false,
+            only: None,
+            existing: Existing::Replace,
+            permit: None,
+            known: None,
+            commons: Arc::new(Commons::new(STREAMS)),
+            stats: Arc::default(),
+        }
+    }
+
     /// Does the job. On failure nothing is tagged, and open uploads are cancelled.
     pub async fn run(&self) -> Result<Report> {
         let outcome = self.attempts().await;
@@ -198,15 +233,18 @@ impl Job {
         reader: &Arc<Reader>,
         destination: &Arc<Destination>,
     ) -> Result<Option<Report>> {
-        let report = match &self.task {
-            Task::Wrap(wrap) => {
+        let known = self.known.as_ref();
+        let known = known.filter(|known| known.head == head.digest && known.result == current.digest);
+        let report = match (known, &self.task) {
+            (Some(known), _) => Some(Report::held(&known.source, current)),
+            (None, Task::Wrap(wrap)) => {
                 let (source, sink, stats) = (self.source.clone(), self.sink.clone(), self.stats.clone());
                 let commons = self.commons.clone();
                 let copier = Copier::new(source, sink, destination.clone(), commons, true, stats);
                 let standing = Standing { task: &self.task, wrap, reader, copier: &copier, destination };
                 standing.by_digest(head, current).await?
             }
-            _ => (head.digest == current.digest).then(|| Report::held(&head.digest, current)),
+            (None, _) => (head.digest == current.digest).then(|| Report::held(&head.digest, current)),
         };
         let is_whole = !self.recheck || destination.is_whole(current, Depth::Blobs).await?;
         Ok(report.filter(|_| is_whole))

@@ -8,14 +8,15 @@ use super::report::{Action, Line};
 use super::rules::digest_tags::DigestTags;
 use super::run::{Effort, Shared};
 use crate::engine::report::{self, Report};
-use crate::engine::{Copy, Existing, Job, Pending, Permit, Task};
+use crate::engine::{Copy, Job, Known, Pending, Permit, Task};
 use crate::error::{Error, Kind, Result};
+use crate::image::media_type::Family;
 use crate::image::{Digest, Reference};
 use crate::registry::{Client, Repository};
 use crate::stats::Stats;
 use crate::transport::Source;
 use async_trait::async_trait;
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
@@ -27,7 +28,7 @@ pub async fn mirror(item: &Item, shared: &Shared, wanted: Option<&Digest>) -> Li
     line.source = Some(item.source.to_string());
     line.destination = Some(item.destination.to_string());
     let is_excluded = Arc::new(AtomicBool::new(false));
-    let work = Work { item, shared, stats: stats.clone(), line: line.clone(), is_excluded };
+    let work = Work { item, shared, stats: stats.clone(), line: line.clone(), is_excluded, head: Arc::default() };
     let mut line = match work.run(wanted).await {
         Ok(line) => line,
         Err(error) => line.failed(&error),
@@ -46,6 +47,8 @@ struct Work<'a> {
     line: Line,
     /// Whether the entry does not take the image's media type.
     is_excluded: Arc<AtomicBool>,
+    /// The digest of the source, if it alone did not show that there is nothing to do.
+    head: Arc<OnceLock<Digest>>,
 }
 
 impl Work<'_> {
@@ -79,6 +82,7 @@ impl Work<'_> {
             }
             Err(e) => return Err(e),
         };
+        self.note(&report);
         self.fill(&report);
         if rule.entry.wrap.mode == Mode::Copy {
             self.companions(&report.source_digest).await?;
@@ -90,6 +94,20 @@ impl Work<'_> {
                 let written = self.line.written;
                 Ok(Line { written, ..self.line.failed(&error) })
             }
+        }
+    }
+
+    /// Remembers an image of which the destination's manifest does not name the source: Docker's lists, and what is
+    /// only a part of its source.
+    fn note(&self, report: &Report) {
+        let rule = &self.item.place.rule;
+        let is_part = rule.only.is_some() || matches!(&rule.task, Task::Copy(copy) if !copy.platforms.is_empty());
+        if let Some(head) = self.head.get()
+            && (is_part || report.family == Family::Docker)
+        {
+            let (source, result) = (report.source_digest.clone(), report.digest.clone());
+            let known = Known { head: head.clone(), source, result };
+            self.shared.outcomes.note(rule, &self.item.destination, known);
         }
     }
 
@@ -120,26 +138,25 @@ impl Work<'_> {
         });
         let permit = Before {
             is_excluded: self.is_excluded.clone(),
+            head: self.head.clone(),
             item: self.item.clone(),
             line: self.line.clone(),
             source: source.clone(),
             client: from,
             backup: self.backup(&to)?,
         };
+        let sink = Arc::new(Repository::sink(to, destination));
         Ok(Job {
-            source,
-            sink: Arc::new(Repository::sink(to, destination)),
             in_place,
-            task: rule.task.clone(),
             provenance: rule.entry.wrap.provenance && rule.entry.wrap.mode == Mode::Wrap,
-            referrers: false,
             recheck: shared.rechecks(rule, &self.item.destination),
             frugal: !in_place,
             only: rule.only.clone(),
-            existing: Existing::Replace,
             permit: Some(Arc::new(permit)),
+            known: shared.outcomes.get(rule, &self.item.destination),
             commons: shared.commons.clone(),
             stats: self.stats.clone(),
+            ..Job::new(source, sink, rule.task.clone())
         })
     }
 
@@ -163,20 +180,13 @@ impl Work<'_> {
         destination: &Reference,
     ) -> Result<Job> {
         let hosts = &self.shared.hosts;
+        let source = Arc::new(Repository::source(from.clone(), hosts.reach(source)?));
+        let sink = Arc::new(Repository::sink(to.clone(), hosts.reach(destination)?));
         Ok(Job {
-            source: Arc::new(Repository::source(from.clone(), hosts.reach(source)?)),
-            sink: Arc::new(Repository::sink(to.clone(), hosts.reach(destination)?)),
-            in_place: false,
-            task: Task::Copy(Copy::default()),
-            provenance: false,
-            referrers: false,
-            recheck: false,
             frugal: true,
-            only: None,
-            existing: Existing::Replace,
-            permit: None,
             commons: self.shared.commons.clone(),
             stats: self.stats.clone(),
+            ..Job::new(source, sink, Task::Copy(Copy::default()))
         })
     }
 
@@ -252,11 +262,16 @@ struct Before {
     client: Arc<Client>,
     backup: Option<Job>,
     is_excluded: Arc<AtomicBool>,
+    head: Arc<OnceLock<Digest>>,
 }
 
 #[async_trait]
 impl Permit for Before {
     async fn permit(&self, pending: Pending<'_>) -> Result<()> {
+        if let Some(head) = pending.source {
+            // Set once, by the first attempt, is right: another head is noted by another run.
+            let _ = self.head.set(head.digest.clone());
+        }
         let entry = &self.item.place.rule.entry;
         if let Some(media_type) = pending.source.and_then(|head| head.media_type.as_deref())
             && !entry.media_types.is_empty()

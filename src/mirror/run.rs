@@ -5,11 +5,11 @@ use super::hosts::Hosts;
 use super::rule::Rule;
 use super::rules::schedule::jitter;
 use super::rules::shard::{Shard, ShardBy};
-use crate::engine::Commons;
+use crate::engine::{Commons, Known};
 use crate::image::Reference;
 use crate::transport::Sink;
 use std::collections::HashMap;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
 /// How a run treats images.
@@ -60,6 +60,28 @@ pub struct Shared {
     pub sinks: Sinks,
     /// When entries were rechecked. It outlives the configuration.
     pub rechecked: Arc<Rechecked>,
+    /// What became of images whose source's digest alone does not show that nothing changed.
+    pub outcomes: Outcomes,
+}
+
+/// What became of images, by rule and destination: a source and a result that have not changed since need not be read.
+#[derive(Default)]
+pub struct Outcomes(Mutex<HashMap<(u64, String), Known>>);
+
+impl Outcomes {
+    fn lock(&self) -> MutexGuard<'_, HashMap<(u64, String), Known>> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Returns what became of an image.
+    pub fn get(&self, rule: &Rule, destination: &Reference) -> Option<Known> {
+        self.lock().get(&(rule.identity, destination.to_string())).cloned()
+    }
+
+    /// Notes what became of an image.
+    pub fn note(&self, rule: &Rule, destination: &Reference, known: Known) {
+        self.lock().insert((rule.identity, destination.to_string()), known);
+    }
 }
 
 impl Shared {

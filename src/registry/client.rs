@@ -41,6 +41,21 @@ pub struct Options {
     pub stats: Arc<Stats>,
 }
 
+impl Default for Options {
+    fn default() -> Self {
+        let seconds = Duration::from_secs;
+        Options {
+            retry: Policy { retries: 5, backoff: Duration::from_millis(250), total: seconds(300) },
+            timeouts: Timeouts { connect: seconds(15), stall: seconds(60), commit: seconds(600) },
+            jobs: 128,
+            per_second: None,
+            upload: None,
+            governors: Arc::default(),
+            stats: Arc::default(),
+        }
+    }
+}
+
 /// A client of a registry host with one login.
 pub struct Client {
     host: String,

@@ -6,8 +6,9 @@ use std::io::{Read, Write};
 use std::net::TcpStream;
 use std::path::PathBuf;
 use std::time::Duration;
-use support::image::{Image, digest, file};
-use support::registry::{Act, Kind, Registry, Reply};
+use support::image::{Family, Image, digest, file};
+use support::index::{child, image_for, put_index};
+use support::registry::{Act, Asked, Kind, Registry, Reply};
 use support::run::{Running, reapify};
 use support::{eventually, scratch};
 
@@ -254,6 +255,46 @@ fn runs_entries_at_their_intervals() {
     image("b").in_registry(&source, "app", "b");
     becomes(&source, &target, "b");
     server.ends("TERM", 0);
+}
+
+#[test]
+fn what_became_of_an_image_is_remembered() {
+    let (source, target) = (Registry::start(), Registry::start());
+    let images = ["amd64", "arm64"].map(|machine| image_for("linux", machine, "", Family::Docker));
+    images.iter().for_each(|image| drop(image.in_registry(&source, "app", "image")));
+    let children: Vec<_> = images.iter().zip(["amd64", "arm64"]).map(|(i, m)| child(i, "linux", m)).collect();
+    put_index(&source, "app", "list", Family::Docker, &children);
+    // Neither the manifest of a single image nor a Docker list names the list that it was made from.
+    for (more, expected) in [("    platform: linux/arm64\n", 1), ("", 1)] {
+        let mut server = Server::start(
+            &source,
+            &target,
+            &format!("    interval: 1s\n    tags: {{allow: [list]}}\n{more}"),
+        );
+        eventually(SOON, "the list is wrapped", || {
+            target.manifest("copy", "list").map(drop).ok_or("absent".to_owned())
+        });
+        eventually(SOON, "a pass is reported", || match std::fs::read_to_string(server.file("report")) {
+            Ok(report) if report.contains("copy:list") => Ok(()),
+            other => Err(format!("{other:?}")),
+        });
+        source.clear_log();
+        target.clear_log();
+        let requests = |registry: &Registry, method: &str| {
+            let log = registry.log();
+            let is_it = |asked: &&Asked| {
+                asked.method == method && matches!(asked.kind, Kind::Manifest { .. } | Kind::Blob { .. })
+            };
+            log.entries.iter().map(|entry| &entry.asked).filter(is_it).count()
+        };
+        let passes = eventually(SOON, "two more passes", || match requests(&source, "HEAD") {
+            n if n >= 2 => Ok(n),
+            n => Err(n.to_string()),
+        });
+        server.ends("TERM", 0);
+        assert_eq!(requests(&source, "GET"), 0, "the source is not pulled");
+        assert!(requests(&target, "GET") <= (passes + 1) * expected, "{} requests", requests(&target, "GET"));
+    }
 }
 
 #[test]

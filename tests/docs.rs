@@ -13,12 +13,14 @@ use support::stage::Stage;
 use support::{in_parallel, project};
 
 /// Commands that do not run here, by a part of their line, with the reason. The options of `reapify` in them are checked.
-const ELSEWHERE: [(&str, &str); 6] = [
+const ELSEWHERE: [(&str, &str); 8] = [
     ("scripts/test", "it runs this test"),
     ("cargo install", "it builds the program, which takes minutes"),
     ("reapify-0.1.0", "a file of a release"),
     ("reapify_0.1.0", "a file of a release"),
-    ("docker-daemon:", "tests of the transport run it with real engines"),
+    ("systemctl", "it starts a service of the user; what follows runs with Docker"),
+    ("$XDG_RUNTIME_DIR", "the address of that service"),
+    ("podman save", "it needs an image in Podman; `oracles` runs the pipe"),
     ("registry.example/reapify:", "the image of reapify itself is made by a release"),
 ];
 
@@ -143,7 +145,8 @@ fn run(document: &Document) {
         return;
     }
     let stage = Stage::new();
-    let needs_docker = |step: &Step| split(&step.command).0.contains("docker ");
+    let needs_docker =
+        |step: &Step| ["docker ", "docker-daemon:"].iter().any(|word| split(&step.command).0.contains(word));
     let stage = if scripts.iter().any(|(_, step)| needs_docker(step)) { stage.with_docker() } else { stage };
     for (line, step) in scripts {
         let place = format!("{}:{line}", document.name);
@@ -177,7 +180,7 @@ fn help(command: &[&str]) -> String {
 }
 
 /// Returns the commands that have options of their own.
-const COMMANDS: [&[&str]; 14] = [
+const COMMANDS: [&[&str]; 15] = [
     &["wrap"],
     &["unwrap"],
     &["inspect"],
@@ -186,6 +189,7 @@ const COMMANDS: [&[&str]; 14] = [
     &["reaper"],
     &["completions"],
     &["man"],
+    &["help"],
     &["mirror", "once"],
     &["mirror", "check"],
     &["mirror", "server"],
@@ -243,17 +247,32 @@ fn every_option_has_an_example() {
     assert_eq!(missing, ["--help"], "no command in a document uses these");
 }
 
+fn first_words(text: &str) -> impl Iterator<Item = String> {
+    text.lines().filter_map(|line| line.split_whitespace().next()).map(String::from)
+}
+
 #[test]
 fn exit_codes_are_those_of_the_help() {
-    let help = reapify(["--help"]).run().succeeds().text();
-    let table = help.split("Exit codes:").nth(1).expect("the table").split("\n\n").next().unwrap_or_default();
-    let of_help: Vec<String> =
-        table.lines().filter_map(|line| line.split_whitespace().next()).map(String::from).collect();
+    let help = reapify(["help", "exit-codes"]).run().succeeds().text();
+    let of_help: Vec<String> = first_words(&help).filter(|word| word.parse::<u8>().is_ok()).collect();
     let text = fs::read_to_string(project("docs/exit-codes.md")).unwrap();
-    let rows = text.lines().filter_map(|line| line.strip_prefix("| ")?.split(' ').next());
-    let of_document: Vec<String> = rows.filter(|word| word.parse::<u8>().is_ok()).map(String::from).collect();
+    let of_document: Vec<String> =
+        first_words(&text.replace("\n| ", "\n")).filter(|word| word.parse::<u8>().is_ok()).collect();
     assert_eq!(of_document, of_help);
     assert!(of_help.len() > 10, "{help}");
+}
+
+#[test]
+fn every_environment_variable_is_documented() {
+    let help = reapify(["help", "environment"]).run().succeeds().text();
+    let documents: String = documents().into_iter().map(|document| document.text).collect();
+    let is_name = |word: &&str| {
+        word.len() > 3 && word.contains('_') && word.chars().all(|c| c.is_ascii_uppercase() || c == '_')
+    };
+    let names: BTreeSet<&str> = help.split([' ', ',', '\n']).filter(is_name).collect();
+    assert!(names.len() > 15, "{names:?}");
+    let missing: Vec<_> = names.iter().filter(|name| !documents.contains(&format!("`{name}"))).collect();
+    assert!(missing.is_empty(), "no document names {missing:?}");
 }
 
 /// Returns the anchors of a document's headings, as GitHub makes them.

@@ -23,11 +23,11 @@ pub struct Stage {
 }
 
 /// The user and the password of `private.example`.
-const LOGIN: (&str, &str) = ("robot", "secret");
+const LOGIN: (&str, &str) = ("robot", "password");
 
 /// The files that commands read, beside the project's own.
 const FILES: [(&str, &str); 6] = [
-    ("password", "secret"),
+    ("password", "password"),
     ("Dockerfile", "FROM registry.example/app:1.4\nENV BUILT=1\n"),
     ("pod.yaml", POD),
     ("manifests/pod.yaml", POD),
@@ -132,11 +132,14 @@ impl Stage {
         fs::set_permissions(self.dir().join(name), fs::Permissions::from_mode(0o755)).expect("a mode");
     }
 
-    /// Starts a Docker engine, which holds the image `app`.
+    /// Starts a Docker engine, which holds the images `app` and `localhost/app`.
     pub fn with_docker(mut self) -> Self {
         self.engine = Some(Docker::get().host());
         let app = self.registry("registry.example").name("app", "1.4").replace("docker://", "");
-        self.bash(&format!("docker pull --quiet {app} && docker tag {app} app")).succeeds();
+        self.bash(&format!(
+            "docker pull --quiet {app} && docker tag {app} app && docker tag {app} localhost/app"
+        ))
+        .succeeds();
         self
     }
 

@@ -341,7 +341,13 @@ fn long_functions(module: &Module, limit: usize) -> Vec<String> {
         let end = |line: &&str| {
             line.len() - line.trim_start().len() == indent && line.trim_start().starts_with('}')
         };
-        if is_item && let Some(len) = lines[at..].iter().position(end).filter(|len| *len + 1 > limit) {
+        // A method without a body ends on its own line, or on the line that closes its parameters.
+        let rest = lines[at..].iter().find(|line| line.contains(['{', ';'])).copied().unwrap_or_default();
+        let has_body = rest.find('{').is_some_and(|open| rest.find(';').is_none_or(|end| open < end));
+        if is_item
+            && has_body
+            && let Some(len) = lines[at..].iter().position(end).filter(|len| *len + 1 > limit)
+        {
             long.push(format!("{}::{name} has {} lines", module.path, len + 1));
         }
     }

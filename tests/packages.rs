@@ -99,6 +99,7 @@ fn the_archive_contains_the_program_and_all_that_accompanies_it() {
         "completions/reapify.bash",
         "completions/reapify.fish",
         "docs/reaper.md",
+        "man/man1/reapify-mirror-once.1",
         "man/man1/reapify.1",
     ] {
         assert!(found.iter().any(|file| file == name), "{name} of {found:#?}");

@@ -188,21 +188,24 @@ mod tests {
 
     #[test]
     fn reads_pairs_and_ignores_comments() {
-        let pairs = parse("# images\n\nh/a:1  h/b:1\n\toci:x oci:y:1 \r\n", "list").unwrap();
+        let pairs = parse("# images\n\nh.example/a:1  h.example/b:1\n\toci:x oci:y:1 \r\n", "list").unwrap();
         let names: Vec<String> =
             pairs.iter().map(|pair| format!("{} {}", pair.source, pair.destination)).collect();
-        assert_eq!(names, ["h/a:1 h/b:1", "oci:x oci:y:1"]);
+        assert_eq!(names, ["h.example/a:1 h.example/b:1", "oci:x oci:y:1"]);
     }
 
     #[test]
     fn errors_name_the_line() {
         for (text, expected) in [
-            ("h/a:1", "list:1: invalid line"),
-            ("\nh/a:1 h/b:1 h/c:1", "list:2: invalid line"),
-            ("h/a:1 h/UP:1", "list:1: "),
-            ("h/a:1 h/b@sha256:12", "list:1: "),
-            ("h/a:1 h/b:1\nh/c:1 docker://h/b:1", "list:2: line 1 has the destination h/b:1 too"),
-            ("docker-archive:- h/b:1", "standard input"),
+            ("h.example/a:1", "list:1: invalid line"),
+            ("\nh.example/a:1 h.example/b:1 h.example/c:1", "list:2: invalid line"),
+            ("h.example/a:1 h.example/UP:1", "list:1: "),
+            ("h.example/a:1 h.example/b@sha256:12", "list:1: "),
+            (
+                "h.example/a:1 h.example/b:1\nh.example/c:1 docker://h.example/b:1",
+                "list:2: line 1 has the destination h.example/b:1 too",
+            ),
+            ("docker-archive:- h.example/b:1", "standard input"),
         ] {
             let error = parse(text, "list").unwrap_err();
             assert_eq!(error.kind(), Kind::Usage, "{text}");

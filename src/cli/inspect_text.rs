@@ -1,6 +1,6 @@
 //! What `inspect` prints for people.
 
-use super::output::printable;
+use super::stderr::printable;
 use crate::inspect::report::{PlatformReport, Report};
 use crate::inspect::{Answer, Kind, Way, quote};
 

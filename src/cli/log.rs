@@ -1,6 +1,6 @@
 //! The log of a run: events of the library, one line each, on standard error.
 
-use super::output::say;
+use super::stderr::say;
 use std::fmt;
 use tracing::field::{Field, Visit};
 use tracing::{Event, Level, Metadata, Subscriber};

@@ -1,7 +1,8 @@
 //! Where the lines of a mirror go: standard output, a report, a map.
 
 use super::options::{Format, Global, OUTPUT};
-use super::output::{self, printable};
+use super::output;
+use super::stderr::printable;
 use crate::error::{Error, Result};
 use crate::image::json::to_json;
 use crate::mirror::{Action, Line, Summary};

@@ -21,6 +21,7 @@ mod pod_images;
 mod progress;
 mod reaper;
 mod shell;
+mod stderr;
 mod suggest;
 mod transform;
 mod unwrap;

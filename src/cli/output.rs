@@ -2,14 +2,13 @@
 
 use super::hints::hint;
 use super::options::Format;
-use super::progress::above;
+use super::stderr::{above, label, printable, say, say_as};
 use crate::engine::report::{PlatformReport, Report};
 use crate::engine::{Change, Changes};
 use crate::error::{Context, Error, Result};
 use crate::image::Location;
 use crate::image::json::to_json;
 use crate::stats::Stats;
-use console::{StyledObject, style};
 use serde::Serialize;
 use std::borrow::Cow;
 use std::io::Write;
@@ -85,9 +84,9 @@ impl Console {
             let failure = Failure { error: error.to_string(), code, hint, image };
             return say(&to_json(&failure).unwrap_or_else(|_| error.to_string()));
         }
-        say_as(&styled("error:").red().bold(), &error.to_string());
+        say_as(&label("error:").red().bold(), &error.to_string());
         if let Some(hint) = hint {
-            say_as(&styled("hint:").green(), &hint);
+            say_as(&label("hint:").green(), &hint);
         }
     }
 
@@ -100,37 +99,6 @@ impl Console {
             None => say(text),
         }
     }
-}
-
-/// Prints a line on standard error. A closed standard error is no reason to stop.
-pub fn say(text: &str) {
-    above(|| drop(writeln!(std::io::stderr(), "{}", printable(text))));
-}
-
-/// Prints a line with a label in colour, if standard error is a terminal that shows colours.
-fn say_as(label: &StyledObject<&str>, text: &str) {
-    above(|| drop(writeln!(std::io::stderr(), "{label} {}", printable(text))));
-}
-
-fn styled(label: &str) -> StyledObject<&str> {
-    style(label).for_stderr()
-}
-
-/// A line of text for a terminal. Names and commands come from images and registries, which may hold what moves the
-/// cursor, sets colours or turns the direction of writing.
-pub fn printable(text: &str) -> String {
-    let is_unseen = |c: char| {
-        c.is_control()
-            || matches!(c, '\u{200e}'..='\u{200f}' | '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}')
-    };
-    let mut line = String::with_capacity(text.len());
-    for c in text.chars() {
-        match is_unseen(c) {
-            true => line.extend(c.escape_default()),
-            false => line.push(c),
-        }
-    }
-    line
 }
 
 /// Prints a result: on standard output, unless that is where the image went. A reader that went away is no error.

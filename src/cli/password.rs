@@ -1,6 +1,6 @@
 //! Passwords that are not on the command line. Each is read once, however many places it is for.
 
-use super::progress::above;
+use super::stderr::above;
 use crate::error::{Context, Error, Result};
 use std::collections::HashMap;
 use std::io::{IsTerminal, Read};

@@ -53,6 +53,9 @@ const STRINGS: [(&[u8], Mark); 15] = [
     (b"runsvdir: usage", Mark::Runit),
 ];
 
+/// The number of marks that no program has unless it looks for them.
+const MANY: u32 = 6;
+
 /// A set of marks.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Marks(u32);
@@ -105,9 +108,10 @@ impl Scanner {
         self.window.drain(..kept);
     }
 
-    /// Returns the marks found so far.
+    /// Returns the marks found so far. A file with many of them looks for them itself, as this program does, and so has
+    /// none.
     pub fn marks(&self) -> Marks {
-        self.marks
+        if self.marks.0.count_ones() < MANY { self.marks } else { Marks::default() }
     }
 
     /// Resets the scanner for another file.
@@ -145,5 +149,14 @@ mod tests {
     #[test]
     fn every_string_fits_into_the_overlap() {
         assert!(STRINGS.iter().all(|(text, _)| text.len() <= 64));
+    }
+
+    #[test]
+    fn a_program_that_looks_for_marks_has_none() {
+        let mut scanner = Scanner::new();
+        STRINGS.iter().take(6).for_each(|(text, _)| scanner.feed(text));
+        assert!(scanner.marks().has(Mark::Tini), "five marks: {:?}", scanner.marks());
+        STRINGS.iter().for_each(|(text, _)| scanner.feed(text));
+        assert_eq!(scanner.marks(), Marks::default());
     }
 }

@@ -5,12 +5,11 @@ mod text;
 pub use text::Facts;
 use text::Images;
 
-use super::output::say;
+use super::stderr::{drawn, say};
 use clap::ValueEnum;
-use indicatif::{MultiProgress, ProgressBar, ProgressDrawTarget, ProgressStyle};
+use indicatif::{ProgressBar, ProgressStyle};
 use std::collections::VecDeque;
 use std::io::IsTerminal;
-use std::sync::OnceLock;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::mpsc::{self, RecvTimeoutError};
 use std::thread::JoinHandle;
@@ -40,18 +39,6 @@ const WINDOW: Duration = Duration::from_secs(5);
 const MOST_BLOBS: usize = 8;
 /// The width of a terminal that does not state it.
 const COLUMNS: u16 = 80;
-
-/// The lines on the terminal. Everything else that is printed has to go above them.
-static DRAWN: OnceLock<MultiProgress> = OnceLock::new();
-
-fn drawn() -> &'static MultiProgress {
-    DRAWN.get_or_init(|| MultiProgress::with_draw_target(ProgressDrawTarget::stderr()))
-}
-
-/// Prints something without disturbing the progress lines.
-pub fn above<T>(print: impl FnOnce() -> T) -> T {
-    drawn().suspend(print)
-}
 
 /// Counts the images of a run.
 #[derive(Debug, Default)]

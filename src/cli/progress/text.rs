@@ -179,7 +179,7 @@ mod tests {
         assert_eq!(blob(&one, 40), format!("{hex}  25% 10.0 MB/s, ETA 7 s"));
         assert_eq!(
             blob(&one, 80),
-            format!("{hex} [===         ]  25%  20.0 MB of 80.0 MB  10.0 MB/s, ETA 7 s")
+            format!("{hex} [====             ]  25%  20.0 MB of 80.0 MB  10.0 MB/s, ETA 7 s")
         );
         assert_eq!(
             blob(&one, 200),

@@ -1,0 +1,51 @@
+//! Lines on standard error: text in colours, above the lines that show progress.
+
+use console::{StyledObject, style};
+use indicatif::{MultiProgress, ProgressDrawTarget};
+use std::io::Write;
+use std::sync::OnceLock;
+
+/// The lines on the terminal. Everything else that is printed has to go above them.
+static DRAWN: OnceLock<MultiProgress> = OnceLock::new();
+
+/// Returns the progress lines on the terminal.
+pub fn drawn() -> &'static MultiProgress {
+    DRAWN.get_or_init(|| MultiProgress::with_draw_target(ProgressDrawTarget::stderr()))
+}
+
+/// Prints something without disturbing the progress lines.
+pub fn above<T>(print: impl FnOnce() -> T) -> T {
+    drawn().suspend(print)
+}
+
+/// Prints a line on standard error. A closed standard error is no reason to stop.
+pub fn say(text: &str) {
+    above(|| drop(writeln!(std::io::stderr(), "{}", printable(text))));
+}
+
+/// Prints a line with a label in colour, if standard error is a terminal that shows colours.
+pub fn say_as(label: &StyledObject<&str>, text: &str) {
+    above(|| drop(writeln!(std::io::stderr(), "{label} {}", printable(text))));
+}
+
+/// Returns a label that has colours if standard error shows them.
+pub fn label(text: &str) -> StyledObject<&str> {
+    style(text).for_stderr()
+}
+
+/// A line of text for a terminal. Names and commands come from images and registries, which may hold what moves the
+/// cursor, sets colours or turns the direction of writing.
+pub fn printable(text: &str) -> String {
+    let is_unseen = |c: char| {
+        c.is_control()
+            || matches!(c, '\u{200e}'..='\u{200f}' | '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}')
+    };
+    let mut line = String::with_capacity(text.len());
+    for c in text.chars() {
+        match is_unseen(c) {
+            true => line.extend(c.escape_default()),
+            false => line.push(c),
+        }
+    }
+    line
+}

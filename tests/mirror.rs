@@ -376,6 +376,42 @@ fn applies_the_modes_platforms_and_options_of_the_entry() {
 }
 
 #[test]
+fn an_unchanged_docker_list_costs_three_requests() {
+    let (source, target) = (Registry::start(), Registry::start());
+    let machines = ["amd64", "arm64", "s390x", "ppc64le"];
+    let images = machines.map(|machine| image_for("linux", machine, "", Family::Docker));
+    images.iter().for_each(|image| drop(image.in_registry(&source, "app", "part")));
+    let children: Vec<Value> =
+        images.iter().zip(machines).map(|(image, m)| child(image, "linux", m)).collect();
+    put_index(&source, "app", "list", Family::Docker, &children);
+    let config = Config::between(&source, &target, "    tags: {allow: [list]}\n");
+    assert_eq!(config.once()["copy/app:list"]["action"], "wrapped");
+    let wrapped = target.complete("copy/app", "list");
+    source.clear_log();
+    target.clear_log();
+    assert_eq!(config.once()["copy/app:list"]["action"], "unchanged");
+    assert_eq!(requests(&source), counted(&[("HEAD manifest", 1), ("GET tags", 1)]));
+    assert_eq!(requests(&target), counted(&[("GET manifest", 2), ("GET blob", 1)]));
+
+    let (from, to) = (source.name("app", "list"), target.name("copy/app", "list"));
+    reapify(["verify", &to, "--source", &from]).run().succeeds();
+    reapify(["wrap", &from, &to]).run().succeeds().says("unchanged");
+    assert_eq!(
+        reapify(["unwrap", &to, &target.name("back", "list")]).run().succeeds().digest(),
+        source.complete("app", "list")
+    );
+    // An image that somebody put in place of another is noticed, although the record stays.
+    let other = image("other").family(Family::Docker);
+    other.in_registry(&target, "copy/app", "other");
+    let mut list: Value =
+        serde_json::from_slice(&target.manifest("copy/app", "list").unwrap().bytes).unwrap();
+    list["manifests"][2] = child(&other, "linux", "s390x");
+    target.put_manifest("copy/app", "list", Family::Docker.index(), list.to_string().as_bytes());
+    assert_eq!(config.once()["copy/app:list"]["action"], "wrapped");
+    assert_eq!(target.complete("copy/app", "list"), wrapped);
+}
+
+#[test]
 fn lists_tags_with_the_reason_for_their_exclusion() {
     let (source, target) = (Registry::start(), Registry::start());
     for tag in ["1.0.0", "1.1.0", "1.2.0", "2.0.0", "latest", "1.1.0-rc1"] {

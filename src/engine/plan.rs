@@ -8,12 +8,14 @@ use super::images::{Images, Looked};
 use super::task::{Task, Unsupported};
 use super::tree::{Carried, Child, CopiedNode, ImageNode, IndexNode, Node, Root};
 use crate::error::{Context, Error, Result};
+use crate::image::media_type::Family;
 use crate::image::{Content, Descriptor, Digest, Manifest, StatedPlatform};
 use crate::read::select::{self, Selection};
 use crate::read::{Limits, Reader};
 use crate::rewrite::index::{self, History, Replaced};
+use crate::rewrite::list::List;
 use crate::rewrite::record::Annotations;
-use crate::rewrite::{self, Image, ImageOrArtifact};
+use crate::rewrite::{self, Image, ImageOrArtifact, repeat};
 use futures_util::future::{BoxFuture, FutureExt, try_join_all};
 use std::collections::HashSet;
 use std::sync::{Mutex, PoisonError};
@@ -67,11 +69,36 @@ impl<'a> Planner<'a> {
         }
         let selection = Selection::new(self.reader, &manifest, self.task.platforms()).await?;
         let index = self.index(manifest, &selection, 0).await?;
+        let index = self.recorded(index)?;
         if matches!(self.task, Task::Unwrap) && index.children.iter().all(|c| c.node.replacement().is_none())
         {
             return Err(Error::unsupported("no image of this index is wrapped"));
         }
         Ok(Root::Index(Box::new(index)))
+    }
+
+    /// Records a Docker list in its first image, where [`first_image`] finds it: such lists have no annotations.
+    fn recorded(&self, mut index: IndexNode) -> Result<IndexNode> {
+        let Task::Wrap(wrap) = self.task else { return Ok(index) };
+        let families = [index.history.original.family(), index.output.family()];
+        let Some(position) = first_image(&index.output).filter(|_| families == [Family::Docker; 2]) else {
+            return Ok(index);
+        };
+        let Some(Child { node: Node::Image(image), digest, position: listed, .. }) =
+            index.children.get_mut(position)
+        else {
+            return Ok(index);
+        };
+        let list = List {
+            source: index.history.source.clone(),
+            recipe: wrap.index_recipe(Family::Docker),
+            others: repeat::others(&index.output, position)?,
+        };
+        if let Some(manifest) = image.record_list(&list)? {
+            *digest = index::name(&index.history.input, *listed, &manifest);
+            index.output = index::relink(&index.output, Replaced { position, manifest })?;
+        }
+        Ok(index)
     }
 
     /// The image as it is, but for children that are not kept.
@@ -281,6 +308,11 @@ impl<'a> Planner<'a> {
         };
         carrier.read(descriptor.clone(), reason, manifest, depth).await.map(carried)
     }
+}
+
+/// Returns the position of the first child that may be an image to wrap.
+pub fn first_image(index: &Manifest) -> Option<usize> {
+    index.children().iter().position(|child| !child.is_index() && select::carried(child).is_none())
 }
 
 /// What an index was before any wrap, from what its children were.

@@ -2,7 +2,7 @@
 
 use super::copy::Copier;
 use super::destination::Destination;
-use super::plan::Planner;
+use super::plan::{Planner, first_image};
 use super::report::{Action, Delivery, PlatformReport, Report, SAME};
 use super::task::{Task, Wrap};
 use super::tree::{Node, Root};
@@ -69,10 +69,31 @@ impl Standing<'_> {
         if !is_one && !self.has_our_layer(current) {
             return Ok(None);
         }
+        if !is_one && self.is_recorded(reader, source, current).await {
+            return Ok(Some(Report::held(&source.digest, current)));
+        }
         let planner = Planner::new(self.task, reader, self.copier, 1, true);
         let Ok(root) = planner.root(current.clone(), None).await else { return Ok(None) };
         let is_done = root.output().digest == current.digest && (is_one || *root.origin() == source.digest);
         Ok(is_done.then(|| Report::held(&source.digest, current)))
+    }
+
+    /// Returns whether the first image of a Docker list records that the list is the source's result.
+    async fn is_recorded(&self, reader: &Reader, source: &Head, current: &Manifest) -> bool {
+        let list = async {
+            let position = first_image(current)?;
+            let manifest = reader.child(&current.children()[position]).await.ok()?;
+            let Content::Image { config, .. } = &manifest.content else { return None };
+            let config = reader.config(config).await.ok()?;
+            let Ok(ImageOrArtifact::Image(image)) = Image::read(manifest.as_ref().clone(), config, true)
+            else {
+                return None;
+            };
+            let list = image.original()?.record.list?;
+            (list.others == repeat::others(current, position).ok()?).then_some(list)
+        };
+        let recipe = self.wrap.index_recipe(Family::Docker);
+        list.await.is_some_and(|list| list.source == source.digest && list.recipe == recipe)
     }
 
     fn has_recipe(&self, family: Family, current: &Manifest, annotations: &Annotations) -> bool {

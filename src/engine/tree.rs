@@ -1,8 +1,11 @@
 //! What will be at the destination: manifests, and what becomes of those they point to.
 
-use crate::image::{Descriptor, Digest, Manifest, Platform};
-use crate::rewrite::Outcome;
+use crate::error::Result;
+use crate::image::{Descriptor, Digest, ImageConfig, Manifest, Platform};
 use crate::rewrite::index::{History, Replaced};
+use crate::rewrite::list::List;
+use crate::rewrite::record::Original;
+use crate::rewrite::{Image, Outcome, with_list};
 use bytes::Bytes;
 
 /// The manifest that the tag will point to.
@@ -102,6 +105,18 @@ pub enum CarriedContent {
 }
 
 impl ImageNode {
+    /// Adds a Docker list to the record of the image if it is newly built, and returns its manifest.
+    pub fn record_list(&mut self, list: &List) -> Result<Option<Manifest>> {
+        let original = match self.outcome.original() {
+            Some(Original { manifest, config, .. }) => (manifest.clone(), config.clone()),
+            None => (self.input.clone(), ImageConfig::parse(self.config.clone())?),
+        };
+        let (Outcome::Wrapped(new) | Outcome::Upgraded(new, _)) = &mut self.outcome else { return Ok(None) };
+        let original = Image { manifest: original.0, config: original.1, keeps_manifest: true };
+        **new = with_list(new, &original, list)?;
+        Ok(Some(new.manifest.clone()))
+    }
+
     /// The manifest that will be written.
     pub fn output(&self) -> &Manifest {
         self.outcome.manifest().unwrap_or(&self.input)

@@ -3,6 +3,7 @@
 use super::format;
 use super::image::{Image, argv};
 use super::layer::Layer;
+use super::list::List;
 use super::outcome::New;
 use super::paths::Directory;
 use super::policy::Policy;
@@ -91,6 +92,7 @@ impl Plan {
             layer: layer.digest.clone(),
             diff_id: layer.diff_id.clone(),
             undo: Undos::default(),
+            list: None,
         }
     }
 
@@ -144,6 +146,25 @@ impl Plan {
         }
         Ok(undo)
     }
+}
+
+/// Adds a Docker list to the record of one of its images, which was just built from `original`.
+///
+/// # Errors
+///
+/// Returns an error if the image has no complete record, or if the result could not be undone exactly.
+pub fn with_list(new: &New, original: &Image, list: &List) -> Result<New> {
+    let labels = ImageConfig::parse(new.config.clone())?.labels.clone();
+    let mut record = Record::read(&labels).ok_or_else(|| Error::other("the new image has no record"))?;
+    let mut text = Document::new(&new.config)?;
+    record.undo.config.push(list.write(&mut text)?);
+    record.write_undo(&mut text)?;
+    let config = Bytes::from(text.into_bytes());
+    let mut outer = Document::new(&new.manifest.bytes)?;
+    link(&mut outer, &original.manifest, new.manifest.family(), &config)?;
+    let manifest = Manifest::parse(outer.into_bytes(), Some(&new.manifest.media_type))?;
+    prove(&manifest, &config, &original.manifest, &original.config)?;
+    Ok(New { manifest, config, ..new.clone() })
 }
 
 /// Sets the manifest's config descriptor to the new config.

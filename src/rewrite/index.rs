@@ -64,6 +64,17 @@ pub fn recipe(reapers: &Reapers, policy: &Policy, selection: &str) -> Digest {
     ))
 }
 
+/// Puts one more new child into a result of [`wrap`], by its position there.
+///
+/// # Errors
+///
+/// Returns an error if the result would be malformed.
+pub fn relink(index: &Manifest, child: Replaced) -> Result<Manifest> {
+    let mut text = Document::new(&index.bytes)?;
+    replace(&mut text, index, &[child], None)?;
+    Manifest::parse(text.into_bytes(), Some(&index.media_type))
+}
+
 /// Puts the new children into an index and drops those at `dropped` (positions in the original). Returns the original
 /// if there is nothing to do. `dropped_below` counts the children dropped from nested indexes. `family` is that of
 /// the result's media types.

@@ -10,6 +10,7 @@ pub mod image;
 pub mod index;
 pub mod known_inits;
 pub mod layer;
+pub mod list;
 pub mod outcome;
 pub mod paths;
 pub mod policy;
@@ -18,7 +19,7 @@ pub mod repeat;
 pub mod target;
 pub mod undo;
 
-pub use build::Plan;
+pub use build::{Plan, with_list};
 pub use decide::{Decision, decide};
 pub use format::Format;
 pub use image::{Image, ImageOrArtifact, argv, artifact};

@@ -4,6 +4,7 @@
 //! recipe as annotations, so that an image is known to be up to date without its config.
 
 use super::format;
+use super::list::{self, List};
 use super::policy::Policy;
 use crate::error::{Error, Result};
 use crate::image::json::{Document, Undo, child, quote, to_json};
@@ -54,6 +55,8 @@ pub struct Record {
     pub diff_id: Digest,
     /// The edits that restore config and manifest.
     pub undo: Undos,
+    /// The Docker list that the image is the first wrapped one of.
+    pub list: Option<List>,
 }
 
 /// The edits that restore config and manifest, applied from last to first.
@@ -118,6 +121,7 @@ impl Record {
             layer: digest(key::LAYER)?,
             diff_id: digest(key::DIFF_ID)?,
             undo: serde_json::from_str(get(key::UNDO)?).ok()?,
+            list: List::read(labels),
         })
     }
 }
@@ -198,7 +202,7 @@ pub fn has_record_key(map: &BTreeMap<String, String>) -> bool {
 
 /// Returns whether a label depends on the manifest, and not only on the config.
 pub fn is_about_manifest(key: &str) -> bool {
-    matches!(key, key::SOURCE | key::UNDO)
+    matches!(key, key::SOURCE | key::UNDO | list::LABEL)
 }
 
 /// Returns the path in a record, complete or not.

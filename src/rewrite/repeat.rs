@@ -7,7 +7,7 @@ use super::record::{self, Annotations};
 use crate::error::Result;
 use crate::image::json::{Document, child};
 use crate::image::media_type::Family;
-use crate::image::{Content, Descriptor, Manifest, authored};
+use crate::image::{Content, Descriptor, Digest, Manifest, authored};
 
 /// Returns whether `result` can be `source` wrapped, as far as the manifests show.
 pub fn is_possible_result(source: &Manifest, result: &Manifest) -> bool {
@@ -112,10 +112,28 @@ pub fn without_target(index: &mut Document, position: usize) -> Result<Option<St
     Ok(Some(descriptor.to_string()))
 }
 
+/// Returns the digest of the children of an index, without what describes the target of the one at `position`.
+///
+/// # Errors
+///
+/// Returns an error if the index is malformed.
+pub fn others(index: &Manifest, position: usize) -> Result<Digest> {
+    let mut text = Document::new(&index.bytes)?;
+    let mut whole = String::new();
+    for child in 0..index.children().len() {
+        let descriptor = match child == position {
+            true => without_target(&mut text, child)?,
+            false => text.get(&at(child))?.map(|descriptor| descriptor.to_string()),
+        };
+        whole.push_str(&descriptor.unwrap_or_default());
+        whole.push('\n');
+    }
+    Ok(Digest::sha256(whole))
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::image::Digest;
     use crate::image::json::work;
     use crate::image::media_type;
     use crate::rewrite::index::{self, Replaced};

@@ -241,7 +241,10 @@ fn rewrapped(
             ))
         })?;
     let again = match rewrite::decide(original, platform, &reapers, policy)?.build(&layer.parents)? {
-        Outcome::Wrapped(new) => new,
+        Outcome::Wrapped(new) => match &record.list {
+            Some(list) => rewrite::with_list(&new, original, list)?,
+            None => *new,
+        },
         Outcome::Skipped { reason, .. } => return Err(Error::verification(reason)),
         _ => return Err(Error::verification("wrapping the original changes nothing")),
     };

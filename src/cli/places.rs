@@ -24,6 +24,10 @@ pub async fn explained(places: &Places, error: Error, image: &Location) -> Error
     };
     // Only a hint: whatever goes wrong here does not matter.
     let Ok(Some(tags)) = timeout(TAGS, places.tags(image)).await else { return error };
+    // The tag is there: something that its image refers to is not.
+    if tags.contains(tag) {
+        return error;
+    }
     match suggest::similar(tag, tags.iter().map(String::as_str)) {
         similar if similar.is_empty() => error,
         similar => error.hint(format!("the repository has similar tags: {}", similar.join(", "))),

@@ -139,12 +139,7 @@ pub async fn run(
     }
 }
 
-async fn one(
-    transform: &Transform<'_>,
-    places: &Mutex<Places>,
-    sinks: &Sinks,
-    pair: &Pair,
-) -> Result<Done> {
+async fn one(transform: &Transform<'_>, places: &Mutex<Places>, sinks: &Sinks, pair: &Pair) -> Result<Done> {
     let (source, destination) = (pair.source.clone(), pair.destination.clone());
     let done = async {
         let stats = Arc::new(Stats::default());

@@ -5,9 +5,9 @@ use super::options::{DestinationOptions, Global, ReplaceOptions, SourceOptions};
 use super::output::{Console, DigestFile, Outcome};
 use super::places;
 use super::progress::Facts;
+use crate::credentials::Login;
 use crate::engine::report::Report;
 use crate::engine::{Backup, Changes, Commons, Existing, Job, Task};
-use crate::credentials::Login;
 use crate::error::{Error, Result};
 use crate::image::Location;
 use crate::image::media_type::Family;
@@ -73,8 +73,7 @@ impl Transform<'_> {
         }
         // The destination first: its scope leads in the request for a token.
         let login = self.to.given(self.from).login()?;
-        let place =
-            Written { location: &destination, source: &source, login, force: self.replace.force };
+        let place = Written { location: &destination, source: &source, login, force: self.replace.force };
         let sink = places.sink(&place, self.mode.dry_run).await?;
         let existing = self.existing(places, &place).await?;
         let opened = places.source(&source, self.source_login(&source)?).await?;

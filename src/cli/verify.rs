@@ -86,7 +86,9 @@ pub async fn run(global: &Global, args: Args, console: &Console) -> Result<()> {
     drop(progress);
     let verified = match verified {
         Ok(verified) => verified,
-        Err(error) => return Err(places::located(places::explained(&places, error, &location).await, &location, &[])),
+        Err(error) => {
+            return Err(places::located(places::explained(&places, error, &location).await, &location, &[]));
+        }
     };
     let text = match global.output {
         Format::Json => to_json(&Told::new(&location, &verified, &reapers))?,

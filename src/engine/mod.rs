@@ -1,4 +1,4 @@
-//! The engine: one run from a source to a destination, and the moving of blobs, each once.
+//! The engine: runs a task from a source to a destination, and copies each blob at most once.
 
 mod attestations;
 mod carry;

@@ -16,8 +16,8 @@ use crate::registry::{Client, Repository};
 use crate::stats::Stats;
 use crate::transport::Source;
 use async_trait::async_trait;
-use std::sync::{Arc, OnceLock};
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, OnceLock};
 use std::time::{Duration, Instant};
 
 /// Does one image.
@@ -28,7 +28,8 @@ pub async fn mirror(item: &Item, shared: &Shared, wanted: Option<&Digest>) -> Li
     line.source = Some(item.source.to_string());
     line.destination = Some(item.destination.to_string());
     let is_excluded = Arc::new(AtomicBool::new(false));
-    let work = Work { item, shared, stats: stats.clone(), line: line.clone(), is_excluded, head: Arc::default() };
+    let work =
+        Work { item, shared, stats: stats.clone(), line: line.clone(), is_excluded, head: Arc::default() };
     let mut line = match work.run(wanted).await {
         Ok(line) => line,
         Err(error) => line.failed(&error),
@@ -101,7 +102,8 @@ impl Work<'_> {
     /// only a part of its source.
     fn note(&self, report: &Report) {
         let rule = &self.item.place.rule;
-        let is_part = rule.only.is_some() || matches!(&rule.task, Task::Copy(copy) if !copy.platforms.is_empty());
+        let is_part =
+            rule.only.is_some() || matches!(&rule.task, Task::Copy(copy) if !copy.platforms.is_empty());
         if let Some(head) = self.head.get()
             && (is_part || report.family == Family::Docker)
         {

@@ -8,7 +8,7 @@ use crate::rewrite::index::Replaced;
 use std::collections::HashSet;
 
 /// Returns the positions of the attestations to keep, and adds notes about the others.
-pub fn staying(
+pub fn keep(
     wrap: &Wrap,
     mut attestations: Vec<usize>,
     others: &[Child],

@@ -14,13 +14,13 @@ pub struct Carrier<'a> {
     copier: &'a Copier,
     limits: &'a Limits,
     /// Whether transfers are left to the push.
-    hold: bool,
+    defer: bool,
 }
 
 impl<'a> Carrier<'a> {
     /// Creates a planner of unchanged content. With `defer` it starts no transfers.
-    pub fn new(reader: &'a Reader, copier: &'a Copier, limits: &'a Limits, hold: bool) -> Self {
-        Carrier { reader, copier, limits, hold }
+    pub fn new(reader: &'a Reader, copier: &'a Copier, limits: &'a Limits, defer: bool) -> Self {
+        Carrier { reader, copier, limits, defer }
     }
 
     /// Plans content that was not read yet.
@@ -33,7 +33,7 @@ impl<'a> Carrier<'a> {
         async move {
             if !descriptor.is_manifest() {
                 // Content of an unknown type is copied as a blob.
-                if !self.hold {
+                if !self.defer {
                     self.copier.start(&descriptor);
                 }
                 return Ok(Carried { descriptor, reason, content: CarriedContent::Blob });
@@ -63,7 +63,7 @@ impl<'a> Carrier<'a> {
         if !manifest.children().is_empty() {
             self.limits.enter(&manifest, depth + 1)?;
         }
-        if !self.hold {
+        if !self.defer {
             manifest.blobs().into_iter().for_each(|blob| self.copier.start(blob));
         }
         let below = manifest.children().iter().map(|d| self.unread(d.clone(), reason.clone(), depth + 1));

@@ -26,9 +26,9 @@ pub struct Planner<'a> {
     images: Images<'a>,
     limits: Limits,
     /// Whether transfers are left to the push.
-    hold: bool,
+    defer: bool,
     /// Digests for which an upload session was already opened: reapers, and configs to be rewritten.
-    expected: Mutex<HashSet<Digest>>,
+    uploads_opened: Mutex<HashSet<Digest>>,
 }
 
 /// What a manifest that is not an index contains.
@@ -43,9 +43,17 @@ enum Found {
 impl<'a> Planner<'a> {
     /// Creates a planner. With `defer` it starts no transfers. Reads the layers of up to `streams` images at
     /// once.
-    pub fn new(task: &'a Task, reader: &'a Reader, copier: &'a Copier, streams: usize, hold: bool) -> Self {
+    pub fn new(task: &'a Task, reader: &'a Reader, copier: &'a Copier, streams: usize, defer: bool) -> Self {
         let images = Images::new(task, reader, streams);
-        Planner { task, reader, copier, images, limits: Limits::default(), hold, expected: Mutex::default() }
+        Planner {
+            task,
+            reader,
+            copier,
+            images,
+            limits: Limits::default(),
+            defer,
+            uploads_opened: Mutex::default(),
+        }
     }
 
     /// Plans the tree of an image. `listed` is the platform that an index gives for it, if it was chosen from
@@ -93,8 +101,8 @@ impl<'a> Planner<'a> {
                 notes.push(format!("{} of {} children are left out", dropped.len(), input.children().len()));
             }
         }
-        let carrier = Carrier::new(self.reader, self.copier, &self.limits, self.hold);
-        if !self.hold {
+        let carrier = Carrier::new(self.reader, self.copier, &self.limits, self.defer);
+        if !self.defer {
             output.blobs().into_iter().for_each(|blob| self.copier.start(blob));
         }
         let below = output.children().iter().map(|child| carrier.unread(child.clone(), String::new(), 0));
@@ -113,7 +121,7 @@ impl<'a> Planner<'a> {
             Content::Artifact { kind, .. } => return Ok(Found::Artifact(kind.clone())),
             Content::Opaque { why, .. } => return Ok(Found::Bad(why.clone())),
             Content::Index { .. } => {
-                return Err(Error::other("internal error: an index where an image was expected"));
+                return Err(Error::other("internal error: an index where an image was uploads_opened"));
             }
         };
         match Image::other(&manifest) {
@@ -122,10 +130,10 @@ impl<'a> Planner<'a> {
             _ => {}
         }
         let reading = self.reader.config(&config);
-        if !self.hold {
+        if !self.defer {
             // The config is requested first; mounts follow while it is on its way.
             let is_wrapped = matches!(self.task, Task::Unwrap) || Annotations::read(&manifest).is_some();
-            self.begin(&config, &layers, is_wrapped, listed);
+            self.start_transfers(&config, &layers, is_wrapped, listed);
         }
         let bytes = reading.await?;
         Ok(match self.images.rewrite(manifest, bytes, listed, is_child).await? {
@@ -136,7 +144,7 @@ impl<'a> Planner<'a> {
     }
 
     /// Starts to move an image's layers, and opens uploads for its new blobs.
-    fn begin(
+    fn start_transfers(
         &self,
         config: &Descriptor,
         layers: &[Descriptor],
@@ -159,15 +167,16 @@ impl<'a> Planner<'a> {
     /// Estimates how many new blobs an image will have: a config, and a reaper's layer unless another image
     /// has the same reaper.
     fn new_blobs(&self, config: &Digest, listed: Option<&StatedPlatform>) -> usize {
-        let mut expected = self.expected.lock().unwrap_or_else(PoisonError::into_inner);
-        let for_config = usize::from(expected.insert(config.clone()));
+        let mut uploads_opened = self.uploads_opened.lock().unwrap_or_else(PoisonError::into_inner);
+        let for_config = usize::from(uploads_opened.insert(config.clone()));
         let Task::Wrap(wrap) = self.task else { return for_config };
         match listed.and_then(StatedPlatform::complete).map(|platform| wrap.reapers.select(&platform)) {
             // The platform is not known yet: one digest represents every reaper, as another job may have sent
             // it.
             None => for_config * (1 + usize::from(self.copier.announces(&Digest::sha256("a reaper")))),
             Some(Ok(reaper)) => {
-                let is_new = expected.insert(reaper.digest.clone()) && self.copier.announces(&reaper.digest);
+                let is_new =
+                    uploads_opened.insert(reaper.digest.clone()) && self.copier.announces(&reaper.digest);
                 for_config + usize::from(is_new)
             }
             Some(Err(_)) => 0,
@@ -198,9 +207,8 @@ impl<'a> Planner<'a> {
             Task::Wrap(wrap) => {
                 let original = &history.original;
                 let replaced: Vec<_> = children.iter().filter_map(|child| child.replaced(original)).collect();
-                let staying =
-                    attestations::staying(wrap, attestations, &children, original, &replaced, &mut notes);
-                (replaced, staying)
+                let kept = attestations::keep(wrap, attestations, &children, original, &replaced, &mut notes);
+                (replaced, kept)
             }
         };
         children.extend(read(attestations).await?);
@@ -265,7 +273,7 @@ impl<'a> Planner<'a> {
         selection: &Selection<'_>,
         depth: usize,
     ) -> Result<Node> {
-        let carrier = Carrier::new(self.reader, self.copier, &self.limits, self.hold);
+        let carrier = Carrier::new(self.reader, self.copier, &self.limits, self.defer);
         let carried = |carried: Carried| Node::Carried(Box::new(carried));
         if let Some(reason) = select::carried(descriptor) {
             if self.task.is_strict() && descriptor.is_manifest() && select::is_unknown(descriptor) {

@@ -319,12 +319,12 @@ impl Job {
     async fn plan(&self, start: &Start, believes: bool) -> Result<Plan> {
         let may_be_done =
             start.current.as_ref().is_some_and(|current| self.may_be_done(&start.source, current));
-        let hold = !self.sink.takes_early() || (may_be_done && believes);
-        self.plan_with(start, self.copier(start, believes), hold).await
+        let defer = !self.sink.takes_early() || (may_be_done && believes);
+        self.plan_with(start, self.copier(start, believes), defer).await
     }
 
-    async fn plan_with(&self, start: &Start, copier: Copier, hold: bool) -> Result<Plan> {
-        let planner = Planner::new(&self.task, &start.reader, &copier, self.commons.streams(), hold);
+    async fn plan_with(&self, start: &Start, copier: Copier, defer: bool) -> Result<Plan> {
+        let planner = Planner::new(&self.task, &start.reader, &copier, self.commons.streams(), defer);
         let root = planner.root(start.source.clone(), start.listed.as_ref()).await?;
         let overlay = Arc::new(Overlay::new(&root, self.source.clone()));
         let is_current = start.current.as_ref().is_some_and(|c| c.digest == root.output().digest);

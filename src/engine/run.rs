@@ -3,6 +3,7 @@
 
 use super::changes::{self, Changes};
 use super::commons::Commons;
+use super::comparison::Comparison;
 use super::copy::Copier;
 use super::destination::{Depth, Destination};
 use super::existing::Existing;
@@ -10,7 +11,6 @@ use super::overlay::Overlay;
 use super::plan::Planner;
 use super::push::Push;
 use super::report::{Action, Delivery, Report};
-use super::standing::Standing;
 use super::task::Task;
 use super::tree::Root;
 use super::{provenance, referrers};
@@ -245,8 +245,8 @@ impl Job {
                 let (source, sink, stats) = (self.source.clone(), self.sink.clone(), self.stats.clone());
                 let commons = self.commons.clone();
                 let copier = Copier::new(source, sink, destination.clone(), commons, true, stats);
-                let standing = Standing { task: &self.task, wrap, reader, copier: &copier, destination };
-                standing.by_digest(head, current).await?
+                let comparison = Comparison { task: &self.task, wrap, reader, copier: &copier, destination };
+                comparison.by_digest(head, current).await?
             }
             (None, _) => (head.digest == current.digest).then(|| Report::held(&head.digest, current)),
         };
@@ -282,14 +282,14 @@ impl Job {
     async fn nothing_to_do(&self, start: &Start) -> Result<Option<Report>> {
         let (Task::Wrap(wrap), Some(current)) = (&self.task, &start.current) else { return Ok(None) };
         let copier = self.copier(start, true);
-        let standing = Standing {
+        let comparison = Comparison {
             task: &self.task,
             wrap,
             reader: &start.reader,
             copier: &copier,
             destination: &start.destination,
         };
-        match standing.up_to_date(&start.source, current).await? {
+        match comparison.up_to_date(&start.source, current).await? {
             Some(report) if self.is_whole(start, current).await? => Ok(Some(report)),
             _ => Ok(None),
         }

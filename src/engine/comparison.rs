@@ -16,7 +16,7 @@ use crate::transport::Head;
 use futures_util::future::{BoxFuture, FutureExt, try_join_all};
 
 /// Compares a source with the image that the destination has now.
-pub struct Standing<'a> {
+pub struct Comparison<'a> {
     pub task: &'a Task,
     pub wrap: &'a Wrap,
     pub reader: &'a Reader,
@@ -24,7 +24,7 @@ pub struct Standing<'a> {
     pub destination: &'a Destination,
 }
 
-impl Standing<'_> {
+impl Comparison<'_> {
     /// Returns a report if there is nothing to do, provided that the destination's records are right.
     pub async fn up_to_date(&self, source: &Manifest, current: &Manifest) -> Result<Option<Report>> {
         if let Some(annotations) = Annotations::read(current) {

@@ -96,9 +96,9 @@ pub async fn run(
     let places = Mutex::new(Places::new(transform.from.network.network(Arc::default())?));
     let all = pairs.len() as u64;
     let progress = transform.global.show({
-        let (counts, commons) = (counts.clone(), transform.commons.clone());
+        let (counts, shared_state) = (counts.clone(), transform.shared_state.clone());
         move || Facts {
-            blobs: commons.transfers().snapshot(),
+            blobs: shared_state.transfers().snapshot(),
             images: Some(counts.images(Some(all))),
             pulled: 0,
         }

@@ -102,8 +102,12 @@ async fn once(
     };
     let counts = Arc::new(Counts::default());
     let progress = global.show({
-        let (counts, commons) = (counts.clone(), shared.commons.clone());
-        move || Facts { blobs: commons.transfers().snapshot(), images: Some(counts.images(None)), pulled: 0 }
+        let (counts, shared_state) = (counts.clone(), shared.shared_state.clone());
+        move || Facts {
+            blobs: shared_state.transfers().snapshot(),
+            images: Some(counts.images(None)),
+            pulled: 0,
+        }
     });
     let work = async {
         pass.run(&mut |line| {

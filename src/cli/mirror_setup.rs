@@ -5,7 +5,7 @@ use super::options::NetworkOptions;
 use super::output::Console;
 use super::transform::STREAMS;
 use super::wrap::given_reapers;
-use crate::engine::Commons;
+use crate::engine::SharedState;
 use crate::error::{Context, Error, Result};
 use crate::mirror::config::{self, Config, Outside};
 use crate::mirror::rules::shard::{Shard, ShardBy};
@@ -137,7 +137,7 @@ impl Setup<'_> {
         let hosts = Hosts::new(config, options, self.network.hosts(), self.network.store());
         Shared {
             hosts,
-            commons: Arc::new(Commons::new(STREAMS)),
+            shared_state: Arc::new(SharedState::new(STREAMS)),
             effort: self.effort,
             recheck: self.recheck,
             sinks: Default::default(),

@@ -7,7 +7,7 @@ use super::places;
 use super::progress::Facts;
 use crate::credentials::Login;
 use crate::engine::report::Report;
-use crate::engine::{Backup, Changes, Commons, Existing, Job, Task};
+use crate::engine::{Backup, Changes, Existing, Job, SharedState, Task};
 use crate::error::{Error, Result};
 use crate::image::Location;
 use crate::image::media_type::Family;
@@ -37,7 +37,7 @@ pub struct Transform<'a> {
     pub from: &'a SourceOptions,
     pub to: &'a DestinationOptions,
     pub replace: &'a ReplaceOptions,
-    pub commons: Arc<Commons>,
+    pub shared_state: Arc<SharedState>,
 }
 
 /// The places of one image, opened.
@@ -83,7 +83,7 @@ impl Transform<'_> {
             recheck: self.mode.recheck,
             referrers: self.mode.provenance || self.global.verbose > 0,
             existing,
-            commons: self.commons.clone(),
+            shared_state: self.shared_state.clone(),
             stats,
             ..Job::new(opened, sink, self.task.clone())
         };
@@ -142,9 +142,9 @@ impl Transform<'_> {
         let stats = Arc::new(Stats::default());
         interrupt::watches(stats.clone());
         let progress = self.global.show({
-            let (stats, commons) = (stats.clone(), self.commons.clone());
+            let (stats, shared_state) = (stats.clone(), self.shared_state.clone());
             move || Facts {
-                blobs: commons.transfers().snapshot(),
+                blobs: shared_state.transfers().snapshot(),
                 images: None,
                 pulled: Stats::get(&stats.bytes_pulled),
             }

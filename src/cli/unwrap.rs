@@ -5,7 +5,7 @@ use super::output::Console;
 use super::suggest;
 use super::transform::{Mode, STREAMS, Transform};
 use super::values::AnyImage;
-use crate::engine::{Commons, Task};
+use crate::engine::{SharedState, Task};
 use crate::error::Result;
 use crate::image::Location;
 use std::sync::Arc;
@@ -50,7 +50,7 @@ pub async fn run(global: &Global, args: Args, console: &Console) -> Result<()> {
         from: &args.from,
         to: &args.to,
         replace: &args.replace,
-        commons: Arc::new(Commons::new(STREAMS)),
+        shared_state: Arc::new(SharedState::new(STREAMS)),
     };
     transform.one(places, args.result.digest_file.as_deref(), console).await
 }

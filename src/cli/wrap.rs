@@ -8,7 +8,7 @@ use super::output::Console;
 use super::suggest;
 use super::transform::{Mode, STREAMS, Transform};
 use super::values::AnyImage;
-use crate::engine::{self, Attestations, Commons, Task, Unsupported};
+use crate::engine::{self, Attestations, SharedState, Task, Unsupported};
 use crate::error::{Context, Error, Result};
 use crate::image::{ImagePath, Location, Platform};
 use crate::reapers::Reapers;
@@ -221,7 +221,7 @@ pub async fn run(global: &Global, args: Args, console: &Console) -> Result<()> {
         from: &args.from,
         to: &args.to,
         replace: &args.replace_image,
-        commons: Arc::new(Commons::new(STREAMS)),
+        shared_state: Arc::new(SharedState::new(STREAMS)),
     };
     match (&args.source, &args.destination, &args.batch) {
         (_, _, Some(list)) => {

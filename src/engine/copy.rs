@@ -5,9 +5,9 @@
 //! the destination confirmed it in this run: it answered a request, or accepted the blob. Only this module
 //! creates both.
 
-use super::commons::{Commons, Spot};
 use super::destination::Destination;
 use super::relation::Relation;
+use super::shared_state::{SharedState, Spot};
 use crate::error::{Error, Result};
 use crate::image::{Descriptor, Digest};
 use crate::stats::{Stats, Tag};
@@ -53,7 +53,7 @@ pub struct Copier {
     relation: Relation,
     state: Mutex<State>,
     /// State shared by all jobs.
-    commons: Arc<Commons>,
+    shared_state: Arc<SharedState>,
     /// Limits the moves in progress.
     gate: Arc<Semaphore>,
     stats: Arc<Stats>,
@@ -79,7 +79,7 @@ impl Copier {
         source: Arc<dyn Source>,
         sink: Arc<dyn Sink>,
         destination: Arc<Destination>,
-        commons: Arc<Commons>,
+        shared_state: Arc<SharedState>,
         believes: bool,
         stats: Arc<Stats>,
     ) -> Self {
@@ -91,7 +91,7 @@ impl Copier {
             destination,
             relation,
             state: Mutex::default(),
-            commons,
+            shared_state,
             gate,
             stats,
             believes,
@@ -188,7 +188,7 @@ impl Copier {
             sink: self.sink.clone(),
             from,
             descriptor: descriptor.clone(),
-            commons: self.commons.clone(),
+            shared_state: self.shared_state.clone(),
             stats: self.stats.clone(),
         }
     }
@@ -212,7 +212,7 @@ impl Copier {
     /// Returns whether this job is the first to announce a new blob, which then has to be sent and cannot be
     /// mounted.
     pub fn announces(&self, digest: &Digest) -> bool {
-        self.sink.origin().is_none_or(|place| self.commons.announce(&place.store, digest))
+        self.sink.origin().is_none_or(|place| self.shared_state.announce(&place.store, digest))
     }
 
     /// Opens an upload in the background for the next bytes to send. Unused uploads are cancelled by
@@ -275,7 +275,7 @@ struct OneMove {
     sink: Arc<dyn Sink>,
     from: Option<String>,
     descriptor: Descriptor,
-    commons: Arc<Commons>,
+    shared_state: Arc<SharedState>,
     stats: Arc<Stats>,
 }
 
@@ -283,7 +283,7 @@ impl OneMove {
     /// Moves the blob, unless another job of this process already knows that the destination has it.
     async fn run(self, cargo: Cargo) -> Result<Checked> {
         let Some(place) = self.sink.origin() else { return self.offer(cargo, None).await };
-        let spot = self.commons.spot(&place.store, &self.descriptor.digest);
+        let spot = self.shared_state.spot(&place.store, &self.descriptor.digest);
         let known = Known { spot: &spot, repository: &place.repository };
         if spot.is_in(&place.repository) {
             return Ok(self.existing());
@@ -305,7 +305,7 @@ impl OneMove {
     /// Moves the blob, whatever is known of it.
     async fn again(self, cargo: Cargo) -> Result<Checked> {
         if let Some(place) = self.sink.origin() {
-            self.commons.spot(&place.store, &self.descriptor.digest).remove(&place.repository);
+            self.shared_state.spot(&place.store, &self.descriptor.digest).remove(&place.repository);
         }
         self.offer(cargo, None).await
     }
@@ -371,8 +371,8 @@ impl OneMove {
                         None => self.sink.open().await,
                     }
                 };
-                let transfer = self.commons.transfers().add(&self.descriptor);
-                let (_memory, slot) = tokio::join!(self.commons.memory(self.descriptor.size), opening);
+                let transfer = self.shared_state.transfers().add(&self.descriptor);
+                let (_memory, slot) = tokio::join!(self.shared_state.memory(self.descriptor.size), opening);
                 let source = transfer.counted(&*self.source);
                 self.sink.put(slot?, &self.descriptor, Payload::Blob(&source, &self.descriptor)).await?;
                 transfer.finish();

@@ -3,7 +3,6 @@
 mod attestations;
 mod carry;
 mod changes;
-mod commons;
 mod comparison;
 pub mod copy;
 mod destination;
@@ -17,14 +16,15 @@ mod referrers;
 mod relation;
 pub mod report;
 mod run;
+mod shared_state;
 mod task;
 mod transfers;
 mod tree;
 
 pub use changes::{Change, Changes, WouldWrite};
-pub use commons::Commons;
 pub use existing::{Backup, Existing};
 pub use overlay::Overlay;
 pub use run::{Job, Known, Pending, Permit};
+pub use shared_state::SharedState;
 pub use task::{Attestations, Copy, Task, Unsupported, Wrap};
 pub use transfers::{Active, Snapshot, Total, Transfers};

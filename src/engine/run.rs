@@ -2,7 +2,6 @@
 //! written last (see docs/contracts.md).
 
 use super::changes::{self, Changes};
-use super::commons::Commons;
 use super::comparison::Comparison;
 use super::copy::Copier;
 use super::destination::{Depth, Destination};
@@ -11,6 +10,7 @@ use super::overlay::Overlay;
 use super::plan::Planner;
 use super::push::Push;
 use super::report::{Action, Delivery, Report};
+use super::shared_state::SharedState;
 use super::task::Task;
 use super::tree::Root;
 use super::{provenance, referrers};
@@ -57,7 +57,7 @@ pub struct Job {
     /// The result of an earlier run, for a frugal job.
     pub known: Option<Known>,
     /// State shared with other jobs.
-    pub commons: Arc<Commons>,
+    pub shared_state: Arc<SharedState>,
     /// The counters of this run.
     pub stats: Arc<Stats>,
 }
@@ -126,7 +126,7 @@ impl Job {
             existing: Existing::Replace,
             permit: None,
             known: None,
-            commons: Arc::new(Commons::new(STREAMS)),
+            shared_state: Arc::new(SharedState::new(STREAMS)),
             stats: Arc::default(),
         }
     }
@@ -243,8 +243,8 @@ impl Job {
             (Some(known), _) => Some(Report::held(&known.source, current)),
             (None, Task::Wrap(wrap)) => {
                 let (source, sink, stats) = (self.source.clone(), self.sink.clone(), self.stats.clone());
-                let commons = self.commons.clone();
-                let copier = Copier::new(source, sink, destination.clone(), commons, true, stats);
+                let shared_state = self.shared_state.clone();
+                let copier = Copier::new(source, sink, destination.clone(), shared_state, true, stats);
                 let comparison = Comparison { task: &self.task, wrap, reader, copier: &copier, destination };
                 comparison.by_digest(head, current).await?
             }
@@ -308,7 +308,7 @@ impl Job {
     fn copier(&self, start: &Start, believes: bool) -> Copier {
         let (source, sink, stats) = (self.source.clone(), self.sink.clone(), self.stats.clone());
         let (destination, believes) = (start.destination.clone(), believes && !self.recheck);
-        let copier = Copier::new(source, sink, destination, self.commons.clone(), believes, stats);
+        let copier = Copier::new(source, sink, destination, self.shared_state.clone(), believes, stats);
         if let Some(current) = &start.current {
             copier.claim(current.blobs().into_iter().chain(current.children()).map(|d| d.digest.clone()));
         }
@@ -324,7 +324,7 @@ impl Job {
     }
 
     async fn plan_with(&self, start: &Start, copier: Copier, defer: bool) -> Result<Plan> {
-        let planner = Planner::new(&self.task, &start.reader, &copier, self.commons.streams(), defer);
+        let planner = Planner::new(&self.task, &start.reader, &copier, self.shared_state.streams(), defer);
         let root = planner.root(start.source.clone(), start.listed.as_ref()).await?;
         let overlay = Arc::new(Overlay::new(&root, self.source.clone()));
         let is_current = start.current.as_ref().is_some_and(|c| c.digest == root.output().digest);

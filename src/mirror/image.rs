@@ -156,7 +156,7 @@ impl Work<'_> {
             only: rule.only.clone(),
             permit: Some(Arc::new(permit)),
             known: shared.outcomes.get(rule, &self.item.destination),
-            commons: shared.commons.clone(),
+            shared_state: shared.shared_state.clone(),
             stats: self.stats.clone(),
             ..Job::new(source, sink, rule.task.clone())
         })
@@ -186,7 +186,7 @@ impl Work<'_> {
         let sink = Arc::new(Repository::sink(to.clone(), hosts.reach(destination)?));
         Ok(Job {
             frugal: true,
-            commons: self.shared.commons.clone(),
+            shared_state: self.shared.shared_state.clone(),
             stats: self.stats.clone(),
             ..Job::new(source, sink, Task::Copy(Copy::default()))
         })

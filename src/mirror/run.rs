@@ -5,7 +5,7 @@ use super::hosts::Hosts;
 use super::rule::Rule;
 use super::rules::schedule::jitter;
 use super::rules::shard::{Shard, ShardBy};
-use crate::engine::{Commons, Known};
+use crate::engine::{Known, SharedState};
 use crate::image::Reference;
 use crate::transport::Sink;
 use std::collections::HashMap;
@@ -51,7 +51,7 @@ pub struct Shared {
     /// The registries.
     pub hosts: Hosts,
     /// What is known of blobs.
-    pub commons: Arc<Commons>,
+    pub shared_state: Arc<SharedState>,
     /// How images are treated.
     pub effort: Effort,
     /// Ask the destination for every part of what is unchanged.

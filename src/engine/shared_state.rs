@@ -31,7 +31,7 @@ fn shares(size: u64) -> u32 {
 
 /// State shared by all jobs.
 #[derive(Debug)]
-pub struct Commons {
+pub struct SharedState {
     /// The number of large blobs that stream at once.
     streams: usize,
     /// The units of memory for streams.
@@ -61,7 +61,7 @@ pub struct Spot {
     uploads: Mutex<HashMap<String, Arc<tokio::sync::Mutex<()>>>>,
 }
 
-impl Commons {
+impl SharedState {
     /// Creates an empty state. Up to `streams` large blobs are streamed at once, or more small ones.
     pub fn new(streams: usize) -> Self {
         let streams = streams.max(1);
@@ -72,7 +72,7 @@ impl Commons {
             announced: HashSet::new(),
         };
         let shares = Arc::new(Semaphore::new(streams * STREAM_SHARES as usize));
-        Commons { streams, shares, transfers: Transfers::default(), state: Mutex::new(state) }
+        SharedState { streams, shares, transfers: Transfers::default(), state: Mutex::new(state) }
     }
 
     /// Returns how many large blobs stream at once.
@@ -168,19 +168,19 @@ mod tests {
 
     #[test]
     fn blobs_are_remembered_for_two_generations() {
-        let commons = Commons::new(1);
+        let shared_state = SharedState::new(1);
         let digest = |n: usize| Digest::sha256(n.to_string());
-        commons.spot("r.example", &digest(0)).add("app");
+        shared_state.spot("r.example", &digest(0)).add("app");
         for n in 1..GENERATION {
-            commons.spot("r.example", &digest(n));
+            shared_state.spot("r.example", &digest(n));
         }
-        assert!(!commons.spot("other.example", &digest(0)).is_in("app"));
-        assert!(commons.spot("r.example", &digest(0)).is_in("app"));
+        assert!(!shared_state.spot("other.example", &digest(0)).is_in("app"));
+        assert!(shared_state.spot("r.example", &digest(0)).is_in("app"));
         for n in 0..2 * GENERATION {
-            commons.spot("r.example", &digest(n + GENERATION));
+            shared_state.spot("r.example", &digest(n + GENERATION));
         }
-        assert!(!commons.spot("r.example", &digest(0)).is_in("app"));
-        let state = commons.lock();
+        assert!(!shared_state.spot("r.example", &digest(0)).is_in("app"));
+        let state = shared_state.lock();
         assert!(state.young.len() + state.old.len() <= 2 * GENERATION);
     }
 

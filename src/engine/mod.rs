@@ -1,7 +1,7 @@
 //! The engine: runs a task from a source to a destination, and copies each blob at most once.
 
 mod attestations;
-mod carry;
+mod carry_over;
 mod changes;
 mod comparison;
 pub mod copy;

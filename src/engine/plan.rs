@@ -2,7 +2,7 @@
 //! as soon as they are known, unless transfers are deferred.
 
 use super::attestations;
-use super::carry::Carrier;
+use super::carry_over::CarryOver;
 use super::copy::Copier;
 use super::images::{Images, Looked};
 use super::task::{Task, Unsupported};
@@ -101,11 +101,11 @@ impl<'a> Planner<'a> {
                 notes.push(format!("{} of {} children are left out", dropped.len(), input.children().len()));
             }
         }
-        let carrier = Carrier::new(self.reader, self.copier, &self.limits, self.defer);
+        let carry_over = CarryOver::new(self.reader, self.copier, &self.limits, self.defer);
         if !self.defer {
             output.blobs().into_iter().for_each(|blob| self.copier.start(blob));
         }
-        let below = output.children().iter().map(|child| carrier.unread(child.clone(), String::new(), 0));
+        let below = output.children().iter().map(|child| carry_over.unread(child.clone(), String::new(), 0));
         let below = try_join_all(below).await?;
         Ok(Root::Copied(Box::new(CopiedNode { input, output, below, reason, notes })))
     }
@@ -273,13 +273,13 @@ impl<'a> Planner<'a> {
         selection: &Selection<'_>,
         depth: usize,
     ) -> Result<Node> {
-        let carrier = Carrier::new(self.reader, self.copier, &self.limits, self.defer);
+        let carry_over = CarryOver::new(self.reader, self.copier, &self.limits, self.defer);
         let carried = |carried: Carried| Node::Carried(Box::new(carried));
         if let Some(reason) = select::carried(descriptor) {
             if self.task.is_strict() && descriptor.is_manifest() && select::is_unknown(descriptor) {
                 return Err(Error::unsupported(reason));
             }
-            return carrier.unread(descriptor.clone(), reason, depth).await.map(carried);
+            return carry_over.unread(descriptor.clone(), reason, depth).await.map(carried);
         }
         let manifest = self.reader.child(descriptor).await?.as_ref().clone();
         self.copier.was_read(&descriptor.digest);
@@ -294,7 +294,7 @@ impl<'a> Planner<'a> {
             Found::Bad(error) => error.to_string(),
             Found::Artifact(kind) => format!("not a container image ({kind})"),
         };
-        carrier.read(descriptor.clone(), reason, manifest, depth).await.map(carried)
+        carry_over.read(descriptor.clone(), reason, manifest, depth).await.map(carried)
     }
 }
 

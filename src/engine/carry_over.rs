@@ -9,7 +9,7 @@ use crate::read::{Limits, Reader};
 use futures_util::future::{BoxFuture, FutureExt, try_join_all};
 
 /// Reads content that is carried over, and starts to move it.
-pub struct Carrier<'a> {
+pub struct CarryOver<'a> {
     reader: &'a Reader,
     copier: &'a Copier,
     limits: &'a Limits,
@@ -17,10 +17,10 @@ pub struct Carrier<'a> {
     defer: bool,
 }
 
-impl<'a> Carrier<'a> {
+impl<'a> CarryOver<'a> {
     /// Creates a planner of unchanged content. With `defer` it starts no transfers.
     pub fn new(reader: &'a Reader, copier: &'a Copier, limits: &'a Limits, defer: bool) -> Self {
-        Carrier { reader, copier, limits, defer }
+        CarryOver { reader, copier, limits, defer }
     }
 
     /// Plans content that was not read yet.

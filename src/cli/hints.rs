@@ -3,7 +3,7 @@
 use crate::error::{HostRemedy, Remedy};
 use std::borrow::Cow;
 
-/// The hint for a remedy.
+/// Returns the hint for a remedy.
 pub fn hint(remedy: &Remedy) -> Cow<'_, str> {
     Cow::Borrowed(match remedy {
         Remedy::Text(text) => text,

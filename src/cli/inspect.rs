@@ -49,7 +49,7 @@ enum Check {
 }
 
 impl Args {
-    /// The image that the command is about, if it is one.
+    /// Returns the image that the command is about, if it is one.
     pub fn image(&self) -> Option<&str> {
         match &self.images[..] {
             [image] => Some(image),

@@ -122,7 +122,7 @@ pub async fn signalled() {
     received().await;
 }
 
-/// The error for a run that was ended.
+/// Returns the error for a run that was ended.
 fn error(signal: Signal) -> Error {
     let kind = match signal {
         Signal::Interrupt => Kind::Interrupted,

@@ -132,7 +132,7 @@ fn current(loaded: Loaded, setup: &Setup<'_>) -> Current {
     }
 }
 
-/// The senders of webhooks that the configuration names.
+/// Returns the senders of webhooks that the configuration names.
 fn receivers(events: &Events) -> Result<Vec<Receiver>> {
     let receiver = |stated: &crate::mirror::config::Receiver| {
         let proof = match &stated.proof {

@@ -27,7 +27,7 @@ pub struct ConfigArgs {
 }
 
 impl ConfigArgs {
-    /// The file.
+    /// Returns the file.
     pub fn path(&self) -> &Path {
         &self.config
     }
@@ -146,7 +146,7 @@ impl Setup<'_> {
         }
     }
 
-    /// The part of the work that this process does.
+    /// Returns the part of the work that this process does.
     pub fn work(&self) -> Result<Part> {
         let variable = |name| std::env::var(name).ok();
         let shard = match &self.part.shard {
@@ -163,7 +163,7 @@ impl Setup<'_> {
         Ok(Part { shard: shard.map_err(Error::usage)?, by })
     }
 
-    /// How many images are done at once.
+    /// Returns how many images are done at once.
     pub fn parallel(&self, config: &Config) -> usize {
         self.part.parallel.map(usize::from).or(config.parallel).unwrap_or(PARALLEL)
     }

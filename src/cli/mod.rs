@@ -84,7 +84,7 @@ enum Command {
 }
 
 impl Command {
-    /// The image that the command is about, as it was given.
+    /// Returns the image that the command is about, as it was given.
     fn image(&self) -> Option<&str> {
         match self {
             Command::Wrap(args) => args.image(),

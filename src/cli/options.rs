@@ -72,7 +72,7 @@ impl Global {
 }
 
 impl PlatformOptions {
-    /// The platforms; none if all are meant.
+    /// Returns the platforms; none if all are meant.
     pub fn platforms(&self) -> Result<Vec<Platform>> {
         self.texts.iter().map(|text| text.parse()).collect()
     }

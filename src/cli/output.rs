@@ -77,7 +77,7 @@ impl Console {
         self.at(1, text);
     }
 
-    /// An error, and what to do about it. `image` is what the command was about.
+    /// Returns an error, and what to do about it. `image` is what the command was about.
     pub fn error(&self, error: &Error, image: Option<&str>) {
         let hint = error.remedy().map(hint);
         if self.format == Format::Json {
@@ -116,8 +116,8 @@ fn styled(label: &str) -> StyledObject<&str> {
     style(label).for_stderr()
 }
 
-/// A line of text for a terminal. Names and commands come from images and registries, which may hold what moves the
-/// cursor, sets colours or turns the direction of writing.
+/// Returns a line of text for a terminal. Names and commands come from images and registries, which may hold
+/// what moves the cursor, sets colours or turns the direction of writing.
 pub fn printable(text: &str) -> String {
     let is_unseen = |c: char| {
         c.is_control()

@@ -30,7 +30,7 @@ pub async fn explained(places: &Places, error: Error, image: &Location) -> Error
     }
 }
 
-/// Whether both are on one registry host.
+/// Returns whether both are on one registry host.
 pub fn same_host(one: &Location, other: &Location) -> bool {
     match (one, other) {
         (Location::Registry(one), Location::Registry(other)) => one.host() == other.host(),
@@ -46,7 +46,7 @@ pub fn located(error: Error, image: &Location, others: &[&Location]) -> Error {
     if std::iter::once(&image).chain(others).any(is_named) { error } else { error.context(image) }
 }
 
-/// The credentials that were given for several images. Fails unless these are on one host.
+/// Returns the credentials that were given for several images. Fails unless these are on one host.
 pub fn login_of_all(from: &SourceOptions, locations: &[Location]) -> Result<Option<Login>> {
     if from.given().takes_stdin() && locations.iter().any(Location::is_pipe) {
         return Err(stdin_twice());

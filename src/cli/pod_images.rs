@@ -98,7 +98,7 @@ impl Looked {
         self.images.iter().map(|(name, one)| (name.clone(), one.facts(name))).collect()
     }
 
-    /// The judge of commands in the images.
+    /// Returns the judge of commands in the images.
     pub fn judge(&self) -> Deep<'_> {
         let opened = self.images.iter().map(|(name, one)| {
             let files = Layered::new(one.layers.view(), one.layers.len(), &one.asked);
@@ -117,7 +117,7 @@ impl Looked {
         Ok(())
     }
 
-    /// The words that start the reaper of each image that has one.
+    /// Returns the words that start the reaper of each image that has one.
     pub fn prefixes(&self) -> HashMap<String, Vec<String>> {
         let wrapped = self.images.iter().filter_map(|(name, one)| {
             let record = one.findings.record.as_ref()?;

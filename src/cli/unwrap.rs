@@ -35,7 +35,7 @@ pub struct Args {
 }
 
 impl Args {
-    /// The image that the command is about.
+    /// Returns the image that the command is about.
     pub fn image(&self) -> &str {
         &self.source
     }

@@ -40,13 +40,13 @@ pub struct Args {
 }
 
 impl Args {
-    /// The image that the command is about.
+    /// Returns the image that the command is about.
     pub fn image(&self) -> &str {
         &self.image
     }
 
-    /// The logins for the image and for its source. What was given for the image serves the source too where both are
-    /// on one host, and goes to no other.
+    /// Returns the logins for the image and for its source. What was given for the image serves the source
+    /// too where both are on one host, and goes to no other.
     fn logins(&self, image: &Location, source: Option<&Location>) -> Result<(Option<Login>, Option<Login>)> {
         let (of_image, of_source) = (self.from.given(), self.expected.given(&self.from));
         let uses = [

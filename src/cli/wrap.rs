@@ -118,12 +118,12 @@ enum AttestationChoice {
 }
 
 impl Args {
-    /// The image that the command is about.
+    /// Returns the image that the command is about.
     pub fn image(&self) -> Option<&str> {
         self.source.as_deref()
     }
 
-    /// The reaper's options: the friendly ones first, then those given as they are.
+    /// Returns the reaper's options: the friendly ones first, then those given as they are.
     fn reaper_args(&self) -> Vec<String> {
         let mut args = Vec::new();
         if let Some(seconds) = &self.grace {
@@ -173,7 +173,7 @@ impl Args {
     }
 }
 
-/// The built-in reapers, and those given with `--reaper [PLATFORM=]FILE`.
+/// Returns the built-in reapers, and those given with `--reaper [PLATFORM=]FILE`.
 pub fn given_reapers(given: &[String]) -> Result<Reapers> {
     let mut reapers = Reapers::default();
     for given in given {
@@ -195,7 +195,8 @@ fn seconds(text: &str) -> std::result::Result<String, String> {
     }
 }
 
-/// The built-in reaper's own parser says whether it will take the options: here, not in a pod at night.
+/// Returns the built-in reaper's own parser says whether it will take the options: here, not in a pod at
+/// night.
 fn check_args(args: &[String]) -> Result<()> {
     let words: Vec<&[u8]> = args.iter().map(|a| a.as_bytes()).collect();
     let parsed = reaper::parse(words.iter().copied()).map_err(|e| {

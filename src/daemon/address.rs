@@ -36,7 +36,7 @@ pub struct Tls {
 }
 
 impl Tls {
-    /// The files `ca.pem`, `cert.pem` and `key.pem` of a directory, as far as they exist.
+    /// Returns the files `ca.pem`, `cert.pem` and `key.pem` of a directory, as far as they exist.
     pub fn in_directory(dir: &Path, is_unverified: bool) -> Self {
         let file = |name: &str| Some(dir.join(name)).filter(|path| path.is_file());
         Tls { authority: file("ca.pem"), identity: file("cert.pem").zip(file("key.pem")), is_unverified }

@@ -24,7 +24,7 @@ pub struct Image {
 }
 
 impl Image {
-    /// The name whose last part this is.
+    /// Returns the name whose last part this is.
     pub fn named(&self, short: &str) -> Option<String> {
         let ending = format!("/{short}");
         self.names.iter().flatten().find(|name| name.ends_with(&ending)).map(|name| printable(name))
@@ -64,7 +64,7 @@ impl Message {
     }
 }
 
-/// The message in the body of an answer that is not a success; `None` if it is not an engine's.
+/// Returns the message in the body of an answer that is not a success; `None` if it is not an engine's.
 pub fn message(body: &[u8]) -> Option<String> {
     serde_json::from_slice::<Message>(body).ok()?.text()
 }

@@ -177,7 +177,7 @@ impl Engine {
         piece.map_err(|e| self.failed(e))
     }
 
-    /// A body, no longer than `limit`.
+    /// Returns a body, no longer than `limit`.
     async fn body(&self, mut response: Response, limit: usize) -> Result<Vec<u8>> {
         let mut body = Vec::new();
         while let Some(piece) = self.piece(&mut response, self.timeouts.stall).await? {
@@ -267,7 +267,7 @@ impl Engine {
     }
 }
 
-/// The TLS configuration for an engine.
+/// Returns the TLS configuration for an engine.
 fn trust(base: &Url, tls: &Tls) -> Result<rustls::ClientConfig> {
     let trust = match tls.is_unverified {
         true => Trust::Anything,

@@ -73,7 +73,7 @@ impl<'a> Environment<'a> {
         }
     }
 
-    /// The engine of a context.
+    /// Returns the engine of a context.
     fn context(&self, name: &str) -> Result<Address> {
         let contexts = self.directory().join("contexts");
         let directory = Digest::sha256(name).hex().to_owned();
@@ -103,13 +103,13 @@ impl<'a> Environment<'a> {
         Some(Tls::in_directory(&dir, !is_verified))
     }
 
-    /// The directory of Docker's configuration.
+    /// Returns the directory of Docker's configuration.
     fn directory(&self) -> PathBuf {
         let home = || PathBuf::from(self.variable("HOME").unwrap_or_default()).join(".docker");
         self.variable("DOCKER_CONFIG").map_or_else(home, PathBuf::from)
     }
 
-    /// A variable that is set and not empty.
+    /// Returns a variable that is set and not empty.
     fn variable(&self, name: &str) -> Option<OsString> {
         (self.0)(name).filter(|value| !value.is_empty())
     }

@@ -58,7 +58,7 @@ impl DaemonSink {
         format!("docker-daemon:{}", self.name)
     }
 
-    /// The ID of the image that the name stands for.
+    /// Returns the ID of the image that the name stands for.
     async fn id(&self) -> Result<Option<Digest>> {
         let image = self.engine.image(&self.name.to_string()).await?;
         Ok(image.map(|image| image.id))
@@ -108,7 +108,7 @@ impl DaemonSink {
         }
     }
 
-    /// The error for a name that does not stand for the image that was loaded under it.
+    /// Returns the error for a name that does not stand for the image that was loaded under it.
     fn other_image(&self, image: &Manifest, id: Option<Digest>) -> Error {
         let found = id.map_or("no image".into(), |id| id.to_string());
         let loaded = &image.digest;
@@ -120,7 +120,7 @@ impl DaemonSink {
     }
 }
 
-/// Whether an engine calls an image by this ID: the digest of its manifest or of its config.
+/// Returns whether an engine calls an image by this ID: the digest of its manifest or of its config.
 fn is_id_of(id: &Digest, image: &Manifest) -> bool {
     let config = match &image.content {
         Content::Image { config, .. } => Some(&config.digest),
@@ -130,7 +130,7 @@ fn is_id_of(id: &Digest, image: &Manifest) -> bool {
 }
 
 impl Load {
-    /// The reason why a part could not be written: the engine's, if it went away.
+    /// Returns the reason why a part could not be written: the engine's, if it went away.
     async fn explain<T>(&self, outcome: Result<T>) -> Result<T> {
         if outcome.is_err() && self.is_closed.get() {
             self.answer.clone().await?;
@@ -209,7 +209,7 @@ impl Sink for DaemonSink {
     }
 }
 
-/// The name of an image, as layouts write it.
+/// Returns the name of an image, as layouts write it.
 pub fn image_name(name: &Reference) -> ImageName {
     let full = name.tag().map(|tag| format!("{}:{tag}", name.repository_name()));
     ImageName { tag: name.tag().map(String::from), full }

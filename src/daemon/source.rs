@@ -126,8 +126,9 @@ impl DaemonSource {
         }
     }
 
-    /// The error for an image whose layers the engine does not have. When it pulls an image whose files it has from
-    /// another one, containerd's image store does not fetch the layers that hold them; what it saves then lacks them.
+    /// Returns the error for an image whose layers the engine does not have. When it pulls an image whose
+    /// files it has from another one, containerd's image store does not fetch the layers that hold them; what
+    /// it saves then lacks them.
     fn incomplete(&self) -> Error {
         Error::not_found(format!("{}: the engine has saved the image without its layers", self.place())).hint(
             "the engine has the files of the layers from another image, and never fetched these; \

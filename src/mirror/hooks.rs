@@ -91,7 +91,7 @@ async fn run_one(hook: &Hook, when: When, line: &Line) -> Result<()> {
     }
 }
 
-/// The facts as environment variables.
+/// Returns the facts as environment variables.
 fn environment(when: When, line: &Line) -> Vec<(&'static str, String)> {
     let text = |text: &Option<String>| text.clone().unwrap_or_default();
     let digest =

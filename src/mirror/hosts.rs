@@ -62,8 +62,8 @@ impl Hosts {
         &self.options.governors
     }
 
-    /// The name under which requests for an image are sent: the configuration may know another host for it, and a
-    /// prefix for its repositories.
+    /// Returns the name under which requests for an image are sent: the configuration may know another host
+    /// for it, and a prefix for its repositories.
     pub fn reach(&self, name: &Reference) -> Result<Reference> {
         let Some(known) = self.known.get(name.host()) else { return Ok(name.clone()) };
         let repository = match &known.path_prefix {
@@ -90,7 +90,7 @@ impl Hosts {
         Ok(Pair { source: from_apart, destination: to_apart, mirrors })
     }
 
-    /// The client of a host, as the user that the repository is for.
+    /// Returns the client of a host, as the user that the repository is for.
     pub async fn client(&self, name: &Reference) -> Result<Arc<Client>> {
         let known = self.known.get(name.host());
         let login = self.login(name, known).await?;
@@ -163,7 +163,7 @@ impl Hosts {
     }
 }
 
-/// The login that stands in the configuration.
+/// Returns the login that stands in the configuration.
 fn given(known: &Credential) -> Option<Login> {
     let pass = known.pass.as_ref().map(|secret| secret.expose()).unwrap_or_default();
     let credentials = match (&known.token, &known.user) {

@@ -113,7 +113,7 @@ impl Work<'_> {
         }
     }
 
-    /// The registries that are asked for a source before its own.
+    /// Returns the registries that are asked for a source before its own.
     fn mirrors(&self, source: &Reference) -> Result<Vec<Repository>> {
         let mirrors = &self.item.place.pair.mirrors;
         let open = |(host, client): &(String, Arc<Client>)| {
@@ -162,7 +162,7 @@ impl Work<'_> {
         })
     }
 
-    /// The job that keeps what the destination's name stands for, if the entry wants that.
+    /// Returns the job that keeps what the destination's name stands for, if the entry wants that.
     fn backup(&self, to: &Arc<Client>) -> Result<Option<Job>> {
         let destination = &self.item.destination;
         let Some(kept) = self.item.place.rule.backup(destination)? else { return Ok(None) };
@@ -173,7 +173,7 @@ impl Work<'_> {
         self.copy(to, to, destination, &kept).map(Some)
     }
 
-    /// A job that copies an image as it is.
+    /// Returns a job that copies an image as it is.
     fn copy(
         &self,
         from: &Arc<Client>,

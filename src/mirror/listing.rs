@@ -53,7 +53,7 @@ pub struct Listed {
     pub refused: Option<String>,
 }
 
-/// The repositories of an entry, sorted.
+/// Returns the repositories of an entry, sorted.
 pub async fn repositories(rule: &Arc<Rule>, hosts: &Hosts) -> Result<Vec<(Reference, Reference)>> {
     let names = match rule.entry.kind {
         Kind::Image => {
@@ -81,7 +81,8 @@ impl Place {
         Ok(Place { rule, source, target, pair, listed: Arc::default() })
     }
 
-    /// The images that the entry takes of this repository. `results` are the shapes of the tags that entries write into it.
+    /// Returns the images that the entry takes of this repository. `results` are the shapes of the tags that
+    /// entries write into it.
     pub async fn items(&self, hosts: &Hosts, results: &OwnResults) -> Result<Vec<Item>> {
         if self.rule.entry.kind == Kind::Image {
             let (source, destination) = (self.source.clone(), self.target.clone());
@@ -98,7 +99,7 @@ impl Place {
             .collect()
     }
 
-    /// All tags of the repository, each with why it is left out if it is.
+    /// Returns all tags of the repository, each with why it is left out if it is.
     pub async fn tags(&self, hosts: &Hosts, results: &OwnResults) -> Result<Vec<Listed>> {
         let tags = self.all_tags(hosts).await?;
         let mut candidates = Vec::new();
@@ -125,7 +126,7 @@ impl Place {
         Ok(listed)
     }
 
-    /// The tags of the repository; they are listed once.
+    /// Returns the tags of the repository; they are listed once.
     pub async fn all_tags(&self, hosts: &Hosts) -> Result<&BTreeSet<String>> {
         let list = async || self.pair.source.tags(hosts.reach(&self.source)?.repository()).await;
         self.listed.get_or_try_init(list).await

@@ -137,14 +137,14 @@ impl Pass {
         prunes
     }
 
-    /// The images of all entries, by repository, in the order of the configuration.
+    /// Returns the images of all entries, by repository, in the order of the configuration.
     fn found(&self) -> BoxStream<'_, Found> {
         let repositories = stream::iter(&self.rules).map(|rule| self.repositories(rule).boxed());
         let places = repositories.buffered(AHEAD).flat_map(stream::iter);
         places.map(|place| self.items(place).boxed()).buffered(AHEAD).boxed()
     }
 
-    /// The repositories of an entry that may have images in this part.
+    /// Returns the repositories of an entry that may have images in this part.
     async fn repositories(&self, rule: &Arc<Rule>) -> Vec<Listing> {
         match listing::repositories(rule, &self.shared.hosts).await {
             Ok(names) => {
@@ -206,8 +206,8 @@ impl Pass {
     }
 }
 
-/// The line of an image whose destination another one has already; `None` for the first. A hash stands for each
-/// destination: a pass may have a million.
+/// Returns the line of an image whose destination another one has already; `None` for the first. A hash
+/// stands for each destination: a pass may have a million.
 fn twice(taken: &mut HashMap<u64, usize>, item: &Item) -> Option<Line> {
     let (entry, destination) = (item.place.rule.entry.position, item.destination.to_string());
     match taken.entry(shard::hash(&destination)) {
@@ -225,7 +225,7 @@ fn twice(taken: &mut HashMap<u64, usize>, item: &Item) -> Option<Line> {
     }
 }
 
-/// The line of an entry that could not be listed.
+/// Returns the line of an entry that could not be listed.
 fn entry_line(rule: &Rule, error: &Error) -> Line {
     let mut line = Line::new(rule.entry.position, Action::Failed).failed(error);
     line.source = Some(rule.entry.source.clone());

@@ -84,7 +84,7 @@ impl Pruner<'_> {
         Ok(Repository::sink(self.place.pair.destination.clone(), self.shared.hosts.reach(name)?))
     }
 
-    /// The digests of what stays: a deletion by digest takes every tag with it that points there.
+    /// Returns the digests of what stays: a deletion by digest takes every tag with it that points there.
     async fn kept(&self, present: &BTreeSet<String>, old: &[(Reference, Digest)]) -> Result<HashSet<Digest>> {
         let mut kept = HashSet::new();
         for tag in present {
@@ -113,7 +113,7 @@ impl Pruner<'_> {
         Ok(line)
     }
 
-    /// The digest of a result, if its record shows that this program made it.
+    /// Returns the digest of a result, if its record shows that this program made it.
     async fn ours(&self, name: &Reference) -> Result<Option<Digest>> {
         let repository = Arc::new(self.repository(name)?);
         let Some(manifest) = repository.current().await? else { return Ok(None) };
@@ -123,7 +123,8 @@ impl Pruner<'_> {
     }
 }
 
-/// The tags that are not among the `keep` newest; those that are no versions are older than all versions.
+/// Returns the tags that are not among the `keep` newest; those that are no versions are older than all
+/// versions.
 fn older<'t>(tags: &[&'t str], keep: usize) -> Vec<&'t str> {
     let candidates: Vec<Candidate<'t>> =
         tags.iter().map(|tag| Candidate { tag, names_prerelease: true }).collect();
@@ -137,7 +138,8 @@ fn older<'t>(tags: &[&'t str], keep: usize) -> Vec<&'t str> {
         .collect()
 }
 
-/// Whether the config of an image, or of an image of an index, has a record: Docker's types have no annotations.
+/// Returns whether the config of an image, or of an image of an index, has a record: Docker's types have no
+/// annotations.
 async fn has_record(repository: Arc<Repository>, manifest: &Manifest) -> Result<bool> {
     let reader = crate::read::Reader::new(repository.clone());
     let children: Vec<_> = manifest.children().iter().filter(|child| child.is_image()).take(1).collect();

@@ -43,7 +43,7 @@ impl Action {
         Action::Failed,
     ];
 
-    /// The word in JSON.
+    /// Returns the word in JSON.
     pub fn word(self) -> &'static str {
         match self {
             Action::Wrapped => "wrapped",
@@ -102,7 +102,7 @@ pub struct Line {
 }
 
 impl Line {
-    /// A line about an entry, with nothing done yet.
+    /// Returns a line about an entry, with nothing done yet.
     pub fn new(entry: usize, action: Action) -> Self {
         Line {
             entry,
@@ -133,7 +133,8 @@ impl Line {
         self
     }
 
-    /// The line of `--map-file`, if a Kubernetes document that names the source may name the result instead.
+    /// Returns the line of `--map-file`, if a Kubernetes document that names the source may name the result
+    /// instead.
     pub fn map(&self) -> Option<MapLine<'_>> {
         let is_there = self.action != Action::Failed && self.action != Action::Pruned;
         Some(MapLine {
@@ -197,12 +198,12 @@ impl Summary {
         self.requests += requests;
     }
 
-    /// How many images an action befell.
+    /// Returns how many images an action befell.
     pub fn count(&self, action: Action) -> u64 {
         self.actions.get(&action).copied().unwrap_or(0)
     }
 
-    /// The error for a pass in which images failed.
+    /// Returns the error for a pass in which images failed.
     pub fn failure(&self) -> Option<Error> {
         let failed = self.count(Action::Failed);
         let all: u64 = self.actions.values().sum();

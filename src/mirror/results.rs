@@ -35,7 +35,7 @@ impl Results {
         results
     }
 
-    /// The results in the repository of a source.
+    /// Returns the results in the repository of a source.
     pub fn of(&self, source: &Reference) -> OwnResults {
         let here = source.repository_name();
         let fixed = self.fixed.get(&here).into_iter().flatten();

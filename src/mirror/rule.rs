@@ -117,7 +117,7 @@ impl Rule {
         Ok(rule)
     }
 
-    /// The shape of the tags that the entry writes.
+    /// Returns the shape of the tags that the entry writes.
     fn shape(&self) -> Result<Naming> {
         let naming = match (&self.entry.target_tag, &self.entry.suffix) {
             (Some(_), _) if self.entry.kind != Kind::Image => {
@@ -134,7 +134,7 @@ impl Rule {
         naming.map_err(Error::usage)
     }
 
-    /// The result of a single image is told from the tags of its own repository by its name.
+    /// Returns the result of a single image is told from the tags of its own repository by its name.
     fn image_shape(&self) -> Result<Naming> {
         let (source, destination) = (self.entry.source.parse::<Reference>()?, self.image_destination()?);
         let is_beside = source.repository_name() == destination.repository_name() && source != destination;
@@ -162,7 +162,7 @@ impl Rule {
         }
     }
 
-    /// The repository that is read: the entry's own, or one of its registry.
+    /// Returns the repository that is read: the entry's own, or one of its registry.
     pub fn source_repository(&self, repository: Option<&str>) -> Result<Reference> {
         let name = match repository {
             Some(repository) => format!("{}/{repository}", self.entry.source),
@@ -179,7 +179,7 @@ impl Rule {
         }
     }
 
-    /// The repository that results of a source repository go to.
+    /// Returns the repository that results of a source repository go to.
     pub fn target_repository(&self, source: &Reference) -> Result<Reference> {
         match self.entry.kind {
             Kind::Registry => {
@@ -191,7 +191,7 @@ impl Rule {
         }
     }
 
-    /// Whether a tag of a repository may be a result of the entry.
+    /// Returns whether a tag of a repository may be a result of the entry.
     pub fn may_write(&self, target: &Reference, tag: &str) -> bool {
         let repository = target.repository_name();
         match self.entry.kind {
@@ -212,7 +212,7 @@ impl Rule {
         }
     }
 
-    /// The registry of an entry for all its repositories, and what may stand behind it.
+    /// Returns the registry of an entry for all its repositories, and what may stand behind it.
     fn registry(&self) -> String {
         self.entry.source.trim_end_matches('/').to_owned()
     }
@@ -240,7 +240,7 @@ impl Rule {
         target.with_tag(&tag)
     }
 
-    /// The tag of the result of a source.
+    /// Returns the tag of the result of a source.
     fn target_tag(&self, source: &Reference) -> Result<String> {
         let tag = source.tag().unwrap_or("latest");
         match &self.entry.target_tag {
@@ -254,7 +254,7 @@ impl Rule {
         }
     }
 
-    /// The name under which a destination is kept before it is replaced.
+    /// Returns the name under which a destination is kept before it is replaced.
     pub fn backup(&self, destination: &Reference) -> Result<Option<Reference>> {
         let Some(template) = &self.entry.backup else { return Ok(None) };
         let (sync, named) = (self.entry.sync(), named(destination));
@@ -275,7 +275,7 @@ pub fn schedule(entry: &config::Entry) -> std::result::Result<Option<Schedule>, 
     Schedule::of_entry(entry.schedule.as_deref(), entry.interval, &zones)
 }
 
-/// A reference as templates see it.
+/// Returns a reference as templates see it.
 fn named(reference: &Reference) -> Named {
     Named {
         scheme: "reg".into(),

@@ -34,13 +34,13 @@ pub struct Part {
 }
 
 impl Part {
-    /// Whether an image is in it.
+    /// Returns whether an image is in it.
     pub fn has(&self, destination: &Reference) -> bool {
         let key = || self.by.key(&destination.repository_name(), &destination.target());
         self.shard.is_none_or(|shard| shard.owns(&key()))
     }
 
-    /// Whether any image of a repository may be in it.
+    /// Returns whether any image of a repository may be in it.
     pub fn may_have(&self, repository: &Reference) -> bool {
         self.by == ShardBy::Tag || self.has(repository)
     }
@@ -85,7 +85,7 @@ impl Outcomes {
 }
 
 impl Shared {
-    /// Whether the parts of an image of an entry are asked for now, even if it is unchanged.
+    /// Returns whether the parts of an image of an entry are asked for now, even if it is unchanged.
     pub fn rechecks(&self, rule: &Rule, destination: &Reference) -> bool {
         self.recheck
             || rule.entry.force_recursive
@@ -130,7 +130,8 @@ impl Rechecked {
     }
 }
 
-/// Whether a moment that comes again after `every`, at first after `offset`, is after `last` and not after `now`.
+/// Returns whether a moment that comes again after `every`, at first after `offset`, is after `last` and not
+/// after `now`.
 fn is_between(last: Duration, now: Duration, every: Duration, offset: Duration) -> bool {
     let times = |at: Duration| match at.checked_sub(offset) {
         Some(since) if !every.is_zero() => since.as_nanos() / every.as_nanos() + 1,

@@ -137,7 +137,7 @@ impl Queue {
         self.lock().waiting.contains_key(key)
     }
 
-    /// The number of images that wait for a worker.
+    /// Returns the number of images that wait for a worker.
     pub fn len(&self) -> usize {
         self.lock().waiting.len()
     }

@@ -23,7 +23,7 @@ pub struct Routing<'a> {
 }
 
 impl Routing<'_> {
-    /// The images that a push affects.
+    /// Returns the images that a push affects.
     pub fn route(&self, push: &Push) -> Route {
         let mut reason = "no entry reads this repository".to_owned();
         let mut wanted = Vec::new();
@@ -68,7 +68,7 @@ impl Routing<'_> {
         }))
     }
 
-    /// The repository of an entry that was pushed to, by the names of the configuration.
+    /// Returns the repository of an entry that was pushed to, by the names of the configuration.
     fn source(&self, rule: &Rule, push: &Push) -> Option<Reference> {
         let candidate = match rule.entry.kind {
             Kind::Registry => {
@@ -89,7 +89,7 @@ impl Routing<'_> {
         self.is_pushed(&candidate, push).then_some(candidate)
     }
 
-    /// Whether a push was to this repository, under its own name or the one that requests go to.
+    /// Returns whether a push was to this repository, under its own name or the one that requests go to.
     fn is_pushed(&self, source: &Reference, push: &Push) -> bool {
         let Some(host) = &push.host else { return false };
         let bare = host.strip_suffix(":443").unwrap_or(host);
@@ -100,7 +100,7 @@ impl Routing<'_> {
     }
 }
 
-/// The image that is wanted, with clients for it.
+/// Returns the image that is wanted, with clients for it.
 pub async fn item(rule: &Arc<Rule>, wanted: &Wanted, hosts: &Hosts) -> crate::error::Result<Item> {
     let source: Reference = format!("{}:{}", wanted.source, wanted.tag).parse()?;
     let destination = rule.destination(&source)?;

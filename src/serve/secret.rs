@@ -170,7 +170,7 @@ fn header_name(text: &str) -> Result<HeaderName, BadProof> {
     text.parse().map_err(|_| BadProof("invalid name of a header"))
 }
 
-/// The value of a header that was sent once.
+/// Returns the value of a header that was sent once.
 fn single<'a>(headers: &'a HeaderMap, name: &HeaderName) -> Option<&'a [u8]> {
     let mut values = headers.get_all(name).iter();
     let value = values.next()?;
@@ -183,7 +183,7 @@ fn bearer(headers: &HeaderMap) -> Option<&[u8]> {
     scheme.eq_ignore_ascii_case(b"Bearer ").then_some(token.trim_ascii())
 }
 
-/// The bytes of a signature.
+/// Returns the bytes of a signature.
 fn signature(value: &[u8]) -> Option<Vec<u8>> {
     let text = std::str::from_utf8(value).ok()?.trim();
     let text = text.strip_prefix("sha256=").unwrap_or(text);

@@ -348,7 +348,7 @@ impl Server {
     }
 }
 
-/// The digest of the source that a destination was made of, as far as its manifest tells.
+/// Returns the digest of the source that a destination was made of, as far as its manifest tells.
 async fn origin(destination: &Repository) -> Result<Option<Digest>> {
     let current = destination.current().await?;
     Ok(current.map(|current| match Annotations::read(&current) {
@@ -357,7 +357,7 @@ async fn origin(destination: &Repository) -> Result<Option<Digest>> {
     }))
 }
 
-/// The name of an entry in metrics.
+/// Returns the name of an entry in metrics.
 fn name(rule: &Rule) -> String {
     format!("{} {}", rule.entry.position, rule.entry.source)
 }

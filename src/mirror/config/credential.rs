@@ -100,7 +100,7 @@ fn tls(item: &Item<'_, '_>) -> Result<Option<Tls>> {
     }
 }
 
-/// A plain number is in nanoseconds, as in regsync.
+/// Reads a duration; a plain number is in nanoseconds, as in regsync.
 fn expiry(item: &Item<'_, '_>) -> Result<Duration> {
     match item.raw()?.parse::<u64>() {
         Ok(nanoseconds) => Ok(Duration::from_nanos(nanoseconds)),

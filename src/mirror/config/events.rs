@@ -77,7 +77,7 @@ fn receiver(fields: &Fields<'_, '_>) -> Result<Receiver> {
     Ok(Receiver { kind, path, proof, origin: secret.map(|(_, origin)| origin), place: fields.place })
 }
 
-/// Whether a text can stand in a path as it is, and is no way out of its directory.
+/// Returns whether a text can stand in a path as it is, and is no way out of its directory.
 fn is_segment(text: &str) -> bool {
     (1..=MAX_SEGMENT).contains(&text.len())
         && text.bytes().all(|b| b.is_ascii_alphanumeric() || matches!(b, b'-' | b'_' | b'.'))

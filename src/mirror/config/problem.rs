@@ -12,7 +12,7 @@ pub struct Place {
 }
 
 impl Default for Place {
-    /// The start of the file.
+    /// Returns the start of the file.
     fn default() -> Self {
         Place { line: 1, column: 1 }
     }

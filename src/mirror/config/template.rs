@@ -95,7 +95,7 @@ impl Expression {
         })
     }
 
-    /// Whether the text depends on nothing that is known later only.
+    /// Returns whether the text depends on nothing that is known later only.
     pub fn is_constant(&self) -> bool {
         match self {
             Expression::Text(_) => true,

@@ -71,7 +71,7 @@ impl WrapSettings {
     }
 }
 
-/// A plain number is in seconds, as in `--grace`.
+/// Reads a duration; a plain number is in seconds, as in `--grace`.
 fn grace(item: &Item<'_, '_>) -> Result<Duration> {
     let text = item.raw()?;
     match text.bytes().all(|b| b.is_ascii_digit() || b == b'.') {
@@ -253,7 +253,7 @@ fn header_list(item: &Item<'_, '_>) -> Result<Vec<(String, Secret)>> {
     Ok(headers)
 }
 
-/// Whether a text can be the name of an HTTP header.
+/// Returns whether a text can be the name of an HTTP header.
 pub(super) fn is_header(name: &str) -> bool {
     !name.is_empty() && name.bytes().all(|b| b.is_ascii_alphanumeric() || b"!#$%&'*+-.^_`|~".contains(&b))
 }

@@ -63,7 +63,7 @@ impl Cron {
         }
     }
 
-    /// Whether there is a day that matches. Days of the week exist in any month.
+    /// Returns whether there is a day that matches. Days of the week exist in any month.
     fn has_days(&self) -> bool {
         let has_day = |most: u32| (1..=most).any(|day| self.days.has(day));
         let has_month_day =
@@ -89,7 +89,8 @@ impl Cron {
         self.months.has(u32::from(date.month().unsigned_abs())) && is_day
     }
 
-    /// The first time on a day. On a day that repeats an hour, the order of local times is not the order of times.
+    /// Returns the first time on a day. On a day that repeats an hour, the order of local times is not the
+    /// order of times.
     fn first_on(&self, date: Date, after: Timestamp) -> Option<Timestamp> {
         let hours = (0..24).filter(|hour: &i8| self.hours.has(u32::from(hour.unsigned_abs())));
         let minutes = |hour| {
@@ -104,7 +105,7 @@ impl Cron {
         }
     }
 
-    /// Whether the clock is not changed on a day.
+    /// Returns whether the clock is not changed on a day.
     fn is_regular(&self, date: Date) -> bool {
         let offset = |date: Date| {
             let start = self.zone.to_ambiguous_timestamp(date.at(0, 0, 0, 0));
@@ -117,8 +118,8 @@ impl Cron {
         tomorrow.is_some() && offset(date) == tomorrow
     }
 
-    /// The times at which clocks show a local time: usually one, but none if a change of the clock skips it and two if one
-    /// repeats it.
+    /// Returns the times at which clocks show a local time: usually one, but none if a change of the clock
+    /// skips it and two if one repeats it.
     fn timestamps(&self, local: DateTime) -> impl Iterator<Item = Timestamp> {
         let (first, second) = match self.zone.to_ambiguous_timestamp(local).offset() {
             AmbiguousOffset::Unambiguous { offset } => (Some(offset), None),

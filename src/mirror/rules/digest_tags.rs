@@ -34,7 +34,8 @@ impl<'t> DigestTags<'t> {
     }
 }
 
-/// Whether a tag begins with the digest of an image: `sha256-` or `sha512-` and 64 hexadecimal digits.
+/// Returns whether a tag begins with the digest of an image: `sha256-` or `sha512-` and 64 hexadecimal
+/// digits.
 pub fn is_digest_tag(tag: &str) -> bool {
     let is_hex = |b: &u8| b.is_ascii_digit() || (b'a'..=b'f').contains(b);
     let hex = tag.strip_prefix("sha256-").or_else(|| tag.strip_prefix("sha512-")).unwrap_or_default();

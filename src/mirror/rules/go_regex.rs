@@ -50,8 +50,8 @@ pub fn translate(pattern: &str) -> Result<Translation, String> {
     })
 }
 
-/// Whether `^a|b|c$` differs from `^(?:a|b|c)$`: an alternative that lacks the first anchor does not begin with one of its
-/// own, or one that lacks the last does not end with one.
+/// Returns whether `^a|b|c$` differs from `^(?:a|b|c)$`: an alternative that lacks the first anchor does not
+/// begin with one of its own, or one that lacks the last does not end with one.
 fn is_loose(alternatives: &[Alternative]) -> bool {
     let starts = alternatives.iter().skip(1).all(|a| a.is_start_held);
     let ends = alternatives.iter().rev().skip(1).all(|a| a.is_end_held);
@@ -143,7 +143,7 @@ impl Translator<'_> {
         }
     }
 
-    /// The last alternative, if the position is outside of groups.
+    /// Returns the last alternative, if the position is outside of groups.
     fn outer_alternative(&mut self) -> Option<&mut Alternative> {
         self.alternatives.last_mut().filter(|_| self.depth == 0)
     }

@@ -2,7 +2,7 @@ use super::*;
 use proptest::prelude::*;
 use regex::bytes::RegexBuilder;
 
-/// Whether a pattern matches a whole name.
+/// Returns whether a pattern matches a whole name.
 fn matches(pattern: &str, name: &str) -> bool {
     let translated = translate(pattern).expect(pattern).pattern;
     let regex = RegexBuilder::new(&format!("^(?:{translated})$")).unicode(false).build().expect(pattern);

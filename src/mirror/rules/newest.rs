@@ -62,7 +62,8 @@ pub struct Recency {
 }
 
 impl Recency {
-    /// Whether the decision on a tag depends on the creation time of its image, which costs two requests to look up.
+    /// Returns whether the decision on a tag depends on the creation time of its image, which costs two
+    /// requests to look up.
     pub fn needs_created(&self, candidate: &Candidate<'_>) -> bool {
         let is_ranked = self.newest.is_some_and(|newest| newest.by == By::Created)
             && matches!(kind(candidate), Kind::Counted(_));

@@ -41,7 +41,7 @@ impl Pattern {
         Ok((Pattern { text: text.to_string(), matcher, has_hyphen: translation.has_hyphen }, warning))
     }
 
-    /// Whether the pattern matches a whole name.
+    /// Returns whether the pattern matches a whole name.
     pub fn matches(&self, name: &str) -> bool {
         match &self.matcher {
             Matcher::Nothing => false,
@@ -50,8 +50,9 @@ impl Pattern {
         }
     }
 
-    /// Whether the pattern matches a version and its prerelease, and names the prerelease rather than including it by
-    /// chance: a hyphen stands in the pattern as itself, as in `\d+-alpine`, and not only in a class or behind a `.`.
+    /// Returns whether the pattern matches a version and its prerelease, and names the prerelease rather than
+    /// including it by chance: a hyphen stands in the pattern as itself, as in `\d+-alpine`, and not only in
+    /// a class or behind a `.`.
     pub fn names_prerelease(&self, tag: &str) -> bool {
         self.has_hyphen && self.matches(tag)
     }

@@ -49,12 +49,12 @@ impl Range {
         }
     }
 
-    /// Whether a version lies in the range.
+    /// Returns whether a version lies in the range.
     pub fn contains(&self, version: &Version) -> bool {
         self.conditions.iter().all(|condition| condition.holds(version))
     }
 
-    /// Whether one of the range's own versions is a prerelease, as in `>=3.12-alpine`.
+    /// Returns whether one of the range's own versions is a prerelease, as in `>=3.12-alpine`.
     pub fn names_prerelease(&self) -> bool {
         self.conditions.iter().any(|condition| condition.version.is_prerelease())
     }
@@ -72,7 +72,7 @@ impl Condition {
     }
 }
 
-/// The conditions that one word of a range stands for.
+/// Returns the conditions that one word of a range stands for.
 fn conditions_of(word: &str) -> Result<Vec<Condition>, String> {
     if let Some(rest) = word.strip_prefix('^') {
         return version_of(word, rest).map(|lowest| span(caret_end(&lowest), lowest));
@@ -87,7 +87,8 @@ fn conditions_of(word: &str) -> Result<Vec<Condition>, String> {
     Ok(vec![Condition { relation, version: version_of(word, rest)? }])
 }
 
-/// The first version above a caret range: the leftmost of the first three numbers that is not 0 may not change.
+/// Returns the first version above a caret range: the leftmost of the first three numbers that is not 0 may
+/// not change.
 fn caret_end(lowest: &Version) -> Version {
     Version::release(match (lowest.number(0), lowest.number(1), lowest.number(2)) {
         (0, 0, patch) => vec![0, 0, patch + 1],

@@ -17,7 +17,7 @@ fn time(text: &str) -> SystemTime {
     text.parse::<Timestamp>().expect(text).into()
 }
 
-/// The next time as text, in UTC.
+/// Returns the next time as text, in UTC.
 fn next(schedule: &str, after: &str) -> String {
     let next = parse(schedule).expect(schedule).next(time(after)).expect("a next time");
     Timestamp::try_from(next).expect("a timestamp").to_string()

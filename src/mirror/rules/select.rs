@@ -120,7 +120,7 @@ impl Filter {
         }
     }
 
-    /// The number of a set for messages, which is left out if there is only one.
+    /// Returns the number of a set for messages, which is left out if there is only one.
     fn number(&self, position: usize) -> Option<usize> {
         (self.sets.len() > 1).then_some(position + 1)
     }
@@ -137,13 +137,13 @@ impl Set {
         }
     }
 
-    /// The ranges that a version lies in.
+    /// Returns the ranges that a version lies in.
     fn containing<'s>(&'s self, version: Option<&'s Version>) -> impl Iterator<Item = &'s Range> {
         let ranges = self.ranges.iter().filter_map(|(_, range)| range.as_ref());
         ranges.filter(move |range| version.is_some_and(|version| range.contains(version)))
     }
 
-    /// Whether a range or a pattern that lets the tag through is meant for prereleases.
+    /// Returns whether a range or a pattern that lets the tag through is meant for prereleases.
     fn names_prerelease(&self, tag: &str, version: Option<&Version>) -> bool {
         self.containing(version).any(Range::names_prerelease)
             || self.patterns.allow.iter().any(|pattern| pattern.names_prerelease(tag))
@@ -212,7 +212,7 @@ pub enum Reason<'f> {
 }
 
 impl Verdict<'_> {
-    /// Whether the name is selected.
+    /// Returns whether the name is selected.
     pub fn is_selected(&self) -> bool {
         matches!(self, Verdict::Selected { .. })
     }
@@ -323,7 +323,7 @@ fn compile_ranges(
     Ok(ranges)
 }
 
-/// Whether a text is a tag by the grammar of the OCI distribution specification.
+/// Returns whether a text is a tag by the grammar of the OCI distribution specification.
 pub fn is_tag(text: &str) -> bool {
     let is_word = |b: u8| b.is_ascii_alphanumeric() || b == b'_';
     let mut bytes = text.bytes();

@@ -13,7 +13,7 @@ fn filter(sets: &[TagSet]) -> Filter {
     Filter::new(sets).expect("a filter").0
 }
 
-/// The tags that tag sets select.
+/// Returns the tags that tag sets select.
 fn selected<'t>(sets: &[TagSet], tags: &[&'t str]) -> Vec<&'t str> {
     let filter = filter(sets);
     tags.iter().copied().filter(|tag| filter.verdict(tag).is_selected()).collect()

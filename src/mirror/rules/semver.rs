@@ -52,7 +52,7 @@ impl Version {
         &self.prerelease
     }
 
-    /// Whether the version has a prerelease.
+    /// Returns whether the version has a prerelease.
     pub fn is_prerelease(&self) -> bool {
         !self.prerelease.is_empty()
     }

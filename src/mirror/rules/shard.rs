@@ -32,7 +32,7 @@ impl ShardBy {
 }
 
 impl Shard {
-    /// Whether it is the first: the one that tells of what concerns all of them.
+    /// Returns whether it is the first: the one that tells of what concerns all of them.
     pub fn is_first(self) -> bool {
         self.index == 0
     }
@@ -84,14 +84,14 @@ impl Shard {
         }
     }
 
-    /// Whether the work with a key belongs to this shard. Of N shards exactly one owns a key.
+    /// Returns whether the work with a key belongs to this shard. Of N shards exactly one owns a key.
     pub fn owns(&self, key: &str) -> bool {
         hash(key) % self.count == self.index
     }
 }
 
-/// The first eight bytes of the SHA-256 of a key, as a big-endian number. It must never change: shards of different
-/// versions may run side by side.
+/// Returns the first eight bytes of the SHA-256 of a key, as a big-endian number. It must never change:
+/// shards of different versions may run side by side.
 pub fn hash(key: &str) -> u64 {
     Sha256::digest(key).iter().take(8).fold(0, |hash, byte| hash << 8 | u64::from(*byte))
 }

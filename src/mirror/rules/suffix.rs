@@ -75,7 +75,7 @@ impl Naming {
         }
     }
 
-    /// The tag of the source that a result was made of; `None` where any would do, or none.
+    /// Returns the tag of the source that a result was made of; `None` where any would do, or none.
     pub fn source<'t>(&self, result: &'t str) -> Option<&'t str> {
         match self {
             Naming::Same => Some(result),
@@ -86,7 +86,8 @@ impl Naming {
         }
     }
 
-    /// Whether a tag is named like a result. Results that replace their sources cannot be told by name.
+    /// Returns whether a tag is named like a result. Results that replace their sources cannot be told by
+    /// name.
     pub fn is_result(&self, tag: &str) -> bool {
         match self {
             Naming::Same => false,
@@ -115,7 +116,7 @@ impl OwnResults {
         OwnResults { namings: namings.into_iter().collect() }
     }
 
-    /// Whether a tag is a result, and so not a source.
+    /// Returns whether a tag is a result, and so not a source.
     pub fn contains(&self, tag: &str) -> bool {
         self.namings.iter().any(|naming| naming.is_result(tag))
     }

@@ -112,7 +112,7 @@ impl Push {
         })
     }
 
-    /// The image's name: `HOST/REPOSITORY:TAG`, without the host where the sender did not name one.
+    /// Returns the image's name: `HOST/REPOSITORY:TAG`, without the host where the sender did not name one.
     pub fn name(&self) -> String {
         let host = self.host.as_ref().map(|host| format!("{host}/")).unwrap_or_default();
         format!("{host}{}:{}", self.repository, self.tag)
@@ -133,7 +133,7 @@ impl Event {
         Event::Ignored(shortened(why.into()))
     }
 
-    /// An event that is not a push, by its name.
+    /// Returns an event that is not a push, by its name.
     fn other_action(action: &str) -> Self {
         Event::ignored(format!("not a push: {action:?}"))
     }
@@ -194,7 +194,7 @@ fn filled(text: &Option<String>) -> Option<&str> {
     text.as_deref().filter(|text| !text.is_empty())
 }
 
-/// The host of an image's address, which is to name `repository`.
+/// Returns the host of an image's address, which is to name `repository`.
 fn host_of<'a>(address: &'a str, repository: &str) -> Result<&'a str, String> {
     let (host, path) = address.split_once('/').ok_or("the image's address has no host")?;
     match path.strip_prefix(repository) {

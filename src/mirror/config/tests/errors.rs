@@ -182,7 +182,7 @@ fn receivers_without_a_usable_secret_are_refused() {
     }
 }
 
-/// A chain of anchors of which each repeats the one before it.
+/// Returns a chain of anchors of which each repeats the one before it.
 fn laughs(levels: usize, item: &str) -> String {
     let mut text = format!("x-0: &x0 {item}\n");
     for level in 1..levels {

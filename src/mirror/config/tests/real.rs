@@ -5,7 +5,7 @@ use crate::mirror::config::{Config, Entry, Kind, Mode, NewestBy, Proof, Recheck,
 use std::path::Path;
 use std::time::Duration;
 
-/// All files of `testdata/mirror`, by name.
+/// Returns all files of `testdata/mirror`, by name.
 pub fn files() -> Vec<(String, String)> {
     let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("testdata/mirror");
     let mut files: Vec<(String, String)> = std::fs::read_dir(folder)

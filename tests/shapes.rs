@@ -307,7 +307,7 @@ fn names_platforms_missing_at_the_source() {
         .exits(3)
         .says("linux/arm64")
         .says(&gone.digest())
-        .says("--platform chooses among those that are there");
+        .says("use --platform to pick images that exist");
     assert!(registry.manifest("copy", "x").is_none());
     reapify(["wrap", "--platform", "linux/amd64", &from, &registry.name("copy", "x")]).run().succeeds();
 }

@@ -1,4 +1,4 @@
-//! `reapify wrap --batch`: a list of images, several at once. Each one succeeds or fails on its own.
+//! `reapify wrap --batch`: wraps a list of images, several at once. Each one succeeds or fails on its own.
 
 use super::interrupt::interruptible;
 use super::options::Format;
@@ -26,7 +26,7 @@ pub struct Pair {
     destination: Location,
 }
 
-/// An image that failed, in JSON.
+/// A failed image, in JSON.
 #[derive(Serialize)]
 struct Failure<'a> {
     source: String,
@@ -66,7 +66,7 @@ pub fn parse(text: &str, name: &str) -> Result<Vec<Pair>> {
         if let Some(first) = lines.insert(pair.destination.to_string(), number) {
             let destination = &pair.destination;
             return Err(Error::usage(format!(
-                "{}: line {first} has the destination {destination} too",
+                "{}: line {first} also has the destination {destination}",
                 place()
             )));
         }
@@ -135,7 +135,7 @@ pub async fn run(
     match failed {
         0 => Ok(()),
         failed => Err(Error::new(Kind::Partial, format!("{failed} of {all} images failed"))
-            .hint("the other images are done; run it again for those that failed")),
+            .hint("the other images are done; run the command again to retry the failed ones")),
     }
 }
 
@@ -201,7 +201,7 @@ mod tests {
             ("\nh/a:1 h/b:1 h/c:1", "list:2: invalid line"),
             ("h/a:1 h/UP:1", "list:1: "),
             ("h/a:1 h/b@sha256:12", "list:1: "),
-            ("h/a:1 h/b:1\nh/c:1 docker://h/b:1", "list:2: line 1 has the destination h/b:1 too"),
+            ("h/a:1 h/b:1\nh/c:1 docker://h/b:1", "list:2: line 1 also has the destination h/b:1"),
             ("docker-archive:- h/b:1", "standard input"),
         ] {
             let error = parse(text, "list").unwrap_err();

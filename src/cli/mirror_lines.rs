@@ -1,4 +1,4 @@
-//! Where the lines of a mirror go: standard output, a report, a map.
+//! The outputs for the lines of a mirror: standard output, a report, a map.
 
 use super::options::{Format, Global, OUTPUT};
 use super::output::{self, printable};
@@ -13,10 +13,10 @@ use std::path::{Path, PathBuf};
 /// Files that a run writes.
 #[derive(clap::Args, Clone)]
 pub struct Files {
-    /// Write a JSON line about each image to this file
+    /// Write a JSON line per image to this file
     #[arg(long, value_name = "FILE", help_heading = OUTPUT)]
     report: Option<PathBuf>,
-    /// Write which image takes the place of which to this file, for `reapify pod --map-file`
+    /// Write which image replaces which to this file, for `reapify pod --map-file`
     #[arg(long, value_name = "FILE", help_heading = OUTPUT)]
     map_file: Option<PathBuf>,
 }
@@ -27,9 +27,9 @@ pub struct Lines {
     is_verbose: bool,
     report: Option<Output>,
     map: Option<Output>,
-    /// The run in numbers.
+    /// The totals of the run.
     pub summary: Summary,
-    /// Why a line could not be written, if so.
+    /// The error if a line could not be written.
     failure: Option<Error>,
 }
 
@@ -39,7 +39,7 @@ struct Output {
 }
 
 impl Lines {
-    /// Opens the files, so that nothing is done in vain.
+    /// Opens the files before the run starts, so that errors are found early.
     pub fn open(files: &Files, global: &Global) -> Result<Self> {
         Ok(Lines {
             format: global.output,
@@ -51,7 +51,7 @@ impl Lines {
         })
     }
 
-    /// Tells a line. A failure to write is kept for the end: the images matter more.
+    /// Writes a line. An error is kept until the end, because the images matter more.
     pub fn tell(&mut self, line: &Line) {
         self.summary.add(line);
         if let Err(error) = self.write(line) {
@@ -76,7 +76,7 @@ impl Lines {
         }
     }
 
-    /// Fails if any line was lost.
+    /// Returns an error if any line could not be written.
     pub fn close(&mut self) -> Result<()> {
         self.failure.take().map_or(Ok(()), Err)
     }

@@ -21,7 +21,7 @@ pub struct Args {
     /// Show what would change and what would be sent, without sending anything
     #[arg(long)]
     dry_run: bool,
-    /// Check every blob of an image that the destination already holds, and send missing ones
+    /// Check every blob of an image that the destination already has, and send missing ones
     #[arg(long)]
     recheck: bool,
     #[command(flatten)]

@@ -24,13 +24,13 @@ pub struct Args {
     /// The wrapped image
     #[arg(value_parser = AnyImage, hide_possible_values = true)]
     image: String,
-    /// Verify also that the image is, digest for digest, what wrapping this one gives
+    /// Also verify that wrapping this image gives exactly IMAGE, digest for digest
     #[arg(long, value_name = "IMAGE", value_parser = AnyImage, hide_possible_values = true)]
     source: Option<String>,
-    /// Expect this program as the reaper of its platform [default: one that is built in]; may be repeated
+    /// Expect this program as the reaper of its platform [default: a built-in one]; may be repeated
     #[arg(long, value_name = "[PLATFORM=]FILE")]
     reaper: Vec<String>,
-    /// Read every blob to its end
+    /// Read and verify every blob
     #[arg(long)]
     deep: bool,
     #[command(flatten)]
@@ -45,8 +45,8 @@ impl Args {
         &self.image
     }
 
-    /// Returns the logins for the image and for its source. What was given for the image serves the source
-    /// too where both are on one host, and goes to no other.
+    /// Returns the logins for the image and for its source. Credentials for the image are used for the source
+    /// only if both are on the same host.
     fn logins(&self, image: &Location, source: Option<&Location>) -> Result<(Option<Login>, Option<Login>)> {
         let (of_image, of_source) = (self.from.given(), self.expected.given(&self.from));
         let uses = [
@@ -109,7 +109,7 @@ pub async fn run(global: &Global, args: Args, console: &Console) -> Result<()> {
     result(&text, false)
 }
 
-/// What was verified, in JSON.
+/// The JSON form of a verification.
 #[derive(Serialize)]
 struct Told<'a> {
     blobs_read: usize,
@@ -119,7 +119,7 @@ struct Told<'a> {
     source_digest: &'a Digest,
 }
 
-/// One image in JSON.
+/// The JSON form of one verified image.
 #[derive(Serialize)]
 struct ToldImage<'a> {
     digest: &'a Digest,

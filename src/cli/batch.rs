@@ -112,7 +112,7 @@ pub async fn run(
                 Ok(done) => {
                     *actions.entry(done.report.action.to_string()).or_default() += 1;
                     let outcome = done.outcome();
-                    outcome.tell(&console.about(&pair.source.to_string()));
+                    outcome.print_notes(&console.about(&pair.source.to_string()));
                     outcome.print(transform.global.output)?;
                     done.report.failure.clone()
                 }

@@ -84,11 +84,16 @@ pub async fn run(global: &Global, args: Args, console: &Console) -> Result<()> {
         }
     }
     drop(progress);
-    tell(global, args.check, looked, console)
+    print(global, args.check, looked, console)
 }
 
 /// Prints the reports, and fails with the first error or with the outcome of `--check`.
-fn tell(global: &Global, check: Option<Check>, looked: Vec<Result<Report>>, console: &Console) -> Result<()> {
+fn print(
+    global: &Global,
+    check: Option<Check>,
+    looked: Vec<Result<Report>>,
+    console: &Console,
+) -> Result<()> {
     let is_alone = looked.len() == 1;
     let (mut reports, mut failure) = (Vec::new(), None);
     for outcome in looked {

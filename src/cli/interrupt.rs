@@ -50,7 +50,7 @@ static SHARED: LazyLock<Shared> = LazyLock::new(|| Shared {
 static FORMAT: OnceLock<Format> = OnceLock::new();
 
 /// Sets the format of the last message.
-pub fn speaks(format: Format) {
+pub fn set_format(format: Format) {
     // Set only once, because there is one command line.
     let _ = FORMAT.set(format);
 }
@@ -66,7 +66,7 @@ pub fn install() {
 }
 
 /// Sets the run to report on when it is interrupted.
-pub fn watches(stats: Arc<Stats>) {
+pub fn report_on(stats: Arc<Stats>) {
     *SHARED.run.lock().unwrap_or_else(PoisonError::into_inner) = Some(stats);
 }
 

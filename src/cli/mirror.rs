@@ -112,7 +112,7 @@ async fn once(
     let work = async {
         pass.run(&mut |line| {
             counts.add(line.action == Action::Failed);
-            lines.tell(&line);
+            lines.add(&line);
         })
         .await;
         Ok(())

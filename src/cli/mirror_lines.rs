@@ -52,7 +52,7 @@ impl Lines {
     }
 
     /// Writes a line. An error is kept until the end, because the images matter more.
-    pub fn tell(&mut self, line: &Line) {
+    pub fn add(&mut self, line: &Line) {
         self.summary.add(line);
         if let Err(error) = self.write(line) {
             self.failure.get_or_insert(error);

@@ -51,9 +51,9 @@ pub async fn run(global: &Global, args: Args, console: &Console) -> Result<()> {
     let first = current(loaded, &setup);
     let workers = first.parallel.min(WORKERS);
     let (queue, metrics) = (Queue::new(QUEUE), Arc::new(Metrics::default()));
-    let told = lines.clone();
-    let tell = move |line| told.lock().unwrap_or_else(PoisonError::into_inner).tell(&line);
-    let server = Arc::new(Server::new(first, setup.work()?, queue.clone(), metrics.clone(), tell));
+    let shared_lines = lines.clone();
+    let report = move |line| shared_lines.lock().unwrap_or_else(PoisonError::into_inner).add(&line);
+    let server = Arc::new(Server::new(first, setup.work()?, queue.clone(), metrics.clone(), report));
     let stop = CancellationToken::new();
     let service = Service::new(receivers, Limits::default(), server.clone(), queue.clone(), metrics);
     let service = Arc::new(service.map_err(Error::usage)?);

@@ -110,7 +110,7 @@ pub fn main() -> ExitCode {
         Err(error) => return misused(&error),
     };
     log::start(cli.global.verbose, cli.global.quiet);
-    interrupt::speaks(cli.global.output);
+    interrupt::set_format(cli.global.output);
     let console = Console::new(cli.global.verbose, cli.global.quiet, cli.global.output);
     let image = cli.command.image().map(String::from);
     match run(cli, &console) {

@@ -172,7 +172,7 @@ pub struct Outcome<'a> {
 
 impl Outcome<'_> {
     /// Prints the notes, warnings and reasons of a run.
-    pub fn tell(&self, console: &Console) {
+    pub fn print_notes(&self, console: &Console) {
         let report = self.report;
         for note in &report.notes {
             console.note(&format!("note: {note}"));
@@ -256,13 +256,13 @@ impl Outcome<'_> {
         };
         let (source, destination) = (self.source.to_string(), self.destination.to_string());
         let dry_run = self.changes.map(|changes| DryRun { dry_run: true, changes });
-        to_json(&Told { source, destination, report: self.report, stats, dry_run })
+        to_json(&RunJson { source, destination, report: self.report, stats, dry_run })
     }
 }
 
 /// The JSON form of a run.
 #[derive(Serialize)]
-struct Told<'a> {
+struct RunJson<'a> {
     source: String,
     destination: String,
     #[serde(flatten)]

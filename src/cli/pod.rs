@@ -89,7 +89,7 @@ pub async fn run(global: &Global, args: Args, console: &Console) -> Result<()> {
             examine(&sources, knowledge, &ignore)
         }
     };
-    tell(global, &args, &report, console)
+    print(global, &args, &report, console)
 }
 
 /// Judges documents with their images, until no command leads to a file that has not been read.
@@ -123,7 +123,7 @@ async fn look(args: &Args, names: Vec<String>, console: &Console) -> Result<Look
     Ok(looked)
 }
 
-fn tell(global: &Global, args: &Args, report: &Report, console: &Console) -> Result<()> {
+fn print(global: &Global, args: &Args, report: &Report, console: &Console) -> Result<()> {
     let text = match global.output {
         Format::Json => report.to_json(),
         Format::Sarif => report.to_sarif(env!("CARGO_PKG_VERSION"), env!("CARGO_PKG_HOMEPAGE")),

@@ -140,7 +140,7 @@ impl Transform<'_> {
         }
         let digest_file = DigestFile::open(digest_file.filter(|_| !self.mode.dry_run))?;
         let stats = Arc::new(Stats::default());
-        interrupt::watches(stats.clone());
+        interrupt::report_on(stats.clone());
         let progress = self.global.show({
             let (stats, shared_state) = (stats.clone(), self.shared_state.clone());
             move || Facts {
@@ -154,7 +154,7 @@ impl Transform<'_> {
         let done = interruptible(self.run(&opened), async || opened.job.sink.release().await).await;
         drop(progress);
         match done {
-            Ok(done) => done.tell(self.global, digest_file, console),
+            Ok(done) => done.print(self.global, digest_file, console),
             Err(error) => {
                 let error = places::explained(&places, error, &opened.source).await;
                 Err(places::located(error, &opened.source, &[&opened.destination]))
@@ -176,9 +176,9 @@ impl Done {
         }
     }
 
-    fn tell(&self, global: &Global, digest_file: DigestFile, console: &Console) -> Result<()> {
+    fn print(&self, global: &Global, digest_file: DigestFile, console: &Console) -> Result<()> {
         let outcome = self.outcome();
-        outcome.tell(console);
+        outcome.print_notes(console);
         digest_file.write(&self.report.digest.to_string())?;
         outcome.print(global.output)?;
         self.report.failure.clone().map_or(Ok(()), Err)

@@ -91,7 +91,7 @@ pub async fn run(global: &Global, args: Args, console: &Console) -> Result<()> {
         }
     };
     let text = match global.output {
-        Format::Json => to_json(&Told::new(&location, &verified, &reapers))?,
+        Format::Json => to_json(&VerificationJson::new(&location, &verified, &reapers))?,
         Format::Text | Format::Sarif => {
             for image in verified.images.iter().filter(|i| i.record.is_none()) {
                 let reason = image.reason.as_deref().unwrap_or_default();
@@ -111,17 +111,17 @@ pub async fn run(global: &Global, args: Args, console: &Console) -> Result<()> {
 
 /// The JSON form of a verification.
 #[derive(Serialize)]
-struct Told<'a> {
+struct VerificationJson<'a> {
     blobs_read: usize,
     digest: &'a Digest,
     image: String,
-    platforms: Vec<ToldImage<'a>>,
+    platforms: Vec<ImageJson<'a>>,
     source_digest: &'a Digest,
 }
 
 /// The JSON form of one verified image.
 #[derive(Serialize)]
-struct ToldImage<'a> {
+struct ImageJson<'a> {
     digest: &'a Digest,
     platform: Option<String>,
     reaper: Option<&'a Digest>,
@@ -132,23 +132,23 @@ struct ToldImage<'a> {
     wrapped: bool,
 }
 
-impl<'a> Told<'a> {
+impl<'a> VerificationJson<'a> {
     fn new(location: &Location, verified: &'a Verified, reapers: &Reapers) -> Self {
-        Told {
+        VerificationJson {
             blobs_read: verified.blobs,
             digest: &verified.digest,
             image: location.to_string(),
-            platforms: verified.images.iter().map(|image| ToldImage::new(image, reapers)).collect(),
+            platforms: verified.images.iter().map(|image| ImageJson::new(image, reapers)).collect(),
             source_digest: &verified.source_digest,
         }
     }
 }
 
-impl<'a> ToldImage<'a> {
+impl<'a> ImageJson<'a> {
     fn new(image: &'a VerifiedImage, reapers: &Reapers) -> Self {
         let record = image.record.as_ref();
         let known = |digest: &Digest| reapers.all().find(|known| known.digest == *digest);
-        ToldImage {
+        ImageJson {
             digest: &image.digest,
             platform: image.platform.as_ref().map(ToString::to_string),
             reaper: record.map(|record| &record.reaper),
@@ -181,7 +181,7 @@ mod tests {
         };
         let reapers = given_reapers(&[]).unwrap();
         assert_eq!(
-            to_json(&ToldImage::new(&image, &reapers)).unwrap(),
+            to_json(&ImageJson::new(&image, &reapers)).unwrap(),
             format!(
                 "{{\"digest\":\"{digest}\",\"platform\":null,\"reaper\":null,\"reaper_is_built_in\":null,\
                  \"reaper_version\":null,\"reason\":\"it has an \\\"init\\\"\",\"source_digest\":null,\

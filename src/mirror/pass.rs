@@ -59,8 +59,8 @@ enum Found {
 }
 
 impl Pass {
-    /// Processes the entries, and calls `tell` with the line of each image when it is done.
-    pub async fn run(&self, tell: &mut (dyn FnMut(Line) + Send)) {
+    /// Processes the entries, and calls `report` with the line of each image when it is done.
+    pub async fn run(&self, report: &mut (dyn FnMut(Line) + Send)) {
         let (sender, mut lines) = mpsc::channel::<(Line, Option<Item>)>(WAITING);
         let mut tasks = JoinSet::new();
         let turns = Arc::new(Semaphore::new(self.parallel.max(1)));
@@ -80,14 +80,14 @@ impl Pass {
                         tracing::info!("{line}; trying again at the end");
                         again.push(item);
                     }
-                    Some((line, _)) => tell(line),
+                    Some((line, _)) => report(line),
                     None => break,
                 },
             }
         }
         if !self.halt.is_cancelled() {
-            self.once_more(again, tell).await;
-            self.prune(prunes, tell).await;
+            self.once_more(again, report).await;
+            self.prune(prunes, report).await;
         }
     }
 
@@ -189,19 +189,19 @@ impl Pass {
     }
 
     /// Retries the failed images, a few at a time, in case they failed from too much load.
-    async fn once_more(&self, again: Vec<Item>, tell: &mut (dyn FnMut(Line) + Send)) {
+    async fn once_more(&self, again: Vec<Item>, report: &mut (dyn FnMut(Line) + Send)) {
         let once = |item: Item| async move { image::mirror(&item, &self.shared, None).await }.boxed();
         let mut retried = stream::iter(again).map(once).buffer_unordered(self.parallel.clamp(1, 8));
         while let Some(line) = retried.next().await {
-            tell(line);
+            report(line);
         }
     }
 
-    async fn prune(&self, prunes: Vec<(Place, Vec<Item>)>, tell: &mut (dyn FnMut(Line) + Send)) {
+    async fn prune(&self, prunes: Vec<(Place, Vec<Item>)>, report: &mut (dyn FnMut(Line) + Send)) {
         for (place, items) in prunes {
             let pruner = Pruner { place: &place, all: &self.all, shared: &self.shared, part: &self.part };
             for line in pruner.prune(&items).await {
-                tell(line);
+                report(line);
             }
         }
     }

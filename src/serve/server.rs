@@ -50,7 +50,7 @@ pub struct Server {
     part: Part,
     queue: Queue,
     metrics: Arc<Metrics>,
-    tell: Mutex<Box<dyn FnMut(Line) + Send>>,
+    report: Mutex<Box<dyn FnMut(Line) + Send>>,
     /// The last known request counts of each host.
     counts: Mutex<HashMap<String, (u64, u64)>>,
     /// The passes of the current configuration.
@@ -72,20 +72,20 @@ impl Intake for Server {
 }
 
 impl Server {
-    /// Creates a server without running it. `tell` is called with the line of each image.
+    /// Creates a server without running it. `report` is called with the line of each image.
     pub fn new(
         current: Current,
         part: Part,
         queue: Queue,
         metrics: Arc<Metrics>,
-        tell: impl FnMut(Line) + Send + 'static,
+        report: impl FnMut(Line) + Send + 'static,
     ) -> Self {
         let server = Server {
             current: RwLock::new(Arc::new(current)),
             part,
             queue,
             metrics,
-            tell: Mutex::new(Box::new(tell)),
+            report: Mutex::new(Box::new(report)),
             counts: Mutex::default(),
             schedules: Default::default(),
             halt: Default::default(),
@@ -228,7 +228,7 @@ impl Server {
             parallel: current.parallel,
             halt: halt.clone(),
         };
-        pass.run(&mut |line| self.told(current, line)).await;
+        pass.run(&mut |line| self.report_line(current, line)).await;
         for rule in rules.into_iter().filter(|_| !halt.is_cancelled()) {
             if !self.failures().contains(&rule.entry.position) {
                 self.metrics.succeeded(&name(&rule), SystemTime::now());
@@ -240,7 +240,7 @@ impl Server {
         self.failed.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    fn told(&self, current: &Current, line: Line) {
+    fn report_line(&self, current: &Current, line: Line) {
         let rule = current.rules.iter().find(|rule| rule.entry.position == line.entry);
         let entry = rule.map_or_else(|| line.entry.to_string(), |rule| name(rule));
         self.metrics.image(&entry, line.action.word());
@@ -249,7 +249,7 @@ impl Server {
         }
         self.metrics.bytes(Direction::Pulled, line.pulled);
         self.metrics.bytes(Direction::Pushed, line.bytes.saturating_sub(line.pulled));
-        (self.tell.lock().unwrap_or_else(PoisonError::into_inner))(line);
+        (self.report.lock().unwrap_or_else(PoisonError::into_inner))(line);
     }
 
     /// Mirrors the image that an event asked for.
@@ -268,7 +268,7 @@ impl Server {
         if line.action != Action::Failed && matches!(schedule(&rule.entry), Ok(None)) {
             self.metrics.succeeded(&name(rule), SystemTime::now());
         }
-        self.told(&current, line);
+        self.report_line(&current, line);
     }
 
     /// Mirrors an image. Returns `None` if the entry takes only newer tags.

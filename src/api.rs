@@ -9,15 +9,15 @@ use crate::places::{Places, Written, same};
 use crate::reapers::Reapers;
 use crate::verify::Verified;
 
-/// Wraps an image: puts a reaper in front of its entrypoint.
+/// Wraps an image: adds a reaper and starts it as PID 1.
 ///
 /// Images are named as on the command line, for example `registry.example/app:1.4`, `oci:DIR:TAG` or
 /// `docker-archive:FILE`. Credentials come from the files of podman and docker.
 ///
 /// # Errors
 ///
-/// Returns an error if a name is invalid, if a place cannot be read or written, or if the image is not supported. The
-/// destination then refers to what it did before.
+/// Returns an error if a name is invalid, if a place cannot be read or written, or if the image is not
+/// supported. The destination then refers to the same image as before.
 ///
 /// # Examples
 ///
@@ -67,7 +67,7 @@ pub async fn inspect(image: &str) -> Result<Inspected> {
     crate::inspect::image(&location, source, &[], Some(&None)).await
 }
 
-/// Verifies a wrapped image against its record and, if it is given, against its source.
+/// Verifies a wrapped image against its record and, if given, against its source.
 ///
 /// # Errors
 ///
@@ -85,7 +85,7 @@ pub async fn verify(image: &str, source: Option<&str>) -> Result<Verified> {
 async fn run(task: Task, source: &str, destination: &str) -> Result<Report> {
     let (source, destination): (Location, Location) = (source.parse()?, Location::destination(destination)?);
     let mut places = Places::default();
-    // The destination first: its scope leads in the request for a token.
+    // The destination is opened first, because some token servers grant only the first scope.
     let place = Written { location: &destination, source: &source, login: None, force: false };
     let sink = places.sink(&place, false).await?;
     let mut job = Job::new(places.source(&source, None).await?, sink, task);

@@ -2,8 +2,8 @@
 //!
 //! # The library
 //!
-//! Four functions do what the commands of the same names do: [`wrap()`], [`unwrap()`], [`inspect()`] and [`verify()`]. With
-//! them come [`Wrap`] and [`Policy`], the options; [`Report`](engine::report::Report), what happened; [`Location`], the
+//! Four functions correspond to the commands of the same names: [`wrap()`], [`unwrap()`], [`inspect()`] and [`verify()`].
+//! Their types are [`Wrap`] and [`Policy`], the options; [`Report`](engine::report::Report), the outcome; [`Location`], the
 //! name of an image; and [`Error`] with its [`Kind`].
 //!
 //! ```no_run
@@ -14,7 +14,7 @@
 //! # }
 //! ```
 //!
-//! Everything else is public for the program, its tests and its tools, and may change in any release.
+//! Everything else is public only for the program, its tests and its tools, and may change in any release.
 //!
 //! # The modules
 //!
@@ -24,21 +24,21 @@
 //!              └────────────── blobs, only those the destination lacks ◀──┘
 //! ```
 //!
-//! - [`image`]: what an image is; names, digests, manifests, and the JSON editor that splices bytes
-//! - [`rewrite`]: what wrap and unwrap do to it; knows no transport and does no I/O
-//! - [`reapers`]: the programs that are added
-//! - [`transport`]: layouts and archives, behind the traits `Source` and `Sink`
+//! - [`image`]: the parts of an image: names, digests, manifests, and the JSON editor that splices bytes
+//! - [`rewrite`]: wraps and unwraps images, without I/O and independent of transports
+//! - [`reapers`]: the reapers for all platforms
+//! - [`transport`]: the traits `Source` and `Sink`, layouts and archives
 //! - [`registry`] and [`credentials`]: the registry transport
 //! - [`daemon`]: the transport for images in the store of a Docker engine
-//! - [`read`]: manifests and configs, each once, within limits
+//! - [`read`]: reads manifests and configs, each once, within limits
 //! - [`layers`]: a merged view of an image's layers, from the top down
-//! - [`engine`]: one run from end to end, and the moving of blobs, each once
-//! - [`inspect`]: how an image starts, who becomes PID 1, and what that means
-//! - [`pod`]: Kubernetes documents: finds containers, judges and edits them
-//! - [`mirror`]: many images by a configuration, in one pass
-//! - [`serve`]: the mirror that runs for ever: schedules, webhooks, metrics
-//! - [`verify`](mod@verify): whether a wrapped image is what its record says
-//! - [`places`]: opens the places that locations name
+//! - [`engine`]: runs a job from end to end, and copies each blob at most once
+//! - [`inspect`]: finds out how an image starts, which program becomes PID 1, and what that means
+//! - [`pod`]: finds, judges and edits the containers of Kubernetes documents
+//! - [`mirror`]: mirrors many images, as a configuration describes
+//! - [`serve`]: the long-running mirror, with schedules, webhooks and metrics
+//! - [`verify`](mod@verify): verifies a wrapped image against its record
+//! - [`places`]: opens sources and destinations by their locations
 //! - [`cli`]: the command line, the only module that prints or maps errors to exit codes
 #![forbid(unsafe_code)]
 #![warn(missing_docs)]

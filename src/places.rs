@@ -1,4 +1,4 @@
-//! Opens the places that locations name, with one client per registry and login.
+//! Opens sources and destinations by their locations, with one client per registry and login.
 
 use crate::credentials::{Credentials, Login, Store};
 use crate::daemon::{DaemonSink, DaemonSource, Engine, Environment};
@@ -14,28 +14,28 @@ use crate::transport::{DiscardSink, Sink, Source};
 use std::collections::BTreeSet;
 use std::sync::Arc;
 
-/// How registries are reached. The default is that of the command line without options.
+/// How to reach registries. The default is that of the command line without options.
 #[derive(Clone, Default)]
 pub struct Network {
-    /// How clients behave.
+    /// The options of clients.
     pub options: Options,
-    /// What is special about hosts.
+    /// The options for hosts.
     pub hosts: HostOptions,
-    /// Where credentials are looked up.
+    /// Where to look up credentials.
     pub store: Store,
-    /// How blobs are uploaded, for one host or for all others.
+    /// The upload methods, for one host or for all others.
     pub uploads: Vec<(Option<String>, Upload)>,
 }
 
 impl Network {
-    /// Returns the upload method for a host; what names the host comes first.
+    /// Returns the upload method for a host. An entry for the host takes precedence.
     fn upload(&self, host: &str) -> Option<Upload> {
         let named = self.uploads.iter().find(|(of, _)| of.as_deref() == Some(host));
         named.or_else(|| self.uploads.iter().find(|(of, _)| of.is_none())).map(|(_, upload)| *upload)
     }
 }
 
-/// Opens places, and shares clients among them.
+/// Opens sources and destinations, and shares clients among them.
 #[derive(Default)]
 pub struct Places {
     network: Network,
@@ -44,26 +44,26 @@ pub struct Places {
     engine: Option<Arc<Engine>>,
 }
 
-/// A place to write to.
+/// A destination.
 #[derive(Clone)]
 pub struct Written<'a> {
-    /// The place.
+    /// The location of the destination.
     pub location: &'a Location,
-    /// The place that is read from.
+    /// The location of the source.
     pub source: &'a Location,
-    /// The credentials that were given for it.
+    /// The credentials given for the destination.
     pub login: Option<Login>,
-    /// Whether an existing archive is replaced.
+    /// Whether to replace an existing archive.
     pub force: bool,
 }
 
 impl Places {
-    /// Creates places of which none is opened yet.
+    /// Creates an instance without open connections.
     pub fn new(network: Network) -> Self {
         Places { network, clients: Vec::new(), engine: None }
     }
 
-    /// Returns places with the same logins and connections, and with counters and tokens of their own.
+    /// Returns an instance with the same logins and connections, but its own counters and tokens.
     pub fn fork(&self, stats: Arc<Stats>) -> Self {
         let forked = self.clients.iter().map(|(host, credentials, client)| {
             (host.clone(), credentials.clone(), Arc::new(client.fork().counting(stats.clone())))
@@ -73,7 +73,7 @@ impl Places {
         Places { network: Network { options, ..self.network.clone() }, clients, engine: self.engine.clone() }
     }
 
-    /// Takes over the connections of others to hosts that are new here.
+    /// Takes over the connections of another instance to hosts that are new here.
     pub fn adopt(&mut self, others: &Self) {
         for (host, credentials, client) in &others.clients {
             if self.known(host, credentials).is_none() {
@@ -83,7 +83,7 @@ impl Places {
         self.engine = self.engine.take().or_else(|| others.engine.clone());
     }
 
-    /// Opens the place of an image, with the credentials that were given for it, if any.
+    /// Opens a source, with the given credentials, if any.
     pub async fn source(&mut self, location: &Location, given: Option<Login>) -> Result<Arc<dyn Source>> {
         Ok(match location {
             Location::Registry(name) => {
@@ -98,7 +98,7 @@ impl Places {
         })
     }
 
-    /// Opens the place of a result. A dry run creates no archive; a layout that is also the source has its image
+    /// Opens a destination. A dry run creates no archive. In a layout that is also the source, the image is
     /// replaced.
     pub async fn sink(&mut self, place: &Written<'_>, dry_run: bool) -> Result<Arc<dyn Sink>> {
         let (location, force) = (place.location, place.force);

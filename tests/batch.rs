@@ -76,7 +76,7 @@ fn nothing_is_written_if_the_list_is_invalid() {
     let good = format!("{} {}\n", registry.name("app", "a"), registry.name("copy", "a"));
     for (bad, phrase) in [
         ("one".to_owned(), "-:2: invalid line"),
-        (good.clone(), "line 1 has the destination"),
+        (good.clone(), "line 1 also has the destination"),
         ("oci:x h.example/UPPER".to_owned(), "-:2: "),
         ("docker-archive:- oci:x:y".to_owned(), "standard input"),
     ] {

@@ -453,7 +453,7 @@ fn an_interrupted_run_reports_whether_the_tag_moved() {
         let running = arena.wrap().start();
         waits_for(&arena.registry, "PUT /v2/copy/manifests/v1");
         let_it_hang();
-        end(running, signal).says(&format!("may already point to {}", arena.found())).never_says("nothing");
+        end(running, signal).says(&format!("may already refer to {}", arena.found())).never_says("nothing");
         assert_ne!(arena.found(), arena.old);
         // Optional requests follow after the tag.
         let arena = Arena::new(Shape::Image);
@@ -464,7 +464,7 @@ fn an_interrupted_run_reports_whether_the_tag_moved() {
         let running = arena.wrap().arg("-v").start();
         waits_for(&arena.registry, "GET /v2/app/referrers");
         let outcome = end(running, signal);
-        outcome.says(&format!("the tag already points to {}", arena.found())).never_says("nothing");
+        outcome.says(&format!("the tag already refers to {}", arena.found())).never_says("nothing");
         assert_ne!(arena.found(), arena.old);
     }
 }

@@ -633,7 +633,7 @@ fn reports_entries_with_the_same_destination() {
     let config = Config::new(&format!("version: 1\nsync:\n{}{}", entry("two"), entry("one")));
     for _ in 0..2 {
         let outcome = config.run("once").args(["--output", "json"]).run().succeeds();
-        assert!(outcome.text().contains("entry 1 has this destination"), "{outcome}");
+        assert!(outcome.text().contains("entry 1 has the same destination"), "{outcome}");
         let digest = target.complete("copy", "v1");
         let alone = Registry::start();
         let wrapped = reapify(["wrap", &source.name("two", "v1"), &alone.name("copy", "v1")]).run();

@@ -91,7 +91,7 @@ fn finds_platforms_in_nested_indexes() {
     assert_eq!((&again["digest"], again["action"].as_str()), (&report["digest"], Some("unchanged")));
     let back = registry.name("back", "some");
     let unwrapped = reapify(["unwrap", "--output", "json", &some, &back]).run().succeeds();
-    let unwrapped = unwrapped.says("2 children are gone").never_says("1 child is gone").json();
+    let unwrapped = unwrapped.says("2 children were removed").never_says("1 child was removed").json();
     assert_ne!(unwrapped["digest"], digest(&source));
 
     reapify(["wrap", "--platform", "linux/ppc64le", &from, &registry.name("copy", "none")])

@@ -116,7 +116,7 @@ fn reports_referrers_of_the_source_and_does_not_copy_them() {
     reapify(["wrap", "-v", &registry.name("app", "all"), &registry.name("index", "v1")])
         .run()
         .succeeds()
-        .says("what refers to the source's image for linux/amd64")
+        .says("referrers of the source image for linux/amd64")
         .says("application/vnd.example.signature");
     assert_eq!(registry.tags("index").len(), 1);
     reapify(["wrap", "-v", &from, &registry.name("copy", "v1")])

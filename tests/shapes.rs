@@ -102,7 +102,7 @@ fn drops_attestations_of_rewritten_images() {
     usual(&registry, Family::Oci);
     let to = registry.name("copy", "reaped");
     registry.clear_log();
-    reapify(["wrap", &registry.name("app", "all"), &to]).run().succeeds().says("1 attestation is left out");
+    reapify(["wrap", &registry.name("app", "all"), &to]).run().succeeds().says("1 attestation was dropped");
     // Dropped children are neither read nor transferred.
     let attestation = manifest(&registry, "app", "all").1["manifests"][4]["digest"].clone();
     let (_, parts) = manifest(&registry, "app", attestation.as_str().unwrap());
@@ -113,7 +113,7 @@ fn drops_attestations_of_rewritten_images() {
     let (_, after) = manifest(&registry, "copy", "reaped");
     assert_eq!(after["manifests"].as_array().unwrap().len(), 4);
     // The kept children are restored nevertheless.
-    reapify(["unwrap", &to, &registry.name("back", "again")]).run().succeeds().says("1 child is gone");
+    reapify(["unwrap", &to, &registry.name("back", "again")]).run().succeeds().says("1 child was removed");
     let (_, before) = manifest(&registry, "app", "all");
     let (_, back) = manifest(&registry, "back", "again");
     let digests = |v: &Value| {
@@ -142,7 +142,7 @@ fn wraps_a_modified_index_as_it_is() {
     let wrap = |from: &str, to: &str| {
         reapify(["wrap", "--attestations", "keep", &name(from), &name(to)]).run().succeeds()
     };
-    let first = wrap("changed", "again").says("a record that does not describe it").digest();
+    let first = wrap("changed", "again").says("a reapify record that does not match it").digest();
     assert_eq!(wrap("again", "twice").never_says("does not describe").digest(), first);
     reapify(["verify", &name("again")]).run().succeeds();
     reapify(["unwrap", &name("again"), &name("back")]).run().succeeds();
@@ -307,7 +307,7 @@ fn names_platforms_missing_at_the_source() {
         .exits(3)
         .says("linux/arm64")
         .says(&gone.digest())
-        .says("--platform chooses among those that are there");
+        .says("use --platform to pick images that exist");
     assert!(registry.manifest("copy", "x").is_none());
     reapify(["wrap", "--platform", "linux/amd64", &from, &registry.name("copy", "x")]).run().succeeds();
 }

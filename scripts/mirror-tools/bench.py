@@ -1,4 +1,4 @@
-"""What `scripts/bench-mirror` does."""
+"""The implementation of `scripts/bench-mirror`."""
 
 import argparse
 import statistics
@@ -9,7 +9,7 @@ from collections import Counter
 from images import Source, many
 from servers import Front, Place, Registry, all_digests, cpu_seconds, measured
 
-# What the mirror must keep to, whatever the number of images.
+# The limits of the mirror, for any number of images.
 MOST_MB = 48
 MOST_SECONDS = 4  # of an unchanged pass over 1,000 images, with 25 ms before every request
 CHANGED = 10
@@ -30,7 +30,7 @@ def options():
 
 
 class Round:
-    """One run after the other into one empty registry."""
+    """A series of runs into one initially empty registry."""
 
     def __init__(self, given, place, source, images, name, delay):
         self.given, self.place, self.images = given, place, images
@@ -49,11 +49,11 @@ class Round:
             self.wrong.append(f"{self.delay} ms: {message}")
 
     def registries(self):
-        """CPU seconds of both registries so far: where they are many, it is not reapify that takes the time."""
+        """Returns the CPU seconds of both registries so far. If they are many, the registries take most of the time."""
         return sum(cpu_seconds(registry.process.pid) for registry in (self.source, self.target))
 
     def measure(self, name, command, expected=0):
-        """Runs a program and adds a row; returns what it asked the source and the destination."""
+        """Runs a program and adds a row. Returns its requests to the source and to the destination."""
         log = self.place.dir / "run.log"
         self.front.take()
         before = self.registries()
@@ -77,7 +77,7 @@ class Round:
         return counts
 
     def unchanged(self, name, command):
-        """A run with nothing to do: what it may ask for is known."""
+        """Checks the requests of a run with nothing to do."""
         source, target = self.mirror(name, command)
         only_looked(self, name, source, target)
         heads, asked = source[("HEAD", "manifest", "200")], sum(target.values())
@@ -109,7 +109,7 @@ class Round:
             self.skopeo()
 
     def compare(self):
-        """Every image is there, changed or as it was, by its kind."""
+        """Checks that every image is present, and wrapped or unchanged according to its kind."""
         source, target = all_digests(self.source.host), all_digests(self.target.host)
         missing = [name for name in source if not target.get(name)]
         self.must(not missing, f"{len(missing)} images are missing: {missing[:5]}")
@@ -130,7 +130,7 @@ class Round:
 
 
 def only_looked(round, name, source, target, pulls=False):
-    """A run that wrote nothing, and read of the source its lists and HEADs alone."""
+    """Checks that a run wrote nothing, and read only lists and HEADs from the source."""
     listings = ("catalog", "tags")
     read = {what: n for what, n in source.items() if what[1] not in listings and what[0] != "HEAD"}
     round.must(pulls or not read, f"{name}: more than HEADs and listings of the source: {read}")
@@ -149,7 +149,7 @@ def by_method(counts):
 
 
 def table(rounds):
-    """The medians of the runs, one line for each program."""
+    """Returns the medians of the runs, one row per program."""
     heads = "".join(f"{method:>7}" for method in METHODS)
     print(f"{'':54}{'source:':>9}{'':14}{'destination:':>15}")
     print(f"{'':22}{'s':>8}{'CPU s':>8}{'MB':>7}{'theirs s':>10}{'lists':>8}{'HEAD':>7}{'GET':>7}   {heads}  exit")

@@ -1,4 +1,4 @@
-"""A proxy in front of registries that does harm at random.
+"""A proxy in front of registries that disturbs requests at random.
 
 Prints the address in front of each UPSTREAM, and obeys the lines of standard input: `rate R` sets the part of requests
 that are harmed, `take` prints as JSON how often each kind of harm was done since the last time.
@@ -16,11 +16,11 @@ STALL = 30  # seconds: more than the mirror is told to wait
 class Proxy:
     def __init__(self):
         self.rate, self.done, self.chance = 0.0, Counter(), random.Random()
-        # The loop itself does not keep tasks from being collected.
+        # The loop keeps only weak references to tasks.
         self.tasks = set()
 
     def harm(self):
-        """Chooses what is done to a request."""
+        """Chooses the fault for a request."""
         if self.chance.random() >= self.rate:
             return None
         kinds = ["429", "500", "503", "stalled", "reset", "cut answer", "cut request", "lost answer", "slow"]
@@ -47,7 +47,7 @@ class Proxy:
                 end.close()
 
     async def exchange(self, head, reader, writer, from_server, to_server):
-        """Passes one request on, or does it harm. Returns whether the connection goes on."""
+        """Forwards one request, or disturbs it. Returns whether the connection stays open."""
         harm, body = self.harm(), await read_body(head, reader)
         if harm in ("429", "500", "503"):
             more = "Retry-After: 1\r\n" if harm == "429" else ""
@@ -81,7 +81,7 @@ class Proxy:
 
 
 async def read_head(reader):
-    """Returns a head with its empty line; nothing where the connection has ended."""
+    """Returns a head with its empty line, or nothing at the end of the connection."""
     try:
         return await reader.readuntil(b"\r\n\r\n")
     except asyncio.IncompleteReadError:
@@ -89,7 +89,7 @@ async def read_head(reader):
 
 
 async def read_body(head, reader):
-    """Returns a body as it is on the wire."""
+    """Returns a body as transferred."""
     headers = dict(
         (name.strip().lower(), value.strip())
         for name, _, value in (line.partition(b":") for line in head.split(b"\r\n")[1:])

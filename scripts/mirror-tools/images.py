@@ -1,4 +1,4 @@
-"""Small images of many shapes, the same in every run, and how they get into a registry."""
+"""Creates small images of many kinds, the same in every run, and pushes them to a registry."""
 
 import gzip
 import hashlib
@@ -45,7 +45,7 @@ class Image:
 
     @property
     def requests(self):
-        """What it may cost at the destination while it is unchanged."""
+        """Returns the requests that it may cost at the destination while it is unchanged."""
         return REQUESTS.get(self.shape, 1)
 
     @property
@@ -53,12 +53,12 @@ class Image:
         return self.shape not in ("artifact", "init", "dockerinit")
 
     def moved(self):
-        """The next image of this name."""
+        """Returns the next image under this name."""
         return Image(self.repository, self.tag, self.shape, self.generation + 1)
 
 
 def many(count, seed=1):
-    """Returns images of all shapes, in repositories of 1 to 50 tags."""
+    """Returns images of all kinds, in repositories of 1 to 50 tags."""
     chance, images, number = random.Random(seed), [], 0
     while len(images) < count:
         size = min(chance.randint(1, 50), count - len(images))
@@ -85,7 +85,7 @@ def tar(name, content):
 
 
 def layer_of(name, seed, size):
-    """Returns a compressed layer of bytes that do not compress, and its diff ID."""
+    """Returns a compressed layer of incompressible bytes, and its diff ID."""
     data = tar(name, random.Random(seed).randbytes(size))
     return gzip.compress(data, 1, mtime=0), digest(data)
 
@@ -122,14 +122,14 @@ class Pusher:
         return descriptor
 
     def manifest(self, repository, name, media, document):
-        """Puts a manifest. Returns its descriptor."""
+        """Uploads a manifest. Returns its descriptor."""
         data = json.dumps(document, separators=(",", ":")).encode()
         target = name or digest(data)
         self.must((201,), "PUT", f"/v2/{repository}/manifests/{target}", data, {"Content-Type": media})
         return {"mediaType": media, "digest": digest(data), "size": len(data)}
 
     def one(self, image, name, kinds, architecture="amd64", entrypoint=("/app",)):
-        """Pushes an image of one platform."""
+        """Pushes a single-platform image."""
         seed = f"{image.repository} {image.tag} {image.generation} {architecture}"
         layers = [BASES[hash_of(image.repository) % len(BASES)], layer_of("app", seed, 2000 + hash_of(seed) % 8000)]
         config = {
@@ -171,7 +171,7 @@ class Pusher:
         }
 
     def artifact(self, image):
-        """A Helm chart."""
+        """Pushes a Helm chart."""
         text = f"{image.repository} {image.generation}"
         config = json.dumps({"name": text, "version": image.tag, "apiVersion": "v2"}).encode()
         config = self.blob(image.repository, "application/vnd.cncf.helm.config.v1+json", config)
@@ -221,7 +221,7 @@ class Source:
         return self.local.pusher.push(image)
 
     def push_all(self, images, workers=8):
-        """Pushes images, those of a repository in a row. Returns the digests in their order."""
+        """Pushes images, repository by repository. Returns the digests in the order of the images."""
         by_repository = {}
         for image in images:
             by_repository.setdefault(image.repository, []).append(image)

@@ -1,4 +1,4 @@
-"""What `scripts/kill-mirror` does."""
+"""The implementation of `scripts/kill-mirror`."""
 
 import argparse
 import hashlib
@@ -13,9 +13,9 @@ import time
 from images import Source, many
 from servers import ACCEPT, Client, Front, Place, Registry, all_digests
 
-# The signals, and the exit codes of a program that they end.
+# The signals, and the exit codes of a program that was ended by them.
 SIGNALS = {signal.SIGKILL: -9, signal.SIGTERM: 143, signal.SIGINT: 130}
-# How long a program may take to end after a signal.
+# The time limit for a program to end after a signal.
 GRACE = 3
 WATCHERS = 2
 
@@ -31,7 +31,7 @@ def options():
 
 
 class Watcher(threading.Thread):
-    """Pulls every image of a registry, again and again, and notes what is wrong with it."""
+    """Pulls every image of a registry repeatedly, and records errors."""
 
     def __init__(self, host, names, seed):
         super().__init__(daemon=True)
@@ -52,7 +52,7 @@ class Watcher(threading.Thread):
             self.wrong.append(f"the watcher ended: {error!r}")
 
     def pull(self, repository, tag):
-        # What may be there now may also have been replaced when the answer comes.
+        # The tag may have moved between the request and its answer.
         before = self.allowed.get((repository, tag), set())
         status, headers, body = self.client.send("GET", f"/v2/{repository}/manifests/{tag}", headers=ACCEPT)
         name = f"{repository}:{tag}"
@@ -118,7 +118,7 @@ class Trial:
             watcher.join(60)
 
     def round(self):
-        """Changes images of the source, and mirrors until a run ends by itself."""
+        """Changes images of the source, and mirrors until a run is not killed."""
         if self.rounds:
             moved = [image for image in self.images if self.chance.random() < 0.5]
             moved = {image: image.moved() for image in moved}
@@ -141,7 +141,7 @@ class Trial:
                 watcher.allowed[name] = {digest}
 
     def kill(self, is_killed):
-        """Starts a run and kills it, if it has not ended by then. Returns whether it was killed."""
+        """Starts a run and kills it, unless it has ended before. Returns whether it was killed."""
         run = self.start(self.front.hosts[0])
         self.runs += 1
         try:
@@ -168,7 +168,7 @@ class Trial:
             run.kill()
             self.wrong.append(f"a run did not end within {GRACE} s of {which.name}")
             return
-        # A run may end by itself just before the signal comes.
+        # A run may end by itself just before the signal arrives.
         if code not in (SIGNALS[which], 0):
             self.wrong.append(f"a run ended with {code} after {which.name}")
         print(f"  {which.name:8} ended within {time.monotonic() - at:.2f} s", flush=True)
@@ -184,7 +184,7 @@ class Trial:
         one, other = links(self.calm), links(self.killed)
         if one != other:
             self.wrong.append(f"round {self.rounds}: stored apart: {sorted(one ^ other)[:5]} and more, {len(one ^ other)} in all")
-        # Of an upload that was cancelled docker-registry leaves the directory.
+        # docker-registry keeps the directory of a cancelled upload.
         opened = len(list(self.killed.files.glob("repositories/**/_uploads/*/startedat")))
         pulled = sum(watcher.pulled for watcher in self.watchers)
         print(
@@ -195,7 +195,7 @@ class Trial:
 
 
 def links(registry):
-    """Everything that a registry stores for its repositories, but for uploads."""
+    """Returns everything that a registry stores for its repositories, except uploads."""
     root = registry.files / "repositories"
     return {str(file.relative_to(root)) for file in root.rglob("link") if "_uploads" not in file.parts}
 

@@ -1,4 +1,4 @@
-"""Registries, proxies and programs that a script starts, and that end with it, however it ends."""
+"""Registries, proxies and programs that a script starts. They end with the script, however it ends."""
 
 import contextlib
 import ctypes
@@ -24,7 +24,7 @@ def _die_with_parent():
 
 
 class Place(contextlib.ExitStack):
-    """A directory, in memory where that is possible, and the processes in it. All of it goes at the end."""
+    """A directory, in memory if possible, and its processes. Everything is removed at the end."""
 
     def __init__(self, name):
         super().__init__()
@@ -34,9 +34,9 @@ class Place(contextlib.ExitStack):
         self.callback(shutil.rmtree, self.dir, ignore_errors=True)
 
     def start(self, command, log=None, **more):
-        """Starts a program that is ended with the script."""
+        """Starts a program that ends with the script."""
         output = open(self.dir / log, "ab") if log else subprocess.DEVNULL
-        # The signal is sent when the *thread* that forked ends: only the main thread starts what lives on.
+        # The signal is sent when the *thread* that forked ends, so only the main thread starts programs.
         process = subprocess.Popen(
             [str(word) for word in command],
             **{"stdin": subprocess.DEVNULL, "stdout": output, "stderr": output} | more,
@@ -64,7 +64,7 @@ def free_port():
 
 
 def wait_for(condition, what, seconds=30):
-    """Waits until a condition holds."""
+    """Waits until a condition is true."""
     until = time.monotonic() + seconds
     while not condition():
         if time.monotonic() > until:
@@ -81,7 +81,7 @@ def answers(host):
 
 
 class Registry:
-    """Debian's docker-registry, plain HTTP on loopback."""
+    """Debian's docker-registry, with plain HTTP on loopback."""
 
     def __init__(self, place, name, notify=None):
         self.host = f"127.0.0.1:{free_port()}"
@@ -101,14 +101,14 @@ class Registry:
             )
         file = self.dir / "config.yml"
         file.write_text("\n".join(config) + "\n")
-        # Debian's registry needs 2 ms of CPU a request, much of it to collect garbage: less, so that it is less in the way.
+        # Debian's registry needs 2 ms of CPU per request, much of it for garbage collection, which is reduced here.
         environment = os.environ | {"GOGC": "400"}
         self.process = place.start([REGISTRY, "serve", file], log=f"{name}.log", env=environment)
         wait_for(lambda: answers(self.host), "docker-registry")
 
     @property
     def files(self):
-        """Where the registry stores."""
+        """Returns the directory in which the registry stores."""
         return self.dir / "data/docker/registry/v2"
 
 
@@ -127,11 +127,11 @@ class Front:
         self.hosts = [self.process.stdout.readline().strip() for _ in registries]
 
     def delay(self, ms):
-        """Makes every request wait."""
+        """Sets the delay of every request."""
         self.process.stdin.write(f"delay {ms}\n")
 
     def take(self):
-        """Returns what each registry was asked since the last time: {(method, kind, status): count}."""
+        """Returns the requests to each registry since the last call: {(method, kind, status): count}."""
         self.process.stdin.write("take\n")
         counts = [json.loads(self.process.stdout.readline()) for _ in self.hosts]
         return [{tuple(name.split(" ")): count for name, count in one.items()} for one in counts]
@@ -145,7 +145,7 @@ class Client:
         self.connection = None
 
     def send(self, method, path, body=None, headers=()):
-        """Sends a request. Returns status, headers and body; tries once more where the connection was closed."""
+        """Sends a request. Returns status, headers and body. Retries once if the connection was closed."""
         for attempt in (1, 2):
             if self.connection is None:
                 self.connection = http.client.HTTPConnection(self.host, timeout=self.timeout)
@@ -160,7 +160,7 @@ class Client:
                     raise
 
     def pages(self, path, field):
-        """Returns a list that comes in pages."""
+        """Returns a paginated list."""
         found = []
         while path:
             status, headers, body = self.send("GET", path)
@@ -182,7 +182,7 @@ class Client:
         return self.pages(f"/v2/{repository}/tags/list", "tags")
 
     def digest(self, repository, name):
-        """Returns what a name stands for, if anything."""
+        """Returns the digest that a name refers to, if it exists."""
         status, headers, _ = self.send("HEAD", f"/v2/{repository}/manifests/{name}", headers=ACCEPT)
         return headers["Docker-Content-Digest"] if status == 200 else None
 
@@ -227,7 +227,7 @@ def memory_and_descriptors(pid):
 
 
 def connections(pid):
-    """Returns the TCP connections that a process holds, as lines of `/proc/net/tcp`."""
+    """Returns the TCP connections of a process, as lines of `/proc/net/tcp`."""
     sockets = set()
     for entry in pathlib.Path(f"/proc/{pid}/fd").iterdir():
         try:

@@ -1,4 +1,4 @@
-"""What `scripts/soak-mirror` does."""
+"""The implementation of `scripts/soak-mirror`."""
 
 import argparse
 import json
@@ -23,7 +23,7 @@ INTERVAL = 20  # seconds between the passes; the server adds up to 30
 SETTLES = 180  # seconds within which everything is right after the last push
 DRAIN = 10
 IDLE = 120  # seconds within which connections are closed that are not needed
-# The images by which the lag is measured, pushed one after the other.
+# The images for measuring the lag, pushed one after the other.
 PROBE = Image("probe/app", "latest", "oci")
 
 
@@ -53,7 +53,7 @@ class Server:
         wait_for(lambda: answers(self.address) or self.process.poll() is not None, "the server")
 
     def end(self, which):
-        """Ends the server with a signal. Returns what was wrong with that, if anything."""
+        """Ends the server with a signal. Returns an error, if there was one."""
         self.process.send_signal(which)
         try:
             code = self.process.wait(DRAIN + 5)
@@ -69,7 +69,7 @@ class Server:
         return status, body.decode()
 
     def figures(self):
-        """Returns the longest lag of an entry and the length of the queue, as the server tells them."""
+        """Returns the longest lag of an entry and the length of the queue, from the server's metrics."""
         text = self.get("/metrics")[1]
         lags = re.findall(r"^reapify_mirror_lag_seconds\{.*\} (\S+)$", text, re.M)
         queue = re.findall(r"^reapify_mirror_queue_length (\d+)$", text, re.M)
@@ -96,7 +96,7 @@ class Soak:
         self.start = time.monotonic()
 
     def config(self, variant):
-        """A configuration that means the same, whatever the variant is."""
+        """Returns a configuration, which means the same in every variant."""
         source, target = self.fronts
         entry = f"  - {{source: '{source}', target: '{target}/mirror', type: registry"
         halves = [entry + ", repos: {deny: ['team[0-4]/.*']}}", entry + ", repos: {allow: ['team[0-4]/.*']}}"]
@@ -137,7 +137,7 @@ class Soak:
         self.faults.stdin.write(f"rate {rate}\n")
 
     def push_on(self):
-        """Pushes: new tags, moved tags, bursts."""
+        """Pushes new tags, moved tags, and bursts."""
         chance = random.Random(self.given.seed + 1)
         while self.is_pushing:
             count = 30 if chance.random() < 0.05 else 1
@@ -172,7 +172,7 @@ class Soak:
             time.sleep(1)
 
     def restarts(self, seconds):
-        """The server is ended and started at random moments."""
+        """Ends and starts the server at random moments."""
         until = time.monotonic() + seconds
         while time.monotonic() < until:
             time.sleep(self.chance.uniform(2, 15))
@@ -185,7 +185,7 @@ class Soak:
             self.server.start()
 
     def steady(self, seconds):
-        """The server runs on, with faults and reloads."""
+        """Lets the server run, with faults and reloads."""
         self.is_steady, start = True, time.monotonic()
         reload, faults, sample = start + 10, start + 20, start
         while (now := time.monotonic()) < start + seconds:
@@ -230,7 +230,7 @@ class Soak:
         return False
 
     def settle(self):
-        """Waits until every image of the source is at the destination, as `wrap` makes it."""
+        """Waits until every image of the source is at the destination, as `wrap` would write it."""
         with ThreadPoolExecutor(4) as pool:
             source = all_digests(self.registry.host)
             made = pool.map(lambda name: self.wrapped(name, source[name]), source)
@@ -253,7 +253,7 @@ class Soak:
                 self.wrong.append(problem)
 
     def close(self):
-        """Without a schedule and without events, every connection is idle and has to be closed."""
+        """Checks that all connections are closed when there are neither schedules nor events."""
         self.server.config.write_text(self.config(0).replace(f"interval: {INTERVAL}s, ", ""))
         self.server.process.send_signal(signal.SIGHUP)
         start = time.monotonic()
@@ -265,7 +265,7 @@ class Soak:
         print(f"no connection left {time.monotonic() - start:.0f} s after the last request")
 
     def wrapped(self, name, digest):
-        """What `wrap` makes of an image: what it does not take is carried over."""
+        """Returns the result of `wrap` for an image, or the image itself if it is carried over."""
         repository, tag = name
         source = f"{self.registry.host}/{repository}:{tag}"
         command = [self.given.reapify, "wrap", "--dry-run", "--output", "json", source, f"{self.target.host}/none:none"]
@@ -277,7 +277,7 @@ class Soak:
         return json.loads(done.stdout)["digest"]
 
     def report(self):
-        """The samples, in twelve parts, and whether the last quarter is no worse than the second one."""
+        """Prints the samples in twelve parts, and checks that the last quarter is not worse than the second one."""
         print(f"{'s':>7}{'MB':>8}{'fds':>6}{'queue':>7}{'entry lag s':>13}{'push to result s':>18}")
         part = self.seconds / 12
         for n in range(12):

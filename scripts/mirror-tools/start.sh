@@ -1,10 +1,10 @@
 # shellcheck shell=bash
-# How the scripts about the mirror start. Sourced, not run.
+# The common start of the scripts for the mirror. This file is sourced, not run.
 root=$(cd "$(dirname "${BASH_SOURCE[0]}")/../.." && pwd)
 # shellcheck source=scripts/lib.sh
 source "$root/scripts/lib.sh"
 
-# start_mirror_tool NAME OPTION…: builds what is needed, and becomes scripts/mirror-tools/NAME.py.
+# start_mirror_tool NAME OPTION…: builds what is needed, and executes scripts/mirror-tools/NAME.py.
 start_mirror_tool() {
     local tool=$1 tools=${CARGO_TARGET_DIR:-$root/target}/bench-tools is_given='' option
     shift

@@ -1,4 +1,4 @@
-//! `reapify wrap --batch`: a list of images, several at once. Each one succeeds or fails on its own.
+//! `reapify wrap --batch`: wraps a list of images, several at once. Each one succeeds or fails on its own.
 
 use super::interrupt::interruptible;
 use super::options::Format;
@@ -26,7 +26,7 @@ pub struct Pair {
     destination: Location,
 }
 
-/// An image that failed, in JSON.
+/// A failed image, in JSON.
 #[derive(Serialize)]
 struct Failure<'a> {
     source: String,
@@ -66,7 +66,7 @@ pub fn parse(text: &str, name: &str) -> Result<Vec<Pair>> {
         if let Some(first) = lines.insert(pair.destination.to_string(), number) {
             let destination = &pair.destination;
             return Err(Error::usage(format!(
-                "{}: line {first} has the destination {destination} too",
+                "{}: line {first} also has the destination {destination}",
                 place()
             )));
         }
@@ -96,9 +96,9 @@ pub async fn run(
     let places = Mutex::new(Places::new(transform.from.network.network(Arc::default())?));
     let all = pairs.len() as u64;
     let progress = transform.global.show({
-        let (counts, commons) = (counts.clone(), transform.commons.clone());
+        let (counts, shared_state) = (counts.clone(), transform.shared_state.clone());
         move || Facts {
-            blobs: commons.transfers().snapshot(),
+            blobs: shared_state.transfers().snapshot(),
             images: Some(counts.images(Some(all))),
             pulled: 0,
         }
@@ -112,7 +112,7 @@ pub async fn run(
                 Ok(done) => {
                     *actions.entry(done.report.action.to_string()).or_default() += 1;
                     let outcome = done.outcome();
-                    outcome.tell(&console.about(&pair.source.to_string()));
+                    outcome.print_notes(&console.about(&pair.source.to_string()));
                     outcome.print(transform.global.output)?;
                     done.report.failure.clone()
                 }
@@ -135,7 +135,7 @@ pub async fn run(
     match failed {
         0 => Ok(()),
         failed => Err(Error::new(Kind::Partial, format!("{failed} of {all} images failed"))
-            .hint("the other images are done; run it again for those that failed")),
+            .hint("the other images are done; run the command again to retry the failed ones")),
     }
 }
 
@@ -203,7 +203,7 @@ mod tests {
             ("h.example/a:1 h.example/b@sha256:12", "list:1: "),
             (
                 "h.example/a:1 h.example/b:1\nh.example/c:1 docker://h.example/b:1",
-                "list:2: line 1 has the destination h.example/b:1 too",
+                "list:2: line 1 also has the destination h.example/b:1",
             ),
             ("docker-archive:- h.example/b:1", "standard input"),
         ] {

@@ -12,7 +12,7 @@ pub struct Args {
     words: Vec<String>,
 }
 
-/// The last lines of `reapify --help`.
+/// The end of `reapify --help`.
 pub const TOPICS: &str = "\
 Examples:
   reapify help wrap
@@ -24,7 +24,7 @@ Topics:
   reaper-options  the options of the reaper in the image
   transports      how images are named";
 
-/// A list takes the place of the two names.
+/// The usage of `wrap`, in which a list replaces both names.
 pub const WRAP_USAGE: &str = "\
 reapify wrap [OPTIONS] <SOURCE> <DESTINATION>
        reapify wrap [OPTIONS] --batch <FILE>";

@@ -1,9 +1,9 @@
-//! What to do about an error, in the words of the command line: with its options.
+//! Hints in terms of the command line, with its options.
 
 use crate::error::{HostRemedy, Remedy};
 use std::borrow::Cow;
 
-/// The hint for a remedy.
+/// Returns the hint for a remedy.
 pub fn hint(remedy: &Remedy) -> Cow<'_, str> {
     Cow::Borrowed(match remedy {
         Remedy::Text(text) => text,
@@ -12,10 +12,10 @@ pub fn hint(remedy: &Remedy) -> Cow<'_, str> {
              repository's name too"
         }
         Remedy::CheckCredentialHelper => {
-            "run it by hand, or give credentials with --creds, --src-creds or --dest-creds"
+            "run it by hand, or pass credentials with --creds, --src-creds or --dest-creds"
         }
         Remedy::CheckHost => {
-            "check the host's name and the network; --plain-http HOST is for registries without TLS"
+            "check the host's name and the network; use --plain-http HOST for a registry without TLS"
         }
         Remedy::Host { host, remedy } => return Cow::Owned(host_hint(host, *remedy)),
         Remedy::SendSmallerRequests => {
@@ -23,11 +23,11 @@ pub fn hint(remedy: &Remedy) -> Cow<'_, str> {
              sends smaller ones"
         }
         Remedy::LogRequests => "run with -vv to see the requests",
-        Remedy::StatePlatform => "say with --platform for which it is, or rebuild the image for its platform",
+        Remedy::StatePlatform => "state the platform with --platform, or rebuild the image for its platform",
         Remedy::ChoosePresentPlatform => {
-            "the index names it, but the source lacks it; --platform chooses among those that are there"
+            "the index refers to it, but the source does not have it; use --platform to pick images that exist"
         }
-        Remedy::ChooseFewerImages => "choose some of its images with --platform, or one by its digest",
+        Remedy::ChooseFewerImages => "select fewer images with --platform, or one by its digest",
         Remedy::ChooseOneImage { platforms } if platforms.is_empty() => {
             "choose one with --platform, or write to oci-archive:"
         }
@@ -35,23 +35,23 @@ pub fn hint(remedy: &Remedy) -> Cow<'_, str> {
             let platforms = platforms.join(", ");
             return Cow::Owned(format!("choose one with --platform: {platforms}; or write to oci-archive:"));
         }
-        Remedy::UseDefaultPath => "choose another --path; the default suits every image",
+        Remedy::UseDefaultPath => "choose another --path, or use the default, which suits every image",
         Remedy::ChoosePath => "choose another --path",
-        Remedy::ChoosePathInDirectory => "choose a --path in a directory that the image has",
-        Remedy::FollowLink => "give the --path that the link leads to",
-        Remedy::ReplaceFile => "choose another --path, or --replace to replace the file",
+        Remedy::ChoosePathInDirectory => "choose a --path in an existing directory of the image",
+        Remedy::FollowLink => "use the link's target as --path",
+        Remedy::ReplaceFile => "choose another --path, or use --replace to replace the file",
         Remedy::ProvideReaper => {
-            "give one with --reaper PLATFORM=FILE: a static Linux program for that machine"
+            "provide one with --reaper PLATFORM=FILE: a static Linux program for that machine"
         }
         Remedy::ExpectReaper => {
             "give the expected program with --reaper FILE (without it: one of `reapify reaper`); or wrap the \
              image again, which replaces the reaper"
         }
-        Remedy::KeepFormat => "leave out --format docker, or compress the layers with gzip",
-        Remedy::ReplaceArchive => "give another name, or --force to replace it",
-        Remedy::ReplaceImage => "use another tag, or leave out --no-clobber",
+        Remedy::KeepFormat => "remove --format docker, or compress the layers with gzip",
+        Remedy::ReplaceArchive => "choose another name, or use --force to replace it",
+        Remedy::ReplaceImage => "use another tag, or remove --no-clobber",
         Remedy::DecompressArchive { program } => {
-            return Cow::Owned(format!("decompress it on the way: {program} -dc FILE | reapify wrap …:- …"));
+            return Cow::Owned(format!("decompress it first: {program} -dc FILE | reapify wrap …:- …"));
         }
         Remedy::PipeThroughPodman { image } => {
             let is_plain = |c: char| c.is_ascii_alphanumeric() || "-._:@/+".contains(c);
@@ -61,13 +61,13 @@ pub fn hint(remedy: &Remedy) -> Cow<'_, str> {
                  and the other way: reapify wrap SOURCE oci-archive:- | podman load"
             ));
         }
-        Remedy::ChooseProvenanceDestination => "--provenance is for registries and oci: directories",
+        Remedy::ChooseProvenanceDestination => "--provenance works with registries and oci: directories",
     })
 }
 
 fn host_hint(host: &str, remedy: HostRemedy) -> String {
     let ways_to_tls =
-        format!("give its CA with --ca-file {host}=FILE or in certs.d/{host}, or use --insecure {host}");
+        format!("trust its CA with --ca-file {host}=FILE or in certs.d/{host}, or use --insecure {host}");
     match remedy {
         HostRemedy::AllowPlainHttp => {
             format!(
@@ -75,21 +75,21 @@ fn host_hint(host: &str, remedy: HostRemedy) -> String {
             )
         }
         HostRemedy::AllowPlainRealm => {
-            format!("credentials do not go there in the clear; --plain-http {host} allows it")
+            format!("credentials are not sent there unencrypted; --plain-http {host} allows it")
         }
         HostRemedy::UseTls => format!("{host} speaks TLS: {ways_to_tls}"),
         HostRemedy::TryTls => format!("if {host} speaks TLS, {ways_to_tls}"),
         HostRemedy::TrustAuthority => ways_to_tls,
         HostRemedy::InstallAuthorities => format!(
-            "install the package ca-certificates, name a file with SSL_CERT_FILE, or give the registry's CA \
+            "install the package ca-certificates, set SSL_CERT_FILE to a file with certificates, or trust the registry's CA \
              with --ca-file {host}=FILE"
         ),
         HostRemedy::RenewCertificate => format!(
-            "check this machine's clock, and the dates of the certificate; --insecure {host} turns the check off"
+            "check this machine's clock, and the dates of the certificate; --insecure {host} disables the verification"
         ),
         HostRemedy::UseCertifiedName => format!(
-            "the certificate has no subjectAltName for {host}: use a name that it has, or make it with one; \
-             --insecure {host} turns the check off"
+            "the certificate has no subjectAltName for {host}: use one of its names, or issue it with this one; \
+             --insecure {host} disables the verification"
         ),
     }
 }

@@ -21,35 +21,35 @@ use std::sync::Arc;
 
 #[derive(clap::Args)]
 pub struct Args {
-    /// The images to look at; several are shown as a table
+    /// The images to inspect; several are shown as a table
     #[arg(required = true, value_name = "IMAGE", value_parser = AnyImage, hide_possible_values = true)]
     images: Vec<String>,
     #[command(flatten)]
     only: PlatformOptions,
-    /// Exit with 8 if an image needs a reaper that wrap could add; with `strict` also if that cannot be told
+    /// Exit with 8 if an image needs a reaper that wrap could add; with `strict` also if that is unknown
     #[arg(long, value_name = "HOW", num_args = 0..=1, require_equals = true, default_missing_value = "needed")]
     check: Option<Check>,
-    /// Look at the config only, and read no layers
+    /// Read only the config, and no layers
     #[arg(long)]
     shallow: bool,
-    /// Neither use nor keep what layers hold, in $XDG_CACHE_HOME/reapify
+    /// Do not use the cache of layer contents in $XDG_CACHE_HOME/reapify
     #[arg(long)]
     no_cache: bool,
     #[command(flatten)]
     from: SourceOptions,
 }
 
-/// What `--check` fails on.
+/// The findings on which `--check` fails.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
 enum Check {
-    /// A reaper is needed.
+    /// A reaper is needed
     Needed,
-    /// A reaper is needed, or that cannot be told.
+    /// A reaper is needed, or it is unknown whether one is
     Strict,
 }
 
 impl Args {
-    /// The image that the command is about, if it is one.
+    /// Returns the image that the command is about, if it is one.
     pub fn image(&self) -> Option<&str> {
         match &self.images[..] {
             [image] => Some(image),
@@ -84,11 +84,16 @@ pub async fn run(global: &Global, args: Args, console: &Console) -> Result<()> {
         }
     }
     drop(progress);
-    tell(global, args.check, looked, console)
+    print(global, args.check, looked, console)
 }
 
-/// Prints what was found, and fails with the first error or the outcome of `--check`.
-fn tell(global: &Global, check: Option<Check>, looked: Vec<Result<Report>>, console: &Console) -> Result<()> {
+/// Prints the reports, and fails with the first error or with the outcome of `--check`.
+fn print(
+    global: &Global,
+    check: Option<Check>,
+    looked: Vec<Result<Report>>,
+    console: &Console,
+) -> Result<()> {
     let is_alone = looked.len() == 1;
     let (mut reports, mut failure) = (Vec::new(), None);
     for outcome in looked {
@@ -99,7 +104,7 @@ fn tell(global: &Global, check: Option<Check>, looked: Vec<Result<Report>>, cons
         }
     }
     match global.output {
-        // One object an image, each on a line of its own.
+        // One object per image, each on its own line.
         Format::Json => {
             for report in &reports {
                 result(&serde_json::to_string(report).map_err(|e| Error::other(e.to_string()))?, false)?;
@@ -132,6 +137,6 @@ fn checked(reports: &[Report], check: Check) -> Result<()> {
     match bad.is_empty() {
         true => Ok(()),
         false => Err(Error::new(Kind::Check, format!("a reaper is needed in {}", bad.join(", ")))
-            .hint("`reapify wrap` adds it; `reapify inspect` without --check says why")),
+            .hint("run `reapify wrap` to add it; `reapify inspect` without --check gives the reasons")),
     }
 }

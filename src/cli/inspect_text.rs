@@ -1,10 +1,10 @@
-//! What `inspect` prints for people.
+//! The text that `inspect` prints.
 
 use super::stderr::printable;
 use crate::inspect::report::{PlatformReport, Report};
 use crate::inspect::{Answer, Kind, Way, quote};
 
-/// One image, a fact a line.
+/// Formats one image, with one fact per line.
 pub fn of(report: &Report) -> String {
     let name = report.image.strip_prefix("docker://").unwrap_or(&report.image);
     let mut lines = vec![printable(name), format!("  {:<9} {}", "digest", report.digest)];
@@ -21,7 +21,7 @@ pub fn of(report: &Report) -> String {
     lines.join("\n")
 }
 
-/// What is told of one image: a name and a value a row.
+/// Adds the rows about one image: a name and a value each.
 fn rows(image: &PlatformReport, row: &mut dyn FnMut(&str, &str)) {
     row("starts", &quote::command_line(&image.starts));
     row("PID 1", &pid1(image));
@@ -73,7 +73,7 @@ fn rows(image: &PlatformReport, row: &mut dyn FnMut(&str, &str)) {
 fn pid1(image: &PlatformReport) -> String {
     let pid1 = &image.pid1;
     if image.starts.is_empty() {
-        return "whatever command is given".into();
+        return "the command given at run time".into();
     }
     if pid1.program.is_empty() {
         return "cannot tell".into();
@@ -82,7 +82,7 @@ fn pid1(image: &PlatformReport) -> String {
         Kind::Elf => "program",
         Kind::Script => "script",
         Kind::Shell => "shell",
-        Kind::Unknown => "not known what it is",
+        Kind::Unknown => "unknown kind",
     };
     let path = pid1.path.as_deref().map(|path| format!(", {path}")).unwrap_or_default();
     let layer = pid1.layer.map(|layer| format!(", layer {}", layer + 1)).unwrap_or_default();
@@ -92,10 +92,10 @@ fn pid1(image: &PlatformReport) -> String {
 fn way(image: &PlatformReport) -> String {
     match (image.way, &image.init) {
         (Way::Service, _) => "service: the service itself is PID 1".into(),
-        (Way::Script, _) => "script: a start script replaces itself by the service".into(),
+        (Way::Script, _) => "script: a start script replaces itself with the service".into(),
         (Way::Init, Some(init)) => format!("init: {}", init.name),
         (Way::Init, None) => "init".into(),
-        (Way::None, _) => "none: a shell stays as PID 1".into(),
+        (Way::None, _) => "none: a shell remains PID 1".into(),
         (Way::Unknown, _) => "cannot tell".into(),
     }
 }
@@ -109,7 +109,7 @@ fn word(answer: Answer) -> &'static str {
     }
 }
 
-/// Several images, a row for each platform.
+/// Formats several images, with one row per platform.
 pub fn table(reports: &[Report]) -> String {
     let head = ["IMAGE", "PLATFORM", "WAY", "HOLDS", "ORPHANS REAPED", "STOP ARRIVES", "ADVICE"];
     let mut rows = vec![head.map(String::from)];

@@ -1,5 +1,5 @@
-//! Ctrl-C and SIGTERM. A thread of its own watches for them from the start of the program, so that a run ends
-//! wherever it is: the run is told and may clean up, and is ended if it does not end by itself.
+//! Ctrl-C and SIGTERM. A separate thread watches for them from the start of the program, so that a run ends
+//! in any state: the run is notified and may clean up, and is ended if it does not end by itself.
 
 use super::options::Format;
 use super::output::Console;
@@ -14,11 +14,11 @@ use tokio::signal::unix::{self, SignalKind};
 use tokio::sync::watch;
 use tokio::time::{sleep, timeout};
 
-/// How long it may take to cancel open uploads.
+/// The time limit for cancelling open uploads.
 const CLEANUP: Duration = Duration::from_millis(800);
-/// How long a run may take to end by itself; it may hang in a system call.
+/// The time limit for a run to end by itself; it may be blocked in a system call.
 const GRACE: Duration = Duration::from_millis(1300);
-/// How long the last message may take: standard error may be a full pipe.
+/// The time limit for the last message: standard error may be a full pipe.
 const LAST_WORDS: Duration = Duration::from_millis(200);
 
 /// A signal that ends the program.
@@ -28,14 +28,14 @@ enum Signal {
     Terminate,
 }
 
-/// What the thread and the run share.
+/// State shared by the thread and the run.
 struct Shared {
     received: watch::Sender<Option<Signal>>,
-    /// The run, for what it has to say at its end.
+    /// The counters of the run, for the last message.
     run: Mutex<Option<Arc<Stats>>>,
-    /// How many parts of the run clean up when a signal comes.
+    /// The number of parts of the run that clean up after a signal.
     cleaning: AtomicUsize,
-    /// How long a run that ends by itself may take, in milliseconds; 0 if it is ended.
+    /// The time in milliseconds within which the run may end by itself; 0 if it is to be ended.
     allowed: AtomicU64,
 }
 
@@ -46,27 +46,27 @@ static SHARED: LazyLock<Shared> = LazyLock::new(|| Shared {
     allowed: AtomicU64::new(0),
 });
 
-/// The form of the last message, once it is known.
+/// The format of the last message, once it is known.
 static FORMAT: OnceLock<Format> = OnceLock::new();
 
-/// Sets the form of the last message.
-pub fn speaks(format: Format) {
-    // Set once: there is one command line.
+/// Sets the format of the last message.
+pub fn set_format(format: Format) {
+    // Set only once, because there is one command line.
     let _ = FORMAT.set(format);
 }
 
-/// Starts to watch. Without the thread signals do what they do by default.
+/// Starts to watch for signals. If that fails, they have their default effect.
 pub fn install() {
     let (ready, installed) = mpsc::channel();
     let thread = std::thread::Builder::new().name("signals".into()).spawn(move || watch(&ready));
     if thread.is_ok() {
-        // An error means that the thread has ended, and with it what it would have done.
+        // An error means that the thread has ended, and signals have their default effect.
         let _ = installed.recv();
     }
 }
 
-/// Names the run whose end is told.
-pub fn watches(stats: Arc<Stats>) {
+/// Sets the run to report on when it is interrupted.
+pub fn report_on(stats: Arc<Stats>) {
     *SHARED.run.lock().unwrap_or_else(PoisonError::into_inner) = Some(stats);
 }
 
@@ -89,7 +89,7 @@ fn watch(ready: &mpsc::Sender<()>) -> std::io::Result<()> {
     })
 }
 
-/// Ends the program without the run.
+/// Ends the program without waiting for the run.
 fn end(signal: Signal) -> ! {
     temporary::remove_all();
     let error = error(signal);
@@ -112,7 +112,7 @@ async fn received() -> Signal {
     }
 }
 
-/// Lets a run end by itself when a signal comes, within a time. A second signal ends it at once.
+/// Lets the run end by itself within a time after a signal. A second signal ends it at once.
 pub fn allow(time: Duration) {
     SHARED.allowed.store(u64::try_from(time.as_millis()).unwrap_or(u64::MAX), Ordering::SeqCst);
 }
@@ -122,7 +122,7 @@ pub async fn signalled() {
     received().await;
 }
 
-/// The error for a run that was ended.
+/// Returns the error of an interrupted run.
 fn error(signal: Signal) -> Error {
     let kind = match signal {
         Signal::Interrupt => Kind::Interrupted,
@@ -131,17 +131,19 @@ fn error(signal: Signal) -> Error {
     let run = SHARED.run.lock().unwrap_or_else(PoisonError::into_inner).clone();
     match run.map(|stats| stats.tag.state()) {
         None => Error::new(kind, "interrupted"),
-        Some(TagState::Untouched) => Error::new(kind, "interrupted").hint("nothing was tagged; run it again"),
+        Some(TagState::Untouched) => {
+            Error::new(kind, "interrupted").hint("nothing was tagged; run the command again")
+        }
         Some(TagState::Moving(digest)) => Error::new(kind, "interrupted while the tag was being written")
-            .hint(format!("the tag may already point to {digest}; run it again to be sure")),
+            .hint(format!("the tag may already refer to {digest}; run the command again to be sure")),
         Some(TagState::Moved(digest)) => {
-            Error::new(kind, format!("interrupted, but the tag already points to {digest}"))
-                .hint("run it again to see the whole result")
+            Error::new(kind, format!("interrupted, but the tag already refers to {digest}"))
+                .hint("run the command again to see the full result")
         }
     }
 }
 
-/// Runs a whole command until it ends or a signal comes.
+/// Runs a command until it ends or a signal arrives.
 pub async fn until_signal<T>(work: impl Future<Output = Result<T>>) -> Result<T> {
     let signal = async {
         let signal = received().await;
@@ -149,7 +151,7 @@ pub async fn until_signal<T>(work: impl Future<Output = Result<T>>) -> Result<T>
             return std::future::pending().await;
         }
         if SHARED.cleaning.load(Ordering::SeqCst) > 0 {
-            // The part that cleans up ends by itself; this is for one that does not.
+            // Work with a cleanup ends by itself; this is for work without one.
             sleep(CLEANUP + Duration::from_millis(100)).await;
         }
         signal
@@ -161,7 +163,8 @@ pub async fn until_signal<T>(work: impl Future<Output = Result<T>>) -> Result<T>
     }
 }
 
-/// Runs work until it ends or a signal comes; then it is dropped and `cleanup` is run, for a bounded time.
+/// Runs work until it ends or a signal arrives. Then the work is dropped, and `cleanup` runs for a limited
+/// time.
 pub async fn interruptible<T>(
     work: impl Future<Output = Result<T>>,
     cleanup: impl AsyncFnOnce(),
@@ -180,7 +183,7 @@ pub async fn interruptible<T>(
     Err(error(signal))
 }
 
-/// Held by a part of the run that cleans up.
+/// Marks a part of the run that cleans up, while it exists.
 struct Cleaning;
 
 impl Drop for Cleaning {

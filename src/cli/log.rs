@@ -1,4 +1,4 @@
-//! The log of a run: events of the library, one line each, on standard error.
+//! The log of a run: events of the library on standard error, one line each.
 
 use super::stderr::say;
 use std::fmt;
@@ -7,7 +7,8 @@ use tracing::{Event, Level, Metadata, Subscriber};
 use tracing_subscriber::Layer;
 use tracing_subscriber::layer::{Context, SubscriberExt};
 
-/// Prints events of this program up to a level. What HTTP and TLS libraries log is left out: it could hold secrets.
+/// Prints events of this program up to a level. Events of HTTP and TLS libraries are not printed, because
+/// they could contain secrets.
 struct Lines {
     level: Level,
 }
@@ -34,7 +35,7 @@ impl<S: Subscriber> Layer<S> for Lines {
     }
 }
 
-/// The message of an event, and its other fields behind it.
+/// The message of an event, followed by its other fields.
 struct Line(String);
 
 impl Visit for Line {
@@ -55,6 +56,6 @@ pub fn start(verbose: u8, quiet: bool) {
         _ => Level::DEBUG,
     };
     let subscriber = tracing_subscriber::registry().with(Lines { level });
-    // Fails only where a host program has a log already.
+    // This fails only if a host program has set up logging.
     let _ = tracing::subscriber::set_global_default(subscriber);
 }

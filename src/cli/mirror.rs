@@ -1,4 +1,4 @@
-//! `reapify mirror`: one pass, a check, and what shows a configuration.
+//! `reapify mirror`: passes, checks, and commands that show a configuration.
 
 use super::interrupt::interruptible;
 use super::mirror_lines::Lines;
@@ -23,15 +23,15 @@ pub struct Args {
 
 #[derive(Subcommand)]
 enum Command {
-    /// Run one pass: mirror what has changed
+    /// Run one pass: mirror new and changed images
     Once(Box<OnceArgs>),
-    /// Tell what `once` would change; exit with 8 if anything
+    /// Show what `once` would change; exit with 8 if anything would
     Check(Box<PassArgs>),
     /// Mirror by schedule and by webhook, until a signal stops it
     Server(Box<mirror_server::Args>),
-    /// Print the configuration as it is understood, without its secrets
+    /// Print the effective configuration, without its secrets
     Config(ConfigArgs),
-    /// List the tags of each repository, and why they are left out if they are
+    /// List the tags of each repository, with the reason if they are excluded
     Tags(Box<TagsArgs>),
     /// Print the JSON Schema of the configuration, for editors
     Schema,
@@ -39,10 +39,10 @@ enum Command {
 
 #[derive(clap::Args)]
 struct OnceArgs {
-    /// Mirror only what the destination does not have at all
+    /// Mirror only images that the destination does not have in any version
     #[arg(long, conflicts_with = "recheck")]
     missing: bool,
-    /// Ask the destination for every part of what is unchanged, and send what it lacks
+    /// Check every part of unchanged images at the destination, and send missing ones
     #[arg(long)]
     recheck: bool,
     #[command(flatten)]
@@ -103,13 +103,17 @@ async fn once(
     };
     let counts = Arc::new(Counts::default());
     let progress = global.show({
-        let (counts, commons) = (counts.clone(), shared.commons.clone());
-        move || Facts { blobs: commons.transfers().snapshot(), images: Some(counts.images(None)), pulled: 0 }
+        let (counts, shared_state) = (counts.clone(), shared.shared_state.clone());
+        move || Facts {
+            blobs: shared_state.transfers().snapshot(),
+            images: Some(counts.images(None)),
+            pulled: 0,
+        }
     });
     let work = async {
         pass.run(&mut |line| {
             counts.add(line.action == Action::Failed);
-            lines.tell(&line);
+            lines.add(&line);
         })
         .await;
         Ok(())

@@ -1,4 +1,4 @@
-//! Where the lines of a mirror go: standard output, a report, a map.
+//! The outputs for the lines of a mirror: standard output, a report, a map.
 
 use super::options::{Format, Global, OUTPUT};
 use super::output;
@@ -14,10 +14,10 @@ use std::path::{Path, PathBuf};
 /// Files that a run writes.
 #[derive(clap::Args, Clone)]
 pub struct Files {
-    /// Write a JSON line about each image to this file
+    /// Write a JSON line per image to this file
     #[arg(long, value_name = "FILE", help_heading = OUTPUT)]
     report: Option<PathBuf>,
-    /// Write which image takes the place of which to this file, for `reapify pod --map-file`
+    /// Write which image replaces which to this file, for `reapify pod --map-file`
     #[arg(long, value_name = "FILE", help_heading = OUTPUT)]
     map_file: Option<PathBuf>,
 }
@@ -28,9 +28,9 @@ pub struct Lines {
     is_verbose: bool,
     report: Option<Output>,
     map: Option<Output>,
-    /// The run in numbers.
+    /// The totals of the run.
     pub summary: Summary,
-    /// Why a line could not be written, if so.
+    /// The error if a line could not be written.
     failure: Option<Error>,
 }
 
@@ -40,7 +40,7 @@ struct Output {
 }
 
 impl Lines {
-    /// Opens the files, so that nothing is done in vain.
+    /// Opens the files before the run starts, so that errors are found early.
     pub fn open(files: &Files, global: &Global) -> Result<Self> {
         Ok(Lines {
             format: global.output,
@@ -52,8 +52,8 @@ impl Lines {
         })
     }
 
-    /// Tells a line. A failure to write is kept for the end: the images matter more.
-    pub fn tell(&mut self, line: &Line) {
+    /// Writes a line. An error is kept until the end, because the images matter more.
+    pub fn add(&mut self, line: &Line) {
         self.summary.add(line);
         if let Err(error) = self.write(line) {
             self.failure.get_or_insert(error);
@@ -77,7 +77,7 @@ impl Lines {
         }
     }
 
-    /// Fails if any line was lost.
+    /// Returns an error if any line could not be written.
     pub fn close(&mut self) -> Result<()> {
         self.failure.take().map_or(Ok(()), Err)
     }

@@ -1,4 +1,4 @@
-//! `reapify mirror server`: passes by schedule, images by webhook.
+//! `reapify mirror server`: runs passes by schedule, and mirrors images by webhook.
 
 use super::interrupt;
 use super::mirror_lines::Lines;
@@ -17,24 +17,24 @@ use tokio::signal::unix::{SignalKind, signal};
 use tokio::time::timeout;
 use tokio_util::sync::CancellationToken;
 
-/// Images that can wait. A delivery of a thousand events fits for every one of ten entries.
+/// The capacity of the queue: a delivery of a thousand events fits for each of ten entries.
 const QUEUE: usize = 10_000;
-/// Images that events ask for and that are done at once.
+/// The number of images from events that are mirrored at once.
 const WORKERS: usize = 16;
 
 #[derive(clap::Args)]
 pub struct Args {
-    /// Listen here for webhooks, and for who asks for metrics and health: /events, /metrics, /healthz, /readyz
+    /// Address of the HTTP listener for webhooks, metrics and health checks: /events, /metrics, /healthz, /readyz
     #[arg(long, value_name = "ADDRESS:PORT")]
     listen: Option<SocketAddr>,
-    /// How long SIGTERM waits for the images that events asked for
+    /// Time to finish images from webhooks after SIGTERM
     #[arg(long, value_name = "SECONDS", default_value_t = 25)]
     drain: u64,
     #[command(flatten)]
     pass: PassArgs,
 }
 
-/// Runs until a signal ends it.
+/// Runs the server until a signal ends it.
 pub async fn run(global: &Global, args: Args, console: &Console) -> Result<()> {
     let drain = Duration::from_secs(args.drain);
     interrupt::allow(drain + Duration::from_secs(2));
@@ -51,9 +51,9 @@ pub async fn run(global: &Global, args: Args, console: &Console) -> Result<()> {
     let first = current(loaded, &setup);
     let workers = first.parallel.min(WORKERS);
     let (queue, metrics) = (Queue::new(QUEUE), Arc::new(Metrics::default()));
-    let told = lines.clone();
-    let tell = move |line| told.lock().unwrap_or_else(PoisonError::into_inner).tell(&line);
-    let server = Arc::new(Server::new(first, setup.work()?, queue.clone(), metrics.clone(), tell));
+    let shared_lines = lines.clone();
+    let report = move |line| shared_lines.lock().unwrap_or_else(PoisonError::into_inner).add(&line);
+    let server = Arc::new(Server::new(first, setup.work()?, queue.clone(), metrics.clone(), report));
     let stop = CancellationToken::new();
     let service = Service::new(receivers, Limits::default(), server.clone(), queue.clone(), metrics);
     let service = Arc::new(service.map_err(Error::usage)?);
@@ -69,9 +69,9 @@ pub async fn run(global: &Global, args: Args, console: &Console) -> Result<()> {
         async move { server.run(workers).await }
     });
     until_signal(&server, &service, &args, &setup, console).await?;
-    console.note("stopping: finishing what events asked for");
+    console.note("stopping: finishing the images from webhooks");
     if timeout(drain, queue.drain()).await.is_err() {
-        console.note("some images are left for the pass of the next start");
+        console.note("some images are left for the first pass after the next start");
     }
     stop.cancel();
     server.stop().await;
@@ -92,7 +92,7 @@ async fn listen(address: SocketAddr, console: &Console) -> Result<TcpListener> {
     Ok(listener)
 }
 
-/// Loads the configuration again at each SIGHUP, until a signal ends the server.
+/// Reloads the configuration at each SIGHUP, until a signal ends the server.
 async fn until_signal(
     server: &Arc<Server>,
     service: &Service,
@@ -107,15 +107,15 @@ async fn until_signal(
             _ = hangup.recv() => match again(service, args, console) {
                 Ok(loaded) => {
                     server.reload(current(loaded, setup));
-                    console.note("the configuration was loaded again");
+                    console.note("the configuration was reloaded");
                 }
-                Err(error) => console.error(&error.context("the configuration stays as it was"), None),
+                Err(error) => console.error(&error.context("the configuration was not reloaded"), None),
             },
         }
     }
 }
 
-/// Reads the configuration again, and lets its senders of webhooks in.
+/// Reloads the configuration and its senders of webhooks.
 fn again(service: &Service, args: &Args, console: &Console) -> Result<Loaded> {
     let loaded = Loaded::read(args.pass.config.path(), console)?;
     service.set_receivers(receivers(&loaded.config.events)?).map_err(Error::usage)?;
@@ -132,7 +132,7 @@ fn current(loaded: Loaded, setup: &Setup<'_>) -> Current {
     }
 }
 
-/// The senders of webhooks that the configuration names.
+/// Returns the senders of webhooks that the configuration names.
 fn receivers(events: &Events) -> Result<Vec<Receiver>> {
     let receiver = |stated: &crate::mirror::config::Receiver| {
         let proof = match &stated.proof {

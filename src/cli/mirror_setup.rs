@@ -1,11 +1,12 @@
-//! What the commands of `reapify mirror` have in common: a configuration, a part of the work, how registries are reached.
+//! The common part of the commands of `reapify mirror`: the configuration, the part of the work, and how to
+//! reach registries.
 
 use super::mirror_lines::Files;
 use super::options::NetworkOptions;
 use super::output::Console;
 use super::transform::STREAMS;
 use super::wrap::given_reapers;
-use crate::engine::Commons;
+use crate::engine::SharedState;
 use crate::error::{Context, Error, Result};
 use crate::mirror::config::{self, Config, Outside};
 use crate::mirror::rules::shard::{Shard, ShardBy};
@@ -15,10 +16,10 @@ use clap::ValueEnum;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-/// How many images are done at once unless the configuration says otherwise.
+/// The number of images to mirror at once, unless the configuration sets it.
 const PARALLEL: usize = 48;
 
-/// The file that says what is mirrored.
+/// The configuration file.
 #[derive(clap::Args)]
 pub struct ConfigArgs {
     /// The configuration, in the format of regsync; `-` for standard input
@@ -27,7 +28,7 @@ pub struct ConfigArgs {
 }
 
 impl ConfigArgs {
-    /// The file.
+    /// Returns the file.
     pub fn path(&self) -> &Path {
         &self.config
     }
@@ -36,18 +37,18 @@ impl ConfigArgs {
 /// The part of the work that a process does.
 #[derive(clap::Args)]
 pub struct PartArgs {
-    /// Do part I of N only, counted from 0 [default: from JOB_COMPLETION_INDEX and REAPIFY_SHARDS, if both are set]
+    /// Process only part I of N, counted from 0 [default: from JOB_COMPLETION_INDEX and REAPIFY_SHARDS, if both are set]
     #[arg(long, value_name = "I/N")]
     shard: Option<String>,
-    /// What the parts are cut by
+    /// How to divide the work
     #[arg(long, value_enum, default_value_t, value_name = "WHAT")]
     shard_by: ShardChoice,
-    /// How many images are done at once [default: the configuration's, or 48]
+    /// Number of images to mirror at once [default: from the configuration, or 48]
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u16).range(1..))]
     parallel: Option<u16>,
 }
 
-/// What the commands that run passes have in common.
+/// The common options of commands that run passes.
 #[derive(clap::Args)]
 pub struct PassArgs {
     #[command(flatten)]
@@ -69,14 +70,14 @@ enum ShardChoice {
     Tag,
 }
 
-/// A configuration with its entries ready to be run.
+/// A configuration with entries that are ready to run.
 pub struct Loaded {
     pub config: Config,
     pub rules: Vec<Arc<Rule>>,
 }
 
 impl Loaded {
-    /// Reads a configuration and says what its author should know.
+    /// Reads a configuration, and prints notes for its author.
     pub fn read(file: &Path, console: &Console) -> Result<Self> {
         let name = file.display().to_string();
         let text = match name.as_str() {
@@ -96,9 +97,9 @@ impl Loaded {
             console.note(&format!("note: {name}:{note}"));
         }
         if loaded.config.entries.is_empty() {
-            // A file that is being written is empty for a moment: it must not stop a server from mirroring.
+            // A file that is being written is empty for a moment, which must not stop a server.
             return Err(Error::usage(format!("{name}: sync has no entries, so there is nothing to mirror"))
-                .hint("name what is mirrored under `sync`"));
+                .hint("add the images to mirror under `sync`"));
         }
         let (rules, notes) = Rule::all(&loaded.config, &name, &given_reapers)?;
         for note in notes {
@@ -108,7 +109,7 @@ impl Loaded {
     }
 }
 
-/// The environment and the files that a configuration may ask for.
+/// The environment variables and files that a configuration may use.
 struct World;
 
 impl Outside for World {
@@ -121,7 +122,7 @@ impl Outside for World {
     }
 }
 
-/// How a pass is set up.
+/// The setup of a pass.
 pub struct Setup<'a> {
     pub network: &'a NetworkOptions,
     pub part: &'a PartArgs,
@@ -131,13 +132,13 @@ pub struct Setup<'a> {
 }
 
 impl Setup<'_> {
-    /// What the images of a run share.
+    /// Returns the state shared by the images of a run.
     pub fn shared(&self, config: &Config, stats: &Arc<Stats>) -> Shared {
         let options = self.network.client(stats.clone());
         let hosts = Hosts::new(config, options, self.network.hosts(), self.network.store());
         Shared {
             hosts,
-            commons: Arc::new(Commons::new(STREAMS)),
+            shared_state: Arc::new(SharedState::new(STREAMS)),
             effort: self.effort,
             recheck: self.recheck,
             sinks: Default::default(),
@@ -146,7 +147,7 @@ impl Setup<'_> {
         }
     }
 
-    /// The part of the work that this process does.
+    /// Returns the part of the work that this process does.
     pub fn work(&self) -> Result<Part> {
         let variable = |name| std::env::var(name).ok();
         let shard = match &self.part.shard {
@@ -163,7 +164,7 @@ impl Setup<'_> {
         Ok(Part { shard: shard.map_err(Error::usage)?, by })
     }
 
-    /// How many images are done at once.
+    /// Returns the number of images to mirror at once.
     pub fn parallel(&self, config: &Config) -> usize {
         self.part.parallel.map(usize::from).or(config.parallel).unwrap_or(PARALLEL)
     }

@@ -1,4 +1,4 @@
-//! The command line: options become typed plans here, and only here is anything printed.
+//! The command line: turns options into typed plans, and is the only module that prints.
 
 mod batch;
 mod help;
@@ -52,7 +52,7 @@ struct Cli {
 
 #[derive(Subcommand)]
 enum Command {
-    /// Put the reaper in front of an image's entrypoint
+    /// Wrap an image: add a reaper and start it as PID 1
     #[command(after_help = help::WRAP, override_usage = help::WRAP_USAGE)]
     Wrap(Box<wrap::Args>),
     /// Remove the reaper: restores the original image, digest for digest
@@ -67,7 +67,7 @@ enum Command {
     /// Check how the containers of Kubernetes documents handle zombies and signals, and patch the documents
     #[command(after_help = help::POD)]
     Pod(pod::Args),
-    /// Mirror many images and wrap them on the way, from a regsync configuration
+    /// Mirror and wrap many images, as a regsync configuration describes
     #[command(after_help = help::MIRROR)]
     Mirror(mirror::Args),
     /// List the built-in reapers, or write one to a file
@@ -85,7 +85,7 @@ enum Command {
 }
 
 impl Command {
-    /// The image that the command is about, as it was given.
+    /// Returns the image that the command is about.
     fn image(&self) -> Option<&str> {
         match self {
             Command::Wrap(args) => args.image(),
@@ -104,14 +104,14 @@ impl Command {
 
 /// Parses the command line, runs it, and turns the outcome into an exit code.
 pub fn main() -> ExitCode {
-    // Before anything that could wait.
+    // Before anything that may wait.
     interrupt::install();
     let cli = match Cli::try_parse() {
         Ok(cli) => cli,
         Err(error) => return misused(&error),
     };
     log::start(cli.global.verbose, cli.global.quiet);
-    interrupt::speaks(cli.global.output);
+    interrupt::set_format(cli.global.output);
     let console = Console::new(cli.global.verbose, cli.global.quiet, cli.global.output);
     let image = cli.command.image().map(String::from);
     match run(cli, &console) {
@@ -123,7 +123,7 @@ pub fn main() -> ExitCode {
     }
 }
 
-/// Prints a help text that was asked for, or what is wrong with the command line.
+/// Prints requested help, or the error in the command line.
 fn misused(error: &clap::Error) -> ExitCode {
     let words: Vec<OsString> = std::env::args_os().collect();
     let wants_json = words.iter().any(|word| word == "--output=json")
@@ -162,9 +162,10 @@ fn run(cli: Cli, console: &Console) -> Result<()> {
     }
 }
 
-/// How long tasks that were given up may take to end.
+/// The time limit for cancelled tasks to end.
 const LAST_STEPS: Duration = Duration::from_millis(200);
-/// Threads for the work. Most of it is waiting, but two streams are hashed and encrypted faster on two cores than on one.
+/// The number of worker threads. Tasks mostly wait, but two cores hash and encrypt two streams faster than
+/// one.
 const THREADS: usize = 4;
 
 fn wait<T>(work: impl Future<Output = Result<T>>) -> Result<T> {
@@ -175,7 +176,7 @@ fn wait<T>(work: impl Future<Output = Result<T>>) -> Result<T> {
         .build()
         .map_err(|e| Error::other(format!("cannot start: {e}")))?;
     let outcome = runtime.block_on(interrupt::until_signal(work));
-    // Whoever still looks up a name, or waits for a file, does not hold up the end for long.
+    // Tasks that still resolve a name or wait for a file must not delay the end for long.
     runtime.shutdown_timeout(LAST_STEPS);
     temporary::remove_all();
     outcome

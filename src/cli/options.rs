@@ -17,62 +17,62 @@ use std::time::Duration;
 /// The headings of options in the help, the same for every command and in this order.
 #[cfg(test)]
 pub const HEADINGS: [&str; 4] = [TRANSPORT, CREDENTIALS, NETWORK, OUTPUT];
-/// The heading of options for the places that images are read from and written to.
+/// The heading of options for sources and destinations.
 pub const TRANSPORT: &str = "Transport options";
 /// The heading of options for credentials.
 pub const CREDENTIALS: &str = "Credentials";
-/// The heading of options for the connections to registries.
+/// The heading of options for connections to registries.
 pub const NETWORK: &str = "Network options";
-/// The heading of options for what is printed or written beside the image.
+/// The heading of options for output other than the image.
 pub const OUTPUT: &str = "Output options";
 
-/// The form of results.
+/// The format of results.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum, Default)]
 pub enum Format {
-    /// One line: `name@digest`
+    /// One line: `NAME@DIGEST`
     #[default]
     Text,
     /// One JSON object
     Json,
-    /// SARIF 2.1.0, for code scanning: `pod` only
+    /// SARIF 2.1.0, for code scanning; only for `pod`
     Sarif,
 }
 
 /// Options of every command.
 #[derive(Args)]
 pub struct Global {
-    /// Say more: -v what was done, -vv every request, without secrets
+    /// Print more: -v what was done, -vv every request, without secrets
     #[arg(short, long, action = clap::ArgAction::Count, global = true, help_heading = OUTPUT)]
     pub verbose: u8,
-    /// Say nothing but errors
+    /// Print only errors
     #[arg(short, long, global = true, conflicts_with = "verbose", help_heading = OUTPUT)]
     pub quiet: bool,
-    /// How progress is shown on standard error
+    /// How to show progress on standard error
     #[arg(long, value_enum, default_value_t, value_name = "HOW", global = true, help_heading = OUTPUT)]
     pub progress: Mode,
-    /// The form of the result on standard output
+    /// Format of the result on standard output
     #[arg(long, value_enum, default_value_t, value_name = "FORMAT", global = true, help_heading = OUTPUT)]
     pub output: Format,
 }
 
-/// Which images of an index are meant.
+/// The images of an index to process.
 #[derive(Args)]
 pub struct PlatformOptions {
-    /// Only these platforms of an index, separated by commas; may be repeated
+    /// Process only these platforms of an index, separated by commas; may be repeated
     #[arg(long = "platform", value_name = "OS/ARCH[/VARIANT]", value_delimiter = ',', value_parser = AnyPlatform)]
     #[arg(hide_possible_values = true)]
     texts: Vec<String>,
 }
 
 impl Global {
-    /// Starts to show progress, unless nothing but errors is wanted.
+    /// Starts to show progress, unless only errors are printed.
     pub fn show(&self, facts: impl Fn() -> Facts + Send + 'static) -> Progress {
         Progress::start(if self.quiet { Mode::None } else { self.progress }, facts)
     }
 }
 
 impl PlatformOptions {
-    /// The platforms; none if all are meant.
+    /// Returns the platforms; empty for all.
     pub fn platforms(&self) -> Result<Vec<Platform>> {
         self.texts.iter().map(|text| text.parse()).collect()
     }
@@ -82,7 +82,7 @@ impl PlatformOptions {
 #[derive(Args)]
 #[command(next_help_heading = CREDENTIALS)]
 pub struct SourceOptions {
-    /// Credentials for both the source and the destination; a terminal asks for a password that is not given
+    /// Credentials for both the source and the destination; a missing password is asked for on a terminal
     #[arg(long, value_name = "USER[:PASSWORD]", env = "REAPIFY_CREDS", hide_env_values = true)]
     creds: Option<String>,
     /// Credentials for the source
@@ -99,7 +99,7 @@ pub struct SourceOptions {
 #[derive(Args)]
 #[command(next_help_heading = CREDENTIALS)]
 pub struct ExpectedOptions {
-    /// Credentials for the image of --source, if its host is not that of IMAGE
+    /// Credentials for the image of --source, if it is on another host than IMAGE
     #[arg(long, value_name = "USER[:PASSWORD]", env = "REAPIFY_SOURCE_CREDS", hide_env_values = true)]
     source_creds: Option<String>,
     /// Read the password for the image of --source from standard input
@@ -119,7 +119,7 @@ pub struct DestinationOptions {
     dest_password_stdin: bool,
 }
 
-/// What becomes of what the destination holds.
+/// What to do with an image or an archive at the destination.
 #[derive(Args)]
 #[command(next_help_heading = TRANSPORT)]
 pub struct ReplaceOptions {
@@ -129,12 +129,12 @@ pub struct ReplaceOptions {
     /// Fail if the destination already refers to another image
     #[arg(long, conflicts_with_all = ["force", "backup"])]
     pub no_clobber: bool,
-    /// Keep the image that the destination refers to under this tag of its repository, before it is replaced
+    /// Keep the image that is replaced under this tag of its repository
     #[arg(long, value_name = "TAG")]
     pub backup: Option<String>,
 }
 
-/// What is written beside the image.
+/// Files with information about the result.
 #[derive(Args)]
 #[command(next_help_heading = OUTPUT)]
 pub struct ResultOptions {
@@ -143,48 +143,48 @@ pub struct ResultOptions {
     pub digest_file: Option<PathBuf>,
 }
 
-/// How registries are reached.
+/// How to reach registries.
 #[derive(Args, Clone)]
 #[command(next_help_heading = NETWORK)]
 pub struct NetworkOptions {
     /// The only file to read credentials from [default: podman's auth.json, then docker's config.json]
     #[arg(long, value_name = "FILE", help_heading = CREDENTIALS)]
     authfile: Option<PathBuf>,
-    /// Trust the CA certificates in this file, or a server's own, for one host or for all; may be repeated. Loopback is
-    /// spoken to in TLS only if it is the HOST here, in certs.d or of --insecure
+    /// Trust the CA certificates, or a server certificate, in this file, for one host or for all; may be
+    /// repeated. Loopback uses TLS only if it is the HOST here, in certs.d or of --insecure
     #[arg(long, value_name = "[HOST=]FILE")]
     ca_file: Vec<Authority>,
-    /// Speak plain HTTP with this host (the default for loopback)
+    /// Use plain HTTP for this host (the default for loopback)
     #[arg(long, value_name = "HOST")]
     plain_http: Vec<String>,
-    /// Do not check the certificate of this host
+    /// Do not verify the certificate of this host
     #[arg(long, value_name = "HOST")]
     insecure: Vec<String>,
-    /// How often a request that failed is tried again
+    /// Number of retries of a failed request
     #[arg(long, value_name = "N", default_value_t = 5)]
     pub retries: u32,
-    /// How long a registry or an engine may be silent
+    /// Time to wait for data from a registry or an engine
     #[arg(long, value_name = "SECONDS", default_value_t = 60, value_parser = clap::value_parser!(u64).range(1..))]
     pub timeout: u64,
-    /// How long a registry may take to store what it has received, or an engine to save or load an image
+    /// Time to wait for a registry to store a blob, or for an engine to save or load an image
     #[arg(long, value_name = "SECONDS", default_value_t = 600, value_parser = clap::value_parser!(u64).range(1..))]
     pub commit_timeout: u64,
-    // All the layers that an image may have, in one go (`scripts/bench --only many --with '--jobs N'`).
-    /// How many requests may be under way at once to one host
+    // All layers of an image at once (`scripts/bench --only many --with '--jobs N'`).
+    /// Maximum number of concurrent requests to one host
     #[arg(long, value_name = "N", default_value_t = 128, value_parser = clap::value_parser!(u16).range(1..))]
     pub jobs: u16,
-    /// Send blobs in this way: put, patch or chunks:MEBIBYTES [default: what is known of the host]
+    /// How to upload blobs: put, patch or chunks:MEBIBYTES [default: depends on the registry]
     #[arg(long, value_name = "[HOST=]HOW")]
     upload: Vec<String>,
 }
 
 impl NetworkOptions {
-    /// Where credentials are looked for.
+    /// Returns where to look up credentials.
     pub fn store(&self) -> Store {
         Store { authfile: self.authfile.clone() }
     }
 
-    /// Returns how blobs are uploaded, as far as the user decides it.
+    /// Returns the upload methods that the user chose.
     fn uploads(&self) -> Result<Vec<(Option<String>, Upload)>> {
         let uploads = self.upload.iter().map(|text| match text.split_once('=') {
             Some((host, how)) => Ok((Some(host.to_owned()), how.parse()?)),
@@ -193,7 +193,7 @@ impl NetworkOptions {
         uploads.collect()
     }
 
-    /// Returns how clients behave.
+    /// Returns the options of clients.
     pub fn client(&self, stats: Arc<Stats>) -> Options {
         let mut options = Options { jobs: self.jobs.into(), stats, ..Options::default() };
         options.retry.retries = self.retries;
@@ -202,13 +202,13 @@ impl NetworkOptions {
         options
     }
 
-    /// Returns how registries are reached.
+    /// Returns how to reach registries.
     pub fn network(&self, stats: Arc<Stats>) -> Result<Network> {
         let (options, hosts, store) = (self.client(stats), self.hosts(), self.store());
         Ok(Network { options, hosts, store, uploads: self.uploads()? })
     }
 
-    /// What is special about hosts.
+    /// Returns the options for hosts.
     pub fn hosts(&self) -> HostOptions {
         HostOptions {
             plain_http: self.plain_http.clone(),
@@ -220,7 +220,7 @@ impl NetworkOptions {
     }
 }
 
-/// Credentials for one place, from the command line or the environment. They are never used for another place.
+/// Credentials for one place, from the command line or the environment. They are never sent to another place.
 #[derive(Clone, Copy)]
 pub struct Given<'a> {
     option: &'static str,
@@ -230,12 +230,12 @@ pub struct Given<'a> {
 }
 
 impl<'a> Given<'a> {
-    /// Returns these credentials, or others if there are none.
+    /// Returns these credentials, or `other` if there are none.
     fn or(self, other: Given<'a>) -> Given<'a> {
         if self.text.is_some_and(|text| !text.is_empty()) { self } else { other }
     }
 
-    /// Returns whether standard input is a password.
+    /// Returns whether the password is read from standard input.
     pub fn takes_stdin(&self) -> bool {
         self.from_stdin
     }
@@ -273,7 +273,7 @@ impl SourceOptions {
         own.or(self.of_both())
     }
 
-    /// Returns the credentials for both ends.
+    /// Returns the credentials for both source and destination.
     fn of_both(&self) -> Given<'_> {
         let (option, variable) = ("--creds", "REAPIFY_CREDS");
         Given { option, variable, text: self.creds.as_deref(), from_stdin: false }
@@ -294,7 +294,7 @@ impl DestinationOptions {
 }
 
 impl ExpectedOptions {
-    /// Returns the credentials for the image that another one is compared with.
+    /// Returns the credentials for the image to compare with.
     pub fn given<'a>(&'a self, from: &'a SourceOptions) -> Given<'a> {
         let own = Given {
             option: "--source-creds",

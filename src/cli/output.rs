@@ -1,4 +1,4 @@
-//! What is said, and where: results on standard output, all else on standard error.
+//! Output: results on standard output, everything else on standard error.
 
 use super::hints::hint;
 use super::options::Format;
@@ -15,12 +15,12 @@ use std::io::Write;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-/// Standard error, as verbose as the user wants it.
+/// Standard error, at the user's level of detail.
 #[derive(Clone)]
 pub struct Console {
     level: i8,
     format: Format,
-    /// The image that every line is about, if there are several.
+    /// The image that every line refers to, if there are several.
     about: Option<String>,
 }
 
@@ -33,11 +33,11 @@ struct Failure<'a> {
     image: Option<&'a str>,
 }
 
-/// The file that gets the digest. It is opened before the work begins, so that the work is not done in vain.
+/// The file for the digest, which is opened before the run, so that errors are found early.
 pub struct DigestFile(Option<(PathBuf, std::fs::File)>);
 
 impl DigestFile {
-    /// Opens the file. What it holds stays until there is a digest.
+    /// Opens the file. Its content is not changed until there is a digest.
     pub fn open(path: Option<&Path>) -> Result<Self> {
         let Some(path) = path else { return Ok(DigestFile(None)) };
         let file = std::fs::OpenOptions::new().write(true).create(true).truncate(false).open(path);
@@ -55,7 +55,7 @@ impl DigestFile {
 }
 
 impl Console {
-    /// `-v` counts up, `-q` is silence.
+    /// Creates a console. `verbose` counts `-v`, and `quiet` is `-q`.
     pub fn new(verbose: u8, quiet: bool, format: Format) -> Self {
         let level = if quiet { -1 } else { i8::try_from(verbose).unwrap_or(i8::MAX) };
         Console { format, level, about: None }
@@ -66,17 +66,17 @@ impl Console {
         Console { about: Some(image.to_owned()), ..self.clone() }
     }
 
-    /// Something the user should know.
+    /// Prints a message for the user.
     pub fn note(&self, text: &str) {
         self.at(0, text);
     }
 
-    /// Something for `-v`.
+    /// Prints a message if `-v` was given.
     pub fn detail(&self, text: &str) {
         self.at(1, text);
     }
 
-    /// An error, and what to do about it. `image` is what the command was about.
+    /// Prints an error and its hint. `image` is the image that the command is about.
     pub fn error(&self, error: &Error, image: Option<&str>) {
         let hint = error.remedy().map(hint);
         if self.format == Format::Json {
@@ -101,7 +101,8 @@ impl Console {
     }
 }
 
-/// Prints a result: on standard output, unless that is where the image went. A reader that went away is no error.
+/// Prints a result on standard output, or on standard error if the image went to standard output. A closed
+/// pipe is not an error.
 pub fn result(text: &str, stdout_is_taken: bool) -> Result<()> {
     let written = above(|| match stdout_is_taken {
         true => writeln!(std::io::stderr(), "{text}"),
@@ -115,7 +116,7 @@ pub fn result(text: &str, stdout_is_taken: bool) -> Result<()> {
     }
 }
 
-/// Prints a text as it is, without adding a line end. A closed pipe is not an error.
+/// Prints text without adding a line end. A closed pipe is not an error.
 pub fn raw(text: &str) -> Result<()> {
     let mut output = std::io::stdout().lock();
     match output.write_all(text.as_bytes()).and_then(|()| output.flush()) {
@@ -126,20 +127,20 @@ pub fn raw(text: &str) -> Result<()> {
     }
 }
 
-/// A run that ended well, with all that is told about it.
+/// A successful run, with everything to print about it.
 pub struct Outcome<'a> {
     pub source: &'a Location,
     pub destination: &'a Location,
     pub report: &'a Report,
     pub stats: &'a Stats,
     pub elapsed: Duration,
-    /// What would be changed, where nothing was.
+    /// The changes that would be made, for a dry run.
     pub changes: Option<&'a Changes>,
 }
 
 impl Outcome<'_> {
-    /// Prints what the user should know besides the result.
-    pub fn tell(&self, console: &Console) {
+    /// Prints the notes, warnings and reasons of a run.
+    pub fn print_notes(&self, console: &Console) {
         let report = self.report;
         for note in &report.notes {
             console.note(&format!("note: {note}"));
@@ -168,7 +169,7 @@ impl Outcome<'_> {
         let count = Stats::get;
         let stats = self.stats;
         console.detail(&format!(
-            "{} in {:.2} s: {} requests ({} repeated), {} bytes pulled, {} pushed; blobs: {} mounted, {} there already, {} copied",
+            "{} in {:.2} s: {} requests ({} retried), {} bytes pulled, {} pushed; blobs: {} mounted, {} already there, {} copied",
             report.action,
             self.elapsed.as_secs_f64(),
             count(&stats.requests),
@@ -223,13 +224,13 @@ impl Outcome<'_> {
         };
         let (source, destination) = (self.source.to_string(), self.destination.to_string());
         let dry_run = self.changes.map(|changes| DryRun { dry_run: true, changes });
-        to_json(&Told { source, destination, report: self.report, stats, dry_run })
+        to_json(&RunJson { source, destination, report: self.report, stats, dry_run })
     }
 }
 
-/// A run in JSON.
+/// The JSON form of a run.
 #[derive(Serialize)]
-struct Told<'a> {
+struct RunJson<'a> {
     source: String,
     destination: String,
     #[serde(flatten)]

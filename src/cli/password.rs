@@ -1,4 +1,4 @@
-//! Passwords that are not on the command line. Each is read once, however many places it is for.
+//! Passwords that are not on the command line. Each is read only once, even if it is used for several places.
 
 use super::stderr::above;
 use crate::error::{Context, Error, Result};
@@ -6,10 +6,10 @@ use std::collections::HashMap;
 use std::io::{IsTerminal, Read};
 use std::sync::{Mutex, PoisonError};
 
-/// The longest password that is read from standard input.
+/// The maximum length of a password on standard input.
 const LONGEST: u64 = 64 << 10;
 
-/// The passwords that the user typed, by user.
+/// The passwords that the user typed, by user name.
 static TYPED: Mutex<Option<HashMap<String, String>>> = Mutex::new(None);
 
 /// Reads a password from standard input.
@@ -22,7 +22,7 @@ pub fn from_stdin() -> Result<String> {
     Ok(password.trim_end_matches(['\n', '\r']).into())
 }
 
-/// Asks for a user's password. Returns `None` if nobody can answer, because there is no terminal.
+/// Asks for a user's password. Returns `None` if there is no terminal.
 pub fn ask(user: &str) -> Result<Option<String>> {
     if !std::io::stdin().is_terminal() || !std::io::stderr().is_terminal() {
         return Ok(None);

@@ -1,4 +1,4 @@
-//! What the commands have in common about the places of images.
+//! Helpers of commands for the places of images.
 
 use super::options::SourceOptions;
 use super::suggest;
@@ -10,19 +10,19 @@ use std::collections::BTreeSet;
 use std::time::Duration;
 use tokio::time::timeout;
 
-/// How many images are looked at together: each keeps a part of its layers in memory.
+/// The number of images that are inspected at once: each keeps parts of its layers in memory.
 pub const TOGETHER: usize = 2;
 
-/// How long the tags of a repository may take, which are only for a hint.
+/// The time limit for listing tags, which are used only for a hint.
 const TAGS: Duration = Duration::from_secs(5);
 
-/// Returns an error about an image that was not found with a hint at tags with similar names, if there are any.
+/// Adds a hint with similar tags, if there are any, to an error about a missing image.
 pub async fn explained(places: &Places, error: Error, image: &Location) -> Error {
     let Location::Registry(name) = image else { return error };
     let Some(tag) = name.tag().filter(|_| error.kind() == Kind::NotFound && name.digest().is_none()) else {
         return error;
     };
-    // Only a hint: whatever goes wrong here does not matter.
+    // Errors are ignored, because this is only a hint.
     let Ok(Some(tags)) = timeout(TAGS, places.tags(image)).await else { return error };
     // The tag is there: something that its image refers to is not.
     if tags.contains(tag) {
@@ -34,7 +34,7 @@ pub async fn explained(places: &Places, error: Error, image: &Location) -> Error
     }
 }
 
-/// Whether both are on one registry host.
+/// Returns whether both are on one registry host.
 pub fn same_host(one: &Location, other: &Location) -> bool {
     match (one, other) {
         (Location::Registry(one), Location::Registry(other)) => one.host() == other.host(),
@@ -42,15 +42,15 @@ pub fn same_host(one: &Location, other: &Location) -> bool {
     }
 }
 
-/// Names the place of an image in an error that names neither it nor one of the other places: transports name their own,
-/// rewrites know none.
+/// Adds the place of an image to an error that names none of the places. Transports name their own place,
+/// while rewrites know none.
 pub fn located(error: Error, image: &Location, others: &[&Location]) -> Error {
     let message = error.to_string();
     let is_named = |place: &&Location| message.contains(&place.without_target());
     if std::iter::once(&image).chain(others).any(is_named) { error } else { error.context(image) }
 }
 
-/// The credentials that were given for several images. Fails unless these are on one host.
+/// Returns the credentials for several images. Fails unless all of them are on one host.
 pub fn login_of_all(from: &SourceOptions, locations: &[Location]) -> Result<Option<Login>> {
     if from.given().takes_stdin() && locations.iter().any(Location::is_pipe) {
         return Err(stdin_twice());
@@ -61,13 +61,13 @@ pub fn login_of_all(from: &SourceOptions, locations: &[Location]) -> Result<Opti
         _ => None,
     });
     if login.is_some() && hosts.collect::<BTreeSet<_>>().len() > 1 {
-        return Err(Error::usage("the credentials are for one host, and the images are on several")
-            .hint("log in to each host, as with `docker login`, or look at the images one by one"));
+        return Err(Error::usage("the credentials are for one host, but the images are on several")
+            .hint("log in to each host, as with `docker login`, or inspect the images one by one"));
     }
     Ok(login)
 }
 
-/// Standard input serves one purpose.
+/// Returns the error for standard input that is used twice.
 pub fn stdin_twice() -> Error {
-    Error::usage("standard input can be read once only: as an image or as a password")
+    Error::usage("standard input can be read only once: as an image or as a password")
 }

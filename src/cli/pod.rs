@@ -18,18 +18,18 @@ pub struct Args {
     /// Kubernetes documents in YAML or JSON: files, directories, or `-` for standard input
     #[arg(required = true, value_name = "FILE")]
     files: Vec<PathBuf>,
-    /// Look at the images as well, each once
+    /// Inspect the images as well, each once
     #[arg(long)]
     images: bool,
-    /// Exit with 8 if there is a finding that is more than a note
+    /// Exit with 8 if there is a finding other than a note
     #[arg(long, conflicts_with = "patch")]
     check: bool,
-    /// Leave out the findings of these rules, separated by commas; may be repeated
+    /// Ignore these rules, separated by commas; may be repeated
     #[arg(long, value_name = "RULE")]
     ignore: Vec<String>,
     #[command(flatten)]
     patch: PatchOptions,
-    /// Neither use nor keep what layers hold, in $XDG_CACHE_HOME/reapify
+    /// Do not use the cache of layer contents in $XDG_CACHE_HOME/reapify
     #[arg(long)]
     no_cache: bool,
     #[command(flatten)]
@@ -39,16 +39,16 @@ pub struct Args {
 /// Options of `--patch`.
 #[derive(clap::Args)]
 struct PatchOptions {
-    /// Print the documents with wrapped images in place of the others; all other bytes stay
+    /// Print the documents with images replaced by wrapped ones; all other bytes are kept
     #[arg(long)]
     patch: bool,
-    /// Replace this image by that one; names without a tag keep the tag they have; may be repeated
+    /// Replace image FROM by TO; names without a tag apply to every tag; may be repeated
     #[arg(long, value_name = "FROM=TO", requires = "patch")]
     map: Vec<String>,
-    /// Replace images as this file says: FROM=TO a line, or JSON as `wrap` prints it
+    /// Replace images as listed in this file: FROM=TO per line, or JSON as `wrap` prints it
     #[arg(long, value_name = "FILE", requires = "patch")]
     map_file: Vec<PathBuf>,
-    /// Replace this registry, or the beginning of a repository's name, by that one; may be repeated
+    /// Replace registry FROM, or this prefix of repository names, by TO; may be repeated
     #[arg(long, value_name = "FROM=TO", requires = "patch")]
     rewrite_registry: Vec<String>,
     /// Remove these fields, unless they seem to be needed
@@ -57,7 +57,7 @@ struct PatchOptions {
     /// Print a unified diff
     #[arg(long, requires = "patch", conflicts_with = "in_place")]
     diff: bool,
-    /// Change the files themselves
+    /// Change the files in place
     #[arg(long, requires = "patch")]
     in_place: bool,
 }
@@ -89,10 +89,10 @@ pub async fn run(global: &Global, args: Args, console: &Console) -> Result<()> {
             examine(&sources, knowledge, &ignore)
         }
     };
-    tell(global, &args, &report, console)
+    print(global, &args, &report, console)
 }
 
-/// Judges with the images: again, as long as a command leads to a file that has not been read.
+/// Judges documents with their images, until no command leads to a file that has not been read.
 async fn with_images(
     args: &Args,
     sources: &[Source<'_>],
@@ -123,7 +123,7 @@ async fn look(args: &Args, names: Vec<String>, console: &Console) -> Result<Look
     Ok(looked)
 }
 
-fn tell(global: &Global, args: &Args, report: &Report, console: &Console) -> Result<()> {
+fn print(global: &Global, args: &Args, report: &Report, console: &Console) -> Result<()> {
     let text = match global.output {
         Format::Json => report.to_json(),
         Format::Sarif => report.to_sarif(env!("CARGO_PKG_VERSION"), env!("CARGO_PKG_HOMEPAGE")),
@@ -136,14 +136,14 @@ fn tell(global: &Global, args: &Args, report: &Report, console: &Console) -> Res
     let is_bad = |severity: Severity| severity != Severity::Note;
     let bad = report.findings.iter().filter(|finding| is_bad(finding.severity)).count();
     match args.check && bad > 0 {
-        true => Err(Error::new(Kind::Check, format!("{bad} findings that are more than notes")).hint(
-            "each finding says what to do; --ignore RULE or the annotation reapify.io/ignore leaves it out",
+        true => Err(Error::new(Kind::Check, format!("{bad} findings other than notes")).hint(
+            "each finding says what to do; use --ignore RULE or the annotation reapify.io/ignore to ignore it",
         )),
         false => Ok(()),
     }
 }
 
-/// Tells what could not be read. Fails if that is more than a warning.
+/// Reports what could not be read. Fails if any of it is more than a warning.
 fn problems(problems: &[Problem], console: &Console) -> Result<()> {
     let (errors, warnings): (Vec<_>, Vec<_>) = problems.iter().partition(|problem| problem.is_error);
     for warning in warnings {
@@ -181,7 +181,7 @@ impl PatchOptions {
     }
 }
 
-/// Patches all inputs, or none.
+/// Patches all inputs, or none of them.
 async fn patch(
     args: &Args,
     inputs: &[Input],
@@ -191,8 +191,8 @@ async fn patch(
 ) -> Result<()> {
     let options = &args.patch;
     if options.in_place && inputs.iter().any(|input| input.path.is_none()) {
-        return Err(Error::usage("--in-place: standard input cannot be changed")
-            .hint("leave --in-place out, and the result goes to standard output"));
+        return Err(Error::usage("--in-place: standard input cannot be changed in place")
+            .hint("remove --in-place to print the result on standard output"));
     }
     let prefixes = match args.images {
         true => {
@@ -243,7 +243,7 @@ fn write(
                 }
             }
             _ => {
-                // Documents of several files become one stream.
+                // Documents of several files are joined to one stream.
                 if !output.is_empty() {
                     output.push_str(if output.ends_with('\n') { "---\n" } else { "\n---\n" });
                 }

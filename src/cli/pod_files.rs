@@ -1,11 +1,11 @@
-//! The files of `reapify pod`: where documents are read from, and written to.
+//! The files of `reapify pod`: reads documents, and writes patched ones.
 
 use crate::error::{Error, Result};
 use std::fs;
 use std::io::{Read, Write};
 use std::path::{Path, PathBuf};
 
-/// How deep directories are searched.
+/// The maximum depth of directories.
 const MAX_DEPTH: usize = 32;
 
 /// A file that was read.
@@ -18,7 +18,8 @@ pub struct Input {
     pub bytes: Vec<u8>,
 }
 
-/// Reads files, the YAML and JSON files below directories in the order of their names, and standard input for `-`.
+/// Reads files, the YAML and JSON files below directories in the order of their names, and standard input for
+/// `-`.
 pub fn read(paths: &[PathBuf]) -> Result<Vec<Input>> {
     let mut inputs = Vec::new();
     for path in paths {
@@ -41,7 +42,7 @@ pub fn read(paths: &[PathBuf]) -> Result<Vec<Input>> {
 
 fn below(dir: &Path, depth: usize, inputs: &mut Vec<Input>) -> Result<()> {
     if depth > MAX_DEPTH {
-        return Err(Error::usage(format!("{}: directories nest too deep", dir.display())));
+        return Err(Error::usage(format!("{}: directories are nested too deeply", dir.display())));
     }
     let entries = fs::read_dir(dir).and_then(Iterator::collect::<std::io::Result<Vec<_>>>);
     let mut paths: Vec<PathBuf> =
@@ -54,7 +55,7 @@ fn below(dir: &Path, depth: usize, inputs: &mut Vec<Input>) -> Result<()> {
         if is_hidden {
             continue;
         }
-        // A link to a directory may lead in a circle; one to a file is as good as the file.
+        // Links to directories may form a cycle; links to files are followed.
         if path.is_dir() && !path.is_symlink() {
             below(&path, depth + 1, inputs)?;
         } else if is_document && path.is_file() {
@@ -73,7 +74,7 @@ fn failed(path: &Path, error: &std::io::Error) -> Error {
     Error::usage(format!("{}: {error}", path.display()))
 }
 
-/// Replaces a file as a whole, with the permissions that it has. A symbolic link stays, and its target is replaced.
+/// Replaces a file atomically, keeping its permissions. If it is a symbolic link, its target is replaced.
 pub fn replace(path: &Path, text: &str) -> Result<()> {
     let replaced = || -> std::io::Result<()> {
         let path = fs::canonicalize(path)?;

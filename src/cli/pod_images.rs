@@ -1,4 +1,5 @@
-//! The images of `reapify pod`: each is opened once, and its layers are read as far as commands lead into them.
+//! The images of `reapify pod`: opens each of them once, and reads the files in their layers that commands
+//! lead to.
 
 use super::options::SourceOptions;
 use super::places;
@@ -17,10 +18,10 @@ use futures_util::stream;
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::sync::Arc;
 
-/// How often commands may lead to further files.
+/// The number of times that commands may lead to further files.
 pub const MAX_ROUNDS: usize = 64;
 
-/// An image that was looked at.
+/// An image that was inspected.
 struct One {
     start: Start,
     findings: Findings,
@@ -33,11 +34,11 @@ pub struct Looked {
     images: BTreeMap<String, One>,
 }
 
-/// Looks at images. What fails is told, and the image counts as unknown.
+/// Inspects images. Returns the failures as well; images that failed count as unknown.
 pub async fn look(from: &SourceOptions, names: Vec<String>, no_cache: bool) -> Result<(Looked, Vec<String>)> {
     let cache = Cache::of_user().filter(|_| !no_cache);
     let mut places = Places::new(from.network.network(Arc::new(Stats::default()))?);
-    // Placeholders and other words that name no image are reported with the documents.
+    // Placeholders and invalid names are reported with the documents.
     let named = names.into_iter().filter_map(|name| match name.parse() {
         Ok(location @ Location::Registry(_)) => Some((name, location)),
         _ => None,
@@ -67,7 +68,7 @@ pub async fn look(from: &SourceOptions, names: Vec<String>, no_cache: bool) -> R
     Ok((Looked { images }, failures))
 }
 
-/// Looks at the image for linux/amd64 if there is one, else at the first for Linux.
+/// Inspects the image for linux/amd64, or the first one for Linux.
 async fn one(source: Arc<dyn Source>, cache: Option<Cache>) -> Result<One> {
     let manifest = source.manifest().await?;
     let reader = Reader::new(source.clone());
@@ -93,12 +94,12 @@ async fn one(source: Arc<dyn Source>, cache: Option<Cache>) -> Result<One> {
 }
 
 impl Looked {
-    /// What the judge of documents has to know of the images.
+    /// Returns the facts about the images that judging documents requires.
     pub fn facts(&self) -> HashMap<String, ImageFacts> {
         self.images.iter().map(|(name, one)| (name.clone(), one.facts(name))).collect()
     }
 
-    /// The judge of commands in the images.
+    /// Returns the judge of commands in the images.
     pub fn judge(&self) -> Deep<'_> {
         let opened = self.images.iter().map(|(name, one)| {
             let files = Layered::new(one.layers.view(), one.layers.len(), &one.asked);
@@ -107,7 +108,7 @@ impl Looked {
         Deep::new(opened.collect())
     }
 
-    /// Reads the files that the judge lacked.
+    /// Reads the files that the judge asked for.
     pub async fn read(&mut self, wants: BTreeMap<String, BTreeSet<String>>) -> Result<()> {
         for (name, paths) in wants {
             if let Some(one) = self.images.get_mut(&name) {
@@ -117,7 +118,7 @@ impl Looked {
         Ok(())
     }
 
-    /// The words that start the reaper of each image that has one.
+    /// Returns the words that start the reaper, for each image that has one.
     pub fn prefixes(&self) -> HashMap<String, Vec<String>> {
         let wrapped = self.images.iter().filter_map(|(name, one)| {
             let record = one.findings.record.as_ref()?;

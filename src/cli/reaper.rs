@@ -18,7 +18,7 @@ pub struct Args {
     /// The file to write; `-` is standard output
     #[arg(short = 'o', long = "file", value_name = "FILE")]
     file: Option<PathBuf>,
-    /// List platform, size and digest of each
+    /// List the platform, size and digest of each reaper
     #[arg(long)]
     list: bool,
 }

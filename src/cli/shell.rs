@@ -23,7 +23,7 @@ pub fn completions(args: Completions, mut command: clap::Command) -> Result<()> 
     std::io::stdout().write_all(&script).context(|| "standard output")
 }
 
-/// Prints the page of the program and those of its commands, or writes each to a file.
+/// Prints the manual pages of the program and its commands, or writes each to a file.
 pub fn man(args: &Man, mut command: clap::Command) -> Result<()> {
     command.build();
     let mut pages = Vec::new();
@@ -37,14 +37,14 @@ pub fn man(args: &Man, mut command: clap::Command) -> Result<()> {
     }
 }
 
-/// Adds the page of a command, then those of its subcommands.
+/// Adds the page of a command and those of its subcommands.
 fn collect(command: &clap::Command, parent: &str, pages: &mut Vec<(String, Vec<u8>)>) -> Result<()> {
     let name = match parent {
         "" => command.get_name().to_owned(),
         parent => format!("{parent}-{}", command.get_name()),
     };
     let mut page = Vec::new();
-    // The usage line keeps its spaces; the title has the name of the page.
+    // The usage line keeps its spaces, while the title has the name of the page.
     let titled = command.clone().display_name(name.clone());
     clap_mangen::Man::new(titled).title(name.to_uppercase()).render(&mut page)?;
     pages.push((name.clone(), page));

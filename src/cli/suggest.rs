@@ -1,4 +1,4 @@
-//! What the user may have meant.
+//! Suggestions for what the user may have meant.
 
 use super::values::TRANSPORTS;
 use crate::error::{Error, Result};
@@ -7,11 +7,11 @@ use std::fs::File;
 use std::io::Read;
 use std::path::Path;
 
-/// The most suggestions.
+/// The maximum number of suggestions.
 const MOST: usize = 3;
-/// The largest number of edits between two names that are similar.
+/// The maximum number of edits between similar names.
 const EDITS: usize = 2;
-/// The beginning of a file that shows what it is.
+/// The number of bytes at the start of a file that identify its type.
 const HEAD: usize = 512;
 
 /// Parses the name of an image. Suggests a transport for archives and layouts that exist, and for misspelled transports.
@@ -44,7 +44,7 @@ fn local(text: &str) -> Option<Error> {
     })
 }
 
-/// Returns whether a file begins like a tar archive, compressed or not.
+/// Returns whether a file starts like a tar archive, compressed or not.
 fn is_archive(path: &Path) -> bool {
     let mut head = Vec::new();
     let read = File::open(path).and_then(|file| file.take(HEAD as u64).read_to_end(&mut head));
@@ -52,8 +52,8 @@ fn is_archive(path: &Path) -> bool {
     read.is_ok() && (is_tar || head.starts_with(&[0x1f, 0x8b]) || head.starts_with(&[0x28, 0xb5, 0x2f, 0xfd]))
 }
 
-/// Returns the transport that a misspelled one is similar to. Only words with a hyphen, or with `://` after them, are
-/// taken for transports: others are names of images.
+/// Returns the transport that is similar to a misspelled one. Only words with a hyphen, or followed by `://`,
+/// can be transports; others are names of images.
 fn misspelled(text: &str) -> Option<&'static str> {
     let (word, rest) = text.split_once(':')?;
     if !(word.contains('-') || rest.starts_with("//")) || word.contains(['/', '.']) {

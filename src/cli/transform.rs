@@ -1,4 +1,4 @@
-//! What `wrap` and `unwrap` have in common: everything except the task.
+//! The common part of `wrap` and `unwrap`: everything except the task.
 
 use super::interrupt::{self, interruptible};
 use super::options::{DestinationOptions, Global, ReplaceOptions, SourceOptions};
@@ -7,7 +7,7 @@ use super::places;
 use super::progress::Facts;
 use crate::credentials::Login;
 use crate::engine::report::Report;
-use crate::engine::{Backup, Changes, Commons, Existing, Job, Task};
+use crate::engine::{Backup, Changes, Existing, Job, SharedState, Task};
 use crate::error::{Error, Result};
 use crate::image::Location;
 use crate::image::media_type::Family;
@@ -18,10 +18,10 @@ use std::path::Path;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-/// How many large blobs stream at once: more are not faster, and each takes 2 MB of memory.
+/// The number of large blobs that stream at once. More would not be faster, and each takes 2 MB of memory.
 pub const STREAMS: usize = 4;
 
-/// How a task is done.
+/// How to run a task.
 #[derive(Clone, Copy, Default)]
 pub struct Mode {
     pub dry_run: bool,
@@ -37,10 +37,10 @@ pub struct Transform<'a> {
     pub from: &'a SourceOptions,
     pub to: &'a DestinationOptions,
     pub replace: &'a ReplaceOptions,
-    pub commons: Arc<Commons>,
+    pub shared_state: Arc<SharedState>,
 }
 
-/// The places of one image, opened.
+/// The opened places of one image.
 pub struct Opened {
     pub source: Location,
     pub destination: Location,
@@ -48,7 +48,7 @@ pub struct Opened {
     begun: Instant,
 }
 
-/// A task that was done.
+/// A completed task.
 pub struct Done {
     source: Location,
     destination: Location,
@@ -59,7 +59,7 @@ pub struct Done {
 }
 
 impl Transform<'_> {
-    /// Opens the places of an image.
+    /// Opens the source and the destination of an image.
     pub async fn open(
         &self,
         places: &mut Places,
@@ -71,7 +71,7 @@ impl Transform<'_> {
         if source.is_pipe() && self.to.given(self.from).takes_stdin() {
             return Err(places::stdin_twice());
         }
-        // The destination first: its scope leads in the request for a token.
+        // The destination is opened first, because some token servers grant only the first scope.
         let login = self.to.given(self.from).login()?;
         let place = Written { location: &destination, source: &source, login, force: self.replace.force };
         let sink = places.sink(&place, self.mode.dry_run).await?;
@@ -83,7 +83,7 @@ impl Transform<'_> {
             recheck: self.mode.recheck,
             referrers: self.mode.provenance || self.global.verbose > 0,
             existing,
-            commons: self.commons.clone(),
+            shared_state: self.shared_state.clone(),
             stats,
             ..Job::new(opened, sink, self.task.clone())
         };
@@ -109,7 +109,7 @@ impl Transform<'_> {
         Ok(Existing::Keep(Backup { sink, name }))
     }
 
-    /// Does the task for an image.
+    /// Runs the task for an image.
     pub async fn run(&self, opened: &Opened) -> Result<Done> {
         let Opened { source, destination, job, begun } = opened;
         let (mut report, changes) = match self.mode.dry_run {
@@ -127,7 +127,7 @@ impl Transform<'_> {
         })
     }
 
-    /// Does the task for one image from end to end.
+    /// Runs the task for one image from end to end.
     pub async fn one(
         &self,
         (source, destination): (Location, Location),
@@ -140,11 +140,11 @@ impl Transform<'_> {
         }
         let digest_file = DigestFile::open(digest_file.filter(|_| !self.mode.dry_run))?;
         let stats = Arc::new(Stats::default());
-        interrupt::watches(stats.clone());
+        interrupt::report_on(stats.clone());
         let progress = self.global.show({
-            let (stats, commons) = (stats.clone(), self.commons.clone());
+            let (stats, shared_state) = (stats.clone(), self.shared_state.clone());
             move || Facts {
-                blobs: commons.transfers().snapshot(),
+                blobs: shared_state.transfers().snapshot(),
                 images: None,
                 pulled: Stats::get(&stats.bytes_pulled),
             }
@@ -154,7 +154,7 @@ impl Transform<'_> {
         let done = interruptible(self.run(&opened), async || opened.job.sink.release().await).await;
         drop(progress);
         match done {
-            Ok(done) => done.tell(self.global, digest_file, console),
+            Ok(done) => done.print(self.global, digest_file, console),
             Err(error) => {
                 let error = places::explained(&places, error, &opened.source).await;
                 Err(places::located(error, &opened.source, &[&opened.destination]))
@@ -164,7 +164,7 @@ impl Transform<'_> {
 }
 
 impl Done {
-    /// Returns everything that is printed about it.
+    /// Returns everything to print about it.
     pub fn outcome(&self) -> Outcome<'_> {
         Outcome {
             source: &self.source,
@@ -176,16 +176,16 @@ impl Done {
         }
     }
 
-    fn tell(&self, global: &Global, digest_file: DigestFile, console: &Console) -> Result<()> {
+    fn print(&self, global: &Global, digest_file: DigestFile, console: &Console) -> Result<()> {
         let outcome = self.outcome();
-        outcome.tell(console);
+        outcome.print_notes(console);
         digest_file.write(&self.report.digest.to_string())?;
         outcome.print(global.output)?;
         self.report.failure.clone().map_or(Ok(()), Err)
     }
 }
 
-/// Returns a note about tools that cannot read the result where it is.
+/// Returns a note about tools that cannot read the result at its destination.
 fn unseen(report: &Report, destination: &Location) -> Option<String> {
     let is_layout = matches!(destination, Location::Layout { .. } | Location::OciArchive { .. });
     (is_layout && report.family == Family::Docker).then(|| {

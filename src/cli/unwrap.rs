@@ -5,7 +5,7 @@ use super::output::Console;
 use super::suggest;
 use super::transform::{Mode, STREAMS, Transform};
 use super::values::AnyImage;
-use crate::engine::{Commons, Task};
+use crate::engine::{SharedState, Task};
 use crate::error::Result;
 use crate::image::Location;
 use std::sync::Arc;
@@ -21,7 +21,7 @@ pub struct Args {
     /// Show what would change and what would be sent, without sending anything
     #[arg(long)]
     dry_run: bool,
-    /// Check every blob of an image that the destination already holds, and send missing ones
+    /// Check every blob of an image that the destination already has, and send missing ones
     #[arg(long)]
     recheck: bool,
     #[command(flatten)]
@@ -35,7 +35,7 @@ pub struct Args {
 }
 
 impl Args {
-    /// The image that the command is about.
+    /// Returns the image that the command is about.
     pub fn image(&self) -> &str {
         &self.source
     }
@@ -50,7 +50,7 @@ pub async fn run(global: &Global, args: Args, console: &Console) -> Result<()> {
         from: &args.from,
         to: &args.to,
         replace: &args.replace,
-        commons: Arc::new(Commons::new(STREAMS)),
+        shared_state: Arc::new(SharedState::new(STREAMS)),
     };
     transform.one(places, args.result.digest_file.as_deref(), console).await
 }

@@ -24,13 +24,13 @@ pub struct Args {
     /// The wrapped image
     #[arg(value_parser = AnyImage, hide_possible_values = true)]
     image: String,
-    /// Verify also that the image is, digest for digest, what wrapping this one gives
+    /// Also verify that wrapping this image gives exactly IMAGE, digest for digest
     #[arg(long, value_name = "IMAGE", value_parser = AnyImage, hide_possible_values = true)]
     source: Option<String>,
-    /// Expect this program as the reaper of its platform [default: one that is built in]; may be repeated
+    /// Expect this program as the reaper of its platform [default: a built-in one]; may be repeated
     #[arg(long, value_name = "[PLATFORM=]FILE")]
     reaper: Vec<String>,
-    /// Read every blob to its end
+    /// Read and verify every blob
     #[arg(long)]
     deep: bool,
     #[command(flatten)]
@@ -40,13 +40,13 @@ pub struct Args {
 }
 
 impl Args {
-    /// The image that the command is about.
+    /// Returns the image that the command is about.
     pub fn image(&self) -> &str {
         &self.image
     }
 
-    /// The logins for the image and for its source. What was given for the image serves the source too where both are
-    /// on one host, and goes to no other.
+    /// Returns the logins for the image and for its source. Credentials for the image are used for the source
+    /// only if both are on the same host.
     fn logins(&self, image: &Location, source: Option<&Location>) -> Result<(Option<Login>, Option<Login>)> {
         let (of_image, of_source) = (self.from.given(), self.expected.given(&self.from));
         let uses = [
@@ -91,7 +91,7 @@ pub async fn run(global: &Global, args: Args, console: &Console) -> Result<()> {
         }
     };
     let text = match global.output {
-        Format::Json => to_json(&Told::new(&location, &verified, &reapers))?,
+        Format::Json => to_json(&VerificationJson::new(&location, &verified, &reapers))?,
         Format::Text | Format::Sarif => {
             for image in verified.images.iter().filter(|i| i.record.is_none()) {
                 let reason = image.reason.as_deref().unwrap_or_default();
@@ -109,19 +109,19 @@ pub async fn run(global: &Global, args: Args, console: &Console) -> Result<()> {
     result(&text, false)
 }
 
-/// What was verified, in JSON.
+/// The JSON form of a verification.
 #[derive(Serialize)]
-struct Told<'a> {
+struct VerificationJson<'a> {
     blobs_read: usize,
     digest: &'a Digest,
     image: String,
-    platforms: Vec<ToldImage<'a>>,
+    platforms: Vec<ImageJson<'a>>,
     source_digest: &'a Digest,
 }
 
-/// One image in JSON.
+/// The JSON form of one verified image.
 #[derive(Serialize)]
-struct ToldImage<'a> {
+struct ImageJson<'a> {
     digest: &'a Digest,
     platform: Option<String>,
     reaper: Option<&'a Digest>,
@@ -132,23 +132,23 @@ struct ToldImage<'a> {
     wrapped: bool,
 }
 
-impl<'a> Told<'a> {
+impl<'a> VerificationJson<'a> {
     fn new(location: &Location, verified: &'a Verified, reapers: &Reapers) -> Self {
-        Told {
+        VerificationJson {
             blobs_read: verified.blobs,
             digest: &verified.digest,
             image: location.to_string(),
-            platforms: verified.images.iter().map(|image| ToldImage::new(image, reapers)).collect(),
+            platforms: verified.images.iter().map(|image| ImageJson::new(image, reapers)).collect(),
             source_digest: &verified.source_digest,
         }
     }
 }
 
-impl<'a> ToldImage<'a> {
+impl<'a> ImageJson<'a> {
     fn new(image: &'a VerifiedImage, reapers: &Reapers) -> Self {
         let record = image.record.as_ref();
         let known = |digest: &Digest| reapers.all().find(|known| known.digest == *digest);
-        ToldImage {
+        ImageJson {
             digest: &image.digest,
             platform: image.platform.as_ref().map(ToString::to_string),
             reaper: record.map(|record| &record.reaper),
@@ -181,7 +181,7 @@ mod tests {
         };
         let reapers = given_reapers(&[]).unwrap();
         assert_eq!(
-            to_json(&ToldImage::new(&image, &reapers)).unwrap(),
+            to_json(&ImageJson::new(&image, &reapers)).unwrap(),
             format!(
                 "{{\"digest\":\"{digest}\",\"platform\":null,\"reaper\":null,\"reaper_is_built_in\":null,\
                  \"reaper_version\":null,\"reason\":\"it has an \\\"init\\\"\",\"source_digest\":null,\

@@ -8,7 +8,7 @@ use super::output::Console;
 use super::suggest;
 use super::transform::{Mode, STREAMS, Transform};
 use super::values::AnyImage;
-use crate::engine::{self, Attestations, Commons, Task, Unsupported};
+use crate::engine::{self, Attestations, SharedState, Task, Unsupported};
 use crate::error::{Context, Error, Result};
 use crate::image::{ImagePath, Location, Platform};
 use crate::reapers::Reapers;
@@ -27,10 +27,10 @@ pub struct Args {
     #[arg(required_unless_present = "batch", conflicts_with = "batch", value_parser = AnyImage)]
     #[arg(hide_possible_values = true)]
     destination: Option<String>,
-    /// Wrap all images of this list, `SOURCE DESTINATION` per line; `-` is standard input
+    /// Wrap all images in this list, `SOURCE DESTINATION` per line; `-` is standard input
     #[arg(long, value_name = "FILE", conflicts_with_all = ["digest_file", "backup"])]
     batch: Option<PathBuf>,
-    /// Number of images of a list that are wrapped at once
+    /// Number of images of a list to wrap at once
     #[arg(long, value_name = "N", default_value_t = 8, value_parser = clap::value_parser!(u16).range(1..))]
     #[arg(conflicts_with = "source")]
     parallel: u16,
@@ -40,19 +40,19 @@ pub struct Args {
     /// Replace a file that the image has at --path
     #[arg(long)]
     replace: bool,
-    /// Wrap with this program instead of the built-in reaper: static, for Linux; may be repeated
+    /// Use this program instead of the built-in reaper: a static Linux program; may be repeated
     #[arg(long, value_name = "[PLATFORM=]FILE")]
     reaper: Vec<String>,
     /// Extra option for the reaper, stored in the entrypoint; may be repeated
     #[arg(long, value_name = "OPTION", allow_hyphen_values = true)]
     reaper_arg: Vec<String>,
-    /// Time between SIGTERM and SIGKILL for processes that are left when the main process exits
+    /// Time between SIGTERM and SIGKILL for processes that remain when the main process exits
     #[arg(long, value_name = "SECONDS", value_parser = seconds, conflicts_with = "reaper")]
     grace: Option<String>,
-    /// Send signals to the whole process group of the main process
+    /// Forward signals to the whole process group of the main process
     #[arg(long, conflicts_with = "reaper")]
     group: bool,
-    /// Translate a signal before it is forwarded, as in TERM:INT; may be repeated
+    /// Translate a signal before forwarding it, as in TERM:INT; may be repeated
     #[arg(long, value_name = "FROM:TO", conflicts_with = "reaper")]
     rewrite: Vec<String>,
     /// What to do if the image already starts with an init
@@ -72,7 +72,7 @@ pub struct Args {
     /// Fail if an image of an index cannot be wrapped, instead of copying it unchanged
     #[arg(long)]
     strict: bool,
-    /// Check every blob of an image that the destination already holds, and send missing ones
+    /// Check every blob of an image that the destination already has, and send missing ones
     #[arg(long)]
     recheck: bool,
     /// Show what would change and what would be sent, without sending anything
@@ -90,7 +90,7 @@ pub struct Args {
 
 #[derive(Clone, Copy, ValueEnum, Default)]
 enum InitChoice {
-    /// Copy the image unchanged, and say so
+    /// Copy the image unchanged, and report the reason
     #[default]
     Skip,
     /// Wrap the image anyway
@@ -99,12 +99,12 @@ enum InitChoice {
 
 #[derive(Clone, Copy, ValueEnum, Default)]
 enum FormatChoice {
-    /// The source's own
+    /// The source's media types
     #[default]
     Keep,
-    /// The OCI's
+    /// OCI media types
     Oci,
-    /// Docker's
+    /// Docker media types
     Docker,
 }
 
@@ -118,12 +118,12 @@ enum AttestationChoice {
 }
 
 impl Args {
-    /// The image that the command is about.
+    /// Returns the image that the command is about.
     pub fn image(&self) -> Option<&str> {
         self.source.as_deref()
     }
 
-    /// The reaper's options: the friendly ones first, then those given as they are.
+    /// Returns the reaper's options: those with named options first, then the extra ones.
     fn reaper_args(&self) -> Vec<String> {
         let mut args = Vec::new();
         if let Some(seconds) = &self.grace {
@@ -173,7 +173,7 @@ impl Args {
     }
 }
 
-/// The built-in reapers, and those given with `--reaper [PLATFORM=]FILE`.
+/// Returns the built-in reapers, and those given with `--reaper [PLATFORM=]FILE`.
 pub fn given_reapers(given: &[String]) -> Result<Reapers> {
     let mut reapers = Reapers::default();
     for given in given {
@@ -187,15 +187,16 @@ pub fn given_reapers(given: &[String]) -> Result<Reapers> {
     Ok(reapers)
 }
 
-/// What `--grace` takes: seconds, as the reaper reads them.
+/// Parses `--grace` as the reaper does: as seconds.
 fn seconds(text: &str) -> std::result::Result<String, String> {
     match reaper::parse([b"-t".as_slice(), text.as_bytes()].into_iter()) {
         Ok(_) => Ok(text.into()),
-        Err(_) => Err("give seconds, with up to three decimals, as in 3 or 0.25".into()),
+        Err(_) => Err("use seconds with up to three decimals, as in 3 or 0.25".into()),
     }
 }
 
-/// The built-in reaper's own parser says whether it will take the options: here, not in a pod at night.
+/// Checks options with the built-in reaper's own parser, so that a mistake is found here and not at the start
+/// of a container.
 fn check_args(args: &[String]) -> Result<()> {
     let words: Vec<&[u8]> = args.iter().map(|a| a.as_bytes()).collect();
     let parsed = reaper::parse(words.iter().copied()).map_err(|e| {
@@ -207,8 +208,8 @@ fn check_args(args: &[String]) -> Result<()> {
         || parsed.request != reaper::Request::Run
         || args.iter().any(|a| a == "--")
     {
-        return Err(Error::usage(format!("these are not only options for the reaper: {}", args.join(" ")))
-            .hint("give each option, and its value, in a --reaper-arg of its own; the command stays that of the image"));
+        return Err(Error::usage(format!("--reaper-arg accepts only options of the reaper: {}", args.join(" ")))
+            .hint("use a separate --reaper-arg for each option and for its value; the image's own command cannot be changed"));
     }
     Ok(())
 }
@@ -221,7 +222,7 @@ pub async fn run(global: &Global, args: Args, console: &Console) -> Result<()> {
         from: &args.from,
         to: &args.to,
         replace: &args.replace_image,
-        commons: Arc::new(Commons::new(STREAMS)),
+        shared_state: Arc::new(SharedState::new(STREAMS)),
     };
     match (&args.source, &args.destination, &args.batch) {
         (_, _, Some(list)) => {

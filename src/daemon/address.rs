@@ -1,4 +1,4 @@
-//! Where an engine is, as `DOCKER_HOST` and contexts write it.
+//! The address of a Docker engine, in the form of `DOCKER_HOST` and contexts.
 
 use crate::error::{Error, Result};
 use reqwest::Url;
@@ -17,26 +17,27 @@ pub enum Address {
     Unix(PathBuf),
     /// A TCP port.
     Tcp {
-        /// The URL that the paths of the API are below, with `http` or `https`.
+        /// The base URL of the API, with `http` or `https`.
         base: Url,
-        /// How TLS is set up; `None` for plain HTTP.
+        /// The TLS configuration; `None` for plain HTTP.
         tls: Option<Tls>,
     },
 }
 
-/// The certificates for an engine that speaks TLS.
+/// The TLS configuration for an engine.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct Tls {
-    /// The certificate of the authority that signed the engine's.
+    /// The certificate authority of the engine's certificate.
     pub authority: Option<PathBuf>,
     /// The client's certificate and its key.
     pub identity: Option<(PathBuf, PathBuf)>,
-    /// Whether the engine's certificate is not verified.
+    /// Whether to skip the verification of the engine's certificate.
     pub is_unverified: bool,
 }
 
 impl Tls {
-    /// The files `ca.pem`, `cert.pem` and `key.pem` of a directory, as far as they exist.
+    /// Returns a configuration with the files `ca.pem`, `cert.pem` and `key.pem` of a directory, if they
+    /// exist.
     pub fn in_directory(dir: &Path, is_unverified: bool) -> Self {
         let file = |name: &str| Some(dir.join(name)).filter(|path| path.is_file());
         Tls { authority: file("ca.pem"), identity: file("cert.pem").zip(file("key.pem")), is_unverified }
@@ -50,7 +51,7 @@ impl Default for Address {
 }
 
 impl Address {
-    /// Reads an address: `unix://PATH` or `tcp://HOST[:PORT]`. With `tls`, TCP is encrypted.
+    /// Parses an address: `unix://PATH` or `tcp://HOST[:PORT]`. With `tls`, TCP is encrypted.
     pub fn parse(text: &str, tls: Option<Tls>) -> Result<Self> {
         let invalid = |why: &str| Error::usage(format!("invalid Docker host {text:?}: {why}"));
         let Some((scheme, rest)) = text.split_once("://") else {
@@ -74,7 +75,7 @@ impl Address {
         if !base.username().is_empty() || base.password().is_some() || base.query().is_some() {
             return Err(invalid("it is not a host and a port"));
         }
-        // The parser leaves out a port that is the scheme's own, so the text tells whether one was given.
+        // The parser drops a port that is the scheme's default, so the text shows whether one was given.
         let authority = rest.split('/').next().unwrap_or_default();
         let is_given = authority.rsplit_once(':').is_some_and(|(_, port)| port.parse::<u16>().is_ok());
         if !is_given {

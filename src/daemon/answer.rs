@@ -1,22 +1,22 @@
-//! What an engine answers, in JSON. Pure.
+//! The JSON answers of an engine.
 
 use crate::error::{Error, Result};
 use crate::image::Digest;
 use serde::Deserialize;
 
-/// The longest message in the answer to a load.
+/// The maximum length of a message in the answer to a load.
 const MAX_LINE: usize = 1 << 20;
-/// How many characters of an engine's message are shown.
+/// The number of characters of an engine's message to show.
 const SHOWN: usize = 1000;
 
 /// An image in the engine's store, as `GET /images/NAME/json` describes it.
 #[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
 pub struct Image {
-    /// The ID. Engines that keep manifests use the digest of the image's manifest or index; others use the digest of its
-    /// config.
+    /// The ID. Engines that store manifests use the digest of the image's manifest or index; others use the
+    /// digest of its config.
     #[serde(rename = "Id")]
     pub id: Digest,
-    /// How many bytes the engine says that it has.
+    /// The size in bytes that the engine reports.
     #[serde(default, rename = "Size")]
     size: i64,
     #[serde(default, rename = "RepoTags")]
@@ -24,23 +24,23 @@ pub struct Image {
 }
 
 impl Image {
-    /// The name whose last part this is.
+    /// Returns the name of the image whose last part is `short`.
     pub fn named(&self, short: &str) -> Option<String> {
         let ending = format!("/{short}");
         self.names.iter().flatten().find(|name| name.ends_with(&ending)).map(|name| printable(name))
     }
 
-    /// The most bytes that the saved image may have.
+    /// Returns the maximum size in bytes of the saved image.
     ///
-    /// The engine counts the content of files. A tar has up to 2 KiB more for each file, however small, and an engine
-    /// that keeps manifests may add their layers as they were pulled.
+    /// The engine counts the content of files. A tar needs up to 2 KiB more per file, however small, and an
+    /// engine that stores manifests may add the layers as they were pulled.
     pub fn most_saved(&self) -> u64 {
         const FILES: u64 = 4 << 30;
         u64::try_from(self.size).unwrap_or(0).saturating_mul(2).saturating_add(FILES)
     }
 }
 
-/// An error, as engines write it: Docker has `message`, and both may have the others.
+/// An error of an engine. Docker sets `message`, and both engines may set the others.
 #[derive(Deserialize, Default)]
 #[serde(default)]
 struct Message {
@@ -64,19 +64,19 @@ impl Message {
     }
 }
 
-/// The message in the body of an answer that is not a success; `None` if it is not an engine's.
+/// Returns the message in the body of an error; `None` if the body is not an engine's.
 pub fn message(body: &[u8]) -> Option<String> {
     serde_json::from_slice::<Message>(body).ok()?.text()
 }
 
-/// One line that a terminal can show.
+/// Returns one line that is safe for a terminal.
 fn printable(text: &str) -> String {
     let is_shown = |c: char| if c.is_control() { ' ' } else { c };
     let shown: String = text.trim().chars().map(is_shown).take(SHOWN).collect();
     if text.trim().chars().nth(SHOWN).is_some() { format!("{shown}…") } else { shown }
 }
 
-/// The answer to a load: JSON messages one after the other. An error is one of them, in an answer with status 200.
+/// The answer to a load: a stream of JSON messages. An error is one of them, in an answer with status 200.
 #[derive(Default)]
 pub struct LoadAnswer {
     line: Vec<u8>,
@@ -87,7 +87,7 @@ impl LoadAnswer {
     ///
     /// # Errors
     ///
-    /// Fails with the engine's error, or if the answer is not what an engine sends.
+    /// Returns the engine's error, or an error if the answer is not an engine's.
     pub fn push(&mut self, piece: &[u8]) -> Result<()> {
         for line in piece.split_inclusive(|byte| *byte == b'\n') {
             self.line.extend_from_slice(line);
@@ -101,11 +101,11 @@ impl LoadAnswer {
         Ok(())
     }
 
-    /// Reads the last message, which no line end may follow.
+    /// Reads the last message, which may have no line end.
     ///
     /// # Errors
     ///
-    /// As [`push`](Self::push).
+    /// Fails in the same cases as [`push`](Self::push).
     pub fn end(&mut self) -> Result<()> {
         let line = std::mem::take(&mut self.line);
         for message in serde_json::Deserializer::from_slice(&line).into_iter::<Message>() {

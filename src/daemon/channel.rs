@@ -1,4 +1,4 @@
-//! A pipe from the thread that writes an archive to the request that carries it.
+//! A pipe from the thread that writes an archive to the request that sends it.
 
 use crate::error::{Error, Result};
 use crate::transport::BlobStream;
@@ -9,30 +9,30 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use tokio::sync::mpsc::{Receiver, Sender, channel};
 
-/// How large pieces become before they are sent.
+/// The size of the pieces that are sent.
 const PIECE: usize = 128 << 10;
-/// How many pieces wait for the request.
+/// The number of pieces that may wait for the request.
 const QUEUE: usize = 4;
 
-/// The end of a pipe that is written to.
+/// The writing end of a pipe.
 pub struct PipeWriter {
     sender: Sender<Option<Bytes>>,
     buffer: BytesMut,
     is_closed: Arc<AtomicBool>,
 }
 
-/// Whether the reader of a pipe went away before the writer was done.
+/// Whether the reader of a pipe was closed before the writer was finished.
 #[derive(Clone)]
 pub struct IsClosed(Arc<AtomicBool>);
 
 impl IsClosed {
-    /// Returns whether a write failed because of it.
+    /// Returns whether the reader was closed early.
     pub fn get(&self) -> bool {
         self.0.load(Ordering::Acquire)
     }
 }
 
-/// Makes a pipe. The stream ends with an error unless the writer says that it is done.
+/// Creates a pipe. The stream ends with an error, unless the writer reports that it is finished.
 pub fn pipe() -> (PipeWriter, BlobStream, IsClosed) {
     let (sender, receiver) = channel(QUEUE);
     let is_closed = Arc::new(AtomicBool::new(false));

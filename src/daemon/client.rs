@@ -1,4 +1,4 @@
-//! A client of the Docker Engine API: the few requests that moving an image takes.
+//! A client of the Docker Engine API, with the few requests that copying an image needs.
 
 use super::address::{Address, Tls};
 use super::answer::{Image, LoadAnswer, message};
@@ -16,9 +16,9 @@ use std::sync::Arc;
 use std::time::Duration;
 use tokio::time::timeout;
 
-/// The longest description of an image that is read.
+/// The maximum size of an image's description.
 const MAX_IMAGE: usize = 16 << 20;
-/// The longest body of an error that is read.
+/// The maximum size of an error's body.
 const MAX_ERROR: usize = 64 << 10;
 /// The URL of an engine at a Unix socket; the host is never looked up.
 const SOCKET_URL: &str = "http://docker/";
@@ -33,7 +33,7 @@ pub struct Engine {
 }
 
 impl Engine {
-    /// Prepares a connection. Nothing is sent yet.
+    /// Prepares a connection without sending anything.
     ///
     /// # Errors
     ///
@@ -46,7 +46,7 @@ impl Engine {
             .http1_only()
             .no_proxy();
         let plain = |builder: reqwest::ClientBuilder| {
-            // Once a process; a second call is refused and changes nothing.
+            // Done once per process; a second call has no effect.
             let _ = rustls::crypto::ring::default_provider().install_default();
             builder.tls_certs_only([])
         };
@@ -64,12 +64,12 @@ impl Engine {
         Ok(Engine { address, base, client, timeouts, stats })
     }
 
-    /// Where the engine is.
+    /// Returns the engine's address.
     pub fn address(&self) -> &Address {
         &self.address
     }
 
-    /// Asks for an image by its name or its ID. `None` if the engine has no such image.
+    /// Returns an image by its name or its ID; `None` if the engine has no such image.
     ///
     /// # Errors
     ///
@@ -91,14 +91,14 @@ impl Engine {
         Ok(Some(image))
     }
 
-    /// Begins to save an image, as `docker save` does: a tar, in pieces.
+    /// Starts to save an image, as `docker save` does. Returns a tar in pieces.
     ///
     /// # Errors
     ///
     /// Fails if the engine cannot be reached, or answers with an error.
     pub async fn save(self: &Arc<Self>, id: &Digest) -> Result<BlobStream> {
         let request = self.client.get(self.url(&format!("images/{id}/get")));
-        // Engines collect the whole image before they send its first byte.
+        // Engines assemble the whole image before they send its first byte.
         let response = self.answer(request, self.timeouts.commit).await?;
         let response = self.success(response).await?;
         let engine = self.clone();
@@ -123,7 +123,7 @@ impl Engine {
     ///
     /// # Errors
     ///
-    /// Fails if the engine cannot be reached, or says that it failed: also in an answer with status 200.
+    /// Fails if the engine cannot be reached, or reports an error, even in an answer with status 200.
     pub async fn load(&self, archive: BlobStream) -> Result<()> {
         let progress = Arc::new(Progress::default());
         let (sent, stats) = (progress.clone(), self.stats.clone());
@@ -177,7 +177,7 @@ impl Engine {
         piece.map_err(|e| self.failed(e))
     }
 
-    /// A body, no longer than `limit`.
+    /// Returns a body of at most `limit` bytes.
     async fn body(&self, mut response: Response, limit: usize) -> Result<Vec<u8>> {
         let mut body = Vec::new();
         while let Some(piece) = self.piece(&mut response, self.timeouts.stall).await? {
@@ -196,7 +196,7 @@ impl Engine {
         }
         let body = self.body(response, MAX_ERROR).await.unwrap_or_default();
         if String::from_utf8_lossy(&body).contains("HTTP request to an HTTPS server") {
-            return Err(Error::network(format!("{} speaks TLS", self.name()))
+            return Err(Error::network(format!("{} requires TLS", self.name()))
                 .hint("set DOCKER_TLS_VERIFY=1, and DOCKER_CERT_PATH to the directory of the certificates"));
         }
         let text = message(&body).map(|text| format!(": {text}")).unwrap_or_default();
@@ -212,17 +212,17 @@ impl Engine {
     }
 
     fn no_engine(&self, why: &str) -> Error {
-        Error::network(format!("what listens at {} is not a Docker engine: {why}", self.address))
+        Error::network(format!("the server at {} is not a Docker engine: {why}", self.address))
             .hint("check DOCKER_HOST and the Docker context")
     }
 
-    /// Explains a request that failed.
+    /// Turns a failed request into an error with a hint.
     fn failed(&self, error: reqwest::Error) -> Error {
         let mut innermost = error.to_string();
         let mut kind = None;
         let mut source: Option<&dyn std::error::Error> = Some(&error);
         while let Some(e) = source {
-            // An error of ours that went through the HTTP library as the end of a body.
+            // An error of this program that passed through the HTTP library at the end of a body.
             if let Some(ours) = e.downcast_ref::<Error>() {
                 return ours.clone();
             }
@@ -237,10 +237,10 @@ impl Engine {
                     .hint("use a user in the group of the socket, which is usually docker, or root")
             }
             Some(ErrorKind::NotFound) => {
-                Error::network(format!("{name} does not run: there is no such socket")).hint(self.others())
+                Error::network(format!("{name} is not running: no such socket")).hint(self.others())
             }
             Some(ErrorKind::ConnectionRefused) => {
-                Error::network(format!("{name} does not run: {innermost}")).hint(self.others())
+                Error::network(format!("{name} is not running: {innermost}")).hint(self.others())
             }
             _ if matches!(self.address, Address::Tcp { tls: Some(_), .. }) && error.is_connect() => {
                 Error::network(format!("cannot connect to {name}: {innermost}")).hint(
@@ -254,7 +254,7 @@ impl Engine {
         }
     }
 
-    /// How to choose another engine. Names Podman's socket if there is one.
+    /// Returns a hint for choosing another engine. Names Podman's socket if it exists.
     fn others(&self) -> String {
         let user = rustix::process::getuid().as_raw();
         let own = format!("/run/user/{user}/podman/podman.sock");
@@ -267,7 +267,7 @@ impl Engine {
     }
 }
 
-/// The TLS configuration for an engine.
+/// Returns the TLS configuration for an engine.
 fn trust(base: &Url, tls: &Tls) -> Result<rustls::ClientConfig> {
     let trust = match tls.is_unverified {
         true => Trust::Anything,

@@ -1,4 +1,4 @@
-//! Which engine is meant: by `DOCKER_HOST`, or by a context of Docker's command line.
+//! Finds the engine: by `DOCKER_HOST`, or by a context of Docker's command line.
 
 use super::address::{Address, Tls};
 use crate::error::{Context, Error, Result};
@@ -8,12 +8,12 @@ use std::ffi::OsString;
 use std::io::{ErrorKind, Read};
 use std::path::{Path, PathBuf};
 
-/// The context that stands for the environment's variables.
+/// The context that uses the environment variables.
 const DEFAULT: &str = "default";
-/// The largest file that is read.
+/// The maximum size of a configuration file.
 const MAX_FILE: u64 = 8 << 20;
 
-/// The variables and the files that say which engine is meant, as Docker's command line reads them.
+/// The variables and files that determine the engine, as Docker's command line reads them.
 pub struct Environment<'a>(&'a dyn Fn(&str) -> Option<OsString>);
 
 /// The configuration of Docker's command line.
@@ -44,13 +44,13 @@ struct Endpoint {
 }
 
 impl<'a> Environment<'a> {
-    /// Reads variables through a function.
+    /// Creates an environment whose variables a function returns.
     pub fn new(variable: &'a dyn Fn(&str) -> Option<OsString>) -> Self {
         Environment(variable)
     }
 
-    /// Finds the engine: `DOCKER_HOST`, else the context that `DOCKER_CONTEXT` or the configuration names, else the
-    /// engine of this machine.
+    /// Finds the engine: `DOCKER_HOST`, otherwise the context from `DOCKER_CONTEXT` or the configuration,
+    /// otherwise the engine of this machine.
     ///
     /// # Errors
     ///
@@ -73,19 +73,20 @@ impl<'a> Environment<'a> {
         }
     }
 
-    /// The engine of a context.
+    /// Returns the engine of a context.
     fn context(&self, name: &str) -> Result<Address> {
         let contexts = self.directory().join("contexts");
         let directory = Digest::sha256(name).hex().to_owned();
         let file = contexts.join("meta").join(&directory).join("meta.json");
         let Some(meta) = read::<Meta>(&file)? else {
-            return Err(Error::usage(format!("there is no Docker context {name:?}"))
-                .hint("`docker context ls` lists the contexts; DOCKER_CONTEXT chooses one"));
+            return Err(Error::usage(format!("no Docker context {name:?}")).hint(
+                "run `docker context ls` to list the contexts, and set DOCKER_CONTEXT to one of them",
+            ));
         };
         let endpoint = meta.endpoints.docker.filter(|endpoint| !endpoint.host.is_empty());
         let Some(endpoint) = endpoint else {
-            return Err(Error::usage(format!("the Docker context {name:?} names no engine"))
-                .hint("`docker context update` sets its host"));
+            return Err(Error::usage(format!("the Docker context {name:?} has no engine"))
+                .hint("run `docker context update` to set its host"));
         };
         let certificates = contexts.join("tls").join(&directory).join("docker");
         let tls = (certificates.is_dir() || endpoint.is_unverified)
@@ -93,7 +94,7 @@ impl<'a> Environment<'a> {
         Address::parse(&endpoint.host, tls).context(|| format!("the Docker context {name:?}"))
     }
 
-    /// How TLS is set up for `DOCKER_HOST`; `None` without TLS.
+    /// Returns the TLS configuration for `DOCKER_HOST`; `None` without TLS.
     fn tls(&self) -> Option<Tls> {
         let is_verified = self.variable("DOCKER_TLS_VERIFY").is_some();
         if !is_verified && self.variable("DOCKER_TLS").is_none() {
@@ -103,13 +104,13 @@ impl<'a> Environment<'a> {
         Some(Tls::in_directory(&dir, !is_verified))
     }
 
-    /// The directory of Docker's configuration.
+    /// Returns the directory of Docker's configuration.
     fn directory(&self) -> PathBuf {
         let home = || PathBuf::from(self.variable("HOME").unwrap_or_default()).join(".docker");
         self.variable("DOCKER_CONFIG").map_or_else(home, PathBuf::from)
     }
 
-    /// A variable that is set and not empty.
+    /// Returns a variable that is set and not empty.
     fn variable(&self, name: &str) -> Option<OsString> {
         (self.0)(name).filter(|value| !value.is_empty())
     }
@@ -131,9 +132,9 @@ fn read<T: for<'de> Deserialize<'de>>(file: &Path) -> Result<Option<T>> {
     }
     let parsed = serde_json::from_slice(&text);
     parsed.map(Some).map_err(|e| {
-        // Not the text itself: the file holds credentials.
+        // The text is not shown, because the file contains credentials.
         Error::usage(format!("invalid {}: line {}, column {}", place(), e.line(), e.column()))
-            .hint("name the engine with DOCKER_HOST, which needs no configuration")
+            .hint("set DOCKER_HOST to the engine, which needs no configuration")
     })
 }
 
@@ -231,8 +232,8 @@ mod tests {
         home.context("torn", "{");
         for (variable, value, said) in [
             ("DOCKER_HOST", "nonsense", "DOCKER_HOST: invalid Docker host \"nonsense\""),
-            ("DOCKER_CONTEXT", "none", "DOCKER_CONTEXT: there is no Docker context \"none\""),
-            ("DOCKER_CONTEXT", "empty", "names no engine"),
+            ("DOCKER_CONTEXT", "none", "DOCKER_CONTEXT: no Docker context \"none\""),
+            ("DOCKER_CONTEXT", "empty", "has no engine"),
             ("DOCKER_CONTEXT", "bad", "the Docker context \"bad\": invalid Docker host \"ftp://x\""),
             ("DOCKER_CONTEXT", "torn", "meta.json: line 1"),
         ] {

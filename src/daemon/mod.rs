@@ -1,11 +1,11 @@
 //! The transport `docker-daemon:`: images in the store of a Docker engine, through its HTTP API. Podman's service
 //! speaks the same API.
 //!
-//! [`Address`] says where the engine is, [`Engine`] sends requests to it, and on these stand [`DaemonSource`] and
-//! [`DaemonSink`].
+//! [`Address`] is the address of an engine, [`Engine`] sends requests to it, and [`DaemonSource`] and
+//! [`DaemonSink`] are built on these.
 //!
-//! The API has no access to single blobs: it saves an image as one tar, and loads one tar. So layers that the engine
-//! already has are sent again; it skips them when it loads the image.
+//! The API does not give access to single blobs: it saves an image as one tar, and loads one tar. Layers that
+//! the engine already has are therefore sent again; it skips them when it loads the image.
 
 mod address;
 mod answer;

@@ -1,4 +1,4 @@
-//! Images that are written to an engine.
+//! Writes images to an engine.
 
 use super::channel::{IsClosed, pipe};
 use super::client::Engine;
@@ -16,20 +16,21 @@ use std::sync::Arc;
 use tokio::sync::OnceCell;
 use tokio::task::AbortHandle;
 
-/// A name in an engine's store that an image is written to.
+/// An image name in an engine's store, as a destination.
 ///
-/// The image goes to the engine as one tar, while it is made. The tar is an OCI layout with a `manifest.json`, as
-/// Docker writes it from 25 on: an engine that keeps manifests takes those of the layout, and any other engine reads
-/// `manifest.json`. Both lists come last, so that an engine that gets half of the tar keeps its tag.
+/// The image is sent to the engine as one tar while it is created. The tar is an OCI layout with a
+/// `manifest.json`, as written by Docker 25 and later: an engine that stores manifests reads those of the
+/// layout, and any other engine reads `manifest.json`. Both lists are at the end, so that an engine that
+/// receives only a part of the tar does not move its tag.
 pub struct DaemonSink {
     engine: Arc<Engine>,
     name: Reference,
-    /// The image that must still have the name when it is replaced.
+    /// The image that the name must still refer to when it is replaced.
     replaces: Option<Digest>,
     load: OnceCell<Load>,
 }
 
-/// An image on its way.
+/// A load in progress.
 struct Load {
     archive: ArchiveSink,
     is_closed: IsClosed,
@@ -38,16 +39,17 @@ struct Load {
 }
 
 impl DaemonSink {
-    /// Names a destination.
+    /// Creates a destination.
     pub fn new(engine: Arc<Engine>, name: Reference) -> Self {
         DaemonSink { engine, name, replaces: None, load: OnceCell::new() }
     }
 
-    /// Names a destination that is the source too. The name is not moved if it stands for another image by then.
+    /// Creates a destination that is also the source. The name is not moved if it refers to another image by
+    /// then.
     ///
     /// # Errors
     ///
-    /// Fails if the engine cannot be asked.
+    /// Fails if the engine cannot be reached.
     pub async fn in_place(engine: Arc<Engine>, name: Reference) -> Result<Self> {
         let sink = Self::new(engine, name);
         let replaces = sink.id().await?;
@@ -58,13 +60,13 @@ impl DaemonSink {
         format!("docker-daemon:{}", self.name)
     }
 
-    /// The ID of the image that the name stands for.
+    /// Returns the ID of the image that the name refers to.
     async fn id(&self) -> Result<Option<Digest>> {
         let image = self.engine.image(&self.name.to_string()).await?;
         Ok(image.map(|image| image.id))
     }
 
-    /// Begins to load the image, at the first part of it.
+    /// Starts to load the image, when its first part is written.
     async fn load(&self) -> Result<&Load> {
         self.load.get_or_try_init(|| self.begin()).await
     }
@@ -80,7 +82,7 @@ impl DaemonSink {
         Ok(Load { archive, is_closed, answer, task: abort })
     }
 
-    /// Writes what names the image: the manifest and both lists.
+    /// Writes the manifest and the two lists that name the image.
     async fn write_lists(&self, archive: &ArchiveSink, manifest: &Manifest) -> Result<()> {
         let Content::Image { config, layers } = &manifest.content else { return Err(no_index()) };
         let path = member(&manifest.digest);
@@ -97,30 +99,31 @@ impl DaemonSink {
         archive.add("index.json".into(), index.into(), None).await
     }
 
-    /// Fails if the name stands for another image than the one that was read.
+    /// Checks that the name still refers to the image that was read.
     async fn check_unmoved(&self) -> Result<()> {
         match &self.replaces {
-            Some(replaced) if self.id().await?.as_ref() != Some(replaced) => {
-                Err(Error::network(format!("{}: another program has moved the tag meanwhile", self.place()))
-                    .hint("nothing was tagged; run it again"))
-            }
+            Some(replaced) if self.id().await?.as_ref() != Some(replaced) => Err(Error::network(format!(
+                "{}: another program moved the tag in the meantime",
+                self.place()
+            ))
+            .hint("nothing was tagged; run the command again")),
             _ => Ok(()),
         }
     }
 
-    /// The error for a name that does not stand for the image that was loaded under it.
+    /// Returns the error for a name that does not refer to the loaded image.
     fn other_image(&self, image: &Manifest, id: Option<Digest>) -> Error {
         let found = id.map_or("no image".into(), |id| id.to_string());
         let loaded = &image.digest;
         Error::verification(format!(
-            "{}: the engine has loaded {loaded}, but the name stands for {found}",
+            "{}: the engine loaded {loaded}, but the name refers to {found}",
             self.place()
         ))
-        .hint("another program may have moved the tag; run it again")
+        .hint("another program may have moved the tag; run the command again")
     }
 }
 
-/// Whether an engine calls an image by this ID: the digest of its manifest or of its config.
+/// Returns whether this can be an image's ID: the digest of its manifest or of its config.
 fn is_id_of(id: &Digest, image: &Manifest) -> bool {
     let config = match &image.content {
         Content::Image { config, .. } => Some(&config.digest),
@@ -130,11 +133,13 @@ fn is_id_of(id: &Digest, image: &Manifest) -> bool {
 }
 
 impl Load {
-    /// The reason why a part could not be written: the engine's, if it went away.
+    /// Returns the error of writing a part, or the engine's error if it closed the connection.
     async fn explain<T>(&self, outcome: Result<T>) -> Result<T> {
         if outcome.is_err() && self.is_closed.get() {
             self.answer.clone().await?;
-            return Err(Error::network("the engine closed the connection before it had the whole image"));
+            return Err(Error::network(
+                "the engine closed the connection before it received the whole image",
+            ));
         }
         outcome
     }
@@ -179,7 +184,7 @@ impl Sink for DaemonSink {
         }
         if layers.iter().any(Descriptor::is_foreign) {
             return Err(Error::unsupported("docker-daemon: cannot store foreign layers")
-                .hint("write it to oci-archive: instead"));
+                .hint("write to oci-archive: instead"));
         }
         self.check_unmoved().await?;
         let load = self.load().await?;
@@ -209,7 +214,7 @@ impl Sink for DaemonSink {
     }
 }
 
-/// The name of an image, as layouts write it.
+/// Returns the name of an image in the form that layouts use.
 pub fn image_name(name: &Reference) -> ImageName {
     let full = name.tag().map(|tag| format!("{}:{tag}", name.repository_name()));
     ImageName { tag: name.tag().map(String::from), full }

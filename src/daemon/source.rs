@@ -1,4 +1,4 @@
-//! Images that are read from an engine.
+//! Reads images from an engine.
 
 use super::answer::Image;
 use super::client::Engine;
@@ -19,8 +19,8 @@ use tokio::sync::OnceCell;
 
 /// An image in an engine's store.
 ///
-/// The API gives an image as one tar only. It is kept in a temporary file without a name, so that nothing is left of
-/// it, however the program ends.
+/// The API returns an image as one tar only. It is stored in an unnamed temporary file, so that nothing is
+/// left of it, however the program ends.
 pub struct DaemonSource {
     engine: Arc<Engine>,
     image: EngineImage,
@@ -34,7 +34,7 @@ struct Saved {
 }
 
 impl DaemonSource {
-    /// Names an image. Nothing is asked yet.
+    /// Creates a source without sending anything.
     pub fn new(engine: Arc<Engine>, image: EngineImage) -> Self {
         DaemonSource { engine, image, saved: OnceCell::new() }
     }
@@ -49,7 +49,7 @@ impl DaemonSource {
 
     async fn save(&self) -> Result<Saved> {
         let image = self.find().await?;
-        // By its ID: a name may stand for another image by now.
+        // The image is saved by its ID, because the name may refer to another image by now.
         let pieces = self.engine.save(&image.id).await?;
         let file = spool(pieces, image.most_saved()).await.context(|| self.place())?;
         let place = self.place();
@@ -57,7 +57,7 @@ impl DaemonSource {
         self.read(archive, &image.id).await
     }
 
-    /// Asks the engine for the image.
+    /// Looks up the image in the engine.
     async fn find(&self) -> Result<Image> {
         for name in self.image.queries() {
             if let Some(image) = self.engine.image(&name).await? {
@@ -67,24 +67,24 @@ impl DaemonSource {
         let address = self.engine.address();
         let missing =
             Error::not_found(format!("{}: the engine at {address} has no such image", self.place()));
-        // Podman finds its own images by short names, too, and calls them localhost/NAME.
+        // Podman also finds its own images by short names, and names them localhost/NAME.
         let short = self.image.name().map(Reference::familiar);
         let other = match short {
             Some(short) => self.engine.image(&short).await?.and_then(|image| image.named(&short)),
             None => None,
         };
         Err(match other {
-            Some(name) => missing.hint(format!("it has docker-daemon:{name}")),
-            None => missing.hint("`docker images` lists the images that it has"),
+            Some(name) => missing.hint(format!("the engine has docker-daemon:{name}")),
+            None => missing.hint("run `docker images` to list its images"),
         })
     }
 
-    /// Reads the archive in the form that preserves more.
+    /// Reads the archive in the form that preserves more of the image.
     ///
-    /// An engine that keeps manifests, such as Docker with containerd's image store, calls an image by the digest of
-    /// its manifest or index: what `index.json` lists under this digest is the original. Other engines call an image
-    /// by the digest of its config. They keep no manifests, and if `index.json` is there, they have made up what it
-    /// lists: the image is what `manifest.json` lists under this digest.
+    /// An engine that stores manifests, such as Docker with containerd's image store, uses the digest of the
+    /// manifest or index as the ID: the entry of `index.json` with this digest is the original. Other engines
+    /// use the digest of the config. They store no manifests; if there is an `index.json`, they generated its
+    /// content, so the image is the entry of `manifest.json` with this digest.
     async fn read(&self, archive: Archive, id: &Digest) -> Result<Saved> {
         let image = Choice::Digest(id.clone(), None);
         let oci = OciArchive::of(archive.clone(), Choice::Digest(id.clone(), None), self.place());
@@ -97,8 +97,8 @@ impl DaemonSource {
         Ok(Saved { archive: Box::new(docker), manifest })
     }
 
-    /// What the engine has of an image or an index. `docker pull` fetches an index with the image of one platform only,
-    /// and that image is what the engine runs: then it stands for the index.
+    /// Returns the part of an image or an index that the engine has. `docker pull` fetches an index with the
+    /// image of only one platform, which is the image that the engine runs, and is used instead of the index.
     async fn present(&self, archive: &OciArchive, root: Manifest) -> Result<Manifest> {
         let Content::Index { children } = &root.content else {
             let is_whole = archive.has_all(&root.descriptor()).await?;
@@ -126,22 +126,23 @@ impl DaemonSource {
         }
     }
 
-    /// The error for an image whose layers the engine does not have. When it pulls an image whose files it has from
-    /// another one, containerd's image store does not fetch the layers that hold them; what it saves then lacks them.
+    /// Returns the error for an image whose layers the engine does not have. When containerd's image store
+    /// pulls an image whose files it already has from another image, it does not fetch the layers, which are
+    /// then missing from what it saves.
     fn incomplete(&self) -> Error {
-        Error::not_found(format!("{}: the engine has saved the image without its layers", self.place())).hint(
+        Error::not_found(format!("{}: the engine saved the image without its layers", self.place())).hint(
             "the engine has the files of the layers from another image, and never fetched these; \
              read the image from its registry",
         )
     }
 }
 
-/// Writes an archive to a temporary file that has no name.
+/// Writes an archive to an unnamed temporary file.
 async fn spool(mut pieces: BlobStream, limit: u64) -> Result<File> {
     let unwritable = |e: std::io::Error| {
         let dir = std::env::temp_dir();
         Error::other(format!("cannot write a temporary file in {}: {e}", dir.display()))
-            .hint("the saved image needs room there; TMPDIR names another directory")
+            .hint("the saved image needs space there; set TMPDIR to another directory")
     };
     let mut file = tokio::fs::File::from_std(tempfile::tempfile().map_err(unwritable)?);
     let mut written = 0;
@@ -150,7 +151,7 @@ async fn spool(mut pieces: BlobStream, limit: u64) -> Result<File> {
         written += piece.len() as u64;
         if written > limit {
             return Err(Error::unsupported(format!(
-                "the engine sends more than {limit} bytes, far more than it says that the image has"
+                "the engine sent more than {limit} bytes, far more than the size that it reports for the image"
             )));
         }
         file.write_all(&piece).await.map_err(unwritable)?;

@@ -1,5 +1,5 @@
-//! Which attestations stay in an index: those whose subject is kept and not rewritten. They name their subjects by the
-//! original digests.
+//! Selects the attestations to keep in an index: those whose subject is kept and not rewritten. They name
+//! their subjects by the original digests.
 
 use super::task::{Attestations, Wrap};
 use super::tree::{Child, Node};
@@ -7,8 +7,8 @@ use crate::image::Manifest;
 use crate::rewrite::index::Replaced;
 use std::collections::HashSet;
 
-/// Leaves out the positions of `attestations` that do not stay, and says so in `notes`.
-pub fn staying(
+/// Returns the positions of the attestations to keep, and adds notes about the others.
+pub fn keep(
     wrap: &Wrap,
     mut attestations: Vec<usize>,
     others: &[Child],
@@ -34,15 +34,15 @@ pub fn staying(
         attestations.retain(|i| subject(*i).is_none_or(|subject| !rewritten.contains(subject)));
         match before - attestations.len() {
             0 => {}
-            1 => notes.push("1 attestation is left out: it describes what was rewritten".into()),
-            n => notes.push(format!("{n} attestations are left out: they describe what was rewritten")),
+            1 => notes.push("1 attestation was dropped: its subject was rewritten".into()),
+            n => notes.push(format!("{n} attestations were dropped: their subjects were rewritten")),
         }
     }
     attestations
 }
 
-/// The names by which an attestation may call a child: a narrowed index may still be referred to by the digest of the
-/// full one.
+/// Returns the digests by which an attestation may refer to a child. A narrowed index may still be referred
+/// to by the digest of the full one.
 fn names(child: &Child, original: &Manifest) -> impl Iterator<Item = String> + use<> {
     let source = match &child.node {
         Node::Index(index) => Some(index.history.source.to_string()),

@@ -1,4 +1,4 @@
-//! What a planned image would change and send: the answer of a dry run.
+//! The changes that a dry run reports: edits of documents, and blobs to send.
 
 use super::copy::Copier;
 use super::destination::Destination;
@@ -14,57 +14,57 @@ use crate::rewrite::record::Record;
 use futures_util::future::try_join_all;
 use serde::Serialize;
 
-/// One change of a text, or one blob that would be sent.
+/// A change of one value, or a blob to send.
 #[derive(Debug, Clone, Serialize)]
 #[serde(untagged)]
 pub enum Change {
-    /// A value of a manifest or a config.
+    /// A change of a value in a manifest, an index or a config.
     Value {
-        /// Of which image.
+        /// The platform of the image.
         #[serde(serialize_with = "name")]
         platform: Option<Platform>,
-        /// `config`, `manifest` or `index`.
+        /// The document: `config`, `manifest` or `index`.
         document: &'static str,
-        /// A JSON Pointer (RFC 6901).
+        /// The place of the value, as a JSON Pointer (RFC 6901).
         pointer: String,
-        /// The JSON text before.
+        /// The JSON text before the change.
         before: Option<String>,
-        /// The JSON text after.
+        /// The JSON text after the change.
         after: Option<String>,
     },
-    /// A blob.
+    /// A blob that the destination does not have.
     Blob {
-        /// Its digest.
+        /// The blob's digest.
         #[serde(rename = "blob")]
         digest: Digest,
-        /// Its size in bytes.
+        /// The blob's size in bytes.
         size: u64,
-        /// How it gets there: `upload`, `mount` or `copy`.
+        /// How the blob would be transferred: `upload`, `mount` or `copy`.
         how: &'static str,
     },
 }
 
-/// What a run would do to the destination.
+/// The changes that a run would make.
 #[derive(Debug, Clone, Default, Serialize)]
 pub struct Changes {
-    /// What would be written, if anything.
+    /// The amount that would be written, if anything.
     pub would_write: Option<WouldWrite>,
-    /// Every change.
+    /// Every change, in order.
     pub changes: Vec<Change>,
 }
 
-/// A write in numbers.
+/// The amount that a run would write.
 #[derive(Debug, Clone, Serialize)]
 pub struct WouldWrite {
-    /// Whether the destination has no image of that name yet.
+    /// Whether the destination's name does not refer to an image yet.
     pub creates: bool,
-    /// Blobs that would be sent.
+    /// The number of blobs that would be sent.
     pub blobs: usize,
-    /// Their bytes.
+    /// The total size of these blobs in bytes.
     pub bytes: u64,
 }
 
-/// What writing the overlay would change and send. `creates`: the destination has no image of that name.
+/// Returns the changes of writing an overlay. `creates` says that the destination's name does not exist yet.
 pub(super) async fn changes(
     root: &Root,
     overlay: &Overlay,
@@ -105,7 +105,7 @@ fn child_values(child: &Child, changes: &mut Vec<Change>) {
     }
 }
 
-/// The record says what was changed; the texts say what to.
+/// Adds the changed values of an image: the record has the places and old values, the documents the new ones.
 fn values(image: &ImageNode, changes: &mut Vec<Change>) {
     let (record, config, manifest) = match &image.outcome {
         Outcome::Wrapped(new) | Outcome::Upgraded(new, _) => {
@@ -120,7 +120,7 @@ fn values(image: &ImageNode, changes: &mut Vec<Change>) {
     for (document, undos, text) in
         [("config", &record.undo.config, config), ("manifest", &record.undo.manifest, manifest)]
     {
-        // The wrapped texts hold the new values, whichever way we go.
+        // The wrapped documents have the new values, whether they are the input or the output.
         let Ok(mut wrapped) = Document::new(text) else { continue };
         for undo in undos {
             let (pointer, old) = match undo {
@@ -146,7 +146,7 @@ fn last_element(text: &mut Document, pointer: &str) -> String {
     format!("{pointer}/{}", len.saturating_sub(1))
 }
 
-/// The blobs that the destination does not have, as far as it says.
+/// Returns the blobs that the destination does not have, as far as it tells.
 async fn blobs(overlay: &Overlay, copier: &Copier, destination: &Destination) -> Result<Vec<Change>> {
     let asking = overlay.all_blobs().into_iter().map(async |descriptor| {
         let how = match copier.relation() {

@@ -1,12 +1,13 @@
-//! The copy engine: which blobs have to be moved, how, and each of them once. It knows neither HTTP nor
-//! the fields of configs.
+//! The copy engine: decides which blobs to move and how, and moves each of them once. It knows neither HTTP
+//! nor the fields of configs.
 //!
-//! That the destination has something is [`Claimed`] when only its present image says so, and [`Checked`] when it
-//! answered for it in this run: it was asked, or took the blob. Both are made here and nowhere else.
+//! That the destination has something is [`Claimed`] if only its present image says so, and [`Checked`] if
+//! the destination confirmed it in this run: it answered a request, or accepted the blob. Only this module
+//! creates both.
 
-use super::commons::{Commons, Spot};
 use super::destination::Destination;
 use super::relation::Relation;
+use super::shared_state::{SharedState, Spot};
 use crate::error::{Error, Result};
 use crate::image::{Descriptor, Digest};
 use crate::stats::{Stats, Tag};
@@ -18,65 +19,67 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use tokio::sync::Semaphore;
 use tokio::task::{JoinHandle, JoinSet};
 
-/// How many moves are begun at once: more than there are requests, but an index may need thousands.
+/// The number of moves in progress. This exceeds the number of concurrent requests, but an index may need
+/// thousands of moves.
 const BEGUN: usize = 128;
 
-/// The destination is said to have something, because its present image names it or the source lies beside it. That is
-/// never a reason for a tag to point to it, unless the destination refuses manifests with missing parts.
+/// A digest that the destination should have, because its present image refers to it or the source is in the
+/// same repository. No tag may rely on a claim, unless the destination refuses manifests with missing parts.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Claimed(Digest);
 
-/// The destination answered for something in this run.
+/// A digest that the destination confirmed in this run.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Checked(Digest);
 
-/// How a part of a manifest stands at the destination.
+/// The state of a manifest's part at the destination.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Part {
-    /// It is there.
+    /// The destination has it.
     Checked(Checked),
-    /// It is said to be there.
+    /// The destination should have it.
     Claimed(Claimed),
-    /// Engines fetch it from elsewhere.
+    /// A foreign layer, which engines fetch from elsewhere.
     Foreign,
 }
 
 type Move = Shared<BoxFuture<'static, Result<Checked>>>;
 
-/// Moves blobs from one place to another: each digest once a run, many at a time, in the background.
+/// Copies blobs from one place to another in the background: many at a time, and each digest once per run.
 pub struct Copier {
     source: Arc<dyn Source>,
     sink: Arc<dyn Sink>,
     destination: Arc<Destination>,
     relation: Relation,
     state: Mutex<State>,
-    /// What all jobs share.
-    commons: Arc<Commons>,
-    /// Moves that may be begun.
+    /// State shared by all jobs.
+    shared_state: Arc<SharedState>,
+    /// Limits the moves in progress.
     gate: Arc<Semaphore>,
     stats: Arc<Stats>,
-    /// Whether claims count.
+    /// Whether claims are trusted.
     believes: bool,
 }
 
 #[derive(Default)]
 struct State {
-    /// What the destination's present image names.
+    /// The digests that the destination's present image refers to.
     claims: HashSet<Digest>,
     moves: HashMap<Digest, Move>,
-    /// Uploads that were opened before they were needed; any of them does for any blob.
+    /// Uploads opened in advance; each can serve any blob.
     opened: VecDeque<JoinHandle<Result<Option<Slot>>>>,
-    /// Ended with the copier.
+    /// Tasks that end with the copier.
     background: JoinSet<()>,
 }
 
 impl Copier {
-    /// A copier. With `believes` what the destination's image names is claimed; else everything is asked for.
+    /// Creates a copier. With `believes` the blobs of the destination's image are claimed; otherwise the
+    /// destination is asked for every blob.
     pub fn new(
         source: Arc<dyn Source>,
         sink: Arc<dyn Sink>,
         destination: Arc<Destination>,
-        commons: Arc<Commons>,
+        shared_state: Arc<SharedState>,
         believes: bool,
         stats: Arc<Stats>,
     ) -> Self {
@@ -88,19 +91,19 @@ impl Copier {
             destination,
             relation,
             state: Mutex::default(),
-            commons,
+            shared_state,
             gate,
             stats,
             believes,
         }
     }
 
-    /// The destination's tag, to be followed when it moves.
+    /// Returns the state of the destination's tag, which changes when it is moved.
     pub fn tag(&self) -> &Tag {
         &self.stats.tag
     }
 
-    /// How the two places stand to each other.
+    /// Returns the relation of source and destination.
     pub fn relation(&self) -> &Relation {
         &self.relation
     }
@@ -109,37 +112,38 @@ impl Copier {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Notes what the destination's present image names.
+    /// Records what the destination's present image refers to.
     pub fn claim(&self, digests: impl IntoIterator<Item = Digest>) {
         self.lock().claims.extend(digests);
     }
 
-    /// The claim that the destination has something of the source, if there is one that counts: a place that takes
-    /// manifests with missing parts is asked for everything.
+    /// Returns a claim that the destination has something of the source, if claims are trusted. A destination
+    /// that accepts manifests with missing parts is asked for everything.
     pub fn claimed(&self, digest: &Digest) -> Option<Claimed> {
         let is_one = self.believes && self.relation == Relation::Same && self.sink.refuses_missing_parts();
         if is_one { Some(Claimed(digest.clone())) } else { self.claimed_there(digest) }
     }
 
-    /// The claim on something that the source may lack: only the destination's image counts.
+    /// Returns a claim on something that the source may not have, so that only the destination's image
+    /// counts.
     pub fn claimed_there(&self, digest: &Digest) -> Option<Claimed> {
         let counts = self.believes && self.sink.refuses_missing_parts();
         (counts && self.lock().claims.contains(digest)).then(|| Claimed(digest.clone()))
     }
 
-    /// Asks the destination about a claim, once a run.
+    /// Asks the destination about a claim, once per run.
     pub async fn check(&self, claim: Claimed, descriptor: &Descriptor) -> Result<Option<Checked>> {
         Ok(self.destination.has(descriptor).await?.then_some(Checked(claim.0)))
     }
 
-    /// Notes that a manifest was read from the source: where that is the destination too, it is there.
+    /// Records that a manifest was read from the source, which may be the destination, too.
     pub fn was_read(&self, digest: &Digest) {
         if self.relation == Relation::Same {
             self.destination.note(digest);
         }
     }
 
-    /// Begins to move a blob, if that was not begun already.
+    /// Starts to move a blob, unless that was started before.
     pub fn start(&self, descriptor: &Descriptor) {
         if self.believed(descriptor).is_some() {
             return;
@@ -150,7 +154,7 @@ impl Copier {
         }
     }
 
-    /// What need not be moved.
+    /// Returns the state of a blob that need not be moved.
     pub fn believed(&self, descriptor: &Descriptor) -> Option<Part> {
         if descriptor.is_foreign() {
             return Some(Part::Foreign);
@@ -158,7 +162,7 @@ impl Copier {
         self.claimed(&descriptor.digest).map(Part::Claimed)
     }
 
-    /// Moves a blob, or waits for it to be moved, unless the destination is believed to have it.
+    /// Moves a blob, or waits for its move, unless the destination is believed to have it.
     pub async fn blob(&self, descriptor: &Descriptor) -> Result<Part> {
         match self.believed(descriptor) {
             Some(part) => Ok(part),
@@ -166,7 +170,7 @@ impl Copier {
         }
     }
 
-    /// Asks for a blob, and moves it if need be, whatever was known of it: the destination said that it lacks something.
+    /// Offers a blob again, whatever is known of it, because the destination reported a missing part.
     pub async fn blob_again(&self, descriptor: &Descriptor) -> Result<Part> {
         if descriptor.is_foreign() {
             return Ok(Part::Foreign);
@@ -184,7 +188,7 @@ impl Copier {
             sink: self.sink.clone(),
             from,
             descriptor: descriptor.clone(),
-            commons: self.commons.clone(),
+            shared_state: self.shared_state.clone(),
             stats: self.stats.clone(),
         }
     }
@@ -205,12 +209,13 @@ impl Copier {
         (moving, true)
     }
 
-    /// Whether this job is the first to announce a new blob, so that it has to be sent and not mounted.
+    /// Returns whether this job is the first to announce a new blob, which then has to be sent and cannot be
+    /// mounted.
     pub fn announces(&self, digest: &Digest) -> bool {
-        self.sink.origin().is_none_or(|place| self.commons.announce(&place.store, digest))
+        self.sink.origin().is_none_or(|place| self.shared_state.announce(&place.store, digest))
     }
 
-    /// Opens an upload in the background: for the next bytes that are sent. Unused uploads are cancelled by
+    /// Opens an upload in the background for the next bytes to send. Unused uploads are cancelled by
     /// [`Sink::release`].
     pub fn open_early(&self) {
         let sink = self.sink.clone();
@@ -218,13 +223,13 @@ impl Copier {
         self.lock().opened.push_back(opening);
     }
 
-    /// Sends bytes at hand, once a digest.
+    /// Sends bytes from memory, once per digest.
     pub async fn bytes(&self, descriptor: &Descriptor, bytes: Bytes) -> Result<Part> {
-        // What the destination's image names already is claimed like any other blob.
+        // A blob of the destination's image is claimed, like any other.
         if let Some(claim) = self.claimed_there(&descriptor.digest) {
             return Ok(Part::Claimed(claim));
         }
-        // Whoever comes first sends.
+        // The first caller sends.
         let sending = {
             let mut state = self.lock();
             match state.moves.get(&descriptor.digest) {
@@ -240,7 +245,7 @@ impl Copier {
         sending.await.map(Part::Checked)
     }
 
-    /// Sends bytes at hand, whatever was known of them.
+    /// Sends bytes from memory again, whatever is known of them.
     pub async fn bytes_again(&self, descriptor: &Descriptor, bytes: Bytes) -> Result<Part> {
         self.one_move(descriptor).again(Cargo::Bytes(bytes, None)).await.map(Part::Checked)
     }
@@ -257,11 +262,11 @@ impl Copier {
     }
 }
 
-/// What a move carries.
+/// The content of a move.
 enum Cargo {
     /// A blob of the source.
     Blob,
-    /// Bytes at hand, and an upload that was opened for them.
+    /// Bytes in memory, and an upload that was opened for them.
     Bytes(Bytes, Option<JoinHandle<Result<Option<Slot>>>>),
 }
 
@@ -270,15 +275,15 @@ struct OneMove {
     sink: Arc<dyn Sink>,
     from: Option<String>,
     descriptor: Descriptor,
-    commons: Arc<Commons>,
+    shared_state: Arc<SharedState>,
     stats: Arc<Stats>,
 }
 
 impl OneMove {
-    /// Moves the blob, unless a job of this process knows that the destination has it.
+    /// Moves the blob, unless another job of this process already knows that the destination has it.
     async fn run(self, cargo: Cargo) -> Result<Checked> {
         let Some(place) = self.sink.origin() else { return self.offer(cargo, None).await };
-        let spot = self.commons.spot(&place.store, &self.descriptor.digest);
+        let spot = self.shared_state.spot(&place.store, &self.descriptor.digest);
         let known = Known { spot: &spot, repository: &place.repository };
         if spot.is_in(&place.repository) {
             return Ok(self.existing());
@@ -292,15 +297,15 @@ impl OneMove {
             return Ok(self.existing());
         }
         let from = spot.anywhere();
-        // Whoever sends it first goes alone; the others mount it together.
+        // The first job sends alone; the others then mount together.
         let _lead = from.is_none().then_some(lead);
         self.offer_from(cargo, from.as_deref(), known).await
     }
 
-    /// Moves the blob, whatever was known of it.
+    /// Moves the blob, whatever is known of it.
     async fn again(self, cargo: Cargo) -> Result<Checked> {
         if let Some(place) = self.sink.origin() {
-            self.commons.spot(&place.store, &self.descriptor.digest).remove(&place.repository);
+            self.shared_state.spot(&place.store, &self.descriptor.digest).remove(&place.repository);
         }
         self.offer(cargo, None).await
     }
@@ -317,7 +322,7 @@ impl OneMove {
     async fn offer_from(&self, cargo: Cargo, from: Option<&str>, known: Known<'_>) -> Result<Checked> {
         let is_new = matches!(cargo, Cargo::Bytes(..)) && from.is_none();
         let slot = match is_new {
-            // Made in this run: nobody needs to be asked for it.
+            // New bytes cannot be there already, so the destination is not asked.
             true => None,
             false => match self.sink.offer(&self.descriptor, from.or(self.from.as_deref())).await? {
                 Offer::Mounted => {
@@ -341,7 +346,7 @@ impl OneMove {
         Ok(sent)
     }
 
-    /// Offers the blob to a place whose blobs no other job knows.
+    /// Offers the blob without consulting what other jobs know.
     async fn offer(&self, cargo: Cargo, from: Option<&str>) -> Result<Checked> {
         let spot = Spot::default();
         self.offer_from(cargo, from, Known { spot: &spot, repository: "" }).await
@@ -359,15 +364,15 @@ impl OneMove {
                 self.sink.put(slot, &self.descriptor, Payload::Bytes(bytes)).await?;
             }
             Cargo::Blob => {
-                // The upload is open by the time it is this blob's turn.
+                // The upload is opened while the blob waits for memory.
                 let opening = async {
                     match slot {
                         Some(slot) => Ok(Some(slot)),
                         None => self.sink.open().await,
                     }
                 };
-                let transfer = self.commons.transfers().add(&self.descriptor);
-                let (_memory, slot) = tokio::join!(self.commons.memory(self.descriptor.size), opening);
+                let transfer = self.shared_state.transfers().add(&self.descriptor);
+                let (_memory, slot) = tokio::join!(self.shared_state.memory(self.descriptor.size), opening);
                 let source = transfer.counted(&*self.source);
                 self.sink.put(slot?, &self.descriptor, Payload::Blob(&source, &self.descriptor)).await?;
                 transfer.finish();
@@ -378,7 +383,7 @@ impl OneMove {
     }
 }
 
-/// What the jobs of this process know of a blob, and the repository that it goes to.
+/// What the jobs of this process know of a blob, and the repository to copy it to.
 #[derive(Clone, Copy)]
 struct Known<'a> {
     spot: &'a Spot,

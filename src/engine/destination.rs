@@ -1,4 +1,4 @@
-//! The destination as it answers in this run: each question is asked once.
+//! The destination's answers in this run: each question is asked once.
 
 use super::relation::Relation;
 use crate::error::{Kind, Result};
@@ -9,27 +9,27 @@ use futures_util::future::{BoxFuture, FutureExt, Shared, ready, try_join_all};
 use std::collections::{HashMap, HashSet};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-/// How closely the destination is looked at.
+/// How closely the destination is checked.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Depth {
-    /// The children of indexes.
+    /// Checks the children of indexes.
     Children,
-    /// Every blob as well.
+    /// Checks every blob as well.
     Blobs,
 }
 
 type Answer = Shared<BoxFuture<'static, Result<bool>>>;
 
-/// Asks the destination.
+/// Asks the destination and keeps its answers.
 pub struct Destination {
     sink: Arc<dyn Sink>,
-    /// The destination as a place to read from.
+    /// Reads from the destination, if it can be read.
     reader: Option<Arc<Reader>>,
     answers: Mutex<HashMap<Digest, Answer>>,
 }
 
 impl Destination {
-    /// Nothing is asked yet. What `source` reads is the destination's, too, if both are one place.
+    /// Creates a destination without answers. It shares the reader `source` if both are the same place.
     pub fn new(sink: Arc<dyn Sink>, source: &Arc<Reader>) -> Self {
         let is_one = Relation::between(&**source.source(), &*sink) == Relation::Same;
         let reader = match sink.clone().as_source() {
@@ -43,12 +43,12 @@ impl Destination {
         self.answers.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Reads from the destination, where that can be done.
+    /// Returns a reader for the destination, if it can be read.
     pub fn reader(&self) -> Option<&Reader> {
         self.reader.as_deref()
     }
 
-    /// Whether the destination has a manifest or a blob.
+    /// Returns whether the destination has a manifest or a blob.
     pub async fn has(&self, descriptor: &Descriptor) -> Result<bool> {
         let answer = {
             let (sink, descriptor) = (self.sink.clone(), descriptor.clone());
@@ -59,23 +59,23 @@ impl Destination {
         answer.await
     }
 
-    /// Notes that something is there: it was read from the destination.
+    /// Records that the destination has something, because it was read from there.
     pub fn note(&self, digest: &Digest) {
         self.answers().insert(digest.clone(), ready(Ok(true)).boxed().shared());
     }
 
-    /// Whether all is there that a manifest of the destination points to.
+    /// Returns whether the destination has everything that one of its manifests refers to.
     pub async fn is_whole(&self, manifest: &Manifest, depth: Depth) -> Result<bool> {
         let look = Look { destination: self, depth, seen: Mutex::default(), limits: Limits::default() };
         look.below(manifest, 0).await
     }
 }
 
-/// One way through the destination's image.
+/// A traversal of the destination's image.
 struct Look<'a> {
     destination: &'a Destination,
     depth: Depth,
-    /// Manifests that were looked into.
+    /// The manifests that were visited.
     seen: Mutex<HashSet<Digest>>,
     limits: Limits,
 }
@@ -102,7 +102,7 @@ impl Look<'_> {
             return self.destination.has(child).await;
         };
         if !self.seen.lock().unwrap_or_else(PoisonError::into_inner).insert(child.digest.clone()) {
-            // Whoever looked first tells.
+            // The first visit reports on it.
             return Ok(true);
         }
         match reader.child(child).await {

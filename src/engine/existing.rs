@@ -1,4 +1,4 @@
-//! What happens to the image that the destination's name refers to when another one takes its place.
+//! What to do with an image that the destination's name refers to before a run.
 
 use super::report::Delivery;
 use crate::error::{Context, Error, Remedy, Result};
@@ -6,28 +6,28 @@ use crate::image::Manifest;
 use crate::transport::Sink;
 use std::sync::Arc;
 
-/// What happens to an image that is replaced.
+/// What to do with an image that is replaced.
 #[derive(Default)]
 pub enum Existing {
-    /// The tag moves to the new image.
+    /// Moves the tag to the new image.
     #[default]
     Replace,
-    /// Nothing is written.
+    /// Fails, and writes nothing.
     Refuse,
-    /// The image gets another tag before its own moves.
+    /// Keeps the image under another tag, written before its own tag moves.
     Keep(Backup),
 }
 
-/// The place where a replaced image stays.
+/// A tag under which a replaced image is kept.
 pub struct Backup {
     /// The other tag, in the destination's repository.
     pub sink: Arc<dyn Sink>,
-    /// Its name.
+    /// The tag's full name.
     pub name: String,
 }
 
 impl Existing {
-    /// Checks that an image may be written where `current` is, or whatever else the name refers to.
+    /// Checks that the name may be written, which refers to `current` or to something that cannot be read.
     pub(super) async fn check(&self, sink: &dyn Sink, current: Option<&Manifest>) -> Result<()> {
         if matches!(self, Existing::Refuse) && (current.is_some() || sink.is_taken().await?) {
             return Err(
@@ -37,7 +37,7 @@ impl Existing {
         Ok(())
     }
 
-    /// Gives an image its other tag. All of its parts are in that repository already.
+    /// Writes the other tag. All parts of the image are in that repository already.
     pub(super) async fn keep(&self, current: Option<&Manifest>) -> Result<()> {
         if let (Existing::Keep(backup), Some(current)) = (self, current) {
             let kept = backup.sink.put_manifest(current, None).await;

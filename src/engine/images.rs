@@ -1,4 +1,4 @@
-//! One image: what wrap or unwrap makes of it. Reads layers only where the manifest and the config do not tell enough.
+//! Wraps or unwraps single images. Reads layers only if the manifest and the config do not suffice.
 
 use super::task::{Task, Wrap};
 use super::tree::ImageNode;
@@ -14,27 +14,27 @@ use tokio::sync::Semaphore;
 pub struct Images<'a> {
     task: &'a Task,
     reader: &'a Reader,
-    /// Layers that are looked into at once: each takes a decompressor's memory.
+    /// Limits the images whose layers are read at once: each takes a decompressor's memory.
     surveys: Semaphore,
 }
 
-/// What a manifest with a config turned out to be.
+/// What a manifest with a config contains.
 pub enum Looked {
     /// An image.
     Image(Box<ImageNode>),
-    /// Something else, by its own name for itself.
+    /// Something else, with its type as it states it.
     Artifact(String),
-    /// An image that cannot be rewritten, and why. In an index it does not stop the others.
+    /// An image that cannot be rewritten, and why. In an index it does not affect the others.
     Bad(Error),
 }
 
 impl<'a> Images<'a> {
-    /// Looks into up to `streams` images at once.
+    /// Creates a rewriter that reads the layers of up to `streams` images at once.
     pub fn new(task: &'a Task, reader: &'a Reader, streams: usize) -> Self {
         Images { task, reader, surveys: Semaphore::new(streams) }
     }
 
-    /// Rewrites an image. `listed` is the platform for which an index lists it.
+    /// Rewrites an image. `listed` is the platform that an index gives for it.
     pub async fn rewrite(
         &self,
         manifest: Manifest,
@@ -82,7 +82,7 @@ impl<'a> Images<'a> {
             && !original.exact
         {
             notes.push(
-                "config and diff_ids are restored; the manifest is new, because this transport keeps none"
+                "the config and diff_ids are restored; the manifest is regenerated, because this transport stores none"
                     .into(),
             );
         }
@@ -90,7 +90,7 @@ impl<'a> Images<'a> {
         Ok(Looked::Image(Box::new(ImageNode { platform, input: manifest, config, outcome, notes })))
     }
 
-    /// What the image runs on. The inner error says why that stays open.
+    /// Determines the image's platform. The inner error says why it remains unknown.
     async fn platform(
         &self,
         image: &Image,
@@ -101,7 +101,7 @@ impl<'a> Images<'a> {
         if let Target::Known(platform) = target {
             return Ok(Ok((platform, None)));
         }
-        // Whoever names one platform says what the image is for.
+        // A user who selects one platform states what the image is for.
         if let [wanted] = &wrap.platforms[..] {
             return Ok(Ok((wanted.clone(), None)));
         }
@@ -110,8 +110,8 @@ impl<'a> Images<'a> {
         Ok(target.resolve(found))
     }
 
-    /// The default path is one that no image uses; for another one the layers have to be looked at. The outer error is
-    /// about the options, the inner one about the image.
+    /// Wraps an image. Any path but the default one requires reading the layers. The outer error is about the
+    /// source or the options, the inner one about the image.
     async fn wrap(&self, image: &Image, platform: &Platform, wrap: &Wrap) -> Result<Result<Outcome>> {
         let policy = &wrap.policy;
         let decision = match rewrite::decide(image, platform, &wrap.reapers, policy) {
@@ -122,7 +122,7 @@ impl<'a> Images<'a> {
         let parents = match plan {
             None => Vec::new(),
             Some(source) => {
-                // An image built from a wrapped one has the reaper of that one in the way.
+                // The reaper of the base image may be replaced.
                 let inherits = record::recorded_path(&image.config.labels) == Some(policy.path.as_str());
                 let _turn = self.surveys.acquire().await;
                 let replace = wrap.replace || inherits;
@@ -136,7 +136,7 @@ impl<'a> Images<'a> {
     }
 }
 
-/// An image that is not supported is one thing, a source that fails another.
+/// Tells an unsupported image from a failing source.
 fn bad(error: Error) -> Result<Looked> {
     match error.kind() {
         Kind::Unsupported => Ok(Looked::Bad(error)),

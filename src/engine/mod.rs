@@ -1,9 +1,9 @@
-//! The engine: one run from a source to a destination, and the moving of blobs, each once.
+//! The engine: runs a task from a source to a destination, and copies each blob at most once.
 
 mod attestations;
-mod carry;
+mod carry_over;
 mod changes;
-mod commons;
+mod comparison;
 pub mod copy;
 mod destination;
 mod existing;
@@ -16,15 +16,15 @@ mod referrers;
 mod relation;
 pub mod report;
 mod run;
-mod standing;
+mod shared_state;
 mod task;
 mod transfers;
 mod tree;
 
 pub use changes::{Change, Changes, WouldWrite};
-pub use commons::Commons;
 pub use existing::{Backup, Existing};
 pub use overlay::Overlay;
 pub use run::{Job, Known, Pending, Permit};
+pub use shared_state::SharedState;
 pub use task::{Attestations, Copy, Task, Unsupported, Wrap};
 pub use transfers::{Active, Snapshot, Total, Transfers};

@@ -1,5 +1,5 @@
-//! A planned image, readable before it is anywhere: what is new comes from memory, everything else from the source
-//! below. A push copies it to the destination; a dry run makes it and copies nothing.
+//! A planned image as a source that can be read before it is written: new parts come from memory, all others
+//! from the original source. A push copies it to the destination; a dry run copies nothing.
 
 use super::tree::{Carried, CarriedContent, Child, ImageNode, Node, Root};
 use crate::error::Result;
@@ -22,14 +22,14 @@ pub struct Planned {
 pub struct Overlay {
     below: Arc<dyn Source>,
     root: Manifest,
-    /// By the digest under which they are listed. What the destination was found to have is not among them.
+    /// The manifests by the digest under which they are listed, without those that the destination has.
     manifests: HashMap<Digest, Planned>,
-    /// New blobs.
+    /// New blobs by their digest.
     blobs: HashMap<Digest, Bytes>,
 }
 
 impl Overlay {
-    /// The image that a tree describes.
+    /// Creates the image that a tree describes.
     pub fn new(root: &Root, below: Arc<dyn Source>) -> Self {
         let manifest = root.output().clone();
         let mut overlay = Overlay { below, root: manifest, manifests: HashMap::new(), blobs: HashMap::new() };
@@ -81,22 +81,23 @@ impl Overlay {
         self.manifests.entry(digest.clone()).or_insert_with(planned);
     }
 
-    /// The manifest that the tag will point to.
+    /// Returns the manifest that the tag will refer to.
     pub fn root(&self) -> &Manifest {
         &self.root
     }
 
-    /// A manifest below the root, unless the destination was found to have it.
+    /// Returns a manifest below the root, unless the destination was found to have it.
     pub fn planned(&self, digest: &Digest) -> Option<&Planned> {
         self.manifests.get(digest)
     }
 
-    /// A new blob.
+    /// Returns the bytes of a new blob.
     pub fn fresh(&self, digest: &Digest) -> Option<&Bytes> {
         self.blobs.get(digest)
     }
 
-    /// Every blob of the planned image that is known, each once.
+    /// Returns every blob of the planned image, each once. Those below a manifest that the destination has
+    /// are not among them.
     pub fn all_blobs(&self) -> Vec<&Descriptor> {
         let mut manifests: Vec<&Manifest> =
             self.manifests.values().map(|planned| &planned.manifest).collect();
@@ -107,7 +108,7 @@ impl Overlay {
     }
 }
 
-/// What a manifest points to besides manifests: an index may list other things, too.
+/// Returns everything that a manifest refers to except manifests. An index may list other content, too.
 pub fn parts(manifest: &Manifest) -> impl Iterator<Item = &Descriptor> {
     let others = manifest.children().iter().filter(|child| !child.is_manifest());
     manifest.blobs().into_iter().chain(others)

@@ -1,8 +1,8 @@
-//! From a manifest to the [tree](super::tree) of what will be written. Reads manifests and configs; begins to move
-//! blobs as soon as they are known, unless that is held back.
+//! Plans the [tree](super::tree) of manifests to write. Reads manifests and configs, and starts to move blobs
+//! as soon as they are known, unless transfers are deferred.
 
 use super::attestations;
-use super::carry::Carrier;
+use super::carry_over::CarryOver;
 use super::copy::Copier;
 use super::images::{Images, Looked};
 use super::task::{Task, Unsupported};
@@ -20,36 +20,46 @@ use futures_util::future::{BoxFuture, FutureExt, try_join_all};
 use std::collections::HashSet;
 use std::sync::{Mutex, PoisonError};
 
-/// Makes the tree.
+/// Builds the tree.
 pub struct Planner<'a> {
     task: &'a Task,
     reader: &'a Reader,
     copier: &'a Copier,
     images: Images<'a>,
     limits: Limits,
-    /// Do not start transfers.
-    hold: bool,
+    /// Whether transfers are left to the push.
+    defer: bool,
     /// Digests for which an upload session was already opened: reapers, and configs to be rewritten.
-    expected: Mutex<HashSet<Digest>>,
+    uploads_opened: Mutex<HashSet<Digest>>,
 }
 
-/// What a manifest that is no index turned out to be.
+/// What a manifest that is not an index contains.
 enum Found {
     Image(Box<ImageNode>),
-    /// Something else, by its own name for itself.
+    /// Something else, with its type as it states it.
     Artifact(String),
-    /// An image that cannot be rewritten, or a manifest that is not understood.
+    /// An image that cannot be rewritten, or an invalid manifest.
     Bad(Error),
 }
 
 impl<'a> Planner<'a> {
-    /// With `hold` no transfer is started. Looks into the layers of up to `streams` images at once.
-    pub fn new(task: &'a Task, reader: &'a Reader, copier: &'a Copier, streams: usize, hold: bool) -> Self {
+    /// Creates a planner. With `defer` it starts no transfers. Reads the layers of up to `streams` images at
+    /// once.
+    pub fn new(task: &'a Task, reader: &'a Reader, copier: &'a Copier, streams: usize, defer: bool) -> Self {
         let images = Images::new(task, reader, streams);
-        Planner { task, reader, copier, images, limits: Limits::default(), hold, expected: Mutex::default() }
+        Planner {
+            task,
+            reader,
+            copier,
+            images,
+            limits: Limits::default(),
+            defer,
+            uploads_opened: Mutex::default(),
+        }
     }
 
-    /// The tree of an image. `listed` is the platform for which an index lists it, if it was chosen from one.
+    /// Plans the tree of an image. `listed` is the platform that an index gives for it, if it was chosen from
+    /// one.
     pub async fn root(&self, manifest: Manifest, listed: Option<&StatedPlatform>) -> Result<Root> {
         if matches!(self.task, Task::Copy(_)) {
             return self.copied(manifest, None).await;
@@ -72,7 +82,7 @@ impl<'a> Planner<'a> {
         let index = self.recorded(index)?;
         if matches!(self.task, Task::Unwrap) && index.children.iter().all(|c| c.node.replacement().is_none())
         {
-            return Err(Error::unsupported("no image of this index is wrapped"));
+            return Err(Error::unsupported("none of the images in this index is wrapped"));
         }
         Ok(Root::Index(Box::new(index)))
     }
@@ -101,7 +111,7 @@ impl<'a> Planner<'a> {
         Ok(index)
     }
 
-    /// The image as it is, but for children that are not kept.
+    /// Plans an unchanged copy, or one with fewer children.
     async fn copied(&self, input: Manifest, reason: Option<String>) -> Result<Root> {
         if let Content::Opaque { why, .. } = &input.content {
             return Err(why.clone());
@@ -118,11 +128,11 @@ impl<'a> Planner<'a> {
                 notes.push(format!("{} of {} children are left out", dropped.len(), input.children().len()));
             }
         }
-        let carrier = Carrier::new(self.reader, self.copier, &self.limits, self.hold);
-        if !self.hold {
+        let carry_over = CarryOver::new(self.reader, self.copier, &self.limits, self.defer);
+        if !self.defer {
             output.blobs().into_iter().for_each(|blob| self.copier.start(blob));
         }
-        let below = output.children().iter().map(|child| carrier.unread(child.clone(), String::new(), 0));
+        let below = output.children().iter().map(|child| carry_over.unread(child.clone(), String::new(), 0));
         let below = try_join_all(below).await?;
         Ok(Root::Copied(Box::new(CopiedNode { input, output, below, reason, notes })))
     }
@@ -137,7 +147,9 @@ impl<'a> Planner<'a> {
             Content::Image { config, layers } => (config.as_ref().clone(), layers.clone()),
             Content::Artifact { kind, .. } => return Ok(Found::Artifact(kind.clone())),
             Content::Opaque { why, .. } => return Ok(Found::Bad(why.clone())),
-            Content::Index { .. } => return Err(Error::other("an index was taken for an image")),
+            Content::Index { .. } => {
+                return Err(Error::other("internal error: an index where an image was uploads_opened"));
+            }
         };
         match Image::other(&manifest) {
             Some(Ok(ImageOrArtifact::Artifact(kind))) => return Ok(Found::Artifact(kind)),
@@ -145,10 +157,10 @@ impl<'a> Planner<'a> {
             _ => {}
         }
         let reading = self.reader.config(&config);
-        if !self.hold {
-            // The config is asked for first, the mounts follow while it is on its way.
+        if !self.defer {
+            // The config is requested first; mounts follow while it is on its way.
             let is_wrapped = matches!(self.task, Task::Unwrap) || Annotations::read(&manifest).is_some();
-            self.begin(&config, &layers, is_wrapped, listed);
+            self.start_transfers(&config, &layers, is_wrapped, listed);
         }
         let bytes = reading.await?;
         Ok(match self.images.rewrite(manifest, bytes, listed, is_child).await? {
@@ -158,8 +170,8 @@ impl<'a> Planner<'a> {
         })
     }
 
-    /// Begins all moves of an image's layers, and opens uploads for what will be new.
-    fn begin(
+    /// Starts to move an image's layers, and opens uploads for its new blobs.
+    fn start_transfers(
         &self,
         config: &Descriptor,
         layers: &[Descriptor],
@@ -169,7 +181,7 @@ impl<'a> Planner<'a> {
         for _ in 0..self.new_blobs(&config.digest, listed) {
             self.copier.open_early();
         }
-        // The last layer of a wrapped image is the reaper's, which goes, or gives way to another.
+        // The last layer of a wrapped image is its reaper, which is removed or replaced.
         let layers = match layers {
             [layers @ .., _] if is_wrapped => layers,
             layers => layers,
@@ -179,17 +191,19 @@ impl<'a> Planner<'a> {
         }
     }
 
-    /// Estimates how many new blobs an image will have: a config, and a layer where its reaper is not that of another
-    /// image too.
+    /// Estimates how many new blobs an image will have: a config, and a reaper's layer unless another image
+    /// has the same reaper.
     fn new_blobs(&self, config: &Digest, listed: Option<&StatedPlatform>) -> usize {
-        let mut expected = self.expected.lock().unwrap_or_else(PoisonError::into_inner);
-        let for_config = usize::from(expected.insert(config.clone()));
+        let mut uploads_opened = self.uploads_opened.lock().unwrap_or_else(PoisonError::into_inner);
+        let for_config = usize::from(uploads_opened.insert(config.clone()));
         let Task::Wrap(wrap) = self.task else { return for_config };
         match listed.and_then(StatedPlatform::complete).map(|platform| wrap.reapers.select(&platform)) {
-            // Any of the reapers: another job may have sent it.
+            // The platform is not known yet: one digest represents every reaper, as another job may have sent
+            // it.
             None => for_config * (1 + usize::from(self.copier.announces(&Digest::sha256("a reaper")))),
             Some(Ok(reaper)) => {
-                let is_new = expected.insert(reaper.digest.clone()) && self.copier.announces(&reaper.digest);
+                let is_new =
+                    uploads_opened.insert(reaper.digest.clone()) && self.copier.announces(&reaper.digest);
                 for_config + usize::from(is_new)
             }
             Some(Err(_)) => 0,
@@ -211,16 +225,17 @@ impl<'a> Planner<'a> {
         let history = history(&manifest, &children, is_part)?;
         let mut notes = Vec::new();
         if history.is_stale {
-            notes.push("the index has a record that does not describe it; it stays as it is".into());
+            notes.push(
+                "the index carries a reapify record that does not match it; the record is left alone".into(),
+            );
         }
         let (replaced, attestations) = match self.task {
             Task::Unwrap | Task::Copy(_) => (Vec::new(), attestations),
             Task::Wrap(wrap) => {
                 let original = &history.original;
                 let replaced: Vec<_> = children.iter().filter_map(|child| child.replaced(original)).collect();
-                let staying =
-                    attestations::staying(wrap, attestations, &children, original, &replaced, &mut notes);
-                (replaced, staying)
+                let kept = attestations::keep(wrap, attestations, &children, original, &replaced, &mut notes);
+                (replaced, kept)
             }
         };
         children.extend(read(attestations).await?);
@@ -229,7 +244,7 @@ impl<'a> Planner<'a> {
             (0..manifest.children().len()).filter(|i| !children.iter().any(|c| c.position == *i)).collect();
         let dropped_below = children.iter().map(|c| c.node.dropped()).sum();
         let output = match self.task {
-            // Skipped means byte for byte as it was, record and all.
+            // If every image is skipped, the index stays byte for byte as it was, with its record.
             Task::Wrap(_) if dropped.is_empty() && children.iter().all(|child| child.node.is_skipped()) => {
                 manifest.clone()
             }
@@ -240,7 +255,7 @@ impl<'a> Planner<'a> {
             }
             Task::Unwrap | Task::Copy(_) => history.original.clone(),
         };
-        // Once for all that is in it: at the root.
+        // Reported once, at the root.
         if matches!(self.task, Task::Unwrap) && depth == 0 {
             notes.extend(gone(history.dropped));
             notes.extend(changed(&history, &children));
@@ -285,13 +300,13 @@ impl<'a> Planner<'a> {
         selection: &Selection<'_>,
         depth: usize,
     ) -> Result<Node> {
-        let carrier = Carrier::new(self.reader, self.copier, &self.limits, self.hold);
+        let carry_over = CarryOver::new(self.reader, self.copier, &self.limits, self.defer);
         let carried = |carried: Carried| Node::Carried(Box::new(carried));
         if let Some(reason) = select::carried(descriptor) {
             if self.task.is_strict() && descriptor.is_manifest() && select::is_unknown(descriptor) {
                 return Err(Error::unsupported(reason));
             }
-            return carrier.unread(descriptor.clone(), reason, depth).await.map(carried);
+            return carry_over.unread(descriptor.clone(), reason, depth).await.map(carried);
         }
         let manifest = self.reader.child(descriptor).await?.as_ref().clone();
         self.copier.was_read(&descriptor.digest);
@@ -306,7 +321,7 @@ impl<'a> Planner<'a> {
             Found::Bad(error) => error.to_string(),
             Found::Artifact(kind) => format!("not a container image ({kind})"),
         };
-        carrier.read(descriptor.clone(), reason, manifest, depth).await.map(carried)
+        carry_over.read(descriptor.clone(), reason, manifest, depth).await.map(carried)
     }
 }
 
@@ -315,15 +330,15 @@ pub fn first_image(index: &Manifest) -> Option<usize> {
     index.children().iter().position(|child| !child.is_index() && select::carried(child).is_none())
 }
 
-/// What an index was before any wrap, from what its children were.
+/// Returns what an index was before it was wrapped, from what its children were.
 fn history(index: &Manifest, children: &[Child], is_part: bool) -> Result<History> {
     let original = |c: &Child| Some(Replaced { position: c.position, manifest: c.node.original()?.clone() });
     let originals: Vec<Replaced> = children.iter().filter_map(original).collect();
     index::unwrap(index, &originals, is_part)
 }
 
-/// What an unwrap has to say of an index that was changed since it was wrapped: that its digest is not that of the
-/// source, and which children are not the originals.
+/// Returns a note for an index that was changed after it was wrapped, so that unwrapping does not restore its
+/// source. It names the children that are not originals.
 fn changed(history: &History, children: &[Child]) -> Option<String> {
     let recorded = history.recorded.as_ref().filter(|_| !history.is_stale)?;
     let kept = index::kept(&history.input);
@@ -342,19 +357,19 @@ fn changed(history: &History, children: &[Child]) -> Option<String> {
         return None;
     }
     let which = match foreign.is_empty() {
-        true => "what else it says was changed".to_string(),
-        false => format!("not the originals: {}", foreign.join(", ")),
+        true => "other fields were changed".to_string(),
+        false => format!("these children are not the originals: {}", foreign.join(", ")),
     };
     Some(format!(
-        "the index was changed since it was wrapped, and is not the source {recorded} again; {which}"
+        "the index was changed after it was wrapped, so its source {recorded} was not restored: {which}"
     ))
 }
 
 fn gone(children: usize) -> Option<String> {
     let gone = match children {
         0 => return None,
-        1 => "1 child is".to_string(),
-        n => format!("{n} children are"),
+        1 => "1 child was".to_string(),
+        n => format!("{n} children were"),
     };
-    Some(format!("{gone} gone since the index was wrapped, so that its digest is a new one"))
+    Some(format!("{gone} removed when the index was wrapped, so the restored index has a new digest"))
 }

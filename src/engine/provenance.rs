@@ -1,5 +1,5 @@
-//! What a wrap did, said in a form that others can check: an in-toto statement with SLSA's provenance predicate, as an
-//! OCI referrer of the result. Digests only; the same wrap always says the same.
+//! Provenance of a wrap: an in-toto statement with SLSA's provenance predicate, as an OCI referrer of the
+//! result. It contains digests only, and is the same for every run with the same input.
 
 use super::report::{Action, Report};
 use super::task::{Attestations, Wrap};
@@ -13,10 +13,10 @@ use serde_json::{Value, json};
 
 /// The media type of statements (in-toto attestation framework).
 const IN_TOTO: &str = "application/vnd.in-toto+json";
-/// The annotation by which a statement is found without reading it.
+/// The annotation that identifies a statement without reading it.
 const PREDICATE_TYPE: (&str, &str) = ("in-toto.io/predicate-type", "https://slsa.dev/provenance/v1");
 
-/// Puts the statement beside the image that the report is about.
+/// Attaches a statement to the image of the report.
 pub async fn push(sink: &dyn Sink, wrap: &Wrap, report: &Report, subject: &Manifest) -> Result<Digest> {
     let statement = Bytes::from(to_json(&statement(wrap, report))?);
     let descriptor = Descriptor::of(IN_TOTO, &statement);

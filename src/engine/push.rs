@@ -1,5 +1,5 @@
-//! Copies a planned image to the destination, from the leaves up: blobs, images, the indexes above them, and the tag
-//! last.
+//! Copies a planned image to the destination, from the leaves up: blobs, images, the indexes above them, and
+//! finally the tag.
 
 use super::copy::{Copier, Part};
 use super::overlay::{Overlay, Planned, parts};
@@ -9,7 +9,7 @@ use crate::transport::{Sink, Source};
 use futures_util::future::try_join_all;
 use std::collections::HashMap;
 
-/// How often a manifest is put again that the destination refused for missing parts.
+/// The number of times a manifest is sent again after the destination refused it for missing parts.
 const AGAIN: usize = 2;
 
 /// Copies an overlay to a sink.
@@ -20,12 +20,12 @@ pub struct Push<'a> {
 }
 
 impl<'a> Push<'a> {
-    /// Nothing is copied yet.
+    /// Creates a push that has not copied anything yet.
     pub fn new(overlay: &'a Overlay, copier: &'a Copier, sink: &'a dyn Sink) -> Self {
         Push { overlay, copier, sink }
     }
 
-    /// Writes all but the root, and what the root needs.
+    /// Writes everything below the root manifest.
     pub async fn parts(&self) -> Result<()> {
         let mut levels = Levels { overlay: self.overlay, heights: HashMap::new(), by_height: Vec::new() };
         levels.below(self.overlay.root());
@@ -35,13 +35,13 @@ impl<'a> Push<'a> {
         self.blobs(self.overlay.root()).await.map(drop)
     }
 
-    /// Moves the tag, when everything else is there. Returns the digest that the destination gives to the image.
+    /// Moves the tag, once everything else is written. Returns the destination's digest of the image.
     pub async fn tag(&self) -> Result<Digest> {
         let root = self.overlay.root();
         self.copier.tag().moving(&root.digest, self.put(root, None)).await
     }
 
-    /// Writes a child, unless the destination says that it has it.
+    /// Writes a child, unless the destination reports that it has it.
     async fn child(&self, child: &Descriptor) -> Result<()> {
         let Some(Planned { manifest, is_old }) = self.overlay.planned(&child.digest) else { return Ok(()) };
         let claim = if *is_old {
@@ -58,7 +58,7 @@ impl<'a> Push<'a> {
         self.put(manifest, Some(&child.digest)).await.map(drop)
     }
 
-    /// Moves what a manifest points to besides manifests.
+    /// Copies everything that a manifest refers to except manifests.
     async fn blobs(&self, manifest: &Manifest) -> Result<Vec<Part>> {
         try_join_all(parts(manifest).map(async |descriptor| match self.overlay.fresh(&descriptor.digest) {
             Some(bytes) => self.copier.bytes(descriptor, bytes.clone()).await,
@@ -67,8 +67,8 @@ impl<'a> Push<'a> {
         .await
     }
 
-    /// Puts a manifest. Where the destination refuses it for missing parts, no claim counts any longer: all parts are
-    /// offered again, and so is the manifest.
+    /// Writes a manifest. If the destination refuses it for missing parts, claims are not trusted any more:
+    /// all parts are offered again before the next attempt.
     async fn put(&self, manifest: &Manifest, digest: Option<&Digest>) -> Result<Digest> {
         let mut outcome = self.sink.put_manifest(manifest, digest).await;
         for _ in 0..AGAIN {
@@ -109,7 +109,7 @@ struct Levels<'a> {
 }
 
 impl<'a> Levels<'a> {
-    /// Adds all that is below a manifest. Returns how high that is.
+    /// Adds everything below a manifest, and returns the manifest's height.
     fn below(&mut self, manifest: &'a Manifest) -> usize {
         let children = manifest.children().iter().filter(|child| child.is_manifest());
         children.map(|child| self.child(child) + 1).max().unwrap_or(0)

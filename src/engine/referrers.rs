@@ -1,19 +1,19 @@
-//! Signatures and statements are about the source, and stay with it.
+//! Reports referrers of the source, such as signatures: they apply only to its digest and are not copied.
 
 use super::report::Report;
 use crate::image::Digest;
 use crate::transport::Source;
 use futures_util::future::join_all;
 
-/// What to say of those that refer to the source, and to the images in it that have become others; and what could not
-/// be found out.
+/// Returns notes about the referrers of the source and of its rewritten images, and warnings if they could
+/// not be listed.
 pub async fn of_source(source: &dyn Source, report: &Report) -> (Vec<String>, Vec<String>) {
     let images = report.platforms.iter().filter(|image| image.digest != image.source_digest);
     let mut subjects: Vec<(String, &Digest)> = vec![("the source".into(), &report.source_digest)];
     for image in images {
         if subjects.iter().all(|subject| *subject.1 != image.source_digest) {
             let platform = image.platform.as_ref().map(ToString::to_string).unwrap_or_default();
-            subjects.push((format!("the source's image for {platform}"), &image.source_digest));
+            subjects.push((format!("the source image for {platform}"), &image.source_digest));
         }
     }
     let asking = subjects.into_iter().map(async |(name, digest)| (name, source.referrers(digest).await));
@@ -22,10 +22,10 @@ pub async fn of_source(source: &dyn Source, report: &Report) -> (Vec<String>, Ve
         match found {
             Ok(found) if found.is_empty() => {}
             Ok(found) => notes.push(format!(
-                "what refers to {name} is about it alone and is not carried over: {}",
+                "referrers of {name} were not copied, because they apply only to its digest: {}",
                 found.iter().map(ToString::to_string).collect::<Vec<_>>().join(", ")
             )),
-            Err(error) => warnings.push(format!("what refers to {name} could not be found out: {error}")),
+            Err(error) => warnings.push(format!("the referrers of {name} could not be listed: {error}")),
         }
     }
     (notes, warnings)

@@ -1,20 +1,20 @@
-//! How two places stand to each other.
+//! How source and destination are related.
 
 use crate::transport::{Sink, Source};
 
-/// Where blobs of the source are, seen from the destination.
+/// The location of the source's blobs, as seen from the destination.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Relation {
-    /// In the same repository: nothing has to be moved.
+    /// The same repository: nothing has to be moved.
     Same,
-    /// In another repository of the same store, which may hand them over.
+    /// Another repository of the same store, from which blobs may be mounted.
     Sibling(String),
-    /// Elsewhere.
+    /// Another store.
     Foreign,
 }
 
 impl Relation {
-    /// The relation of two places.
+    /// Returns the relation of two places.
     pub fn between(source: &dyn Source, sink: &dyn Sink) -> Self {
         match (source.origin(), sink.origin()) {
             (Some(from), Some(to)) if from == to => Relation::Same,

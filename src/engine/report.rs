@@ -1,4 +1,4 @@
-//! What was done, or would be: for people and for programs.
+//! Reports on what was done, or would be done, for people and for programs.
 
 use super::tree::{CopiedNode, ImageNode, Node, Root};
 use crate::error::Error;
@@ -12,24 +12,24 @@ use std::fmt;
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Action {
-    /// It was wrapped before, and is no more.
+    /// The image was wrapped, and the wrapping was removed.
     Unwrapped,
-    /// It was not wrapped before, and is now.
+    /// The image was not wrapped before, and is now.
     Wrapped,
-    /// An older wrap was replaced.
+    /// An older reaper or other options were replaced.
     Upgraded,
-    /// The destination held the result, but not all of its parts, which were sent.
+    /// The destination had the result without all of its parts; the missing ones were sent.
     Repaired,
-    /// It was wrapped just so already, or the destination held the result already.
+    /// The image was already wrapped in the same way, or the destination already had the result.
     Unchanged,
-    /// It was left as it is, with a reason.
+    /// The image was left as it is, for the given reason.
     Skipped,
-    /// It was copied as it is, as it was asked for.
+    /// The image was copied unchanged, as requested.
     Copied,
 }
 
 impl Action {
-    /// The word in JSON.
+    /// Returns the word for it in JSON.
     pub fn word(self) -> &'static str {
         match self {
             Action::Unwrapped => "unwrapped",
@@ -49,20 +49,20 @@ impl fmt::Display for Action {
     }
 }
 
-/// How the destination came to hold the result.
+/// How the destination came to have the result.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) enum Delivery {
-    /// The tag was moved. Holds the digest that the destination gave to the image.
+    /// The tag was moved. Holds the destination's digest of the image.
     Written(Digest),
-    /// The same, but what the tag pointed to was the result already, with parts missing.
+    /// The tag was written again: it already referred to the result, but parts were missing.
     Repaired(Digest),
-    /// It held the result already. Holds the digest that the destination has for it.
+    /// The destination already had the result. Holds its digest there.
     Held(Digest),
-    /// Nothing was done: a dry run.
+    /// Nothing was written: this is a dry run.
     Pending,
 }
 
-/// What became of an image.
+/// The outcome of a run.
 #[derive(Debug, Clone, Serialize)]
 pub struct Report {
     /// The digest of the manifest that was read.
@@ -73,18 +73,18 @@ pub struct Report {
     pub action: Action,
     /// Whether a tag was written.
     pub written: bool,
-    /// Why, where it is not plain.
+    /// The reason, unless it is obvious.
     pub reason: Option<String>,
-    /// What the user should know besides.
+    /// Further information for the user.
     pub notes: Vec<String>,
-    /// What failed without harm to the result.
+    /// Failures that do not affect the result.
     pub warnings: Vec<String>,
-    /// The digest of the statement that was put beside the result.
+    /// The digest of the attached provenance statement.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub provenance: Option<Digest>,
-    /// The images within.
+    /// The outcome for each image.
     pub platforms: Vec<PlatformReport>,
-    /// What was asked for and failed after the result was written.
+    /// The failure of a requested step after the result was written.
     #[serde(skip)]
     pub failure: Option<Error>,
     /// The family of the result's media types.
@@ -92,15 +92,15 @@ pub struct Report {
     pub family: Family,
 }
 
-/// What became of one image of an index, or of the only one.
+/// The outcome for a single image, or for one image of an index.
 #[derive(Debug, Clone, Serialize)]
 pub struct PlatformReport {
-    /// What it is for, where it says so.
+    /// The image's platform, if stated.
     #[serde(serialize_with = "name")]
     pub platform: Option<Platform>,
     /// What happened.
     pub action: Action,
-    /// Why, where it is not plain.
+    /// The reason, unless it is obvious.
     pub reason: Option<String>,
     /// The digest of the manifest that was read.
     pub source_digest: Digest,
@@ -108,7 +108,7 @@ pub struct PlatformReport {
     pub digest: Digest,
 }
 
-/// A platform as people write it.
+/// Serializes a platform in its usual form, such as `linux/amd64`.
 pub fn name<S: Serializer>(platform: &Option<Platform>, serializer: S) -> Result<S::Ok, S::Error> {
     match platform {
         Some(platform) => serializer.collect_str(platform),
@@ -116,13 +116,13 @@ pub fn name<S: Serializer>(platform: &Option<Platform>, serializer: S) -> Result
     }
 }
 
-const HELD: &str = "the destination held the result already";
-const REPAIRED: &str = "the destination lacked parts of the result";
-/// Why an image is unchanged that was wrapped before.
+const HELD: &str = "the destination already has the result";
+const REPAIRED: &str = "parts of the result were missing at the destination";
+/// The reason of an image that is unchanged because it was wrapped before.
 pub(super) const SAME: &str = "already wrapped with this reaper and these options";
 
 impl Report {
-    /// The report of a tree.
+    /// Creates the report of a tree.
     pub(super) fn new(root: &Root, delivery: &Delivery) -> Self {
         let mut platforms = match root {
             Root::Image(image) => vec![image_report(image)],
@@ -137,7 +137,7 @@ impl Report {
             Delivery::Held(digest) => (digest.clone(), false),
             Delivery::Pending => (root.output().digest.clone(), false),
         };
-        // A place that keeps no manifests gives the image a digest of its own.
+        // A destination that stores no manifests has its own digest for the image.
         if let (Root::Image(_), [image]) = (root, &mut platforms[..]) {
             image.digest = digest.clone();
         }
@@ -156,7 +156,7 @@ impl Report {
         report
     }
 
-    /// The report of a run that found everything done, from what the two manifests tell.
+    /// Creates the report of a run with nothing to do, from the two manifests.
     pub(super) fn up_to_date(source: &Manifest, current: &Manifest, platforms: Vec<PlatformReport>) -> Self {
         let mut report = Self::of(source.digest.clone(), current.digest.clone(), Vec::new(), platforms);
         report.action = Action::Unchanged;
@@ -165,7 +165,8 @@ impl Report {
         report
     }
 
-    /// The report of a run that found everything done, from what a registry says of the source without sending it.
+    /// Creates the report of a run with nothing to do, from what a registry tells of the source without
+    /// sending it.
     pub(super) fn held(source: &Digest, current: &Manifest) -> Self {
         let image = PlatformReport {
             platform: None,
@@ -205,7 +206,7 @@ impl Report {
 }
 
 impl PlatformReport {
-    /// What was made now is what was there.
+    /// Marks a planned change as already present at the destination.
     fn was_held(&mut self) {
         if matches!(self.action, Action::Wrapped | Action::Upgraded | Action::Unwrapped | Action::Copied) {
             self.action = Action::Unchanged;
@@ -214,7 +215,7 @@ impl PlatformReport {
     }
 }
 
-/// The reason of the whole, where nothing was done to any image.
+/// Returns the common reason if no image was changed.
 fn common_reason(platforms: &[PlatformReport], action: Action) -> Option<String> {
     if !matches!(action, Action::Unchanged | Action::Skipped) {
         return None;
@@ -226,7 +227,7 @@ fn common_reason(platforms: &[PlatformReport], action: Action) -> Option<String>
         }
     }
     match reasons[..] {
-        [] => Some("there is no image in it to wrap".into()),
+        [] => Some("it contains no image to wrap".into()),
         _ => Some(reasons.join("; ")),
     }
 }
@@ -253,7 +254,7 @@ fn node_notes(node: &Node, notes: &mut Vec<String>) {
     }
 }
 
-/// Each note once: the children of an index often have the same to say.
+/// Adds each note once, because the children of an index often have the same notes.
 fn add_notes(own: &[String], notes: &mut Vec<String>) {
     for note in own {
         if !notes.contains(note) {
@@ -262,7 +263,7 @@ fn add_notes(own: &[String], notes: &mut Vec<String>) {
     }
 }
 
-/// The word for all from the words for each: the first of these that any child has.
+/// Returns the overall action: the first of these that any child has.
 fn summary(actions: impl IntoIterator<Item = Action>) -> Action {
     let order = [Action::Unwrapped, Action::Wrapped, Action::Upgraded, Action::Copied, Action::Unchanged];
     let actions: Vec<Action> = actions.into_iter().collect();

@@ -1,8 +1,8 @@
-//! One run from end to end: read, rewrite, move, write. Everything that can overlap does; the tag comes
-//! last (see docs/contracts.md).
+//! Runs a job from end to end: read, rewrite, copy, write. Steps overlap where they can, and the tag is
+//! written last (see docs/contracts.md).
 
 use super::changes::{self, Changes};
-use super::commons::Commons;
+use super::comparison::Comparison;
 use super::copy::Copier;
 use super::destination::{Depth, Destination};
 use super::existing::Existing;
@@ -10,7 +10,7 @@ use super::overlay::Overlay;
 use super::plan::Planner;
 use super::push::Push;
 use super::report::{Action, Delivery, Report};
-use super::standing::Standing;
+use super::shared_state::SharedState;
 use super::task::Task;
 use super::tree::Root;
 use super::{provenance, referrers};
@@ -22,93 +22,96 @@ use crate::transport::{Head, Sink, Source};
 use async_trait::async_trait;
 use std::sync::Arc;
 
-/// How many large blobs a job streams at once. More are not faster, and each takes 2 MB of memory.
+/// The number of large blobs that a job streams at once. More would not be faster, and each takes 2 MB of
+/// memory.
 const STREAMS: usize = 4;
-/// How often a run starts over because somebody else moved the tag meanwhile.
-const OVER: usize = 2;
+/// The number of times a run starts over because another process moved the tag in the meantime.
+const RESTARTS: usize = 2;
 
-/// Two places and what is to be done between them.
+/// A source, a destination and the task to run between them.
 pub struct Job {
-    /// Where the image is.
+    /// The source of the image.
     pub source: Arc<dyn Source>,
-    /// Where the result goes.
+    /// The destination of the result.
     pub sink: Arc<dyn Sink>,
-    /// Whether both are the same image under the same name.
+    /// Whether the source and the destination are the same image under the same name.
     pub in_place: bool,
-    /// What is to be done.
+    /// What to do with the image.
     pub task: Task,
-    /// Put a statement of what was done beside the result.
+    /// Whether to attach a provenance statement to the result.
     pub provenance: bool,
-    /// Look for what refers to the source, and say that it is not carried over.
+    /// Whether to list the referrers of the source and report that they are not copied.
     pub referrers: bool,
-    /// Ask the destination for every blob of what it holds, and send those that it lacks.
+    /// Whether to ask the destination for every blob of the image that it has, and send those that are
+    /// missing.
     pub recheck: bool,
-    /// Tell by the source's digest whether there is anything to do, and ask the destination for no more than its
-    /// manifest: an image that is unchanged is not pulled.
+    /// Whether to decide from the source's digest if there is anything to do, asking the destination only for
+    /// its manifest. An image that is unchanged is not pulled.
     pub frugal: bool,
-    /// The only image of an index that is meant: the result is that image alone.
+    /// The platform to take from an index. The result is then that single image.
     pub only: Option<Platform>,
-    /// What happens to an image that is replaced.
+    /// What to do with an image that is replaced.
     pub existing: Existing,
-    /// Asked before a frugal job reads the source.
+    /// Consulted before a frugal job reads the source.
     pub permit: Option<Arc<dyn Permit>>,
     /// The result of an earlier run, for a frugal job.
     pub known: Option<Known>,
-    /// What is shared with other jobs.
-    pub commons: Arc<Commons>,
-    /// Counters.
+    /// State shared with other jobs.
+    pub shared_state: Arc<SharedState>,
+    /// The counters of this run.
     pub stats: Arc<Stats>,
 }
 
-/// Decides whether a job that has something to do may go on. It may also wait, or do something first.
+/// Decides whether a job that has something to do may go on. The decision may wait for something, or do it
+/// first.
 #[async_trait]
 pub trait Permit: Send + Sync {
-    /// Asked before the source is read.
+    /// Called before the source is read. An error stops the job.
     async fn permit(&self, pending: Pending<'_>) -> Result<()>;
 }
 
-/// What is known before the source is read.
+/// State that is known before the source is read.
 #[derive(Clone, Copy)]
 pub struct Pending<'a> {
-    /// What the source's name stands for, if its place tells.
+    /// The manifest that the source's name refers to, if the source tells it without sending it.
     pub source: Option<&'a Head>,
-    /// What the destination's name stands for.
+    /// The manifest that the destination's name refers to.
     pub current: Option<&'a Manifest>,
 }
 
-/// What was read at the start.
+/// The state of both places at the start of a run.
 struct Start {
     source: Manifest,
     /// The platform for which an index lists the source, if it was chosen from one.
     listed: Option<StatedPlatform>,
-    /// What the destination's name stands for.
+    /// The manifest that the destination's name refers to.
     current: Option<Manifest>,
     reader: Arc<Reader>,
     destination: Arc<Destination>,
 }
 
-/// The planned image.
+/// The planned image, and the copier that moves its blobs.
 struct Plan {
     root: Root,
     overlay: Arc<Overlay>,
     copier: Copier,
-    /// Whether the destination's image is the planned one.
+    /// Whether the destination's name refers to the planned image already.
     is_current: bool,
 }
 
-/// What an earlier run of this process found: this source gives this result.
+/// The result of an earlier run in this process: processing this source gives this result.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Known {
     /// The digest that the source's name referred to.
     pub head: Digest,
-    /// The digest of the image that was processed: of an index perhaps one of its images.
+    /// The digest of the image that was processed, which may be one image of an index.
     pub source: Digest,
     /// The digest of the result.
     pub result: Digest,
 }
 
 impl Job {
-    /// Creates a job with its settings at their defaults: the places are two, and nothing but the task is done.
+    /// Creates a job with default settings: two different places, and no optional steps.
     pub fn new(source: Arc<dyn Source>, sink: Arc<dyn Sink>, task: Task) -> Self {
         Job {
             source,
@@ -123,12 +126,12 @@ impl Job {
             existing: Existing::Replace,
             permit: None,
             known: None,
-            commons: Arc::new(Commons::new(STREAMS)),
+            shared_state: Arc::new(SharedState::new(STREAMS)),
             stats: Arc::default(),
         }
     }
 
-    /// Does the job. On failure nothing is tagged, and open uploads are cancelled.
+    /// Runs the job. On failure no tag is written, and open uploads are cancelled.
     pub async fn run(&self) -> Result<Report> {
         let outcome = self.attempts().await;
         self.sink.release().await;
@@ -137,19 +140,19 @@ impl Job {
 
     async fn attempts(&self) -> Result<Report> {
         if self.provenance && !self.sink.takes_referrers() {
-            return Err(Error::usage("the destination cannot hold a statement beside the image")
+            return Err(Error::usage("this destination cannot store a provenance statement")
                 .hint(Remedy::ChooseProvenanceDestination));
         }
-        for _ in 0..=OVER {
+        for _ in 0..=RESTARTS {
             if let Some(report) = self.attempt().await? {
                 return Ok(report);
             }
         }
-        Err(Error::network("the tag was moved by somebody else, each time before this run could move it")
-            .hint("nothing was tagged; run it again when the other has finished"))
+        Err(Error::network("another process moved the tag each time before this run could")
+            .hint("nothing was tagged; run the command again when the other process has finished"))
     }
 
-    /// `None` if the tag was moved by somebody else meanwhile.
+    /// Runs the job once. Returns `None` if another process moved the tag in the meantime.
     async fn attempt(&self) -> Result<Option<Report>> {
         let start = match self.frugal {
             true => match self.frugal_start().await? {
@@ -179,7 +182,8 @@ impl Job {
         Ok(Some(report))
     }
 
-    /// The digest that the destination has for the planned image, if it holds all of that.
+    /// Returns the destination's digest of the planned image, if the destination already has all of that
+    /// image.
     async fn held_by(&self, start: &Start, plan: &Plan) -> Result<Option<Digest>> {
         if let Some(digest) = self.sink.holds(plan.root.output()).await? {
             return Ok(Some(digest));
@@ -202,12 +206,12 @@ impl Job {
             return Ok(Start { current: Some(current), source, listed, reader, destination });
         }
         let (source, current) = tokio::join!(self.source.manifest(), self.sink.current());
-        // What the source lacks matters more than what the destination answers.
+        // An error of the source is reported before one of the destination.
         let (source, listed) = self.fitting(source?, &reader).await?;
         Ok(Start { source, listed, current: current?, reader, destination })
     }
 
-    /// The report, if the source's digest tells that there is nothing to do; else what was read.
+    /// Returns a report if the source's digest shows that there is nothing to do; otherwise what was read.
     async fn frugal_start(&self) -> Result<std::result::Result<Report, Box<Start>>> {
         let reader = Arc::new(Reader::new(self.source.clone()));
         let destination = Arc::new(Destination::new(self.sink.clone(), &reader));
@@ -225,7 +229,7 @@ impl Job {
         Ok(Err(Box::new(Start { source, listed, current, reader, destination })))
     }
 
-    /// The report, if the destination is what the task makes of the source, by the source's digest.
+    /// Returns a report if the digests show that the destination already is the result of this task.
     async fn held(
         &self,
         head: &Head,
@@ -239,10 +243,10 @@ impl Job {
             (Some(known), _) => Some(Report::held(&known.source, current)),
             (None, Task::Wrap(wrap)) => {
                 let (source, sink, stats) = (self.source.clone(), self.sink.clone(), self.stats.clone());
-                let commons = self.commons.clone();
-                let copier = Copier::new(source, sink, destination.clone(), commons, true, stats);
-                let standing = Standing { task: &self.task, wrap, reader, copier: &copier, destination };
-                standing.by_digest(head, current).await?
+                let shared_state = self.shared_state.clone();
+                let copier = Copier::new(source, sink, destination.clone(), shared_state, true, stats);
+                let comparison = Comparison { task: &self.task, wrap, reader, copier: &copier, destination };
+                comparison.by_digest(head, current).await?
             }
             (None, _) => (head.digest == current.digest).then(|| Report::held(&head.digest, current)),
         };
@@ -250,7 +254,7 @@ impl Job {
         Ok(report.filter(|_| is_whole))
     }
 
-    /// Whether the source's digest tells that there is nothing to do. Reads nothing of the source.
+    /// Returns a report if the source's digest shows that there is nothing to do. Does not read the source.
     pub async fn check(&self) -> Result<Option<Report>> {
         let reader = Arc::new(Reader::new(self.source.clone()));
         let destination = Arc::new(Destination::new(self.sink.clone(), &reader));
@@ -261,7 +265,7 @@ impl Job {
         }
     }
 
-    /// The image itself, where no index is wanted or none fits.
+    /// Picks one image of an index, if the job asks for one or the destination takes no indexes.
     async fn fitting(&self, source: Manifest, reader: &Reader) -> Result<(Manifest, Option<StatedPlatform>)> {
         let takes_it = self.only.is_none() && self.sink.takes_indexes();
         if takes_it || !matches!(source.content, Content::Index { .. }) {
@@ -273,27 +277,27 @@ impl Job {
         Ok((manifest, image.platform))
     }
 
-    /// The report, if the destination is what wrap makes of the source and has all of it. What it lacks is found out
-    /// later once more, by the plan.
+    /// Returns a report if the destination has the wrapped source in full. If parts are missing, the plan
+    /// finds out which.
     async fn nothing_to_do(&self, start: &Start) -> Result<Option<Report>> {
         let (Task::Wrap(wrap), Some(current)) = (&self.task, &start.current) else { return Ok(None) };
         let copier = self.copier(start, true);
-        let standing = Standing {
+        let comparison = Comparison {
             task: &self.task,
             wrap,
             reader: &start.reader,
             copier: &copier,
             destination: &start.destination,
         };
-        match standing.up_to_date(&start.source, current).await? {
+        match comparison.up_to_date(&start.source, current).await? {
             Some(report) if self.is_whole(start, current).await? => Ok(Some(report)),
             _ => Ok(None),
         }
     }
 
-    /// Whether the destination has all of its image. A registry is asked for the children of an index, and for every
-    /// blob only if the user wants that, or if a single image comes from a source that costs no requests; so that
-    /// nothing to do is two requests between registries.
+    /// Returns whether the destination has its image in full. The children of an index are always checked;
+    /// blobs only if the user asks for it or if checking costs no requests. Two registries that are up to
+    /// date thus need two requests.
     async fn is_whole(&self, start: &Start, current: &Manifest) -> Result<bool> {
         let is_image = !matches!(start.source.content, Content::Index { .. });
         let is_cheap = self.sink.is_local() || (is_image && self.source.is_local());
@@ -304,33 +308,34 @@ impl Job {
     fn copier(&self, start: &Start, believes: bool) -> Copier {
         let (source, sink, stats) = (self.source.clone(), self.sink.clone(), self.stats.clone());
         let (destination, believes) = (start.destination.clone(), believes && !self.recheck);
-        let copier = Copier::new(source, sink, destination, self.commons.clone(), believes, stats);
+        let copier = Copier::new(source, sink, destination, self.shared_state.clone(), believes, stats);
         if let Some(current) = &start.current {
             copier.claim(current.blobs().into_iter().chain(current.children()).map(|d| d.digest.clone()));
         }
         copier
     }
 
-    /// Plans the result, and begins to move what it needs unless the destination may have it all.
+    /// Plans the result. Transfers start at once, unless the destination may turn out to be up to date.
     async fn plan(&self, start: &Start, believes: bool) -> Result<Plan> {
         let may_be_done =
             start.current.as_ref().is_some_and(|current| self.may_be_done(&start.source, current));
-        let hold = !self.sink.takes_early() || (may_be_done && believes);
-        self.plan_with(start, self.copier(start, believes), hold).await
+        let defer = !self.sink.takes_early() || (may_be_done && believes);
+        self.plan_with(start, self.copier(start, believes), defer).await
     }
 
-    async fn plan_with(&self, start: &Start, copier: Copier, hold: bool) -> Result<Plan> {
-        let planner = Planner::new(&self.task, &start.reader, &copier, self.commons.streams(), hold);
+    async fn plan_with(&self, start: &Start, copier: Copier, defer: bool) -> Result<Plan> {
+        let planner = Planner::new(&self.task, &start.reader, &copier, self.shared_state.streams(), defer);
         let root = planner.root(start.source.clone(), start.listed.as_ref()).await?;
         let overlay = Arc::new(Overlay::new(&root, self.source.clone()));
         let is_current = start.current.as_ref().is_some_and(|c| c.digest == root.output().digest);
         Ok(Plan { root, overlay, copier, is_current })
     }
 
-    /// If only the configs can tell whether the destination is up to date, no transfer is started before.
+    /// Returns whether only the configs can tell if the destination is up to date; then no transfer starts
+    /// before they are read.
     fn may_be_done(&self, source: &Manifest, current: &Manifest) -> bool {
         match &self.task {
-            // In place, equal digests prove nothing; a layer of ours on top does.
+            // In place, equal digests prove nothing; a reaper's layer on top does.
             Task::Wrap(wrap) if self.in_place => match &source.content {
                 Content::Image { layers, .. } => {
                     layers.last().is_some_and(|last| wrap.may_have_added(&last.digest))
@@ -342,7 +347,7 @@ impl Job {
         }
     }
 
-    /// Copies the planned image. `None` if somebody else moved the tag meanwhile.
+    /// Copies the planned image. Returns `None` if another process moved the tag in the meantime.
     async fn push(&self, start: &Start, plan: &Plan) -> Result<Option<Delivery>> {
         let replaced = start.current.as_ref().filter(|_| !plan.is_current);
         if !plan.is_current {
@@ -350,7 +355,7 @@ impl Job {
         }
         let push = Push::new(&plan.overlay, &plan.copier, &*self.sink);
         push.parts().await?;
-        // Nobody's push is undone unseen: in place what was read has to be what is replaced.
+        // In place, only the image that was read may be replaced, so that a concurrent push is not lost.
         if self.in_place
             && let Some(now) = self.sink.tag_digest().await?
             && start.current.as_ref().is_some_and(|current| current.digest != now)
@@ -362,7 +367,7 @@ impl Job {
         Ok(Some(if plan.is_current { Delivery::Repaired(digest) } else { Delivery::Written(digest) }))
     }
 
-    /// What does not decide whether the run succeeded.
+    /// Runs the steps that do not decide whether the run succeeds.
     async fn afterwards(&self, plan: &Plan, report: &mut Report) {
         if self.referrers {
             let found = referrers::of_source(&*self.source, report).await;
@@ -375,7 +380,7 @@ impl Job {
             match provenance::push(&*self.sink, wrap, report, plan.root.output()).await {
                 Ok(digest) => report.provenance = Some(digest),
                 Err(error) => {
-                    let error = error.context("the image was written, but not the statement about it");
+                    let error = error.context("the image was written, but its provenance statement was not");
                     let remedy = error.remedy().cloned();
                     let failure = Error::new(Kind::Network, error.to_string());
                     report.warnings.push(error.to_string());
@@ -388,7 +393,7 @@ impl Job {
         }
     }
 
-    /// What [`Job::run`] would do, without doing any of it.
+    /// Returns what [`Job::run`] would do, without doing it.
     pub async fn dry_run(&self) -> Result<(Report, Changes)> {
         let start = self.start().await?;
         if let Some(report) = self.nothing_to_do(&start).await? {

@@ -1,4 +1,4 @@
-//! What is to be done to an image, as the user chose it.
+//! The task to perform on an image, as the user chose it.
 
 use crate::image::media_type::Family;
 use crate::image::{Digest, Platform};
@@ -6,46 +6,46 @@ use crate::reapers::Reapers;
 use crate::rewrite::layer::Layer;
 use crate::rewrite::{Policy, index, record};
 
-/// What becomes of attestations whose subject is rewritten: they describe bytes that are no more.
+/// What to do with attestations whose subject is rewritten, which they no longer describe.
 #[derive(Debug, Clone, std::marker::Copy, PartialEq, Eq, Default)]
 pub enum Attestations {
-    /// They are left out.
+    /// Drops them.
     #[default]
     Drop,
-    /// They are carried over as they are.
+    /// Copies them unchanged.
     Keep,
 }
 
-/// What is to be done to an image.
+/// A task to perform on an image.
 #[derive(Debug, Clone)]
 pub enum Task {
-    /// Put the reaper in front.
+    /// Adds a reaper.
     Wrap(Wrap),
-    /// Take it away again.
+    /// Removes the reaper and restores the original.
     Unwrap,
-    /// Leave it as it is.
+    /// Copies the image unchanged.
     Copy(Copy),
 }
 
-/// The choices of a copy.
+/// The options of a copy.
 #[derive(Debug, Clone, Default)]
 pub struct Copy {
     /// The platforms to keep of an index; all if empty.
     pub platforms: Vec<Platform>,
 }
 
-/// What becomes of something that cannot be wrapped, where it is all that was asked for.
+/// What to do with something that cannot be wrapped, if the source is nothing else.
 #[derive(Debug, Clone, std::marker::Copy, PartialEq, Eq, Default)]
 pub enum Unsupported {
-    /// It is an error.
+    /// Fails with an error.
     #[default]
     Fail,
-    /// It is copied as it is, with the reason.
+    /// Copies it unchanged, and reports the reason.
     Carry,
 }
 
 impl Task {
-    /// The platforms to keep of an index; all if empty.
+    /// Returns the platforms to keep of an index; all if empty.
     pub(super) fn platforms(&self) -> &[Platform] {
         match self {
             Task::Wrap(wrap) => &wrap.platforms,
@@ -54,7 +54,8 @@ impl Task {
         }
     }
 
-    /// Whether an image that cannot be rewritten is an error in an index, too: it was asked for.
+    /// Returns whether an image that cannot be rewritten is an error even in an index, because it was
+    /// requested.
     pub(super) fn is_strict(&self) -> bool {
         match self {
             Task::Wrap(wrap) => wrap.strict || !wrap.platforms.is_empty(),
@@ -63,27 +64,27 @@ impl Task {
     }
 }
 
-/// The choices of a wrap.
+/// The options of a wrap.
 #[derive(Debug, Clone, Default)]
 pub struct Wrap {
-    /// The reapers at hand.
+    /// The available reapers.
     pub reapers: Reapers,
-    /// What shapes each image.
+    /// The options that shape each image.
     pub policy: Policy,
-    /// What becomes of attestations.
+    /// What to do with attestations.
     pub attestations: Attestations,
     /// The platforms to keep of an index; all if empty.
     pub platforms: Vec<Platform>,
-    /// Replace a file that the image has where the reaper goes.
+    /// Whether to replace a file that the image has at the reaper's path.
     pub replace: bool,
-    /// An image of an index that cannot be wrapped is an error, and not carried over.
+    /// Whether an image of an index that cannot be wrapped is an error, instead of being carried over.
     pub strict: bool,
-    /// What becomes of an image that cannot be wrapped, and of what is no image.
+    /// What to do with a source that cannot be wrapped, or is not an image.
     pub unsupported: Unsupported,
 }
 
 impl Wrap {
-    /// The recipes by which the result of an image may have been made: one a reaper.
+    /// Returns all recipes that this wrap could record for an image, one per reaper.
     pub(super) fn recipes(&self, source: Family) -> impl Iterator<Item = Digest> + '_ {
         let policies = [self.policy.for_family(source), self.policy.clone()];
         policies.into_iter().flat_map(|policy| {
@@ -92,14 +93,14 @@ impl Wrap {
         })
     }
 
-    /// Whether a layer is one that this wrap adds.
+    /// Returns whether a layer is one that this wrap adds.
     pub(super) fn may_have_added(&self, layer: &Digest) -> bool {
         let layers =
             self.reapers.selectable().filter_map(|r| Layer::new(&self.policy.path, &r.program, &[]).ok());
         layers.into_iter().any(|l| l.digest == *layer)
     }
 
-    /// The recipe of an index whose source has media types of this family.
+    /// Returns the recipe of an index whose source has media types of this family.
     pub(super) fn index_recipe(&self, source: Family) -> Digest {
         let platforms: Vec<String> = self.platforms.iter().map(Platform::to_string).collect();
         let attestations = match self.attestations {

@@ -1,4 +1,4 @@
-//! The blobs that are being sent, for whoever shows progress.
+//! The blobs that are being sent, for progress displays.
 
 use crate::error::Result;
 use crate::image::{Descriptor, Digest, Manifest};
@@ -10,7 +10,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 use std::time::{Duration, Instant};
 
-/// All transfers of the jobs that share it.
+/// The transfers of all jobs that share it.
 #[derive(Debug, Default)]
 pub struct Transfers(Mutex<State>);
 
@@ -33,11 +33,11 @@ pub struct Total {
 /// The state of all transfers at one moment.
 #[derive(Debug, Clone, Default)]
 pub struct Snapshot {
-    /// The transfers that have begun and not ended, the oldest first.
+    /// The transfers in progress, the oldest first.
     pub active: Vec<Active>,
-    /// What has been sent, parts of blobs included.
+    /// The bytes and whole blobs sent so far.
     pub sent: Total,
-    /// What has been sent and what is known to be left.
+    /// The bytes and blobs sent so far or known to be left.
     pub known: Total,
 }
 
@@ -48,7 +48,7 @@ pub struct Active {
     pub digest: Digest,
     /// Its size.
     pub size: u64,
-    /// The number of bytes that have been read from the source, from the last attempt.
+    /// The number of bytes read from the source in the last attempt.
     pub sent: u64,
     /// The time since the first byte.
     pub elapsed: Duration,
@@ -62,7 +62,7 @@ struct Progress {
     begun: OnceLock<Instant>,
 }
 
-/// A transfer; it counts as given up if it is dropped before [`Transfer::finish`].
+/// A transfer. It counts as cancelled if it is dropped before [`Transfer::finish`].
 pub struct Transfer<'a> {
     all: &'a Transfers,
     number: u64,
@@ -109,7 +109,7 @@ impl Transfer<'_> {
         Counted { source, progress: self.progress.clone() }
     }
 
-    /// Notes that the destination has the blob.
+    /// Records that the destination has the blob.
     pub fn finish(self) {
         let mut state = self.all.lock();
         state.done.blobs += 1;
@@ -143,7 +143,7 @@ impl Source for Counted<'_> {
         let stream = self.source.blob(descriptor).await?;
         let progress = self.progress.clone();
         progress.begun.get_or_init(Instant::now);
-        // A repeated attempt starts over.
+        // A retry starts over.
         progress.sent.store(0, Ordering::Relaxed);
         let counted = stream.inspect(move |piece| {
             if let Ok(bytes) = piece {
@@ -177,7 +177,7 @@ mod tests {
         drop(second);
         let snapshot = transfers.snapshot();
         assert!(snapshot.active.is_empty());
-        assert_eq!(snapshot.known, Total { blobs: 1, bytes: 10 }, "what was given up is not known any more");
+        assert_eq!(snapshot.known, Total { blobs: 1, bytes: 10 }, "a cancelled transfer is not counted");
         assert_eq!(snapshot.sent, snapshot.known);
     }
 }

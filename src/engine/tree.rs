@@ -1,4 +1,4 @@
-//! What will be at the destination: manifests, and what becomes of those they point to.
+//! The tree of manifests to write to the destination.
 
 use crate::error::Result;
 use crate::image::{Descriptor, Digest, ImageConfig, Manifest, Platform};
@@ -8,53 +8,53 @@ use crate::rewrite::record::Original;
 use crate::rewrite::{Image, Outcome, with_list};
 use bytes::Bytes;
 
-/// The manifest that the tag will point to.
+/// The manifest that the tag will refer to.
 pub enum Root {
     /// An image.
     Image(Box<ImageNode>),
     /// An index.
     Index(Box<IndexNode>),
-    /// Something that is not looked into.
+    /// Content that is not examined.
     Copied(Box<CopiedNode>),
 }
 
 /// A manifest below the root.
 pub enum Node {
-    /// An image that was looked into.
+    /// An image that was examined.
     Image(Box<ImageNode>),
     /// An index.
     Index(Box<IndexNode>),
-    /// Something that is carried over as it is.
+    /// Content that is carried over unchanged.
     Carried(Box<Carried>),
 }
 
-/// An image.
+/// An image of the tree.
 pub struct ImageNode {
-    /// What it runs on, where that is known.
+    /// The platform, if known.
     pub platform: Option<Platform>,
     /// The manifest that was read.
     pub input: Manifest,
     /// The config that was read.
     pub config: Bytes,
-    /// What became of it.
+    /// The outcome of rewriting the image.
     pub outcome: Outcome,
-    /// What the user should know besides.
+    /// Notes for the user.
     pub notes: Vec<String>,
 }
 
-/// An index.
+/// An index of the tree.
 pub struct IndexNode {
-    /// What it is now and was before any wrap.
+    /// The index as it is now and as it was before it was wrapped.
     pub history: History,
-    /// What it will be.
+    /// The manifest to write.
     pub output: Manifest,
     /// The children that are kept.
     pub children: Vec<Child>,
-    /// What the user should know.
+    /// Notes for the user.
     pub notes: Vec<String>,
-    /// Children dropped in this run, nested ones included.
+    /// The number of children dropped in this run, nested ones included.
     pub dropped: usize,
-    /// True if some children were not looked into, so that the history does not know what they were.
+    /// Whether some children were not examined, so that the history is incomplete.
     pub is_part: bool,
 }
 
@@ -62,45 +62,45 @@ pub struct IndexNode {
 pub struct Child {
     /// The position.
     pub position: usize,
-    /// As the index that was read lists it.
+    /// The descriptor in the index that was read.
     pub descriptor: Descriptor,
-    /// Digest under which the result lists it.
+    /// The digest under which the result lists the child.
     pub digest: Digest,
-    /// What it will be.
+    /// The child itself.
     pub node: Node,
 }
 
-/// What is copied as it is, or with fewer children.
+/// Content that is copied unchanged, or with fewer children.
 pub struct CopiedNode {
     /// The manifest that was read.
     pub input: Manifest,
-    /// What it will be.
+    /// The manifest to write.
     pub output: Manifest,
     /// The children that are kept, if it is an index.
     pub below: Vec<Carried>,
-    /// Why it is not wrapped, if it was meant to be.
+    /// The reason why it is not wrapped, if wrapping was requested.
     pub reason: Option<String>,
-    /// What the user should know.
+    /// Notes for the user.
     pub notes: Vec<String>,
 }
 
-/// Something that is not rewritten.
+/// Content that is not rewritten.
 pub struct Carried {
-    /// As the index above lists it.
+    /// The descriptor in the index above.
     pub descriptor: Descriptor,
-    /// Why it is not rewritten.
+    /// The reason why it is not rewritten.
     pub reason: String,
-    /// What there is to write.
+    /// The content to write.
     pub content: CarriedContent,
 }
 
-/// What there is to write of something that is carried over.
+/// The content to write for something that is not rewritten.
 pub enum CarriedContent {
-    /// Nothing: the destination was asked, and has it.
+    /// Nothing: the destination confirmed that it has it.
     AtDestination,
-    /// A blob: it is no manifest of any kind.
+    /// A blob, because it is not a manifest of any kind.
     Blob,
-    /// A manifest, and what is below it if it is an index.
+    /// A manifest, and everything below it if it is an index.
     Manifest(Manifest, Vec<Carried>),
 }
 
@@ -117,14 +117,14 @@ impl ImageNode {
         Ok(Some(new.manifest.clone()))
     }
 
-    /// The manifest that will be written.
+    /// Returns the manifest to write.
     pub fn output(&self) -> &Manifest {
         self.outcome.manifest().unwrap_or(&self.input)
     }
 }
 
 impl Root {
-    /// The manifest that was read.
+    /// Returns the manifest that was read.
     pub fn input(&self) -> &Manifest {
         match self {
             Root::Image(image) => &image.input,
@@ -133,7 +133,7 @@ impl Root {
         }
     }
 
-    /// The manifest that the tag will point to.
+    /// Returns the manifest that the tag will refer to.
     pub fn output(&self) -> &Manifest {
         match self {
             Root::Image(image) => image.output(),
@@ -142,7 +142,7 @@ impl Root {
         }
     }
 
-    /// The digest of what it was before any wrap.
+    /// Returns the digest of the image before it was wrapped.
     pub fn origin(&self) -> &Digest {
         match self {
             Root::Image(image) => {
@@ -155,7 +155,7 @@ impl Root {
 }
 
 impl Child {
-    /// What takes its place in the index as it was before any wrap.
+    /// Returns the replacement for this child in the original index.
     pub fn replaced(&self, original: &Manifest) -> Option<Replaced> {
         let before = original.children().get(self.position)?;
         let new = self.node.output()?;
@@ -165,7 +165,7 @@ impl Child {
 }
 
 impl Node {
-    /// The manifest that will be written, where this program has a say in it.
+    /// Returns the manifest to write, unless it is carried over unchanged.
     fn output(&self) -> Option<&Manifest> {
         match self {
             Node::Image(image) => Some(image.output()),
@@ -174,7 +174,7 @@ impl Node {
         }
     }
 
-    /// How many children an index and those in it lose.
+    /// Returns how many children an index and its nested indexes lose.
     pub fn dropped(&self) -> usize {
         match self {
             Node::Index(index) => index.dropped,
@@ -182,7 +182,7 @@ impl Node {
         }
     }
 
-    /// Whether it stays as it is, and was never meant to be otherwise.
+    /// Returns whether all of it is skipped.
     pub fn is_skipped(&self) -> bool {
         match self {
             Node::Image(image) => matches!(image.outcome, Outcome::Skipped { .. }),
@@ -193,7 +193,7 @@ impl Node {
         }
     }
 
-    /// The manifest as it was before any wrap, where that is another than the one read.
+    /// Returns the manifest as it was before it was wrapped, if it was.
     pub fn original(&self) -> Option<&Manifest> {
         match self {
             Node::Image(image) => image.outcome.original().map(|original| &original.manifest),
@@ -205,7 +205,7 @@ impl Node {
         }
     }
 
-    /// The manifest in place of the one read, where it is another.
+    /// Returns the manifest to write, if it differs from the one that was read.
     pub fn replacement(&self) -> Option<&Manifest> {
         let (input, output) = match self {
             Node::Image(image) => (&image.input, image.output()),

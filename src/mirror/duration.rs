@@ -13,13 +13,13 @@ const UNITS: [(&str, u64); 8] = [
     ("m", 60_000_000_000),
     ("h", 3_600_000_000_000),
 ];
-/// The longest duration that Go holds, about 292 years.
+/// The longest duration that Go supports, about 292 years.
 const LONGEST: u128 = i64::MAX as u128;
 
-/// Parses a duration in the grammar of Go's `time.ParseDuration`, except that nothing may last less than no time.
+/// Parses a duration in the grammar of Go's `time.ParseDuration`, but not a negative one.
 ///
 /// # Errors
-/// Says why the text is not a duration, without repeating the text.
+/// Returns the reason without repeating the text.
 pub fn parse(text: &str) -> Result<Duration, String> {
     let negative = text.starts_with('-');
     let mut rest = text.strip_prefix(['-', '+']).unwrap_or(text);
@@ -71,7 +71,8 @@ fn part(text: &str) -> Result<(u128, &str), String> {
     Ok((u128::from(whole) * size + fraction_of(fraction, size), rest))
 }
 
-/// Returns a fraction of a unit, computed as Go does: in floating point, of as many digits as fit into 63 bits.
+/// Returns a fraction of a unit, computed as Go does: in floating point, with as many digits as fit into 63
+/// bits.
 fn fraction_of(digits: &str, unit: u128) -> u128 {
     let mut numerator = 0;
     let mut scale = 1.0;
@@ -94,7 +95,7 @@ fn shortened(text: &str) -> String {
     text.chars().take(20).collect()
 }
 
-/// Writes a duration so that [`parse`] reads the same one, with the largest units that fit.
+/// Formats a duration so that [`parse`] returns the same one, with the largest units that fit.
 pub fn format(duration: Duration) -> String {
     let total = duration.as_nanos();
     if total == 0 {
@@ -112,7 +113,7 @@ pub fn format(duration: Duration) -> String {
     text
 }
 
-/// Writes a duration as Go's `Duration.String` does: `1h0m0s`, `1.5s`, `2ms`.
+/// Formats a duration like Go's `Duration.String`: `1h0m0s`, `1.5s`, `2ms`.
 pub fn go_text(duration: Duration) -> String {
     let nanoseconds = duration.as_nanos();
     let (unit, size) = match nanoseconds {

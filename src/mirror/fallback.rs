@@ -1,4 +1,4 @@
-//! A source with registries in front of it that may have the image too.
+//! A source that may also be read from other registries.
 
 use crate::error::Result;
 use crate::image::{Descriptor, Digest, Manifest};
@@ -6,15 +6,16 @@ use crate::registry::Repository;
 use crate::transport::{BlobStream, Head, Origin, Referrer, Source};
 use async_trait::async_trait;
 
-/// Places with the same image, the preferred one first.
+/// Several places that have the same image, in order of preference.
 pub struct Fallback {
-    /// Read first.
+    /// The registries to try first.
     pub mirrors: Vec<Repository>,
-    /// Read where they fail.
+    /// The registry to read if they all fail.
     pub upstream: Repository,
 }
 
-/// Asks the mirrors in turn, and the upstream last; what a mirror answers wrongly was verified and counts as a failure.
+/// Asks the mirrors in turn, and then the upstream. Answers are verified, so a mirror with wrong content
+/// counts as a failure.
 macro_rules! first {
     ($self:ident, $place:ident => $ask:expr) => {{
         for $place in &$self.mirrors {
@@ -54,7 +55,7 @@ impl Source for Fallback {
         false
     }
 
-    /// Blobs may be in several places.
+    /// Has no single origin, because blobs may be in several places.
     fn origin(&self) -> Option<Origin> {
         match self.mirrors.is_empty() {
             true => Source::origin(&self.upstream),

@@ -1,10 +1,11 @@
-//! What must hold for every configuration: reading does not panic, and what is shown of it is read as the same.
+//! Properties that hold for every configuration: loading does not panic, and the printed form loads as the
+//! same configuration.
 
 use super::config::{self, Outside};
 use super::rule::Rule;
 use crate::reapers::Reapers;
 
-/// Every variable is set, and every file can be read.
+/// An environment in which every variable is set and every file is readable.
 struct Everything;
 
 impl Outside for Everything {
@@ -17,7 +18,7 @@ impl Outside for Everything {
     }
 }
 
-/// Loads a configuration, shows it, loads what is shown, and compiles its entries.
+/// Loads a configuration, prints it, loads the printed form, and compiles its entries.
 pub fn fuzz_config(data: &[u8]) {
     let Ok(text) = std::str::from_utf8(data) else { return };
     let Ok(loaded) = config::load(text, "fuzz", &Everything) else { return };

@@ -1,4 +1,4 @@
-//! What users run around the writing of an image: programs and requests.
+//! Hooks: programs and requests that users run before and after an image is written.
 
 use super::config::{Hook, Hooks};
 use super::report::Line;
@@ -9,17 +9,17 @@ use std::time::Duration;
 use tokio::io::AsyncWriteExt;
 use tokio::process::Command;
 
-/// How long a hook may take if the configuration does not say.
+/// The time limit of a hook, unless the configuration sets one.
 const TIMEOUT: Duration = Duration::from_secs(60);
 
 /// When a hook runs.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum When {
-    /// Before an image is written.
+    /// Before the image is written.
     Pre,
-    /// After it was written.
+    /// After the image was written.
     Post,
-    /// When there was nothing to do.
+    /// If there was nothing to do.
     Unchanged,
 }
 
@@ -41,12 +41,12 @@ impl When {
     }
 }
 
-/// Runs hooks one after the other; the first that fails is the last.
+/// Runs hooks one after the other, up to the first that fails.
 pub async fn run(hooks: &Hooks, when: When, line: &Line) -> Result<()> {
     let limit = hooks.timeout.unwrap_or(TIMEOUT);
     for hook in when.hooks(hooks) {
         let outcome = tokio::time::timeout(limit, run_one(hook, when, line)).await;
-        let outcome = outcome.unwrap_or_else(|_| Err(Error::other(format!("no end within {limit:?}"))));
+        let outcome = outcome.unwrap_or_else(|_| Err(Error::other(format!("timed out after {limit:?}"))));
         outcome.map_err(|e| e.context(format!("the {} hook", when.word())))?;
     }
     Ok(())
@@ -63,7 +63,7 @@ async fn run_one(hook: &Hook, when: When, line: &Line) -> Result<()> {
             let mut child =
                 command.spawn().map_err(|e| Error::other(format!("cannot run {program}: {e}")))?;
             if let Some(mut input) = child.stdin.take() {
-                // A program need not read what it is told.
+                // A program need not read its standard input.
                 let _ = input.write_all(facts.as_bytes()).await;
             }
             let output = child.wait_with_output().await?;
@@ -75,7 +75,7 @@ async fn run_one(hook: &Hook, when: When, line: &Line) -> Result<()> {
             Err(Error::other(format!("{program} failed with {}{said}", output.status)))
         }
         Hook::Http { url, headers } => {
-            // The URL may hold a secret, and so may the errors of the client.
+            // The URL may contain a secret, and so may the client's errors.
             let failed = |e: reqwest::Error| Error::network(e.without_url().to_string());
             let client = crate::registry::plain_client()?;
             let mut request = client.post(url.expose()).header("content-type", "application/json");
@@ -85,13 +85,13 @@ async fn run_one(hook: &Hook, when: When, line: &Line) -> Result<()> {
             let answer = request.body(facts).send().await.map_err(failed)?;
             match answer.status().is_success() {
                 true => Ok(()),
-                false => Err(Error::network(format!("the answer was {}", answer.status()))),
+                false => Err(Error::network(format!("the server answered {}", answer.status()))),
             }
         }
     }
 }
 
-/// The facts as environment variables.
+/// Returns the environment variables that describe the image.
 fn environment(when: When, line: &Line) -> Vec<(&'static str, String)> {
     let text = |text: &Option<String>| text.clone().unwrap_or_default();
     let digest =

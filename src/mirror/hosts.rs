@@ -1,5 +1,4 @@
-//! Registries as the configuration and the login files describe them: one client for a host and a login, apart for each
-//! group of repositories.
+//! Registries as the configuration and the login files describe them, with one client per host and login.
 
 use super::config::{Config, Credential, Tls};
 use crate::credentials::{Credentials, Login, LoginSource, Store, helper};
@@ -10,37 +9,37 @@ use std::collections::HashMap;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
-/// How long a helper's answer is used if the configuration does not say.
+/// The lifetime of a credential helper's answer, unless the configuration sets one.
 const HELPER_LIFETIME: Duration = Duration::from_secs(3600);
 
-/// How many logins of a host are remembered.
+/// The number of logins per host that are kept.
 const LOGINS: usize = 16;
 
-/// Opens registries.
+/// Opens clients for registries.
 pub struct Hosts {
     options: Options,
     host_options: HostOptions,
-    /// Where credentials are looked for that the configuration does not have.
+    /// Where to find credentials that the configuration does not have.
     store: Option<Store>,
-    /// By the registry's name in references.
+    /// Credentials by the registry's name in references.
     known: HashMap<String, Credential>,
     logins: tokio::sync::Mutex<HashMap<(String, String), (Login, Instant)>>,
     clients: Mutex<Vec<(String, Credentials, Arc<Client>)>>,
 }
 
-/// The clients for the images of one repository, and where requests for them go.
+/// The clients for the images of one repository.
 #[derive(Clone)]
 pub struct Pair {
-    /// Reads the source.
+    /// The client for the source.
     pub source: Arc<Client>,
-    /// Reads and writes the destination.
+    /// The client for the destination.
     pub destination: Arc<Client>,
-    /// Read the source too, from registries that are asked before its own: each with the registry's name.
+    /// Clients for registries to try before the source's own, each with the registry's name.
     pub mirrors: Vec<(String, Arc<Client>)>,
 }
 
 impl Hosts {
-    /// Nothing is opened yet. `host_options` and `store` are those of the command line.
+    /// Creates an instance without clients. `host_options` and `store` are those of the command line.
     pub fn new(config: &Config, options: Options, host_options: HostOptions, store: Store) -> Self {
         let mut hosts = host_options;
         hosts.user_agent.clone_from(&config.user_agent);
@@ -57,13 +56,13 @@ impl Hosts {
         }
     }
 
-    /// What is shared by all requests to a host, by host.
+    /// Returns the state shared by all requests to a host, by host.
     pub fn governors(&self) -> &Governors {
         &self.options.governors
     }
 
-    /// The name under which requests for an image are sent: the configuration may know another host for it, and a
-    /// prefix for its repositories.
+    /// Returns the name under which an image is requested: the configuration may set another host and a
+    /// prefix for repositories.
     pub fn reach(&self, name: &Reference) -> Result<Reference> {
         let Some(known) = self.known.get(name.host()) else { return Ok(name.clone()) };
         let repository = match &known.path_prefix {
@@ -77,7 +76,7 @@ impl Hosts {
         name.moved(host, &repository)
     }
 
-    /// Clients for the images of a repository and their results.
+    /// Returns the clients for a source repository and its destination.
     pub async fn pair(&self, source: &Reference, destination: &Reference) -> Result<Pair> {
         let (from, to) = (self.client(source).await?, self.client(destination).await?);
         let to_apart = Arc::new(to.fork());
@@ -90,7 +89,7 @@ impl Hosts {
         Ok(Pair { source: from_apart, destination: to_apart, mirrors })
     }
 
-    /// The client of a host, as the user that the repository is for.
+    /// Returns a client for a host, with the login for the repository.
     pub async fn client(&self, name: &Reference) -> Result<Arc<Client>> {
         let known = self.known.get(name.host());
         let login = self.login(name, known).await?;
@@ -107,7 +106,7 @@ impl Hosts {
         }
         let credentials = login.credentials.clone();
         let client = Arc::new(Client::new(host, login, &self.host_options, options)?);
-        // The answers of helpers change; clients with old ones are of no use.
+        // Helpers may return new logins, after which clients with the old ones are useless.
         if clients.iter().filter(|(of, ..)| of == name.host()).count() >= LOGINS
             && let Some(oldest) = clients.iter().position(|(of, ..)| of == name.host())
         {
@@ -134,7 +133,7 @@ impl Hosts {
         if let Some((login, _)) = logins.get(&key).filter(fresh) {
             return Ok(login.clone());
         }
-        // A helper is asked by host alone.
+        // A helper knows the host only.
         let by_host = (name.host().to_owned(), String::new());
         if let Some((login, _)) = logins.get(&by_host).filter(fresh) {
             return Ok(login.clone());
@@ -163,7 +162,7 @@ impl Hosts {
     }
 }
 
-/// The login that stands in the configuration.
+/// Returns the login that the configuration has.
 fn given(known: &Credential) -> Option<Login> {
     let pass = known.pass.as_ref().map(|secret| secret.expose()).unwrap_or_default();
     let credentials = match (&known.token, &known.user) {

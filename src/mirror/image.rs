@@ -1,4 +1,4 @@
-//! One image of a pass: compared, and mirrored if need be.
+//! Compares one image of a pass with its destination, and mirrors it if necessary.
 
 use super::config::{Mode, OnUnsupported};
 use super::fallback::Fallback;
@@ -20,7 +20,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, OnceLock};
 use std::time::{Duration, Instant};
 
-/// Does one image.
+/// Mirrors one image.
 pub async fn mirror(item: &Item, shared: &Shared, wanted: Option<&Digest>) -> Line {
     let begun = Instant::now();
     let stats = Arc::new(Stats::default());
@@ -46,7 +46,7 @@ struct Work<'a> {
     shared: &'a Shared,
     stats: Arc<Stats>,
     line: Line,
-    /// Whether the entry does not take the image's media type.
+    /// Whether the entry excludes the image's media type.
     is_excluded: Arc<AtomicBool>,
     /// The digest of the source, if it alone did not show that there is nothing to do.
     head: Arc<OnceLock<Digest>>,
@@ -55,7 +55,7 @@ struct Work<'a> {
 impl Work<'_> {
     async fn run(mut self, wanted: Option<&Digest>) -> Result<Line> {
         let source = match wanted {
-            // An event named what was pushed: the tag may still be that of before.
+            // The event gives the digest that was pushed; the tag may not have moved yet.
             Some(digest) => self.item.source.with_digest(digest),
             None => self.item.source.clone(),
         };
@@ -98,8 +98,8 @@ impl Work<'_> {
         }
     }
 
-    /// Remembers an image of which the destination's manifest does not name the source: Docker's lists, and what is
-    /// only a part of its source.
+    /// Records the result of an image whose source the destination's manifest does not state: Docker's
+    /// manifest lists, and results that are only a part of their source.
     fn note(&self, report: &Report) {
         let rule = &self.item.place.rule;
         let is_part =
@@ -113,7 +113,7 @@ impl Work<'_> {
         }
     }
 
-    /// The registries that are asked for a source before its own.
+    /// Returns the registries to ask for a source before its own.
     fn mirrors(&self, source: &Reference) -> Result<Vec<Repository>> {
         let mirrors = &self.item.place.pair.mirrors;
         let open = |(host, client): &(String, Arc<Client>)| {
@@ -156,13 +156,13 @@ impl Work<'_> {
             only: rule.only.clone(),
             permit: Some(Arc::new(permit)),
             known: shared.outcomes.get(rule, &self.item.destination),
-            commons: shared.commons.clone(),
+            shared_state: shared.shared_state.clone(),
             stats: self.stats.clone(),
             ..Job::new(source, sink, rule.task.clone())
         })
     }
 
-    /// The job that keeps what the destination's name stands for, if the entry wants that.
+    /// Returns a job that keeps the replaced image under another name, if the entry requests it.
     fn backup(&self, to: &Arc<Client>) -> Result<Option<Job>> {
         let destination = &self.item.destination;
         let Some(kept) = self.item.place.rule.backup(destination)? else { return Ok(None) };
@@ -173,7 +173,7 @@ impl Work<'_> {
         self.copy(to, to, destination, &kept).map(Some)
     }
 
-    /// A job that copies an image as it is.
+    /// Returns a job that copies an image unchanged.
     fn copy(
         &self,
         from: &Arc<Client>,
@@ -186,7 +186,7 @@ impl Work<'_> {
         let sink = Arc::new(Repository::sink(to.clone(), hosts.reach(destination)?));
         Ok(Job {
             frugal: true,
-            commons: self.shared.commons.clone(),
+            shared_state: self.shared.shared_state.clone(),
             stats: self.stats.clone(),
             ..Job::new(source, sink, Task::Copy(Copy::default()))
         })
@@ -213,7 +213,7 @@ impl Work<'_> {
             report::Action::Repaired => Action::Repaired,
             report::Action::Copied => Action::Copied,
             report::Action::Unchanged => Action::Unchanged,
-            // What was there already, and stays as it is, is no news.
+            // An image that was there before and stays is not worth reporting.
             report::Action::Skipped if !report.written => Action::Unchanged,
             report::Action::Skipped | report::Action::Unwrapped => Action::Skipped,
         };
@@ -224,7 +224,7 @@ impl Work<'_> {
         self.line.notes = report.notes.iter().chain(&report.warnings).cloned().collect();
     }
 
-    /// Copies what belongs to an image that was copied: its referrers, and the tags that are named after its digest.
+    /// Copies what belongs to a copied image: its referrers, and the tags named after its digest.
     async fn companions(&self, image: &Digest) -> Result<()> {
         let (item, entry, hosts) = (self.item, &self.item.place.rule.entry, &self.shared.hosts);
         let counting = |client: &Client| Arc::new(client.counting(self.stats.clone()));
@@ -242,7 +242,7 @@ impl Work<'_> {
             return Ok(());
         }
         let source = Repository::source(from.clone(), hosts.reach(&item.source)?);
-        // Those without a digest are tags, which `digestTags` is for.
+        // Referrers without a digest are tags, which `digestTags` covers.
         for digest in source.referrers(image).await?.into_iter().filter_map(|referrer| referrer.digest) {
             let (source, target) = (item.source.with_digest(&digest), item.destination.with_digest(&digest));
             let job = self.copy(&from, &to, &source, &target)?;
@@ -256,7 +256,7 @@ impl Work<'_> {
     }
 }
 
-/// What happens before a source is read.
+/// The steps before a source is read.
 struct Before {
     item: Item,
     line: Line,
@@ -271,7 +271,7 @@ struct Before {
 impl Permit for Before {
     async fn permit(&self, pending: Pending<'_>) -> Result<()> {
         if let Some(head) = pending.source {
-            // Set once, by the first attempt, is right: another head is noted by another run.
+            // Keeps the value of the first attempt; a later run records another one.
             let _ = self.head.set(head.digest.clone());
         }
         let entry = &self.item.place.rule.entry;
@@ -297,7 +297,7 @@ impl Permit for Before {
 }
 
 impl Before {
-    /// Waits until the registry allows enough pulls; a HEAD does not count as one.
+    /// Waits until the registry allows enough pulls. HEAD requests do not count as pulls.
     async fn wait_for_rate(&self, min: u64, pause: Duration) -> Result<()> {
         loop {
             match self.client.governor().rate() {

@@ -1,4 +1,4 @@
-//! From entries to images: which repositories an entry has, and which of their tags it takes.
+//! Finds the images of an entry: its repositories, and the tags that it selects.
 
 use super::config::Kind;
 use super::hosts::{Hosts, Pair};
@@ -16,44 +16,44 @@ use std::sync::Arc;
 use std::time::SystemTime;
 use tokio::sync::OnceCell;
 
-/// How many configs are read at once to tell when images were created.
+/// The number of configs read at once to find out when images were created.
 const CONFIGS: usize = 16;
 
-/// One repository that an entry reads, and the one that it writes.
+/// A repository that an entry reads, and the one that it writes.
 #[derive(Clone)]
 pub struct Place {
     /// The entry.
     pub rule: Arc<Rule>,
-    /// A name in the repository that is read.
+    /// A name in the source repository.
     pub source: Reference,
-    /// A name in the repository that is written.
+    /// A name in the destination repository.
     pub target: Reference,
-    /// The clients of both.
+    /// The clients for both.
     pub pair: Pair,
-    /// The tags of the source, listed when they are needed.
+    /// The tags of the source, listed on demand.
     listed: Arc<OnceCell<BTreeSet<String>>>,
 }
 
-/// An image to be mirrored.
+/// An image to mirror.
 #[derive(Clone)]
 pub struct Item {
     /// Its repositories.
     pub place: Place,
-    /// Where it is read.
+    /// The source image.
     pub source: Reference,
-    /// Where the result goes.
+    /// The destination image.
     pub destination: Reference,
 }
 
-/// What becomes of a tag.
+/// A tag, and whether it is selected.
 pub struct Listed {
     /// The tag.
     pub tag: String,
-    /// Why it is left out, if it is.
+    /// The reason why it is excluded, if it is.
     pub refused: Option<String>,
 }
 
-/// The repositories of an entry, sorted.
+/// Returns the repositories of an entry, sorted.
 pub async fn repositories(rule: &Arc<Rule>, hosts: &Hosts) -> Result<Vec<(Reference, Reference)>> {
     let names = match rule.entry.kind {
         Kind::Image => {
@@ -64,7 +64,7 @@ pub async fn repositories(rule: &Arc<Rule>, hosts: &Hosts) -> Result<Vec<(Refere
         Kind::Registry => {
             let any = rule.source_repository(Some("any"))?;
             let catalog = hosts.client(&any).await?.catalog().await?;
-            // The source may name a part of a registry.
+            // The source may be a path of a registry.
             let prefix = any.repository().strip_suffix("any").unwrap_or_default().to_owned();
             let below = catalog.iter().filter_map(|name| name.strip_prefix(&prefix));
             let taken = below.filter(|name| rule.repositories.verdict(name).is_selected());
@@ -75,13 +75,14 @@ pub async fn repositories(rule: &Arc<Rule>, hosts: &Hosts) -> Result<Vec<(Refere
 }
 
 impl Place {
-    /// Opens the clients of a repository and of the one that its results go to.
+    /// Opens the clients for a repository and its destination.
     pub async fn open(rule: Arc<Rule>, source: Reference, target: Reference, hosts: &Hosts) -> Result<Self> {
         let pair = hosts.pair(&source, &target).await?;
         Ok(Place { rule, source, target, pair, listed: Arc::default() })
     }
 
-    /// The images that the entry takes of this repository. `results` are the shapes of the tags that entries write into it.
+    /// Returns the images that the entry selects in this repository. `results` are the shapes of the tags
+    /// that entries write to it.
     pub async fn items(&self, hosts: &Hosts, results: &OwnResults) -> Result<Vec<Item>> {
         if self.rule.entry.kind == Kind::Image {
             let (source, destination) = (self.source.clone(), self.target.clone());
@@ -98,7 +99,7 @@ impl Place {
             .collect()
     }
 
-    /// All tags of the repository, each with why it is left out if it is.
+    /// Returns all tags of the repository, each with the reason if it is excluded.
     pub async fn tags(&self, hosts: &Hosts, results: &OwnResults) -> Result<Vec<Listed>> {
         let tags = self.all_tags(hosts).await?;
         let mut candidates = Vec::new();
@@ -125,13 +126,13 @@ impl Place {
         Ok(listed)
     }
 
-    /// The tags of the repository; they are listed once.
+    /// Returns the tags of the repository, which are listed once.
     pub async fn all_tags(&self, hosts: &Hosts) -> Result<&BTreeSet<String>> {
         let list = async || self.pair.source.tags(hosts.reach(&self.source)?.repository()).await;
         self.listed.get_or_try_init(list).await
     }
 
-    /// When the images of tags were created, for those where it decides.
+    /// Returns when the images of tags were created, for those tags where it matters.
     async fn created(
         &self,
         hosts: &Hosts,
@@ -148,14 +149,14 @@ impl Place {
         let name = hosts.reach(&self.source.with_tag(&tag)?)?;
         match created(self.pair.source.clone(), name.clone()).await {
             Ok(time) => Ok(time.map(|time| (tag, time))),
-            // An image that is gone, or no image, has no time.
+            // A missing image has no creation time, nor has something that is not an image.
             Err(e) if matches!(e.kind(), ErrorKind::NotFound | ErrorKind::Unsupported) => Ok(None),
-            Err(e) => Err(e.context(format!("when {name} was created"))),
+            Err(e) => Err(e.context(format!("reading when {name} was created"))),
         }
     }
 }
 
-/// When an image was created, by its config; for an index that of its first image.
+/// Returns when an image was created, according to its config; for an index, that of its first image.
 async fn created(client: Arc<crate::registry::Client>, name: Reference) -> Result<Option<SystemTime>> {
     let repository = Repository::source(client, name);
     let mut manifest = repository.manifest().await?;

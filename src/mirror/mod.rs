@@ -1,7 +1,8 @@
-//! The mirror: thousands of images, unattended, for the price of a HEAD.
+//! Mirrors many images unattended. An unchanged image costs a few small requests and no pull.
 //!
-//! `config` is the file as it stands, `rules` the pure decisions about names and times, [`Rule`] an entry ready to be run.
-//! `listing` finds the images of an entry, `image` does one of them through the engine, and [`Pass`] all of them.
+//! `config` is the file as written, `rules` has pure decisions about names and times, and [`Rule`] is an
+//! entry that is ready to run. `listing` finds the images of an entry, `image` mirrors one of them through
+//! the engine, and [`Pass`] all of them.
 
 pub mod config;
 pub mod duration;

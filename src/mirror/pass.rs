@@ -1,5 +1,6 @@
-//! One pass over entries: repositories are listed in the order of the configuration, images are done many at once.
-//! Neither order nor concurrency decides the result: where two entries have one destination, the first has it.
+//! A pass over entries: repositories are listed in the order of the configuration, and many images are
+//! mirrored at once. The result depends neither on order nor on concurrency: if two entries have the same
+//! destination, the first one writes it.
 
 use super::image;
 use super::listing::{self, Item, Place};
@@ -21,76 +22,76 @@ use tokio::sync::{Semaphore, mpsc};
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 
-/// Repositories whose tags are listed ahead.
+/// The number of repositories whose tags are listed in advance.
 const AHEAD: usize = 8;
-/// Images that wait to be begun.
+/// The number of images that wait to be started.
 const WAITING: usize = 64;
-/// Images that are tried once more at the end.
+/// The number of failed images that are retried at the end.
 const SECOND_CHANCES: usize = 10_000;
 
-/// A pass.
+/// A pass over entries.
 pub struct Pass {
-    /// The entries to go over.
+    /// The entries to process.
     pub rules: Vec<Arc<Rule>>,
-    /// All entries: what others write is not pruned.
+    /// All entries of the configuration: what others write is not pruned.
     pub all: Vec<Arc<Rule>>,
-    /// What entries write is no source of others.
+    /// The results of all entries, which are not sources of others.
     pub results: Arc<Results>,
-    /// What images share.
+    /// State shared by all images.
     pub shared: Arc<Shared>,
-    /// What this process does of it.
+    /// The part of the work that this process does.
     pub part: Part,
-    /// How many images are done at once.
+    /// The number of images to mirror at once.
     pub parallel: usize,
-    /// Ends the pass early: images under way are finished, and no more are begun.
+    /// Ends the pass early: images in progress are finished, and no more are started.
     pub halt: CancellationToken,
 }
 
-/// A repository of an entry and the one that its results go to, or why there is none.
+/// A repository of an entry and its destination, or the line that reports why it could not be listed.
 type Listing = std::result::Result<(Arc<Rule>, (Reference, Reference)), Box<Line>>;
 
-/// What comes out of a listing.
+/// An item found by listing.
 enum Found {
     Items(Vec<Item>),
     Failed(Box<Line>),
-    /// All images of a place, some of which are in this part.
+    /// All images of a place, including those of other parts.
     Prune(Box<Place>, Vec<Item>),
 }
 
 impl Pass {
-    /// Goes over the entries. `tell` gets the line of each image, when it is done.
-    pub async fn run(&self, tell: &mut (dyn FnMut(Line) + Send)) {
+    /// Processes the entries, and calls `report` with the line of each image when it is done.
+    pub async fn run(&self, report: &mut (dyn FnMut(Line) + Send)) {
         let (sender, mut lines) = mpsc::channel::<(Line, Option<Item>)>(WAITING);
         let mut tasks = JoinSet::new();
         let turns = Arc::new(Semaphore::new(self.parallel.max(1)));
         let mut again: Vec<Item> = Vec::new();
         let mut prunes: Vec<(Place, Vec<Item>)> = Vec::new();
         self.rules.iter().for_each(|rule| self.shared.rechecked.begin(rule.identity));
-        // Its sender goes with it when it ends: the lines end with the last image.
+        // The sender is dropped when listing ends, so that the lines end with the last image.
         let mut begin = self.begin(&mut tasks, &turns, sender).boxed().fuse();
         loop {
             tokio::select! {
                 found = &mut begin, if !begin.is_terminated() => prunes = found,
                 line = lines.recv() => match line {
-                    // What was written is not done again, whatever failed after it.
+                    // An image that was written is not retried, whatever failed afterwards.
                     Some((line, Some(item)))
                         if line.action == Action::Failed && !line.written && again.len() < SECOND_CHANCES =>
                     {
                         tracing::info!("{line}; trying again at the end");
                         again.push(item);
                     }
-                    Some((line, _)) => tell(line),
+                    Some((line, _)) => report(line),
                     None => break,
                 },
             }
         }
         if !self.halt.is_cancelled() {
-            self.once_more(again, tell).await;
-            self.prune(prunes, tell).await;
+            self.once_more(again, report).await;
+            self.prune(prunes, report).await;
         }
     }
 
-    /// Lists what there is, and begins each image when it has a turn.
+    /// Lists the images, and starts each of them when it has a turn.
     async fn begin(
         &self,
         tasks: &mut JoinSet<()>,
@@ -137,21 +138,21 @@ impl Pass {
         prunes
     }
 
-    /// The images of all entries, by repository, in the order of the configuration.
+    /// Returns the images of all entries, by repository, in the order of the configuration.
     fn found(&self) -> BoxStream<'_, Found> {
         let repositories = stream::iter(&self.rules).map(|rule| self.repositories(rule).boxed());
         let places = repositories.buffered(AHEAD).flat_map(stream::iter);
         places.map(|place| self.items(place).boxed()).buffered(AHEAD).boxed()
     }
 
-    /// The repositories of an entry that may have images in this part.
+    /// Returns the repositories of an entry that may have images in this part.
     async fn repositories(&self, rule: &Arc<Rule>) -> Vec<Listing> {
         match listing::repositories(rule, &self.shared.hosts).await {
             Ok(names) => {
                 let names = names.into_iter().filter(|(_, target)| self.part.may_have(target));
                 names.map(|name| Ok((rule.clone(), name))).collect()
             }
-            // One shard tells of an entry that cannot be listed.
+            // Only one shard reports an entry that cannot be listed.
             Err(error) if self.part.shard.is_none_or(Shard::is_first) => {
                 vec![Err(Box::new(entry_line(rule, &error)))]
             }
@@ -173,7 +174,7 @@ impl Pass {
         };
         match listed.await {
             Ok((place, items)) => {
-                // The order of what is kept depends on all of them.
+                // Which results are kept depends on all of them.
                 match rule.entry.prune {
                     Some(_) => Found::Prune(Box::new(place), items),
                     None => Found::Items(items),
@@ -187,27 +188,27 @@ impl Pass {
         }
     }
 
-    /// Tries what failed once more, a few at a time: what failed for too much at once may pass now.
-    async fn once_more(&self, again: Vec<Item>, tell: &mut (dyn FnMut(Line) + Send)) {
+    /// Retries the failed images, a few at a time, in case they failed from too much load.
+    async fn once_more(&self, again: Vec<Item>, report: &mut (dyn FnMut(Line) + Send)) {
         let once = |item: Item| async move { image::mirror(&item, &self.shared, None).await }.boxed();
         let mut retried = stream::iter(again).map(once).buffer_unordered(self.parallel.clamp(1, 8));
         while let Some(line) = retried.next().await {
-            tell(line);
+            report(line);
         }
     }
 
-    async fn prune(&self, prunes: Vec<(Place, Vec<Item>)>, tell: &mut (dyn FnMut(Line) + Send)) {
+    async fn prune(&self, prunes: Vec<(Place, Vec<Item>)>, report: &mut (dyn FnMut(Line) + Send)) {
         for (place, items) in prunes {
             let pruner = Pruner { place: &place, all: &self.all, shared: &self.shared, part: &self.part };
             for line in pruner.prune(&items).await {
-                tell(line);
+                report(line);
             }
         }
     }
 }
 
-/// The line of an image whose destination another one has already; `None` for the first. A hash stands for each
-/// destination: a pass may have a million.
+/// Returns a line for an image whose destination another image already has; `None` for the first.
+/// Destinations are stored as hashes, because a pass may have a million.
 fn twice(taken: &mut HashMap<u64, usize>, item: &Item) -> Option<Line> {
     let (entry, destination) = (item.place.rule.entry.position, item.destination.to_string());
     match taken.entry(shard::hash(&destination)) {
@@ -219,13 +220,13 @@ fn twice(taken: &mut HashMap<u64, usize>, item: &Item) -> Option<Line> {
             let mut line = Line::new(entry, Action::Skipped);
             line.source = Some(item.source.to_string());
             line.destination = Some(destination);
-            line.reason = Some(format!("entry {} has this destination", first.get()));
+            line.reason = Some(format!("entry {} has the same destination", first.get()));
             Some(line)
         }
     }
 }
 
-/// The line of an entry that could not be listed.
+/// Returns the line of an entry that could not be listed.
 fn entry_line(rule: &Rule, error: &Error) -> Line {
     let mut line = Line::new(rule.entry.position, Action::Failed).failed(error);
     line.source = Some(rule.entry.source.clone());

@@ -1,4 +1,5 @@
-//! Results that no entry asks for any longer are deleted: by digest, and only what its record shows to be ours.
+//! Deletes results that no entry selects any longer: by digest, and only if their record shows that reapify
+//! made them.
 
 use super::config::Prune;
 use super::listing::{Item, Place};
@@ -15,20 +16,20 @@ use std::collections::{BTreeSet, HashSet};
 use std::sync::Arc;
 use std::time::SystemTime;
 
-/// The results of one place.
+/// Prunes the results of one place.
 pub struct Pruner<'a> {
     /// The place.
     pub place: &'a Place,
-    /// All entries: the results of others are theirs to prune.
+    /// All entries: each prunes its own results only.
     pub all: &'a [Arc<Rule>],
-    /// What the run shares.
+    /// State shared by the run.
     pub shared: &'a Shared,
-    /// What this process does of the work.
+    /// The part of the work that this process does.
     pub part: &'a Part,
 }
 
 impl Pruner<'_> {
-    /// Deletes the results that are not among `items`, but for the newest that the entry keeps.
+    /// Deletes the results that are not among `items`, except the newest ones that the entry keeps.
     pub async fn prune(&self, items: &[Item]) -> Vec<Line> {
         let Some(choice) = self.place.rule.entry.prune else { return Vec::new() };
         match self.lines(choice, items).await {
@@ -44,7 +45,7 @@ impl Pruner<'_> {
 
     async fn lines(&self, choice: Prune, items: &[Item]) -> Result<Vec<Line>> {
         let (place, target) = (self.place, &self.place.target);
-        // A source that lists nothing has more likely lost its list than its images.
+        // If the source lists nothing, its list is probably wrong.
         if items.is_empty() {
             return Ok(Vec::new());
         }
@@ -84,7 +85,7 @@ impl Pruner<'_> {
         Ok(Repository::sink(self.place.pair.destination.clone(), self.shared.hosts.reach(name)?))
     }
 
-    /// The digests of what stays: a deletion by digest takes every tag with it that points there.
+    /// Returns the digests to keep: deleting a digest would delete every tag that refers to it.
     async fn kept(&self, present: &BTreeSet<String>, old: &[(Reference, Digest)]) -> Result<HashSet<Digest>> {
         let mut kept = HashSet::new();
         for tag in present {
@@ -113,7 +114,7 @@ impl Pruner<'_> {
         Ok(line)
     }
 
-    /// The digest of a result, if its record shows that this program made it.
+    /// Returns the digest of a result, if its record shows that this program made it.
     async fn ours(&self, name: &Reference) -> Result<Option<Digest>> {
         let repository = Arc::new(self.repository(name)?);
         let Some(manifest) = repository.current().await? else { return Ok(None) };
@@ -123,7 +124,8 @@ impl Pruner<'_> {
     }
 }
 
-/// The tags that are not among the `keep` newest; those that are no versions are older than all versions.
+/// Returns the tags that are not among the `keep` newest. Tags that are not versions count as older than all
+/// versions.
 fn older<'t>(tags: &[&'t str], keep: usize) -> Vec<&'t str> {
     let candidates: Vec<Candidate<'t>> =
         tags.iter().map(|tag| Candidate { tag, names_prerelease: true }).collect();
@@ -137,7 +139,8 @@ fn older<'t>(tags: &[&'t str], keep: usize) -> Vec<&'t str> {
         .collect()
 }
 
-/// Whether the config of an image, or of an image of an index, has a record: Docker's types have no annotations.
+/// Returns whether an image, or an image of an index, has a record in its config. Docker's media types have
+/// no annotations.
 async fn has_record(repository: Arc<Repository>, manifest: &Manifest) -> Result<bool> {
     let reader = crate::read::Reader::new(repository.clone());
     let children: Vec<_> = manifest.children().iter().filter(|child| child.is_image()).take(1).collect();

@@ -1,4 +1,4 @@
-//! What a pass tells: a line for each image, and a summary.
+//! The report of a pass: a line for each image, and a summary.
 
 use crate::error::{Error, Kind};
 use crate::image::Digest;
@@ -6,27 +6,27 @@ use serde::Serialize;
 use std::collections::BTreeMap;
 use std::fmt;
 
-/// What became of an image.
+/// What happened to an image.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Action {
-    /// It was not wrapped before, and is now.
+    /// The image was not wrapped before, and is now.
     Wrapped,
-    /// An older wrap was replaced.
+    /// An older reaper or other options were replaced.
     Upgraded,
-    /// The destination held the result, but not all of its parts, which were sent.
+    /// The destination had the result without all of its parts; the missing ones were sent.
     Repaired,
-    /// It was copied as it is, as the entry asks for.
+    /// The image was copied unchanged, as the entry requests.
     Copied,
-    /// It was copied as it is, or left out, with a reason.
+    /// The image was copied unchanged or left out, for the given reason.
     Skipped,
     /// The destination was deleted.
     Pruned,
     /// There was nothing to do.
     Unchanged,
-    /// Something went wrong.
+    /// An error occurred.
     Failed,
-    /// It is about to be done: only the hooks before it are told so.
+    /// The image is about to be processed. Only `pre` hooks see this.
     Pending,
 }
 
@@ -43,7 +43,7 @@ impl Action {
         Action::Failed,
     ];
 
-    /// The word in JSON.
+    /// Returns the word for it in JSON.
     pub fn word(self) -> &'static str {
         match self {
             Action::Wrapped => "wrapped",
@@ -70,39 +70,39 @@ impl fmt::Display for Action {
 pub struct Line {
     /// The entry's number in the configuration, from 1.
     pub entry: usize,
-    /// Where the image was read.
+    /// The source image.
     pub source: Option<String>,
-    /// Where the result went.
+    /// The destination image.
     pub destination: Option<String>,
-    /// The digest of what the source's name stands for.
+    /// The digest that the source's name refers to.
     pub source_digest: Option<Digest>,
     /// The digest of the result.
     pub digest: Option<Digest>,
-    /// What became of it.
+    /// What happened to the image.
     pub action: Action,
-    /// Whether the destination was, or in a check would be, written.
+    /// Whether the destination was written, or in a check would be.
     pub written: bool,
-    /// Why, where it is not plain.
+    /// The reason, unless it is obvious.
     pub reason: Option<String>,
-    /// What failed without harm to the result, and what the user should know.
+    /// Failures that do not affect the result, and notes for the user.
     pub notes: Vec<String>,
     /// The class of the error, if it failed.
     pub code: Option<&'static str>,
-    /// What to do about the error.
+    /// How to fix the error.
     pub hint: Option<String>,
-    /// HTTP requests.
+    /// The number of HTTP requests.
     pub requests: u64,
-    /// Bytes read and written.
+    /// The number of bytes read and written.
     pub bytes: u64,
-    /// Milliseconds.
+    /// The duration in milliseconds.
     pub ms: u64,
-    /// Bytes read.
+    /// The number of bytes read.
     #[serde(skip)]
     pub pulled: u64,
 }
 
 impl Line {
-    /// A line about an entry, with nothing done yet.
+    /// Creates a line about an entry.
     pub fn new(entry: usize, action: Action) -> Self {
         Line {
             entry,
@@ -133,7 +133,7 @@ impl Line {
         self
     }
 
-    /// The line of `--map-file`, if a Kubernetes document that names the source may name the result instead.
+    /// Returns the line for `--map-file`, if Kubernetes documents may use the result instead of the source.
     pub fn map(&self) -> Option<MapLine<'_>> {
         let is_there = self.action != Action::Failed && self.action != Action::Pruned;
         Some(MapLine {
@@ -145,7 +145,7 @@ impl Line {
     }
 }
 
-/// The line as people read it.
+/// The line in plain text.
 impl fmt::Display for Line {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{}", self.action)?;
@@ -164,7 +164,7 @@ impl fmt::Display for Line {
     }
 }
 
-/// A source and what takes its place, as `reapify pod --map-file` reads it.
+/// A source and its replacement, as `reapify pod --map-file` reads it.
 #[derive(Debug, Serialize)]
 pub struct MapLine<'a> {
     source: &'a str,
@@ -173,11 +173,11 @@ pub struct MapLine<'a> {
     digest: &'a Digest,
 }
 
-/// A pass in numbers.
+/// The totals of a pass.
 #[derive(Debug, Clone, Default)]
 pub struct Summary {
     actions: BTreeMap<Action, u64>,
-    /// Images that would be written, in a check.
+    /// The number of images that a check found to be outdated.
     pub pending: u64,
     requests: u64,
     bytes: u64,
@@ -192,23 +192,23 @@ impl Summary {
         self.pending += u64::from(line.written);
     }
 
-    /// Adds requests that belong to no image.
+    /// Adds requests that do not belong to an image.
     pub fn add_requests(&mut self, requests: u64) {
         self.requests += requests;
     }
 
-    /// How many images an action befell.
+    /// Returns the number of images with an action.
     pub fn count(&self, action: Action) -> u64 {
         self.actions.get(&action).copied().unwrap_or(0)
     }
 
-    /// The error for a pass in which images failed.
+    /// Returns the error for a pass with failed images.
     pub fn failure(&self) -> Option<Error> {
         let failed = self.count(Action::Failed);
         let all: u64 = self.actions.values().sum();
         (failed > 0).then(|| {
             Error::new(Kind::Partial, format!("{failed} of {all} images failed"))
-                .hint("the other images are done; run it again for those that failed")
+                .hint("the other images are done; run the command again to retry the failed ones")
         })
     }
 }

@@ -1,4 +1,4 @@
-//! Which tags of a repository are results of entries, and so no sources.
+//! The tags of a repository that are results of entries, and therefore not sources.
 
 use super::config::Kind;
 use super::rule::Rule;
@@ -9,9 +9,9 @@ use std::sync::Arc;
 
 /// The shapes of the tags that entries write, by repository.
 pub struct Results {
-    /// Of entries that write one repository.
+    /// The shapes of entries that write one repository.
     fixed: HashMap<String, Vec<Naming>>,
-    /// Entries that write many.
+    /// The entries that write several repositories.
     registries: Vec<Arc<Rule>>,
 }
 
@@ -35,7 +35,7 @@ impl Results {
         results
     }
 
-    /// The results in the repository of a source.
+    /// Returns the results in a source's repository.
     pub fn of(&self, source: &Reference) -> OwnResults {
         let here = source.repository_name();
         let fixed = self.fixed.get(&here).into_iter().flatten();

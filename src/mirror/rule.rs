@@ -1,4 +1,4 @@
-//! An entry of the configuration, ready to be run: its filters compiled, its task typed.
+//! An entry of the configuration that is ready to run, with compiled filters and a typed task.
 
 use super::config::{self, Context, Kind, Mode, OnUnsupported, Reference as Named};
 use super::rules::newest::{By, Newest, Recency};
@@ -18,19 +18,20 @@ use std::sync::Arc;
 pub struct Rule {
     /// The entry.
     pub entry: config::Entry,
-    /// Which tags it takes.
+    /// The filter for tags.
     pub filter: Arc<Filter>,
-    /// Which repositories of a registry it takes.
+    /// The filter for the repositories of a registry.
     pub repositories: RepoFilter,
-    /// What depends on the age of tags.
+    /// The rules that depend on the age of tags.
     pub recency: Recency,
-    /// The shape of the tags that it writes.
+    /// The shape of the tags that the entry writes.
     pub naming: Naming,
-    /// What is done to each image.
+    /// The task for each image.
     pub task: Task,
-    /// The only platform that is taken.
+    /// The only platform to take.
     pub only: Option<Platform>,
-    /// The same for an entry with the same source, target and filter in another version of the configuration.
+    /// A hash that is the same for an entry with the same source, target and filter in another version of the
+    /// configuration.
     pub identity: u64,
 }
 
@@ -38,7 +39,7 @@ pub struct Rule {
 pub type ReadReapers<'a> = &'a dyn Fn(&[String]) -> Result<Reapers>;
 
 impl Rule {
-    /// Compiles the entries that are not off. Returns them with what their authors should know.
+    /// Compiles the entries that are not disabled. Returns them with notes for their authors.
     pub fn all(
         config: &config::Config,
         file: &str,
@@ -117,7 +118,7 @@ impl Rule {
         Ok(rule)
     }
 
-    /// The shape of the tags that the entry writes.
+    /// Returns the shape of the tags that the entry writes.
     fn shape(&self) -> Result<Naming> {
         let naming = match (&self.entry.target_tag, &self.entry.suffix) {
             (Some(_), _) if self.entry.kind != Kind::Image => {
@@ -134,7 +135,8 @@ impl Rule {
         naming.map_err(Error::usage)
     }
 
-    /// The result of a single image is told from the tags of its own repository by its name.
+    /// Returns the shape for a single image, whose result is told from other tags of its repository by its
+    /// name.
     fn image_shape(&self) -> Result<Naming> {
         let (source, destination) = (self.entry.source.parse::<Reference>()?, self.image_destination()?);
         let is_beside = source.repository_name() == destination.repository_name() && source != destination;
@@ -144,7 +146,7 @@ impl Rule {
         })
     }
 
-    /// Fails if source or target is not what the entry's type says.
+    /// Checks that source and target match the entry's type.
     fn check_names(&self) -> Result<()> {
         match self.entry.kind {
             Kind::Image => {
@@ -162,7 +164,7 @@ impl Rule {
         }
     }
 
-    /// The repository that is read: the entry's own, or one of its registry.
+    /// Returns the repository to read: the entry's own, or one of its registry.
     pub fn source_repository(&self, repository: Option<&str>) -> Result<Reference> {
         let name = match repository {
             Some(repository) => format!("{}/{repository}", self.entry.source),
@@ -179,7 +181,7 @@ impl Rule {
         }
     }
 
-    /// The repository that results of a source repository go to.
+    /// Returns the repository that results of a source repository are written to.
     pub fn target_repository(&self, source: &Reference) -> Result<Reference> {
         match self.entry.kind {
             Kind::Registry => {
@@ -191,7 +193,7 @@ impl Rule {
         }
     }
 
-    /// Whether a tag of a repository may be a result of the entry.
+    /// Returns whether a tag of a repository may be a result of the entry.
     pub fn may_write(&self, target: &Reference, tag: &str) -> bool {
         let repository = target.repository_name();
         match self.entry.kind {
@@ -212,12 +214,12 @@ impl Rule {
         }
     }
 
-    /// The registry of an entry for all its repositories, and what may stand behind it.
+    /// Returns the entry's registry, with the path prefix that its repositories share.
     fn registry(&self) -> String {
         self.entry.source.trim_end_matches('/').to_owned()
     }
 
-    /// Where the result of a source goes.
+    /// Returns the destination for a source.
     pub fn destination(&self, source: &Reference) -> Result<Reference> {
         if self.entry.kind == Kind::Image {
             return self.image_destination();
@@ -240,7 +242,7 @@ impl Rule {
         target.with_tag(&tag)
     }
 
-    /// The tag of the result of a source.
+    /// Returns the destination tag for a source.
     fn target_tag(&self, source: &Reference) -> Result<String> {
         let tag = source.tag().unwrap_or("latest");
         match &self.entry.target_tag {
@@ -254,13 +256,13 @@ impl Rule {
         }
     }
 
-    /// The name under which a destination is kept before it is replaced.
+    /// Returns the name under which a destination is kept before it is replaced.
     pub fn backup(&self, destination: &Reference) -> Result<Option<Reference>> {
         let Some(template) = &self.entry.backup else { return Ok(None) };
         let (sync, named) = (self.entry.sync(), named(destination));
         let context = Context { reference: Some(&named), sync: Some(&sync) };
         let name = template.render(&context).map_err(|why| Error::usage(format!("invalid backup: {why}")))?;
-        // A bare tag is one in the same repository.
+        // A name without `/` and `:` is a tag in the same repository.
         match name.contains(['/', ':']) {
             true => name.parse().map(Some),
             false => destination.with_tag(&name).map(Some),
@@ -268,14 +270,14 @@ impl Rule {
     }
 }
 
-/// When the server runs an entry, if it has a schedule or an interval.
+/// Returns when the server runs an entry, if it has a schedule or an interval.
 pub fn schedule(entry: &config::Entry) -> std::result::Result<Option<Schedule>, String> {
     let find = |name: &str| jiff::tz::TimeZone::get(name).ok();
     let zones = Zones { local: jiff::tz::TimeZone::system(), find: &find };
     Schedule::of_entry(entry.schedule.as_deref(), entry.interval, &zones)
 }
 
-/// A reference as templates see it.
+/// Returns a reference in the form that templates use.
 fn named(reference: &Reference) -> Named {
     Named {
         scheme: "reg".into(),
@@ -355,7 +357,7 @@ fn tag_warning(entry: &config::Entry, file: &str, warning: &Warning) -> String {
     format!("{file}:{place}: {}", warning.message)
 }
 
-/// Where a rule for tags stands: `LINE:COLUMN`.
+/// Returns the place of a rule for tags as `LINE:COLUMN`.
 fn tag_place(entry: &config::Entry, set: usize, list: List, item: usize) -> String {
     let places = entry.tag_sets.get(set).map(|set| match list {
         List::Allow => &set.places.allow,

@@ -1,70 +1,71 @@
-//! What the images of a run share.
+//! State shared by the images of a run.
 
 use super::config::Recheck;
 use super::hosts::Hosts;
 use super::rule::Rule;
 use super::rules::schedule::jitter;
 use super::rules::shard::{Shard, ShardBy};
-use crate::engine::{Commons, Known};
+use crate::engine::{Known, SharedState};
 use crate::image::Reference;
 use crate::transport::Sink;
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
-/// How a run treats images.
+/// Which images a run writes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub enum Effort {
-    /// What changed is mirrored.
+    /// Mirrors new and changed images.
     #[default]
     Changed,
-    /// Only what the destination lacks is mirrored.
+    /// Mirrors only images that the destination does not have.
     Missing,
-    /// Nothing is mirrored: what would be is told.
+    /// Writes nothing, and reports what would be written.
     Check,
 }
 
 /// The part of the work that this process does.
 #[derive(Debug, Clone, Copy, Default)]
 pub struct Part {
-    /// The shard; all of the work if there is none.
+    /// The shard; `None` for all of the work.
     pub shard: Option<Shard>,
-    /// What the work is cut by.
+    /// How the work is divided.
     pub by: ShardBy,
 }
 
 impl Part {
-    /// Whether an image is in it.
+    /// Returns whether an image belongs to this part.
     pub fn has(&self, destination: &Reference) -> bool {
         let key = || self.by.key(&destination.repository_name(), &destination.target());
         self.shard.is_none_or(|shard| shard.owns(&key()))
     }
 
-    /// Whether any image of a repository may be in it.
+    /// Returns whether any image of a repository may belong to this part.
     pub fn may_have(&self, repository: &Reference) -> bool {
         self.by == ShardBy::Tag || self.has(repository)
     }
 }
 
-/// Shared by all images of a run.
+/// State shared by all images of a run.
 pub struct Shared {
     /// The registries.
     pub hosts: Hosts,
-    /// What is known of blobs.
-    pub commons: Arc<Commons>,
-    /// How images are treated.
+    /// State shared by all jobs of the engine.
+    pub shared_state: Arc<SharedState>,
+    /// Which images are written.
     pub effort: Effort,
-    /// Ask the destination for every part of what is unchanged.
+    /// Whether to ask the destination for every part of unchanged images.
     pub recheck: bool,
-    /// Uploads under way.
+    /// The destinations of jobs in progress.
     pub sinks: Sinks,
-    /// When entries were rechecked. It outlives the configuration.
+    /// The times at which entries were rechecked, which are kept when the configuration is reloaded.
     pub rechecked: Arc<Rechecked>,
-    /// What became of images whose source's digest alone does not show that nothing changed.
+    /// Results of images for which the source's digest alone does not show that nothing changed.
     pub outcomes: Outcomes,
 }
 
-/// What became of images, by rule and destination: a source and a result that have not changed since need not be read.
+/// Results of earlier passes, by rule and destination. While source and result stay the same, neither has to
+/// be read again.
 #[derive(Default)]
 pub struct Outcomes(Mutex<HashMap<(u64, String), Known>>);
 
@@ -73,19 +74,19 @@ impl Outcomes {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Returns what became of an image.
+    /// Returns the known result of an image.
     pub fn get(&self, rule: &Rule, destination: &Reference) -> Option<Known> {
         self.lock().get(&(rule.identity, destination.to_string())).cloned()
     }
 
-    /// Notes what became of an image.
+    /// Records the result of an image.
     pub fn note(&self, rule: &Rule, destination: &Reference, known: Known) {
         self.lock().insert((rule.identity, destination.to_string()), known);
     }
 }
 
 impl Shared {
-    /// Whether the parts of an image of an entry are asked for now, even if it is unchanged.
+    /// Returns whether to recheck the parts of an image now, even if it is unchanged.
     pub fn rechecks(&self, rule: &Rule, destination: &Reference) -> bool {
         self.recheck
             || rule.entry.force_recursive
@@ -99,11 +100,11 @@ impl Shared {
     }
 }
 
-/// When the parts of unchanged images are asked for: each image once in the entry's time, at a moment of its own. A
-/// process knows of no pass before its first one, in which nothing is due.
+/// The schedule of rechecks: each image is due once per period, at its own moment. Nothing is due in the
+/// first pass of a process, because earlier passes are not known.
 pub struct Rechecked {
     begun: Instant,
-    /// When the last two passes over an entry began, by the entry's identity.
+    /// The start times of the last two passes over an entry, by the entry's identity.
     passes: Mutex<HashMap<u64, [Duration; 2]>>,
 }
 
@@ -114,7 +115,7 @@ impl Default for Rechecked {
 }
 
 impl Rechecked {
-    /// Notes that a pass over an entry begins.
+    /// Records that a pass over an entry begins.
     pub fn begin(&self, entry: u64) {
         let now = self.begun.elapsed();
         let mut passes = self.passes.lock().unwrap_or_else(PoisonError::into_inner);
@@ -130,7 +131,8 @@ impl Rechecked {
     }
 }
 
-/// Whether a moment that comes again after `every`, at first after `offset`, is after `last` and not after `now`.
+/// Returns whether a moment that repeats every `every`, first at `offset`, is after `last` and not after
+/// `now`.
 fn is_between(last: Duration, now: Duration, every: Duration, offset: Duration) -> bool {
     let times = |at: Duration| match at.checked_sub(offset) {
         Some(since) if !every.is_zero() => since.as_nanos() / every.as_nanos() + 1,
@@ -139,7 +141,7 @@ fn is_between(last: Duration, now: Duration, every: Duration, offset: Duration) 
     times(now) > times(last)
 }
 
-/// The destinations of jobs under way: their uploads are cancelled when the run is interrupted.
+/// The destinations of jobs in progress, whose uploads are cancelled if the run is interrupted.
 #[derive(Clone, Default)]
 pub struct Sinks(Arc<Mutex<Guests>>);
 
@@ -149,14 +151,14 @@ struct Guests {
     sinks: HashMap<u64, Arc<dyn Sink>>,
 }
 
-/// Held while a job is under way.
+/// Keeps a destination registered while its job is in progress.
 pub struct Guest {
     sinks: Sinks,
     number: u64,
 }
 
 impl Sinks {
-    /// Adds a destination, until the guest is dropped.
+    /// Registers a destination until the guest is dropped.
     pub fn enter(&self, sink: Arc<dyn Sink>) -> Guest {
         let mut guests = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         guests.next += 1;
@@ -165,7 +167,7 @@ impl Sinks {
         Guest { sinks: self.clone(), number }
     }
 
-    /// Cancels the uploads of all jobs under way.
+    /// Cancels the uploads of all jobs in progress.
     pub async fn release(&self) {
         let sinks: Vec<Arc<dyn Sink>> = {
             let guests = self.0.lock().unwrap_or_else(PoisonError::into_inner);

@@ -1,9 +1,9 @@
-//! What must hold for every webhook: reading does not panic, and a push names an image.
+//! Properties that hold for every webhook: parsing does not panic, and every push names an image.
 
 use super::events::{Event, Kind, MAX_EVENTS, parse};
 use crate::image::Reference;
 
-/// Reads a body as every sender's.
+/// Parses a body as every kind of sender.
 pub fn fuzz_event(data: &[u8]) {
     for kind in [Kind::Distribution, Kind::Gitlab, Kind::Harbor, Kind::DockerHub, Kind::Quay, Kind::Plain] {
         let Ok(events) = parse(kind, data) else { continue };

@@ -1,17 +1,17 @@
-//! The boundary between webhooks and the config: which images a push affects.
+//! The interface between webhooks and the configuration: which images a push affects.
 
 use super::events::Push;
 use crate::image::Digest;
 use std::borrow::Cow;
 
-/// An image to bring up to date.
+/// An image to update.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Wanted {
     /// The destination image, by which events are merged.
     pub key: String,
-    /// The entry of the config that covers the image, by its place in the config.
+    /// The entry of the configuration that covers the image, by its position.
     pub entry: usize,
-    /// The source repository, with its host as the config names it.
+    /// The source repository, with the host's name in the configuration.
     pub source: String,
     /// The tag in the source repository.
     pub tag: String,
@@ -22,18 +22,18 @@ pub struct Wanted {
 /// The decision about a push.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Route {
-    /// No entry of the config covers the image, for this reason.
+    /// No entry of the configuration covers the image, for this reason.
     Ignored(Cow<'static, str>),
-    /// The images to bring up to date, one for each entry that covers the pushed image.
+    /// The images to update, one for each entry that covers the pushed image.
     Wanted(Vec<Wanted>),
 }
 
-/// Decides about pushes by the current config.
+/// Decides about pushes according to the current configuration.
 pub trait Intake: Send + Sync {
-    /// Returns the images that a push affects. Their hosts must come from the config, never from the push: a
-    /// sender must not be able to choose where requests go.
+    /// Returns the images that a push affects. Their hosts must come from the configuration, never from the
+    /// push, so that a sender cannot choose where requests go.
     fn route(&self, push: &Push) -> Route;
 
-    /// Returns whether a valid config is loaded.
+    /// Returns whether a valid configuration is loaded.
     fn is_ready(&self) -> bool;
 }

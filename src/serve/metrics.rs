@@ -33,11 +33,11 @@ pub enum Outcome {
     Queued,
     /// The image was in the queue already.
     Merged,
-    /// The event affects no image of the config.
+    /// The event affects no image of the configuration.
     Ignored,
     /// The queue was full.
     Refused,
-    /// The sender did not authenticate itself.
+    /// The sender did not authenticate.
     Denied,
     /// The body was invalid.
     Invalid,
@@ -56,7 +56,7 @@ impl Outcome {
     }
 }
 
-/// When an entry was first known, and when it last succeeded.
+/// The times at which an entry was added and last succeeded.
 #[derive(Debug, Clone, Copy)]
 struct Entry {
     since: SystemTime,
@@ -118,8 +118,8 @@ impl Default for Metrics {
 }
 
 impl Metrics {
-    /// Sets the entries of the config, loaded at `at`. The lags of removed entries are dropped. The lag of an
-    /// entry that has never succeeded counts from when it was added.
+    /// Sets the entries of the configuration, loaded at `at`. The lags of removed entries are dropped. The
+    /// lag of an entry that has never succeeded counts from when it was added.
     pub fn set_entries<'a>(&self, names: impl IntoIterator<Item = &'a str>, at: SystemTime) {
         let mut entries = self.lock();
         let mut old = std::mem::take(&mut *entries);
@@ -146,7 +146,7 @@ impl Metrics {
         self.bytes.get_or_create(&[("direction", name.into())]).inc_by(count);
     }
 
-    /// Counts requests to a host: those that it answered, and those that failed.
+    /// Counts requests to a host: those that were answered, and those that failed.
     pub fn requests(&self, host: &str, answered: u64, failed: u64) {
         let labels = [("host", host.to_owned())];
         self.requests.get_or_create(&labels).inc_by(answered + failed);

@@ -5,7 +5,7 @@
 //! Prometheus, Kubernetes ──GET──▶ listener ──▶ metrics, health
 //! ```
 //!
-//! The listener speaks plain HTTP; an ingress in front of it terminates TLS.
+//! The listener uses plain HTTP; an ingress in front of it terminates TLS.
 
 pub mod events;
 #[cfg(any(test, fuzzing))]

@@ -46,15 +46,15 @@ impl State {
 }
 
 impl Queue {
-    /// Creates a queue in which up to `capacity` images can wait. A delivery that asks for more images than
-    /// that is never taken as a whole; [`MAX_EVENTS`](super::events::MAX_EVENTS) for each entry of the config
-    /// always suffice.
+    /// Creates a queue in which up to `capacity` images can wait. A delivery with more images than that is
+    /// never accepted as a whole; [`MAX_EVENTS`](super::events::MAX_EVENTS) per entry of the configuration is
+    /// always enough.
     pub fn new(capacity: usize) -> Self {
         Queue(Arc::new(Shared { capacity, state: Mutex::default(), changed: Notify::new() }))
     }
 
     /// Adds an image. If the image is in the queue already, the two merge and the newest digest is kept. If a
-    /// worker has taken the image, it is queued once more, since the worker may have read the state before the
+    /// worker has taken the image, it is queued again, because the worker may have read the state before the
     /// event.
     pub fn push(&self, wanted: Wanted) -> Pushed {
         let mut state = self.lock();
@@ -82,7 +82,7 @@ impl Queue {
     /// Returns `None` when the queue is closed and empty.
     pub async fn take(&self) -> Option<Work> {
         loop {
-            // Made before the state is read, so that it sees every change after that.
+            // Created before the state is read, so that no later change is missed.
             let changed = self.0.changed.notified();
             {
                 let mut state = self.lock();
@@ -97,7 +97,7 @@ impl Queue {
         }
     }
 
-    /// Closes the queue: no images are added any more, and the remaining ones can still be taken.
+    /// Closes the queue: no more images are added, and the remaining ones can still be taken.
     pub fn close(&self) {
         self.lock().is_closed = true;
         self.0.changed.notify_waiters();
@@ -115,8 +115,8 @@ impl Queue {
         }
     }
 
-    /// Replaces each image that waits, for instance after the config was reloaded. An image keeps its place and
-    /// its key; it is dropped where `again` returns `None`. `again` must not use the queue.
+    /// Replaces each waiting image, for example after the configuration was reloaded. An image keeps its
+    /// place and its key; it is dropped if `again` returns `None`. `again` must not use the queue.
     pub fn reconsider(&self, mut again: impl FnMut(&Wanted) -> Option<Wanted>) {
         let mut guard = self.lock();
         let state = &mut *guard;
@@ -132,22 +132,22 @@ impl Queue {
         self.0.changed.notify_waiters();
     }
 
-    /// Returns whether an image waits.
+    /// Returns whether an image is waiting.
     pub fn is_waiting(&self, key: &str) -> bool {
         self.lock().waiting.contains_key(key)
     }
 
-    /// The number of images that wait for a worker.
+    /// Returns the number of images waiting for a worker.
     pub fn len(&self) -> usize {
         self.lock().waiting.len()
     }
 
-    /// Returns whether no image waits.
+    /// Returns whether no image is waiting.
     pub fn is_empty(&self) -> bool {
         self.len() == 0
     }
 
-    /// Returns whether no image waits and none is being worked on.
+    /// Returns whether no image is waiting or being processed.
     pub fn is_idle(&self) -> bool {
         let state = self.lock();
         state.waiting.is_empty() && state.taken.is_empty()

@@ -1,4 +1,4 @@
-//! Which images a push affects, by the entries of the configuration.
+//! Decides which images a push affects, according to the entries of the configuration.
 
 use super::events::Push;
 use super::intake::{Route, Wanted};
@@ -12,18 +12,18 @@ use std::sync::Arc;
 pub struct Routing<'a> {
     /// The entries.
     pub rules: &'a [Arc<Rule>],
-    /// What they write.
+    /// The results of all entries.
     pub results: &'a Results,
     /// The registries.
     pub hosts: &'a Hosts,
-    /// Names that registries give themselves, with those of the configuration.
+    /// Names that registries use for themselves, with their names in the configuration.
     pub names: &'a BTreeMap<String, String>,
-    /// What this process does of the work.
+    /// The part of the work that this process does.
     pub part: &'a Part,
 }
 
 impl Routing<'_> {
-    /// The images that a push affects.
+    /// Returns the images that a push affects.
     pub fn route(&self, push: &Push) -> Route {
         let mut reason = "no entry reads this repository".to_owned();
         let mut wanted = Vec::new();
@@ -40,7 +40,7 @@ impl Routing<'_> {
         }
     }
 
-    /// What an entry makes of a push; `None` if it reads another repository.
+    /// Returns the image of an entry that a push affects; `None` if the entry reads another repository.
     fn wanted(&self, rule: &Arc<Rule>, push: &Push) -> Result<Option<Wanted>, String> {
         let Some(source) = self.source(rule, push) else { return Ok(None) };
         let source = source.with_tag(&push.tag).map_err(|e| e.to_string())?;
@@ -57,7 +57,7 @@ impl Routing<'_> {
         }
         let destination = rule.destination(&source).map_err(|e| e.to_string())?;
         if !self.part.has(&destination) {
-            return Err("another shard does it".into());
+            return Err("another shard processes it".into());
         }
         Ok(Some(Wanted {
             key: destination.to_string(),
@@ -68,7 +68,7 @@ impl Routing<'_> {
         }))
     }
 
-    /// The repository of an entry that was pushed to, by the names of the configuration.
+    /// Returns the repository of an entry that was pushed to, with its name in the configuration.
     fn source(&self, rule: &Rule, push: &Push) -> Option<Reference> {
         let candidate = match rule.entry.kind {
             Kind::Registry => {
@@ -89,7 +89,8 @@ impl Routing<'_> {
         self.is_pushed(&candidate, push).then_some(candidate)
     }
 
-    /// Whether a push was to this repository, under its own name or the one that requests go to.
+    /// Returns whether a push was to this repository, under its own name or the name to which requests are
+    /// sent.
     fn is_pushed(&self, source: &Reference, push: &Push) -> bool {
         let Some(host) = &push.host else { return false };
         let bare = host.strip_suffix(":443").unwrap_or(host);
@@ -100,7 +101,7 @@ impl Routing<'_> {
     }
 }
 
-/// The image that is wanted, with clients for it.
+/// Returns the wanted image, with clients for it.
 pub async fn item(rule: &Arc<Rule>, wanted: &Wanted, hosts: &Hosts) -> crate::error::Result<Item> {
     let source: Reference = format!("{}:{}", wanted.source, wanted.tag).parse()?;
     let destination = rule.destination(&source)?;

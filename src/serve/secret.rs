@@ -16,7 +16,8 @@ pub const SIGNATURE_HEADER: &str = "X-Hub-Signature-256";
 #[derive(Clone)]
 struct Secret {
     key: hmac::Key,
-    /// The secret, signed by itself: what is presented is signed as well, so that only signatures are compared.
+    /// The secret, signed with itself: presented secrets are signed as well, so that only signatures are
+    /// compared.
     itself: hmac::Tag,
 }
 
@@ -43,7 +44,7 @@ impl Secret {
     }
 }
 
-/// The reason why a proof cannot be used.
+/// The reason why a proof is invalid.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct BadProof(&'static str);
 
@@ -55,7 +56,7 @@ impl fmt::Display for BadProof {
 
 impl std::error::Error for BadProof {}
 
-/// The way in which a sender authenticates itself.
+/// The way in which a sender authenticates.
 #[derive(Clone)]
 pub struct Proof(Way);
 
@@ -74,7 +75,7 @@ impl Proof {
         Proof(Way::Nothing)
     }
 
-    /// Expects a header whose whole value is the secret. GitLab and Harbor send theirs as `Authorization`.
+    /// Expects a header whose entire value is the secret. GitLab and Harbor send it in `Authorization`.
     pub fn header(name: &str, secret: &str) -> Result<Self, BadProof> {
         Ok(Proof(Way::Header(header_name(name)?, Secret::new(secret)?)))
     }
@@ -84,21 +85,22 @@ impl Proof {
         Ok(Proof(Way::Bearer(Secret::new(secret)?)))
     }
 
-    /// Expects a header with the HMAC-SHA256 of the body, in hexadecimal or base64, with or without `sha256=` before
-    /// it. The usual name is [`SIGNATURE_HEADER`].
+    /// Expects a header with the HMAC-SHA256 of the body, in hexadecimal or base64, with or without a prefix
+    /// `sha256=`. The usual name is [`SIGNATURE_HEADER`].
     pub fn signature(name: &str, secret: &str) -> Result<Self, BadProof> {
         Ok(Proof(Way::Signature(header_name(name)?, Secret::new(secret)?)))
     }
 
-    /// Expects the secret as the last part of the path, for senders that can send no header: Docker Hub and Quay.
+    /// Expects the secret as the last segment of the path, for senders that cannot set headers: Docker Hub
+    /// and Quay.
     pub fn path(secret: &str) -> Result<Self, BadProof> {
         let proof = Secret::new(secret)?;
         let is_plain = |b: u8| b.is_ascii_alphanumeric() || matches!(b, b'-' | b'.' | b'_' | b'~');
         match secret.trim_end().bytes().all(is_plain) {
             true => Ok(Proof(Way::Path(proof))),
-            false => Err(BadProof(
-                "invalid secret: as a part of a path it may hold letters, digits and - . _ ~ only",
-            )),
+            false => {
+                Err(BadProof("invalid secret: in a path it may contain only letters, digits and - . _ ~"))
+            }
         }
     }
 
@@ -115,7 +117,7 @@ impl Proof {
         if good { Ok(()) } else { Err(self.denied()) }
     }
 
-    /// Checks the signature of the body. Succeeds for all other proofs.
+    /// Checks the signature of the body. Accepts it for all other proofs.
     pub fn check_body(&self, headers: &HeaderMap, body: &[u8]) -> Result<(), Denied> {
         let Way::Signature(name, secret) = &self.0 else { return Ok(()) };
         match single(headers, name)
@@ -127,7 +129,7 @@ impl Proof {
         }
     }
 
-    /// Returns whether the secret is a part of the path.
+    /// Returns whether the secret is part of the path.
     pub fn is_path(&self) -> bool {
         matches!(self.0, Way::Path(_))
     }
@@ -138,7 +140,7 @@ impl Proof {
             Way::Header(name, _) => Denied::Forbidden(format!("the header {name} must be the shared secret")),
             Way::Bearer(_) => Denied::Unauthorized,
             Way::Signature(name, _) => Denied::Forbidden(format!(
-                "the header {name} must be the body's HMAC-SHA256 by the shared secret"
+                "the header {name} must be the HMAC-SHA256 of the body with the shared secret"
             )),
             Way::Path(_) => Denied::Forbidden("the path must end in the shared secret".into()),
         }
@@ -157,20 +159,20 @@ impl fmt::Debug for Proof {
     }
 }
 
-/// The refusal of a sender that did not authenticate itself.
+/// The refusal of a sender that did not authenticate.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Denied {
     /// Status 401 with a challenge, for schemes that HTTP defines.
     Unauthorized,
-    /// Status 403, and what is expected instead.
+    /// Status 403, and what is expected.
     Forbidden(String),
 }
 
 fn header_name(text: &str) -> Result<HeaderName, BadProof> {
-    text.parse().map_err(|_| BadProof("invalid name of a header"))
+    text.parse().map_err(|_| BadProof("invalid header name"))
 }
 
-/// The value of a header that was sent once.
+/// Returns the value of a header that was sent exactly once.
 fn single<'a>(headers: &'a HeaderMap, name: &HeaderName) -> Option<&'a [u8]> {
     let mut values = headers.get_all(name).iter();
     let value = values.next()?;
@@ -183,7 +185,7 @@ fn bearer(headers: &HeaderMap) -> Option<&[u8]> {
     scheme.eq_ignore_ascii_case(b"Bearer ").then_some(token.trim_ascii())
 }
 
-/// The bytes of a signature.
+/// Decodes a signature.
 fn signature(value: &[u8]) -> Option<Vec<u8>> {
     let text = std::str::from_utf8(value).ok()?.trim();
     let text = text.strip_prefix("sha256=").unwrap_or(text);

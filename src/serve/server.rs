@@ -1,4 +1,4 @@
-//! The long-running mirror: passes by schedule, images by event, and configurations that change.
+//! The long-running mirror: passes by schedule, images by event, and reloaded configurations.
 
 use super::events::Push;
 use super::intake::{Intake, Route, Wanted};
@@ -19,28 +19,28 @@ use tokio::task::JoinSet;
 use tokio::time::timeout;
 use tokio_util::sync::CancellationToken;
 
-/// How long a pushed tag is waited for: registries send events before they set the tag.
+/// The time to wait for a pushed tag, because some registries send events before they set the tag.
 const TAG_WAIT: Duration = Duration::from_secs(10);
-/// How often it is looked for at first.
+/// The first interval at which the tag is checked.
 const TAG_PAUSE: Duration = Duration::from_millis(100);
-/// How far the passes of entries with the same schedule are spread.
+/// The time over which passes of entries with the same schedule are spread.
 const JITTER: Duration = Duration::from_secs(30);
-/// How long passes that were ended may take to end.
+/// The time limit for stopped passes to end.
 const LAST_STEPS: Duration = Duration::from_secs(1);
-/// How often figures of hosts are collected.
+/// The interval at which figures of hosts are collected.
 const FIGURES: Duration = Duration::from_secs(1);
 
-/// A configuration that is in force.
+/// A configuration in effect.
 pub struct Current {
     /// The configuration.
     pub config: Config,
     /// Its entries.
     pub rules: Vec<Arc<Rule>>,
-    /// What its images share.
+    /// State shared by its images.
     pub shared: Arc<Shared>,
-    /// How many images are done at once.
+    /// The number of images to mirror at once.
     pub parallel: usize,
-    /// What its entries write.
+    /// The results of its entries.
     pub results: Arc<Results>,
 }
 
@@ -50,14 +50,14 @@ pub struct Server {
     part: Part,
     queue: Queue,
     metrics: Arc<Metrics>,
-    tell: Mutex<Box<dyn FnMut(Line) + Send>>,
-    /// What was last known of each host's requests.
+    report: Mutex<Box<dyn FnMut(Line) + Send>>,
+    /// The last known request counts of each host.
     counts: Mutex<HashMap<String, (u64, u64)>>,
-    /// The passes by the current configuration.
+    /// The passes of the current configuration.
     schedules: tokio::sync::Mutex<JoinSet<()>>,
-    /// Ends them: images under way are finished.
+    /// Stops these passes, which finish the images in progress.
     halt: Mutex<CancellationToken>,
-    /// Entries in which an image failed since their pass began.
+    /// The entries in which an image has failed since their pass began.
     failed: Mutex<HashSet<usize>>,
 }
 
@@ -72,20 +72,20 @@ impl Intake for Server {
 }
 
 impl Server {
-    /// Nothing runs yet. `tell` gets the line of each image.
+    /// Creates a server without running it. `report` is called with the line of each image.
     pub fn new(
         current: Current,
         part: Part,
         queue: Queue,
         metrics: Arc<Metrics>,
-        tell: impl FnMut(Line) + Send + 'static,
+        report: impl FnMut(Line) + Send + 'static,
     ) -> Self {
         let server = Server {
             current: RwLock::new(Arc::new(current)),
             part,
             queue,
             metrics,
-            tell: Mutex::new(Box::new(tell)),
+            report: Mutex::new(Box::new(report)),
             counts: Mutex::default(),
             schedules: Default::default(),
             halt: Default::default(),
@@ -114,14 +114,14 @@ impl Server {
         self.metrics.set_entries(names.iter().map(String::as_str), SystemTime::now());
     }
 
-    /// Puts another configuration in force. Its passes begin when the images under way by the old one are done.
+    /// Puts another configuration into effect. Its passes start when the images in progress are finished.
     pub fn reload(self: &Arc<Self>, next: Current) {
         *self.current.write().unwrap_or_else(PoisonError::into_inner) = Arc::new(next);
-        // The hosts of another configuration count from nothing.
+        // The request counts of new hosts start at zero.
         self.counts.lock().unwrap_or_else(PoisonError::into_inner).clear();
         self.name_entries();
         let current = self.current();
-        // What waits is looked at again: the entry may be another, or gone.
+        // Waiting images are routed again, because their entry may have changed or been removed.
         self.queue.reconsider(|wanted| self.again(&current, wanted));
         let server = self.clone();
         tokio::spawn(async move { server.schedule().await });
@@ -144,8 +144,8 @@ impl Server {
         }
     }
 
-    /// Runs: a pass over every entry, then each by its schedule, and `workers` for what events ask for. Ends when the
-    /// queue is closed and empty.
+    /// Runs the server: a pass over every entry, then each entry by its schedule, and `workers` for images
+    /// from events. Returns when the queue is closed and empty.
     pub async fn run(self: &Arc<Self>, workers: usize) {
         let mut tasks = JoinSet::new();
         for _ in 0..workers.max(1) {
@@ -169,7 +169,7 @@ impl Server {
         self.schedules.lock().await.shutdown().await;
     }
 
-    /// Ends the passes under way, and cancels their uploads. What they have not done is done at the next start.
+    /// Stops the passes in progress, and cancels their uploads. The remaining work is done at the next start.
     pub async fn stop(&self) {
         self.halt().cancel();
         self.current().shared.sinks.release().await;
@@ -183,7 +183,7 @@ impl Server {
         self.halt.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Begins the passes by the current configuration, when the images under way by an older one are done.
+    /// Starts the passes of the current configuration, when the images in progress are finished.
     async fn schedule(self: &Arc<Self>) {
         let halt = CancellationToken::new();
         std::mem::replace(&mut *self.halt(), halt.clone()).cancel();
@@ -202,9 +202,9 @@ impl Server {
         });
     }
 
-    /// Runs one entry by its schedule until it is halted. Its runs never overlap.
+    /// Runs one entry by its schedule until it is stopped. Its runs never overlap.
     async fn by_schedule(&self, current: &Arc<Current>, rule: Arc<Rule>, halt: &CancellationToken) {
-        // Without a schedule the entry follows events alone; a bad one was refused when it was read.
+        // Without a schedule an entry follows only events; an invalid schedule was an error when it was read.
         let Ok(Some(schedule)) = schedule(&rule.entry) else { return };
         loop {
             let Some(due) = schedule.next(SystemTime::now()) else { return };
@@ -228,7 +228,7 @@ impl Server {
             parallel: current.parallel,
             halt: halt.clone(),
         };
-        pass.run(&mut |line| self.told(current, line)).await;
+        pass.run(&mut |line| self.report_line(current, line)).await;
         for rule in rules.into_iter().filter(|_| !halt.is_cancelled()) {
             if !self.failures().contains(&rule.entry.position) {
                 self.metrics.succeeded(&name(&rule), SystemTime::now());
@@ -240,7 +240,7 @@ impl Server {
         self.failed.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    fn told(&self, current: &Current, line: Line) {
+    fn report_line(&self, current: &Current, line: Line) {
         let rule = current.rules.iter().find(|rule| rule.entry.position == line.entry);
         let entry = rule.map_or_else(|| line.entry.to_string(), |rule| name(rule));
         self.metrics.image(&entry, line.action.word());
@@ -249,10 +249,10 @@ impl Server {
         }
         self.metrics.bytes(Direction::Pulled, line.pulled);
         self.metrics.bytes(Direction::Pushed, line.bytes.saturating_sub(line.pulled));
-        (self.tell.lock().unwrap_or_else(PoisonError::into_inner))(line);
+        (self.report.lock().unwrap_or_else(PoisonError::into_inner))(line);
     }
 
-    /// Does what an event asked for.
+    /// Mirrors the image that an event asked for.
     async fn work(&self, work: Work) {
         let current = self.current();
         let Some(rule) = current.rules.iter().find(|rule| rule.entry.position == work.entry) else { return };
@@ -264,14 +264,14 @@ impl Server {
         if line.destination.is_none() {
             line.destination = Some(work.key.clone());
         }
-        // An entry with a schedule is as good as its passes.
+        // The success of an entry with a schedule is that of its passes.
         if line.action != Action::Failed && matches!(schedule(&rule.entry), Ok(None)) {
             self.metrics.succeeded(&name(rule), SystemTime::now());
         }
-        self.told(&current, line);
+        self.report_line(&current, line);
     }
 
-    /// `None` if the entry takes only newer tags.
+    /// Mirrors an image. Returns `None` if the entry takes only newer tags.
     async fn mirrored(&self, current: &Current, rule: &Arc<Rule>, wanted: &Wanted) -> Result<Option<Line>> {
         let hosts = &current.shared.hosts;
         let item = routing::item(rule, wanted, hosts).await?;
@@ -286,15 +286,16 @@ impl Server {
             None => None,
         };
         let line = mirror(&item, &current.shared, digest).await;
-        // Once more, as in a pass.
+        // Retried once, as in a pass.
         match line.action {
             Action::Failed => Ok(Some(mirror(&item, &current.shared, digest).await)),
             _ => Ok(Some(line)),
         }
     }
 
-    /// Waits until the tag stands for what was pushed. Returns the digest if there is still no such tag in time. A tag
-    /// that stands for something that was not mirrored yet was moved on, or set by a later push: it is right as it is.
+    /// Waits until the tag refers to the pushed manifest. Returns the digest if the tag does not exist in
+    /// time. If the tag refers to another manifest that was not mirrored yet, it was moved by a later push,
+    /// and is right as it is.
     async fn awaited<'d>(
         &self,
         current: &Current,
@@ -330,7 +331,7 @@ impl Server {
         }
     }
 
-    /// Brings the metrics of hosts and of the queue up to date.
+    /// Updates the metrics of hosts and of the queue.
     fn figures(&self) {
         let current = self.current();
         self.metrics.queue(self.queue.len());
@@ -348,7 +349,7 @@ impl Server {
     }
 }
 
-/// The digest of the source that a destination was made of, as far as its manifest tells.
+/// Returns the digest of the source of a destination, if its manifest states it.
 async fn origin(destination: &Repository) -> Result<Option<Digest>> {
     let current = destination.current().await?;
     Ok(current.map(|current| match Annotations::read(&current) {
@@ -357,7 +358,7 @@ async fn origin(destination: &Repository) -> Result<Option<Digest>> {
     }))
 }
 
-/// The name of an entry in metrics.
+/// Returns the name of an entry in metrics.
 fn name(rule: &Rule) -> String {
     format!("{} {}", rule.entry.position, rule.entry.source)
 }

@@ -149,7 +149,7 @@ fn images_are_named_as_the_engine_names_them() {
         if under.engine.name() == "podman" {
             under.engine.command(&["tag", "docker.io/library/named:v1", "localhost/own:v1"]).run().succeeds();
             let inspect = under.reapify(&["inspect", "docker-daemon:own:v1"]);
-            inspect.run().exits(3).says("it has docker-daemon:localhost/own:v1");
+            inspect.run().exits(3).says("the engine has docker-daemon:localhost/own:v1");
         }
         // The name goes along into an archive; an ID has none.
         let dir = scratch();
@@ -332,7 +332,7 @@ fn a_tag_that_another_program_moves_is_not_overwritten_in_place() {
         .run()
         .exits(7)
         .says("moved the tag")
-        .says("run it again");
+        .says("run the command again");
     assert_eq!(under.id("docker.io/library/raced:v1"), second, "the other program's image stays");
 }
 

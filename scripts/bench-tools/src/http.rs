@@ -1,9 +1,9 @@
-//! Just enough of HTTP/1.1 (RFC 9112) for a proxy between well-behaved parties, and for pushing images.
+//! A minimal HTTP/1.1 (RFC 9112) for a proxy between well-behaved parties, and for pushing images.
 
 use std::io::{Error, ErrorKind, Read, Result, Write};
 use std::net::TcpStream;
 
-/// A connection, with what was read from it and not yet used.
+/// A connection, with its unprocessed input.
 pub struct Conn {
     pub socket: TcpStream,
     buffer: Vec<u8>,
@@ -16,17 +16,17 @@ impl Conn {
         Conn { socket, buffer: Vec::new(), at: 0 }
     }
 
-    /// What is at hand.
+    /// Returns the unprocessed input.
     pub fn ready(&self) -> &[u8] {
         &self.buffer[self.at..]
     }
 
-    /// Marks bytes as used.
+    /// Marks bytes as processed.
     pub fn used(&mut self, n: usize) {
         self.at += n;
     }
 
-    /// Reads more; `false` at the end.
+    /// Reads more input. Returns `false` at the end.
     pub fn fill(&mut self) -> Result<bool> {
         if self.at == self.buffer.len() {
             self.buffer.clear();
@@ -45,7 +45,7 @@ impl Conn {
         }
     }
 
-    /// The next head; `None` where the other side has closed.
+    /// Reads the next head. Returns `None` if the other side closed the connection.
     pub fn head(&mut self) -> Result<Option<Head>> {
         loop {
             if let Some(end) = self.ready().windows(4).position(|w| w == b"\r\n\r\n") {
@@ -72,7 +72,7 @@ pub struct Head {
     lines: Vec<String>,
 }
 
-/// How long a body is.
+/// The length of a body.
 pub enum Body {
     None,
     Known(u64),
@@ -87,7 +87,7 @@ impl Head {
         Head { first: lines.next().unwrap_or_default(), lines: lines.collect() }
     }
 
-    /// A word of the start line.
+    /// Returns a word of the start line.
     pub fn word(&self, n: usize) -> &str {
         self.first.split(' ').nth(n).unwrap_or_default()
     }
@@ -118,7 +118,7 @@ impl Head {
         text + "\r\n\r\n"
     }
 
-    /// The body that follows; `otherwise` where nothing is said.
+    /// Returns the length of the body; `otherwise` if no header states it.
     pub fn body(&self, otherwise: Body) -> Body {
         if self.says("transfer-encoding", "chunked") {
             return Body::Chunked;
@@ -131,7 +131,7 @@ impl Head {
     }
 }
 
-/// Sends a request on a connection of its own, and reads the answer: status, `Location`.
+/// Sends a request on a new connection. Returns the status and `Location`.
 pub fn send(method: &str, host: &str, target: &str, kind: &str, body: &[u8]) -> Result<(u16, String)> {
     let mut conn = Conn::new(TcpStream::connect(host)?);
     write!(

@@ -1,4 +1,4 @@
-//! The images: layers of bytes that do not compress, the same in every run.
+//! The images, with layers of incompressible bytes, the same in every run.
 
 use crate::http;
 use crate::sha256::digest;
@@ -9,7 +9,7 @@ const INDEX: &str = "application/vnd.oci.image.index.v1+json";
 const CONFIG: &str = "application/vnd.oci.image.config.v1+json";
 const LAYER: &str = "application/vnd.oci.image.layer.v1.tar+gzip";
 
-/// Those for which there are reapers.
+/// The platforms for which there are reapers.
 pub const PLATFORMS: [&str; 8] = [
     "linux/amd64",
     "linux/arm64",
@@ -21,14 +21,14 @@ pub const PLATFORMS: [&str; 8] = [
     "linux/riscv64",
 ];
 
-/// An image's shape.
+/// The shape of an image.
 #[derive(Clone, Copy)]
 pub struct Shape {
     pub name: &'static str,
-    /// One platform is an image, more are an index.
+    /// The platforms; more than one makes an index.
     pub platforms: usize,
     pub layers: usize,
-    /// Bytes of a layer.
+    /// The size of a layer in bytes.
     pub layer: usize,
 }
 
@@ -41,7 +41,7 @@ pub const SHAPES: [Shape; 5] = [
 ];
 
 impl Shape {
-    /// Makes the image and pushes it to `host/NAME:1`.
+    /// Creates the image and pushes it to `host/NAME:1`.
     pub fn push(&self, host: &str) -> Result<()> {
         let images = PLATFORMS[..self.platforms].iter().map(|platform| self.image(host, platform));
         let images: Vec<String> = images.collect::<Result<_>>()?;
@@ -126,7 +126,7 @@ fn refused(what: &str, status: u16) -> Error {
     Error::other(format!("the registry answered {status} to {what}"))
 }
 
-/// A tar stream of one file.
+/// Returns a tar stream of one file.
 pub fn tar_of(name: &str, mode: &str, content: &[u8]) -> Vec<u8> {
     let mut header = [0; 512];
     let mut field = |at: usize, text: &str| header[at..at + text.len()].copy_from_slice(text.as_bytes());
@@ -149,7 +149,7 @@ pub fn tar_of(name: &str, mode: &str, content: &[u8]) -> Vec<u8> {
 }
 
 fn tar(name: &str, seed: &str, n: usize, size: usize) -> Vec<u8> {
-    // xorshift64* (Vigna, 2016), from a seed that no other layer has.
+    // xorshift64* (Vigna, 2016), with a different seed for each layer.
     let mut state = seed.bytes().fold(0x9e37_79b9_7f4a_7c15 ^ n as u64, |state, byte| {
         (state ^ u64::from(byte)).wrapping_mul(0x0100_0000_01b3)
     });
@@ -164,7 +164,7 @@ fn tar(name: &str, seed: &str, n: usize, size: usize) -> Vec<u8> {
     tar_of(name, "0000644", &content)
 }
 
-/// gzip (RFC 1952) that stores: there is nothing to compress.
+/// Returns gzip (RFC 1952) with stored blocks, because the bytes do not compress.
 fn gzip(data: &[u8]) -> Vec<u8> {
     let mut out = Vec::with_capacity(data.len() + data.len() / 8192 + 32);
     out.extend_from_slice(&[0x1f, 0x8b, 8, 0, 0, 0, 0, 0, 0, 255]);

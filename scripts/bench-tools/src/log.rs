@@ -1,4 +1,4 @@
-//! What went through the proxy.
+//! The requests that passed the proxy.
 
 use crate::http::Head;
 use std::sync::{Condvar, Mutex, PoisonError};
@@ -17,15 +17,15 @@ struct State {
     under_way: usize,
 }
 
-/// A request, from its head to the end of the answer.
+/// A request, from its head to the end of its answer.
 pub struct Entry {
     pub request: String,
     pub status: String,
     pub start: Instant,
     pub end: Instant,
-    /// Bytes of the request's body.
+    /// The size of the request's body.
     pub up: u64,
-    /// Bytes of the answer's body.
+    /// The size of the answer's body.
     pub down: u64,
 }
 
@@ -36,7 +36,7 @@ impl Entry {
 }
 
 impl Log {
-    /// A request that has come in; it ends with [`Log::add`].
+    /// Starts a request, which ends with [`Log::add`].
     pub fn begin(&self, request: &Head) -> Entry {
         self.state.lock().unwrap_or_else(PoisonError::into_inner).under_way += 1;
         let now = Instant::now();
@@ -52,7 +52,7 @@ impl Log {
         self.changed.notify_all();
     }
 
-    /// Everything so far, which is then forgotten. A client may be gone before its last request is noted.
+    /// Returns and removes all requests so far. A client may end before its last request is recorded.
     pub fn take(&self) -> Vec<Entry> {
         let state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
         let waited = self.changed.wait_timeout_while(state, Duration::from_secs(5), |s| s.under_way > 0);
@@ -60,8 +60,8 @@ impl Log {
     }
 }
 
-/// How many of the requests had to wait for one another: the longest row of which each began after the one
-/// before had ended. Found by always taking the one that ends first.
+/// Returns how many requests had to wait for one another: the longest series in which each started after the previous
+/// one ended. Always taking the request that ends first finds it.
 pub fn depth(entries: &[Entry]) -> usize {
     let mut by_end: Vec<&Entry> = entries.iter().collect();
     by_end.sort_by_key(|entry| entry.end);

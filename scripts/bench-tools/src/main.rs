@@ -21,7 +21,7 @@ use tools::{Kit, TOOLS, Tool};
 
 struct Options {
     reapify: PathBuf,
-    /// Another build of reapify to be measured beside it.
+    /// Another build of reapify to measure as well.
     beside: Option<PathBuf>,
     reaper: PathBuf,
     quick: bool,
@@ -29,9 +29,9 @@ struct Options {
     json: bool,
     serve: bool,
     runs: usize,
-    /// Further options for reapify.
+    /// Additional options for reapify.
     with: String,
-    /// Tools and images; all if empty.
+    /// The tools and images to measure; all if empty.
     only: Vec<String>,
 }
 
@@ -86,7 +86,7 @@ impl Options {
     fn wants_tool(&self, tool: &Tool) -> bool {
         let named = TOOLS.iter().any(|t| self.only.iter().any(|o| o == t.name));
         match tool.name {
-            // All else is measured by it.
+            // The other tools are compared with it.
             "reapify" => true,
             "beside" => self.beside.is_some(),
             _ if self.quick => false,
@@ -133,7 +133,7 @@ fn bench(options: &Options) -> Result<()> {
             let job = bench.job(case.image, shape.platforms, case.scenario, &options.with);
             match bench.median(tool, &job, case.scenario, case.delay, options.runs) {
                 Ok(cost) => costs.push((tool.name, cost)),
-                // A peer that fails is left out, and said so; reapify must not.
+                // A failing peer is reported and left out; a failure of reapify is an error.
                 Err(error) if tool.name != "reapify" => eprintln!("{error}"),
                 Err(error) => return Err(error),
             }

@@ -1,4 +1,4 @@
-//! Where it all happens: a directory, and the servers in it. None outlives this process, however it ends.
+//! The working directory and its servers, which end with this process, however it ends.
 
 use std::fs;
 use std::io::{Error, Result};
@@ -7,17 +7,17 @@ use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
-/// The tests' guard: runs a server until its standard input closes, then removes what it leaves.
+/// The guard of the tests: runs a server until its standard input closes, and then cleans up.
 const GUARD: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../../tests/support/guard");
 
-/// A directory in memory where that is possible, and perhaps a server in it.
+/// A directory, in memory if possible, and an optional server in it.
 pub struct Place {
     pub dir: PathBuf,
     guard: Child,
 }
 
 impl Place {
-    /// `command` is made from the directory.
+    /// Starts a server, whose command `command` builds from the directory.
     pub fn new(name: &str, command: impl FnOnce(&Path) -> Result<Vec<String>>) -> Result<Self> {
         let memory = Path::new("/dev/shm");
         let base = if memory.is_dir() { memory.into() } else { std::env::temp_dir() };
@@ -28,7 +28,7 @@ impl Place {
         Ok(Place { dir, guard })
     }
 
-    /// Waits until the server is there.
+    /// Waits until the server is ready.
     pub fn ready(&self, what: &str, is_ready: impl Fn() -> bool) -> Result<()> {
         let start = Instant::now();
         while !is_ready() {
@@ -49,7 +49,7 @@ impl Drop for Place {
     }
 }
 
-/// Debian's docker-registry, plain HTTP on loopback.
+/// Debian's docker-registry, with plain HTTP on loopback.
 pub struct Registry {
     place: Place,
     pub host: String,
@@ -73,7 +73,7 @@ impl Registry {
         Ok(Registry { place, host })
     }
 
-    /// Forgets a repository, and with `blobs` everything.
+    /// Removes a repository, and with `blobs` everything.
     pub fn clear(&self, repository: Option<&str>) -> Result<()> {
         let root = self.place.dir.join("data/docker/registry/v2");
         match repository {
@@ -83,7 +83,7 @@ impl Registry {
     }
 }
 
-/// Removes a directory, and what engines have left mounted in it.
+/// Removes a directory, and mounts that engines left in it.
 pub fn remove(dir: &Path) -> Result<()> {
     let prefix = format!("{}/", dir.display());
     for line in fs::read_to_string("/proc/self/mounts")?.lines().rev() {

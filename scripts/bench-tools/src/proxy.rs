@@ -1,5 +1,5 @@
-//! A proxy in front of registries: it counts, notes when what happened, and makes every request wait. One thread a
-//! connection; bodies move inside the kernel. `Host` is passed on, so that a registry names the proxy in `Location`.
+//! A proxy in front of registries that counts, records and delays every request. It uses one thread per
+//! connection; bodies move inside the kernel. `Host` is forwarded, so that a registry names the proxy in `Location`.
 
 use crate::http::{Body, Conn, Head};
 use crate::log::{Entry, Log};
@@ -11,16 +11,16 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::thread;
 use std::time::Duration;
 
-/// What all connections share.
+/// State shared by all connections.
 #[derive(Default)]
 pub struct Proxy {
-    /// Added to every request before it is passed on, in ms.
+    /// The delay of every request before it is forwarded, in ms.
     pub delay: AtomicU64,
     pub log: Log,
 }
 
 impl Proxy {
-    /// Listens, and passes on to `upstream`.
+    /// Listens, and forwards to `upstream`.
     pub fn before(self: &Arc<Self>, upstream: String) -> Result<SocketAddr> {
         let listener = TcpListener::bind("127.0.0.1:0")?;
         let address = listener.local_addr()?;
@@ -28,7 +28,7 @@ impl Proxy {
         thread::spawn(move || {
             for client in listener.incoming().flatten() {
                 let (proxy, upstream) = (proxy.clone(), upstream.clone());
-                // A connection that breaks is the client's business.
+                // The client handles a broken connection.
                 thread::spawn(move || proxy.serve(Conn::new(client), &upstream));
             }
         });
@@ -42,7 +42,7 @@ impl Proxy {
             if client.ready().is_empty() && !client.fill()? {
                 return Ok(());
             }
-            // A TLS handshake: refused at once, so that clients that try https first go on with http.
+            // A TLS handshake is refused at once, so that clients that try https first fall back to http.
             if !client.ready()[0].is_ascii_alphabetic() {
                 return client.socket.write_all(b"HTTP/1.0 400 Bad Request\r\nConnection: close\r\n\r\n");
             }
@@ -62,7 +62,7 @@ impl Proxy {
     }
 }
 
-/// One request and its answer. `true` if the connection ends with it.
+/// Forwards one request and its answer. Returns `true` if the connection ends with it.
 fn exchange(
     mut request: Head,
     client: &mut Conn,
@@ -77,7 +77,7 @@ fn exchange(
     if expects {
         client.socket.write_all(b"HTTP/1.1 100 Continue\r\n\r\n")?;
     }
-    // A server may answer and close before it has read everything.
+    // A server may answer and close before it has read the whole body.
     let sent = copy(request.body(Body::None), client, server, splicer, &mut entry.up);
     let mut answer = loop {
         let answer = server.head()?.ok_or(ErrorKind::UnexpectedEof)?;
@@ -125,7 +125,7 @@ fn copy(body: Body, from: &mut Conn, to: &mut Conn, splicer: &Splicer, moved: &m
     }
 }
 
-/// A chunked body, passed on as it is; what is counted is what is in the chunks.
+/// Forwards a chunked body unchanged, and counts the content of its chunks.
 fn chunks(from: &mut Conn, to: &mut Conn, moved: &mut u64) -> Result<()> {
     loop {
         let line = line(from, to)?;

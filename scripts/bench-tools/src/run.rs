@@ -1,4 +1,4 @@
-//! One run of one tool, measured.
+//! Measures one run of one tool.
 
 use crate::log::{Entry, depth};
 use crate::place::Registry;
@@ -14,35 +14,35 @@ pub struct Bench {
     pub kit: Kit,
     pub proxy: Arc<Proxy>,
     pub registries: [Registry; 2],
-    /// The proxy's addresses, one a registry.
+    /// The proxy's addresses, one per registry.
     pub fronts: [String; 2],
 }
 
-/// Where the result goes.
+/// The destination of the result.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub enum Scenario {
-    /// Into another, empty repository of the same registry.
+    /// Another, empty repository of the same registry.
     S1,
-    /// Into another, empty registry.
+    /// Another, empty registry.
     S2,
-    /// S1 once more: there is nothing to do.
+    /// The same as S1 again, with nothing to do.
     S3,
 }
 
-/// What a run cost.
+/// The cost of a run.
 #[derive(Clone, Copy, Default)]
 pub struct Cost {
     pub seconds: f64,
     pub cpu: f64,
-    /// MB, of the largest process.
+    /// The peak memory of the largest process in MB.
     pub rss: f64,
     pub requests: f64,
     pub depth: f64,
-    /// Bytes of bodies, both ways.
+    /// The size of all bodies in both directions.
     pub bytes: f64,
 }
 
-/// Where results go: gone before each run.
+/// The repository for results, which is removed before each run.
 const TARGET: &str = "out/image";
 
 impl Bench {
@@ -63,7 +63,7 @@ impl Bench {
         Job { source, target: format!("{to}/{TARGET}:1"), platforms, options }
     }
 
-    /// The medians of several runs.
+    /// Returns the medians of several runs.
     pub fn median(
         &mut self,
         tool: &Tool,
@@ -121,7 +121,7 @@ impl Bench {
             let file = fs::read_to_string(self.kit.cost(i))?;
             let numbers: Vec<f64> = file.split_whitespace().filter_map(|n| n.parse().ok()).collect();
             let [seconds, cpu, peak] = numbers[..] else {
-                return Err(Error::other(format!("a cost that is none: {file}")));
+                return Err(Error::other(format!("invalid cost file: {file}")));
             };
             cost.seconds += seconds;
             cost.cpu += cpu;
@@ -141,7 +141,7 @@ impl Bench {
         Ok(cost)
     }
 
-    /// Every request, where somebody wants to see them.
+    /// Prints every request, if BENCH_LOG is set.
     fn show(&self, log: &[Entry]) {
         if std::env::var_os("BENCH_LOG").is_none() {
             return;
@@ -164,13 +164,13 @@ impl Bench {
     }
 }
 
-/// CPU seconds and peak RSS in MB of an engine with its helpers (proc(5)).
+/// Returns the CPU seconds and peak RSS in MB of an engine with its helpers (proc(5)).
 fn daemon_cost(pid: u32) -> Result<(f64, f64)> {
     const TICKS: f64 = 100.0;
     let mut parents = Vec::new();
     for entry in fs::read_dir("/proc")?.flatten() {
         let Some(id) = entry.file_name().to_str().and_then(|n| n.parse::<u32>().ok()) else { continue };
-        // Processes come and go.
+        // Processes may end at any time.
         let Ok(stat) = fs::read_to_string(entry.path().join("stat")) else { continue };
         let Some((_, rest)) = stat.rsplit_once(')') else { continue };
         let fields: Vec<f64> = rest.split_whitespace().skip(1).map(|f| f.parse().unwrap_or(0.0)).collect();

@@ -1,4 +1,4 @@
-//! SHA-256 (FIPS 180-4). The digests of the images that are made for the benchmarks.
+//! SHA-256 (FIPS 180-4), for the digests of the images.
 
 /// The fractional parts of the cube roots of the first 64 primes.
 const K: [u32; 64] = [
@@ -12,7 +12,7 @@ const K: [u32; 64] = [
     0x748f82ee, 0x78a5636f, 0x84c87814, 0x8cc70208, 0x90befffa, 0xa4506ceb, 0xbef9a3f7, 0xc67178f2,
 ];
 
-/// The digest of `data`, as images name it.
+/// Returns the OCI digest of `data`.
 pub fn digest(data: &[u8]) -> String {
     let mut state =
         [0x6a09e667, 0xbb67ae85, 0x3c6ef372, 0xa54ff53a, 0x510e527f, 0x9b05688c, 0x1f83d9ab, 0x5be0cd19];

@@ -1,9 +1,9 @@
-//! The two things of Linux that the standard library has no word for: splice(2) and wait4(2).
+//! System calls that the standard library does not offer: splice(2) and wait4(2).
 
 use std::io::{Error, ErrorKind, PipeReader, PipeWriter, Result};
 use std::os::fd::{AsFd, AsRawFd};
 
-/// Bytes that a pipe holds, and that move at once.
+/// The capacity of a pipe, and the maximum size of one move.
 const PIPE: usize = 1 << 20;
 /// fcntl(2), include/uapi/linux/fcntl.h.
 const F_SETPIPE_SZ: i32 = 1031;
@@ -20,7 +20,7 @@ unsafe extern "C" {
     fn fcntl(fd: i32, command: i32, ...) -> i32;
 }
 
-/// Moves bytes between sockets inside the kernel: the proxy shall cost next to nothing.
+/// Moves bytes between sockets inside the kernel, so that the proxy costs little.
 pub struct Splicer {
     reader: PipeReader,
     writer: PipeWriter,
@@ -29,13 +29,13 @@ pub struct Splicer {
 impl Splicer {
     pub fn new() -> Result<Self> {
         let (reader, writer) = std::io::pipe()?;
-        // SAFETY: the descriptor is open, and this command takes one int. Where it is refused the pipe
-        // stays as small as it was.
+        // SAFETY: the descriptor is open, and this command takes one int. If it is refused, the pipe
+        // keeps its size.
         unsafe { fcntl(writer.as_raw_fd(), F_SETPIPE_SZ, PIPE as i32) };
         Ok(Splicer { reader, writer })
     }
 
-    /// Moves `n` bytes; `moved` is kept up to date.
+    /// Moves `n` bytes, and updates `moved`.
     pub fn run(&self, from: &impl AsFd, to: &impl AsFd, mut n: u64, moved: &mut u64) -> Result<()> {
         while n > 0 {
             let mut got = once(from, &self.writer, usize::try_from(n).unwrap_or(PIPE).min(PIPE))?;
@@ -56,7 +56,7 @@ impl Splicer {
 fn once(from: &impl AsFd, to: &impl AsFd, len: usize) -> Result<usize> {
     let (from, to) = (from.as_fd().as_raw_fd(), to.as_fd().as_raw_fd());
     loop {
-        // SAFETY: both descriptors are borrowed and so are open; null offsets are for what has none.
+        // SAFETY: both descriptors are borrowed and therefore open; the offsets are null because these have none.
         let n = unsafe { splice(from, std::ptr::null_mut(), to, std::ptr::null_mut(), len, 0) };
         match usize::try_from(n) {
             Ok(n) => return Ok(n),

@@ -1,4 +1,4 @@
-//! What is measured, what it must not exceed, and the table.
+//! The cases, their limits, and the table.
 
 use crate::run::{Cost, Scenario};
 use std::fmt::Write;
@@ -8,11 +8,11 @@ pub struct Case {
     pub image: &'static str,
     pub scenario: Scenario,
     pub delay: u64,
-    /// What reapify must not exceed.
+    /// The limits for reapify.
     pub must: Must,
 }
 
-/// Upper bounds; infinite where there is none.
+/// Upper limits; infinite if there is none.
 #[derive(Clone, Copy)]
 pub struct Must {
     pub seconds: f64,
@@ -21,7 +21,7 @@ pub struct Must {
     pub bytes: f64,
     pub cpu: f64,
     pub rss: f64,
-    /// Seconds as a share of another tool's, in the same run.
+    /// The time relative to another tool's in the same run.
     pub share: Option<(&'static str, f64)>,
 }
 
@@ -35,7 +35,8 @@ const ANY: Must = Must {
     share: None,
 };
 
-/// For N layers: N mounts, two manifests and a config read, two uploads opened and sent, a manifest written.
+/// Returns the limits for N layers: N mounts, reads of two manifests and a config, two uploads with two requests each, and
+/// a manifest.
 const fn wire(seconds: f64, layers: usize, bytes: f64) -> Must {
     Must { seconds, requests: (layers + 8) as f64, depth: 4.0, bytes, ..ANY }
 }
@@ -94,7 +95,7 @@ impl Case {
         }
     }
 
-    /// Each bound with its verdict, as text: `≤ 18 requests`.
+    /// Returns each limit with its verdict, as text: `≤ 18 requests`.
     fn verdicts(&self, costs: &[(&str, Cost)]) -> Vec<(String, bool)> {
         let ours = costs[0].1;
         let must = self.must;
@@ -116,7 +117,7 @@ impl Case {
     }
 }
 
-/// The table, for people.
+/// Returns the table as text.
 pub fn text(results: &[(&Case, Vec<(&str, Cost)>)]) -> String {
     let mut out = format!(
         "{:<8}{:<4}{:>3}  {:<13}{:>7}{:>7}{:>10}{:>7}{:>10}{:>8}{:>7}{:>8}{:>7}  {}\n",
@@ -168,7 +169,7 @@ pub fn text(results: &[(&Case, Vec<(&str, Cost)>)]) -> String {
     out
 }
 
-/// The same, for programs.
+/// Returns the table as JSON.
 pub fn json(results: &[(&Case, Vec<(&str, Cost)>)]) -> String {
     let mut rows = Vec::new();
     for (case, costs) in results {

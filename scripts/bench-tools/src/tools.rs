@@ -1,4 +1,4 @@
-//! How each tool does the same job: one layer more, with the reaper in it, and another entrypoint.
+//! The commands with which each tool does the same job: append a layer with the reaper, and change the entrypoint.
 
 use crate::images::{PLATFORMS, tar_of};
 use crate::place::{Place, remove};
@@ -7,21 +7,21 @@ use std::io::Result;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
-/// What the tools share: a directory with
+/// The common environment of the tools: a directory with
 /// - `bin/reapify`, the program, and `bin/beside`, another build of it;
-/// - `reaper` and `layer.tar`, what is added;
-/// - `storage`, `tmp`, `home`, what the tools keep, removed before each run.
+/// - `reaper` and `layer.tar`, the content to add;
+/// - `storage`, `tmp`, `home`, the state of the tools, which is removed before each run.
 pub struct Kit {
     pub place: Place,
     docker: Option<Place>,
 }
 
-/// From where to where.
+/// The source and the destination.
 pub struct Job {
     pub source: String,
     pub target: String,
     pub platforms: usize,
-    /// Further options for reapify.
+    /// Additional options for reapify.
     pub options: String,
 }
 
@@ -29,11 +29,11 @@ pub struct Job {
 pub struct Tool {
     pub name: &'static str,
     needs: &'static [&'static str],
-    /// Whether it can do more than one platform.
+    /// Whether it supports more than one platform.
     pub takes_indexes: bool,
-    /// It only moves the image as it is.
+    /// Whether it only copies the image unchanged.
     pub only_moves: bool,
-    /// Command lines without spaces in arguments.
+    /// The command lines, whose arguments contain no spaces.
     steps: fn(&str, &Job) -> Vec<String>,
 }
 
@@ -177,7 +177,7 @@ impl Kit {
             fs::write(dir.join("layer.tar"), tar_of(".reaper", "0000755", &content))?;
             fs::write(dir.join("reaper"), content)?;
             fs::write(dir.join(".dockerignore"), "*\n!reaper\n")?;
-            // Debian's limits are above what some machines allow.
+            // Debian's limits are higher than some machines allow.
             let conf = "[containers]\ndefault_ulimits = [\"nofile=1024:1024\"]\n[engine]\nruntime = \"runc\"\n\
                         cgroup_manager = \"cgroupfs\"\nevents_logger = \"none\"\n";
             fs::write(dir.join("containers.conf"), conf)?;
@@ -190,7 +190,7 @@ impl Kit {
         self.place.dir.display().to_string()
     }
 
-    /// Forgets what earlier runs have left, and starts what the tool needs.
+    /// Removes the state of earlier runs, and starts what the tool needs.
     pub fn prepare(&mut self, tool: &Tool, job: &Job) -> Result<()> {
         for name in ["storage", "tmp", "home"] {
             remove(&self.place.dir.join(name))?;
@@ -200,7 +200,7 @@ impl Kit {
         let text = format!("FROM {}\nCOPY reaper /.reaper\nENTRYPOINT {ENTRYPOINT}\n", job.source);
         fs::write(self.place.dir.join("storage/Containerfile"), text)?;
         if tool.name == "docker" {
-            // A new engine each time: none of its caches survives.
+            // A new engine is started each time, so that no cache survives.
             self.docker = None;
             self.docker = Some(self.engine()?);
         }
@@ -223,13 +223,13 @@ impl Kit {
         Ok(place)
     }
 
-    /// The pid of the engine, where the tool has one.
+    /// Returns the pid of the engine, if the tool has one.
     pub fn daemon(&self, tool: &Tool) -> Option<u32> {
         let place = self.docker.as_ref().filter(|_| tool.name == "docker")?;
         fs::read_to_string(place.dir.join("pid")).ok()?.trim().parse().ok()
     }
 
-    /// What is to be run.
+    /// Returns the command to run.
     pub fn steps(&self, tool: &Tool, job: &Job) -> Vec<Command> {
         let lines = (tool.steps)(&self.dir(), job);
         let measured = |(i, line): (usize, String)| {
@@ -240,7 +240,7 @@ impl Kit {
         lines.into_iter().enumerate().map(measured).collect()
     }
 
-    /// Where a step's cost is written.
+    /// Returns the file for a step's cost.
     pub fn cost(&self, step: usize) -> PathBuf {
         self.place.dir.join(format!("tmp/cost-{step}"))
     }
@@ -249,7 +249,7 @@ impl Kit {
         std::env::current_exe().unwrap_or_default().with_file_name("measure")
     }
 
-    /// A command that knows nothing of the user's.
+    /// Returns a command without the user's environment.
     fn command(&self, program: &str) -> Command {
         let dir = &self.place.dir;
         let mut command = Command::new(program);

@@ -1,4 +1,4 @@
-//! Progress on standard error: lines that are redrawn on a terminal, a line from time to time elsewhere.
+//! Progress on standard error: lines that are redrawn on a terminal, and periodic lines elsewhere.
 
 mod text;
 
@@ -15,19 +15,19 @@ use std::sync::mpsc::{self, RecvTimeoutError};
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
-/// How progress is shown.
+/// How to show progress.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum, Default)]
 pub enum Mode {
-    /// As lines that are redrawn, if standard error is a terminal; else as `plain`
+    /// Lines that are redrawn, if standard error is a terminal; otherwise as `plain`
     #[default]
     Auto,
-    /// As a line of text every 30 s
+    /// A line of text every 30 s
     Plain,
-    /// Not at all
+    /// No progress
     None,
 }
 
-/// The time before anything is shown: most runs are over by then.
+/// The time before progress is shown; most runs are finished by then.
 const QUIET: Duration = Duration::from_secs(1);
 /// The time between two drawings.
 const FRAME: Duration = Duration::from_millis(200);
@@ -35,9 +35,9 @@ const FRAME: Duration = Duration::from_millis(200);
 const LINE: Duration = Duration::from_secs(30);
 /// The period over which the rate is measured.
 const WINDOW: Duration = Duration::from_secs(5);
-/// The most blobs that have a line of their own.
+/// The maximum number of blobs with a line of their own.
 const MOST_BLOBS: usize = 8;
-/// The width of a terminal that does not state it.
+/// The width of a terminal that does not report it.
 const COLUMNS: u16 = 80;
 
 /// Counts the images of a run.
@@ -72,7 +72,7 @@ pub struct Progress {
 }
 
 impl Progress {
-    /// Starts to show what `facts` returns.
+    /// Starts to show the progress that `facts` returns.
     pub fn start(mode: Mode, facts: impl Fn() -> Facts + Send + 'static) -> Self {
         let draws = mode == Mode::Auto && is_capable();
         let (stop, stopped) = mpsc::channel();
@@ -80,7 +80,7 @@ impl Progress {
             true => draw(&stopped, facts),
             false => write(&stopped, facts),
         };
-        // Without a thread nothing is shown, which is no reason to fail.
+        // If the thread cannot be started, no progress is shown.
         let thread = (mode != Mode::None)
             .then(|| std::thread::Builder::new().name("progress".into()).spawn(show).ok())
             .flatten();
@@ -92,7 +92,7 @@ impl Drop for Progress {
     fn drop(&mut self) {
         drop(self.stop.take());
         if let Some(thread) = self.thread.take() {
-            // It ends at once, and has nothing to report.
+            // The thread ends at once, and has nothing to report.
             let _ = thread.join();
         }
     }
@@ -103,7 +103,7 @@ fn is_capable() -> bool {
     std::io::stderr().is_terminal() && std::env::var_os("TERM").is_none_or(|term| term != "dumb")
 }
 
-/// Waits; returns whether the run has ended.
+/// Waits for a time, and returns whether the run has ended.
 fn has_ended(stopped: &mpsc::Receiver<()>, time: Duration) -> bool {
     stopped.recv_timeout(time) != Err(RecvTimeoutError::Timeout)
 }
@@ -129,7 +129,7 @@ fn draw(stopped: &mpsc::Receiver<()>, facts: impl Fn() -> Facts) {
     loop {
         let facts = facts();
         let rate = pace.add(&facts);
-        // The last column stays free: some terminals wrap there.
+        // The last column is not used, because some terminals wrap there.
         let columns = usize::from(columns().saturating_sub(1));
         let blobs = facts.blobs.active.iter().take(MOST_BLOBS).filter(|_| facts.images.is_none());
         let mut texts: Vec<String> = blobs.map(|active| text::blob(active, columns)).collect();
@@ -153,7 +153,7 @@ fn draw(stopped: &mpsc::Receiver<()>, facts: impl Fn() -> Facts) {
         }
     }
     lines.iter().for_each(ProgressBar::finish_and_clear);
-    // What has no effect any more: the screen is as it was.
+    // Errors are ignored, because the lines are no longer needed.
     let _ = drawn.clear();
 }
 
@@ -168,7 +168,7 @@ fn columns() -> u16 {
     }
 }
 
-/// The rate of the last seconds.
+/// The transfer rate of the last seconds.
 #[derive(Default)]
 struct Pace(VecDeque<(Instant, u64)>);
 

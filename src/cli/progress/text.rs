@@ -3,30 +3,30 @@
 use crate::engine::{Active, Snapshot, Total};
 use std::time::Duration;
 
-/// The hexadecimal digits of a digest that are shown.
+/// The number of hexadecimal digits of a digest to show.
 const DIGITS: usize = 12;
-/// The narrowest bar that is drawn.
+/// The minimum width of a bar.
 const NARROWEST_BAR: usize = 8;
-/// The widest bar that is drawn.
+/// The maximum width of a bar.
 const WIDEST_BAR: usize = 40;
 
-/// How far a run has come.
+/// The progress of a run.
 #[derive(Debug, Clone, Default)]
 pub struct Facts {
     /// The blobs that are sent.
     pub blobs: Snapshot,
-    /// The images, if there are several.
+    /// The counts of images, if there are several.
     pub images: Option<Images>,
-    /// The bytes that were read from registries.
+    /// The number of bytes read from registries.
     pub pulled: u64,
 }
 
-/// How many images are done.
+/// The counts of images.
 #[derive(Debug, Clone, Copy, Default)]
 pub struct Images {
     pub done: u64,
     pub failed: u64,
-    /// All of them, if that is known.
+    /// The number of all images, if known.
     pub all: Option<u64>,
 }
 
@@ -69,7 +69,7 @@ pub fn total(facts: &Facts, rate: u64, columns: usize) -> String {
     )
 }
 
-/// Returns the number of images in words, and shorter.
+/// Returns the number of images as text, in a long and a short form.
 fn images(images: Option<Images>) -> (String, String) {
     let Some(Images { done, failed, all }) = images else { return Default::default() };
     let failures = match failed {
@@ -87,7 +87,7 @@ fn join(parts: &[&str]) -> String {
     parts.join(", ")
 }
 
-/// Returns the first text that fits, or the beginning of the last one.
+/// Returns the first text that fits, or the last one truncated.
 fn fitting(texts: &[String], columns: usize) -> String {
     let is_fitting = |text: &&String| text.len() <= columns;
     match texts.iter().find(is_fitting) {
@@ -108,7 +108,7 @@ fn share(sent: u64, size: u64) -> u64 {
     u64::try_from(percent).unwrap_or(100)
 }
 
-/// Returns the rate, and the time that is left at this rate.
+/// Returns the rate, and the remaining time at this rate.
 fn pace(rate: u64, left: u64) -> String {
     let Some(seconds) = left.checked_div(rate) else { return format!("{}/s", size(rate)) };
     let time = match seconds {
@@ -119,7 +119,7 @@ fn pace(rate: u64, left: u64) -> String {
     format!("{}/s, ETA {time}", size(rate))
 }
 
-/// Returns bytes per second.
+/// Returns the rate in bytes per second.
 pub fn rate(bytes: u64, elapsed: Duration) -> u64 {
     let milliseconds = elapsed.as_millis().max(1);
     u64::try_from(u128::from(bytes) * 1000 / milliseconds).unwrap_or(u64::MAX)

@@ -13,7 +13,7 @@ const DOCKER_HUB: &str = "docker.io";
 const DOCKER_HUB_NAMES: [&str; 4] =
     ["docker.io", "index.docker.io", "registry-1.docker.io", "https://index.docker.io/v1/"];
 
-/// Reads all credentials; later ones for the same registry add to and replace what earlier ones say.
+/// Reads all credentials. Later items for the same registry add to earlier ones and replace their values.
 pub(super) fn read(reader: &Reader<'_>, items: Vec<Item<'_, '_>>) -> Result<Vec<Credential>> {
     let mut credentials: Vec<Credential> = Vec::new();
     let mut by_host = std::collections::HashMap::new();
@@ -24,8 +24,10 @@ pub(super) fn read(reader: &Reader<'_>, items: Vec<Item<'_, '_>>) -> Result<Vec<
         let Some((credential, has_tls)) = credential(&item.fields(&CREDENTIAL)?)? else { continue };
         match by_host.get(&credential.host).and_then(|index: &usize| credentials.get_mut(*index)) {
             Some(earlier) => {
-                let text =
-                    format!("{} stands twice in creds; the later one adds to the earlier", credential.host);
+                let text = format!(
+                    "{} appears twice in creds; the later item adds to the earlier one",
+                    credential.host
+                );
                 reader.note(credential.place, text);
                 earlier.add(credential, has_tls);
             }
@@ -38,8 +40,8 @@ pub(super) fn read(reader: &Reader<'_>, items: Vec<Item<'_, '_>>) -> Result<Vec<
     Ok(credentials)
 }
 
-/// Reads one credential, and whether it says something about TLS; none if its registry expands to nothing, which
-/// regsync passes over.
+/// Reads one credential, and whether it sets `tls`. Returns `None` if its registry expands to nothing, which
+/// regsync ignores.
 fn credential(fields: &Fields<'_, '_>) -> Result<Option<(Credential, bool)>> {
     let expanded = |key: &str| fields.expanded(key, Scope::Plain, &Context::default());
     let secret = |text: Option<String>| text.map(Secret::new);
@@ -88,19 +90,19 @@ fn credential(fields: &Fields<'_, '_>) -> Result<Option<(Credential, bool)>> {
     Ok(Some((credential, has_tls)))
 }
 
-/// Reads `tls` in any case of letters; empty text counts as absent.
+/// Reads `tls` case-insensitively; empty text counts as absent.
 fn tls(item: &Item<'_, '_>) -> Result<Option<Tls>> {
     match item.text()?.to_ascii_lowercase().as_str() {
         "" => Ok(None),
         "enabled" => Ok(Some(Tls::Enabled)),
         "insecure" => Ok(Some(Tls::Insecure)),
         "disabled" => Ok(Some(Tls::Disabled)),
-        // Says which words there are, and which one was meant.
+        // The error lists the words and suggests the most similar one.
         _ => item.choice(TLS, &[Tls::Enabled, Tls::Insecure, Tls::Disabled]).map(Some),
     }
 }
 
-/// A plain number is in nanoseconds, as in regsync.
+/// Reads a duration; a plain number is in nanoseconds, as in regsync.
 fn expiry(item: &Item<'_, '_>) -> Result<Duration> {
     match item.raw()?.parse::<u64>() {
         Ok(nanoseconds) => Ok(Duration::from_nanos(nanoseconds)),
@@ -121,7 +123,7 @@ fn host(fields: &Fields<'_, '_>, name: &str) -> Result<(String, bool)> {
     let invalid =
         |why: &str| fields.reader.error(fields.place_of("registry"), format!("invalid registry: {why}"));
     if !matches!(scheme, "http" | "https") {
-        return Err(invalid("only http:// and https:// may stand before the host"));
+        return Err(invalid("the host may only follow http:// or https://"));
     }
     let (host, path) = rest.split_once('/').unwrap_or((rest, ""));
     if host.is_empty() || host.contains(|c: char| c.is_whitespace() || matches!(c, '@' | '?' | '#')) {
@@ -130,14 +132,14 @@ fn host(fields: &Fields<'_, '_>, name: &str) -> Result<(String, bool)> {
     if !path.is_empty() {
         fields.reader.note(
             fields.place_of("registry"),
-            format!("the registry {name} has a path; its settings count for all of {host}"),
+            format!("the registry {name} has a path; its settings apply to all of {host}"),
         );
     }
     Ok((host.into(), scheme == "http"))
 }
 
 impl Credential {
-    /// Takes over what a later item for the same registry says.
+    /// Adds the values of a later item for the same registry.
     fn add(&mut self, later: Credential, has_tls: bool) {
         if later.cred_helper.is_none() && later.pass.is_some() {
             self.cred_helper = None;

@@ -1,4 +1,4 @@
-//! Writes a configuration with everything resolved and its secrets masked; what is written can be loaded again.
+//! Writes the effective configuration with its secrets masked, in a form that can be loaded again.
 
 use super::model::{
     Attestations, Config, Credential, Entry, EventKind, Events, Format, Hook, IfInit, Mode, Newest, NewestBy,
@@ -78,7 +78,7 @@ fn list<T>(items: &[T], write: impl Fn(&T) -> Document) -> Document {
     Document::List(items.iter().map(write).collect())
 }
 
-/// Text of a key whose templates are expanded: braces that came out of a template are no template again.
+/// Returns text for a key with templates, escaping braces that the expansion produced.
 fn literal(text: &str) -> String {
     text.replace("{{", "{{\"{{\"}}")
 }
@@ -235,7 +235,7 @@ fn hook(hook: &Hook) -> Document {
     fields.done()
 }
 
-/// Returns the scheme and host of a URL alone: senders often put secrets into the rest.
+/// Returns only the scheme and host of a URL, because the rest often contains a secret.
 fn masked_url(url: &str) -> String {
     let (scheme, rest) = url.split_once("://").unwrap_or(("https", url));
     let end = rest.find(['/', '?', '#']).unwrap_or(rest.len());
@@ -263,7 +263,7 @@ fn receiver(receiver: &Receiver) -> Document {
     }
     match &receiver.proof {
         Proof::None => {}
-        // Without headers these senders would get a token in the path.
+        // Without a header, these senders would get a token in the path.
         Proof::Bearer(_) if matches!(receiver.kind, EventKind::DockerHub | EventKind::Quay) => {
             fields.put("tokenInPath", false);
         }

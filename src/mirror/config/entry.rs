@@ -13,11 +13,11 @@ use crate::mirror::duration;
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-/// The shortest pause of `ratelimit.retry`.
+/// The minimum value of `ratelimit.retry`.
 const MIN_RETRY: Duration = Duration::from_secs(300);
-/// The longest suffix that leaves a letter of a tag to stand before it.
+/// The maximum length of a suffix, which leaves one character for the tag.
 const MAX_SUFFIX: usize = 127;
-/// The media types that are mirrored unless the file says otherwise: those of regsync.
+/// The media types that are mirrored by default, as in regsync.
 const MEDIA_TYPES: [&str; 4] = [
     "application/vnd.docker.distribution.manifest.v2+json",
     "application/vnd.docker.distribution.manifest.list.v2+json",
@@ -25,7 +25,7 @@ const MEDIA_TYPES: [&str; 4] = [
     "application/vnd.oci.image.index.v1+json",
 ];
 
-/// What `defaults` or an entry says, before the two are merged.
+/// The values of `defaults` or of an entry, before they are merged.
 #[derive(Debug, Default)]
 pub(super) struct Settings {
     backup: Option<Template>,
@@ -51,7 +51,7 @@ pub(super) struct Settings {
     places: BTreeMap<&'static str, Place>,
 }
 
-/// The keys whose places are kept.
+/// The keys whose places are recorded.
 const PLACED: [&str; 9] =
     ["source", "target", "platform", "platforms", "schedule", "backup", "targetTag", "suffix", "newest"];
 
@@ -100,7 +100,7 @@ impl Settings {
         })
     }
 
-    /// Returns about how many bytes an entry takes that gets everything from here.
+    /// Returns the approximate size of an entry that takes all values from here.
     fn size(&self) -> usize {
         let templates = [&self.backup, &self.target_tag].into_iter().flatten();
         let texts = templates.map(|t| t.text()).chain(self.suffix.as_deref()).chain(self.schedule.as_deref());
@@ -126,10 +126,10 @@ fn naming(fields: &Fields<'_, '_>) -> Result<(Option<String>, Option<Template>)>
     let place = fields.place_of("suffix");
     match (&suffix, &target_tag) {
         (Some(suffix), _) if suffix.len() > MAX_SUFFIX || !is_tag(suffix) => {
-            Err(fields.reader.error(place, "invalid suffix: it cannot stand at the end of a tag"))
+            Err(fields.reader.error(place, "invalid suffix: it cannot end a tag"))
         }
         (Some(_), Some(_)) => {
-            Err(fields.reader.error(place, "invalid suffix: targetTag names the tag already"))
+            Err(fields.reader.error(place, "invalid suffix: targetTag already sets the tag"))
         }
         _ => Ok((suffix, target_tag)),
     }
@@ -141,9 +141,10 @@ fn fast_check(fields: &Fields<'_, '_>) -> Result<Option<bool>> {
         && check != copy
     {
         let place = fields.place_of("fastCopy");
-        return Err(fields
-            .reader
-            .error(place, "invalid fastCopy: it is another name of fastCheck, which differs"));
+        return Err(fields.reader.error(
+            place,
+            "invalid fastCopy: it is another name for fastCheck, which has a different value",
+        ));
     }
     Ok(check.or(copy))
 }
@@ -153,12 +154,12 @@ fn rate_limit(item: &Item<'_, '_>) -> Result<(Option<u64>, Option<Duration>)> {
     let fields = item.fields(&keys::RATE_LIMIT)?;
     let retry = fields.duration("retry")?.filter(|time| !time.is_zero());
     if retry.is_some_and(|time| time < MIN_RETRY) {
-        item.reader.note(fields.place_of("retry"), "ratelimit.retry counts as 5m, the least that is allowed");
+        item.reader.note(fields.place_of("retry"), "ratelimit.retry is raised to 5m, the minimum");
     }
     Ok((fields.count("min")?.filter(|min| *min > 0), retry.map(|time| time.max(MIN_RETRY))))
 }
 
-/// Items of a list, of which null is `None`, and their places.
+/// The items of a list, in which null is `None`, and their places.
 type Nullable = (Vec<Option<String>>, Vec<Place>);
 
 fn nullable_texts(fields: &Fields<'_, '_>, key: &str) -> Result<Nullable> {
@@ -236,7 +237,8 @@ fn entry(fields: &Fields<'_, '_>, position: usize, defaults: &Settings) -> Resul
     })
 }
 
-/// Returns two values from the same place: from the entry if it has either of them, else from `defaults`.
+/// Returns two values from the same place: from the entry if it has either of them, otherwise from
+/// `defaults`.
 fn together<A, B>(
     own: (Option<A>, Option<B>),
     defaults: impl FnOnce() -> (Option<A>, Option<B>),
@@ -251,7 +253,7 @@ fn note_zero_interval(fields: &Fields<'_, '_>, is_scheduled: bool) -> Result<()>
     if let (Some(item), true) = (fields.get("interval"), is_scheduled)
         && item.duration()?.is_zero()
     {
-        let text = "interval: 0s counts as absent, as in regsync, and leaves the schedule as it is";
+        let text = "interval: 0s counts as absent, as in regsync, and does not override the schedule";
         fields.reader.note(item.place, text);
     }
     Ok(())
@@ -295,7 +297,8 @@ fn names(
     Ok((sync.source, sync.target))
 }
 
-/// Reads `tagSets`, and `tags` as one more set. An empty `tags` filters nothing and is no set; an image has no sets.
+/// Reads `tagSets`, and `tags` as an additional set. An empty `tags` is ignored, and an entry for one image
+/// has no sets.
 fn tag_sets(fields: &Fields<'_, '_>, kind: Kind) -> Result<Vec<TagSet>> {
     let mut sets = Vec::new();
     for item in fields.list("tagSets")? {
@@ -331,13 +334,13 @@ fn tag_set(item: &Item<'_, '_>) -> Result<TagSet> {
     Ok(TagSet { allow, deny, semver_range, places })
 }
 
-/// Reads `repos`, which only a registry has.
+/// Reads `repos`, which only entries of type registry have.
 fn repos(fields: &Fields<'_, '_>, kind: Kind) -> Result<Patterns> {
     let Some(fields) = fields.table("repos", &keys::REPOS)? else { return Ok(Patterns::default()) };
     let (allow, allow_places) = nullable_texts(&fields, "allow")?;
     let (deny, deny_places) = nullable_texts(&fields, "deny")?;
     if kind != Kind::Registry {
-        fields.reader.note(fields.place, "repos has an effect on entries of type registry only");
+        fields.reader.note(fields.place, "repos only affects entries of type registry");
         return Ok(Patterns::default());
     }
     Ok(Patterns { allow, deny, allow_places, deny_places })

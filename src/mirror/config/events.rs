@@ -1,4 +1,4 @@
-//! Reads `events`: who may send webhooks to the server, and how each sender proves who it is.
+//! Reads `events`: who may send webhooks to the server, and how each sender authenticates.
 //!
 //! ```yaml
 //! events:
@@ -18,8 +18,8 @@
 //!     registry:5000: registry.example # the name that the registry gives itself, and its name in this file
 //! ```
 //!
-//! Secrets are only taken from the environment or from files. One that is missing is an error, because an empty secret
-//! would let everyone in.
+//! Secrets are only taken from the environment or from files. A missing one is an error, because an empty
+//! secret would let everyone in.
 
 use super::fields::{Fields, Item, Reader, Result};
 use super::keys;
@@ -28,9 +28,9 @@ use super::secret::Secret;
 use super::wrapping::is_header;
 use std::collections::{BTreeMap, HashSet};
 
-/// The header of an HMAC unless the file names another.
+/// The header of an HMAC, unless the file names another.
 const HMAC_HEADER: &str = "X-Hub-Signature-256";
-/// The longest segment of a path.
+/// The maximum length of a path segment.
 const MAX_SEGMENT: usize = 64;
 
 /// Reads `events`.
@@ -40,7 +40,7 @@ pub(super) fn read(reader: &Reader<'_>, fields: &Fields<'_, '_>) -> Result<Event
         let receiver = receiver(&item.fields(&keys::RECEIVER)?)?;
         if !paths.insert(receiver.path.clone()) {
             let message = format!("invalid path: two receivers have the path {:?}", receiver.path);
-            return Err(reader.error(item.place, message).hint("give one of them a path of its own"));
+            return Err(reader.error(item.place, message).hint("give one of them another path"));
         }
         receivers.push(receiver);
     }
@@ -64,20 +64,21 @@ fn receiver(fields: &Fields<'_, '_>) -> Result<Receiver> {
     let kind = fields.choice("kind", keys::EVENT_KINDS, &kinds)?.unwrap_or(EventKind::Plain);
     let path = fields.text("path")?.unwrap_or_else(|| kind.name().into());
     if !is_segment(&path) {
-        let message = "invalid path: it is one segment of letters, digits, \"-\", \"_\" and \".\"";
+        let message = "invalid path: use one segment of letters, digits, \"-\", \"_\" and \".\"";
         return Err(fields.reader.error(fields.place_of("path"), message));
     }
     let secret = fields.get("secret").map(|item| secret(&item)).transpose()?;
     let proof = proof(fields, kind, secret.as_ref().map(|(secret, _)| secret.clone()))?;
     if proof == Proof::None {
-        let text =
-            format!("the receiver {path:?} has no secret: whoever reaches the server can send it events");
+        let text = format!(
+            "the receiver {path:?} has no secret: anyone who can reach the server can send events to it"
+        );
         fields.reader.note(fields.place, text);
     }
     Ok(Receiver { kind, path, proof, origin: secret.map(|(_, origin)| origin), place: fields.place })
 }
 
-/// Whether a text can stand in a path as it is, and is no way out of its directory.
+/// Returns whether a text is a valid path segment that does not lead out of its directory.
 fn is_segment(text: &str) -> bool {
     (1..=MAX_SEGMENT).contains(&text.len())
         && text.bytes().all(|b| b.is_ascii_alphanumeric() || matches!(b, b'-' | b'_' | b'.'))
@@ -86,7 +87,7 @@ fn is_segment(text: &str) -> bool {
 
 fn secret(item: &Item<'_, '_>) -> Result<(Secret, Origin)> {
     if item.is_scalar() {
-        let error = item.invalid("it must not stand in the configuration");
+        let error = item.invalid("it must not be written in the configuration");
         return Err(error.hint("write {env: NAME} or {file: PATH}"));
     }
     let fields = item.fields(&keys::SECRET)?;
@@ -116,7 +117,7 @@ fn proof(fields: &Fields<'_, '_>, kind: EventKind, secret: Option<Secret>) -> Re
     let hmac = fields.bool("hmac")?.unwrap_or(false);
     let in_path = fields.bool("tokenInPath")?;
     if let Some(name) = header.as_ref().filter(|name| !is_header(name)) {
-        let message = format!("invalid header: {name:?} is not the name of a header");
+        let message = format!("invalid header: {name:?} is not a header name");
         return Err(fields.reader.error(fields.place_of("header"), message));
     }
     let Some(secret) = secret else {
@@ -148,7 +149,7 @@ fn path_proof(fields: &Fields<'_, '_>, secret: Secret) -> Result<Proof> {
         true => Ok(Proof::Path(secret)),
         false => Err(fields
             .reader
-            .error(fields.place_of("secret"), "invalid secret: it cannot stand in a path")
+            .error(fields.place_of("secret"), "invalid secret: it cannot be part of a path")
             .hint("use letters, digits, \"-\", \"_\", \".\" and \"~\" only")),
     }
 }

@@ -1,4 +1,4 @@
-//! Reads typed values out of the tree, each key checked against its table.
+//! Reads typed values from the tree, with each key checked against its table.
 
 use super::Outside;
 use super::keys::{ALL, SYNONYMS, Table};
@@ -12,18 +12,18 @@ use std::cell::{Cell, RefCell};
 use std::collections::{BTreeMap, HashMap};
 use std::time::Duration;
 
-/// How much may be read in all, counting again what aliases repeat: bytes of text, and some for each node.
+/// The limit for reading in total, including what aliases repeat: bytes of text, and a constant per node.
 const BUDGET: usize = 256 << 20;
-/// What a node costs besides its text.
+/// The cost of a node besides its text.
 const NODE_COST: usize = 64;
-/// The deepest nesting of merge keys.
+/// The maximum nesting depth of merge keys.
 const MAX_MERGES: usize = 32;
-/// The most notes.
+/// The maximum number of notes.
 const MAX_NOTES: usize = 100;
 
 pub(super) type Result<T> = std::result::Result<T, ConfigError>;
 
-/// What all parts of the reader share.
+/// State shared by all parts of the reader.
 pub(super) struct Reader<'a> {
     pub tree: Tree<'a>,
     pub file: &'a str,
@@ -37,7 +37,7 @@ impl<'a> Reader<'a> {
         Reader { tree, file, outside, notes: RefCell::default(), budget: Cell::new(BUDGET) }
     }
 
-    /// Adds a note unless the same has been said.
+    /// Adds a note, unless the same one exists.
     pub fn note(&self, place: Place, text: impl Into<String>) {
         let (text, mut notes) = (text.into(), self.notes.borrow_mut());
         if notes.iter().any(|note| note.text == text) {
@@ -45,7 +45,7 @@ impl<'a> Reader<'a> {
         }
         match notes.len() {
             0..MAX_NOTES => notes.push(Note { place, text }),
-            MAX_NOTES => notes.push(Note { place, text: "there are more notes than are shown".into() }),
+            MAX_NOTES => notes.push(Note { place, text: "further notes are not shown".into() }),
             _ => {}
         }
     }
@@ -60,14 +60,14 @@ impl<'a> Reader<'a> {
         ConfigError::new(self.file, place, message)
     }
 
-    /// Takes the cost of reading or copying something from the budget.
+    /// Charges the cost of reading or copying something.
     pub fn charge(&self, place: Place, bytes: usize) -> Result<()> {
         match self.budget.get().checked_sub(bytes.saturating_add(NODE_COST)) {
             Some(left) => {
                 self.budget.set(left);
                 Ok(())
             }
-            None => Err(self.error(place, "invalid configuration: its aliases stand for too much")),
+            None => Err(self.error(place, "invalid configuration: its aliases expand to too much")),
         }
     }
 
@@ -102,7 +102,7 @@ pub(super) struct Fields<'r, 'a> {
 }
 
 impl<'r, 'a> Fields<'r, 'a> {
-    /// Collects the keys of a mapping and of what is merged into it. A mapping's own keys go before merged ones.
+    /// Collects the keys of a mapping and of mappings merged into it. A mapping's own keys take precedence.
     fn collect(&self, id: NodeId, depth: usize) -> Result<Values> {
         let node = self.reader.tree.node(id);
         let Value::Map(entries) = &node.value else {
@@ -122,16 +122,16 @@ impl<'r, 'a> Fields<'r, 'a> {
             {
                 let table = self.table.name;
                 self.reader
-                    .note(place, format!("the key {known:?} stands twice in {table}; the last one counts"));
+                    .note(place, format!("the key {known:?} appears twice in {table}; the last one counts"));
             }
         }
-        // Of several merge keys, too, the last one counts.
+        // If there are several merge keys, the last one counts.
         for (merge, place, earlier) in merges.into_iter().rev() {
             for (key, value) in self.merged(merge, depth)? {
                 let own = *values.entry(key).or_insert(value);
                 if own != value && earlier.contains(&key) {
                     let text = format!(
-                        "{key:?} keeps its own value; regsync takes that of a merge key that follows it"
+                        "{key:?} keeps its own value; regsync would take the value of the merge key after it"
                     );
                     self.reader.note(place, text);
                 }
@@ -140,11 +140,14 @@ impl<'r, 'a> Fields<'r, 'a> {
         Ok(values)
     }
 
-    /// Collects the keys of the value of a merge key: a mapping, or a list of mappings of which the first go first.
+    /// Collects the keys of a merge key's value: a mapping, or a list of mappings, of which earlier ones take
+    /// precedence.
     fn merged(&self, id: NodeId, depth: usize) -> Result<Values> {
         let node = self.reader.tree.node(id);
         if depth >= MAX_MERGES {
-            return Err(self.reader.error(node.place, "invalid configuration: merge keys nest too deeply"));
+            return Err(self
+                .reader
+                .error(node.place, "invalid configuration: merge keys are nested too deeply"));
         }
         match &node.value {
             Value::Null => Ok(Values::new()),
@@ -177,7 +180,7 @@ impl<'r, 'a> Fields<'r, 'a> {
         }
     }
 
-    /// Returns the table's own copy of a key, or nothing for a key that is to be ignored.
+    /// Returns the table's copy of a key, or `None` for a key to ignore.
     fn known(&self, name: &str, place: Place) -> Result<Option<&'static str>> {
         if name.starts_with("x-") {
             return Ok(None);
@@ -204,7 +207,7 @@ impl<'r, 'a> Fields<'r, 'a> {
                 let meant = synonyms.clone().find(|(word, _)| *word == found).map_or(found, |(_, key)| *key);
                 error.hint(format!("did you mean {meant:?}?"))
             }
-            None => error.hint("start keys of your own with x-"),
+            None => error.hint("start your own keys with x-"),
         }
     }
 
@@ -227,7 +230,7 @@ impl<'r, 'a> Fields<'r, 'a> {
         Ok(text.filter(|text| !text.is_empty()))
     }
 
-    /// Returns the text that a template stands for; empty text counts as absent.
+    /// Returns the text that a template expands to; empty text counts as absent.
     pub fn expanded(&self, key: &str, scope: Scope, context: &Context<'_>) -> Result<Option<String>> {
         let text = self.get(key).map(|item| item.expanded(scope, context)).transpose()?;
         Ok(text.filter(|text| !text.is_empty()))
@@ -249,7 +252,7 @@ impl<'r, 'a> Fields<'r, 'a> {
         self.get(key).map(|item| item.fields(table)).transpose()
     }
 
-    /// Returns the items of a list; none if the key is absent.
+    /// Returns the items of a list; empty if the key is absent.
     pub fn list(&self, key: &str) -> Result<Vec<Item<'r, 'a>>> {
         self.get(key).map_or(Ok(Vec::new()), |item| item.list())
     }
@@ -264,7 +267,7 @@ impl<'r, 'a> Fields<'r, 'a> {
     }
 }
 
-/// One value and the key that it belongs to.
+/// A value, and the key that it belongs to.
 #[derive(Clone, Copy)]
 pub(super) struct Item<'r, 'a> {
     pub reader: &'r Reader<'a>,
@@ -294,7 +297,7 @@ impl<'r, 'a> Item<'r, 'a> {
         self.reader.error(self.place, format!("invalid {}: {why}", self.key))
     }
 
-    /// Returns a scalar as it is written, templates included.
+    /// Returns a scalar as written, including templates.
     pub fn raw(&self) -> Result<&'r str> {
         match &self.node().value {
             Value::Scalar(text) => {
@@ -317,7 +320,7 @@ impl<'r, 'a> Item<'r, 'a> {
         }
     }
 
-    /// Parses a template, and notes what it asked for in vain.
+    /// Parses a template, and adds notes about missing variables and files.
     pub fn template(&self, scope: Scope) -> Result<Template> {
         let text = self.raw()?;
         let template = Template::parse(text, scope, self.reader.outside).map_err(|e| {
@@ -381,13 +384,13 @@ impl<'r, 'a> Item<'r, 'a> {
         })
     }
 
-    /// Returns the value that belongs to one of some words.
+    /// Returns the value that belongs to one of the given words.
     pub fn choice<T: Copy>(&self, words: &[&str], values: &[T]) -> Result<T> {
         let text = self.raw()?;
         if let Some((_, value)) = words.iter().zip(values).find(|(word, _)| **word == text) {
             return Ok(*value);
         }
-        let error = self.invalid(format!("{:?} is none of {}", shortened(text), words.join(", ")));
+        let error = self.invalid(format!("{:?} is not one of {}", shortened(text), words.join(", ")));
         Err(match nearest(text, words.iter().copied()) {
             Some(meant) => error.hint(format!("did you mean {meant:?}?")),
             None => error,
@@ -429,7 +432,7 @@ impl<'r, 'a> Item<'r, 'a> {
             if pairs.insert(text.clone(), value).is_some() {
                 self.reader.note(
                     name.place,
-                    format!("the key {text:?} stands twice in {}; the last one counts", self.key),
+                    format!("the key {text:?} appears twice in {}; the last one counts", self.key),
                 );
             }
         }

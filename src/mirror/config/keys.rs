@@ -1,16 +1,16 @@
-//! The keys of the configuration: one table for the parser, for suggestions and for the schema.
+//! The keys of the configuration, in one table for the parser, for suggestions and for the JSON Schema.
 
-/// What the value of a key looks like.
+/// The shape of a key's value.
 #[derive(Debug, Clone, Copy)]
 pub(super) enum Shape {
-    /// Text; numbers and booleans count as the text that they are written as.
+    /// Text; numbers and booleans count as they are written.
     Text,
     Bool,
-    /// A whole number, zero or more.
+    /// A whole number of zero or more.
     Count,
     /// A whole number.
     Integer,
-    /// A number, zero or more.
+    /// A number of zero or more.
     Number,
     /// A duration in Go's grammar.
     Duration,
@@ -30,9 +30,9 @@ pub(super) enum Shape {
 pub(super) struct Key {
     pub name: &'static str,
     pub shape: Shape,
-    /// What it is for, as an editor shows it; empty for a key without effect.
+    /// A description for editors; empty for a key without effect.
     pub about: &'static str,
-    /// Why the key has no effect, if it is only accepted.
+    /// The reason why the key has no effect, if it is only accepted.
     pub unused: Option<&'static str>,
 }
 
@@ -71,12 +71,8 @@ pub(super) static TOP: Table = Table {
     keys: &[&[
         key("version", Count, "The version of the format: 1."),
         key("creds", List(&Shape::Table(&CREDENTIAL)), "How each registry is reached."),
-        key(
-            "defaults",
-            Shape::Table(&DEFAULTS),
-            "Values for every entry that has none of its own, and general settings.",
-        ),
-        key("sync", List(&Shape::Table(&ENTRY)), "What is mirrored where."),
+        key("defaults", Shape::Table(&DEFAULTS), "Default values for entries, and general settings."),
+        key("sync", List(&Shape::Table(&ENTRY)), "The images to mirror, and their destinations."),
         key("events", Shape::Table(&EVENTS), "The webhooks that the server listens to."),
     ]],
     required: &[],
@@ -89,13 +85,13 @@ pub(super) static CREDENTIAL: Table = Table {
     name: "creds",
     keys: &[&[
         key("registry", Text, "The registry's name in references, with its port. May be a template."),
-        key("hostname", Text, "The host to connect to, if it is another."),
+        key("hostname", Text, "The host to connect to, if it differs."),
         key("user", Text, "The user's name. May be a template."),
         key("pass", Text, "The password. May be a template, as in {{file \"/run/secrets/hub\"}}."),
         key("token", Text, "A token instead of a user and a password."),
         key("credHelper", Text, "The credential helper to ask, as in docker-credential-pass."),
-        key("credExpire", Any(&[Integer, Duration]), "How long an answer of the credential helper is used."),
-        key("credHost", Text, "The name to ask the credential helper for, if it is another."),
+        key("credExpire", Any(&[Integer, Duration]), "The lifetime of the credential helper's answer."),
+        key("credHost", Text, "The name to ask the credential helper for, if it differs."),
         key(
             "tls",
             Choice(TLS),
@@ -104,22 +100,22 @@ pub(super) static CREDENTIAL: Table = Table {
         key("regcert", Text, "The registry's certificate authority, as PEM. May be a template."),
         key("clientCert", Text, "The certificate to present, as PEM. May be a template."),
         key("clientKey", Text, "The key of clientCert, as PEM. May be a template."),
-        key("pathPrefix", Text, "What stands before every repository on this registry."),
-        key("mirrors", List(&Text), "Registries to read from before this one, by their names in creds."),
-        key("reqPerSec", Number, "The most requests a second."),
-        key("reqConcurrent", Count, "The most requests at once."),
+        key("pathPrefix", Text, "The prefix of every repository on this registry."),
+        key("mirrors", List(&Text), "Registries to try before this one, by their names in creds."),
+        key("reqPerSec", Number, "The maximum number of requests per second."),
+        key("reqConcurrent", Count, "The maximum number of concurrent requests."),
         unused("priority", Count, "mirrors are tried in the order of their list"),
         unused("repoAuth", Bool, "tokens are scoped to each repository anyway"),
-        unused("blobChunk", Integer, "the way of uploading is chosen by what the registry accepts"),
-        unused("blobMax", Integer, "the way of uploading is chosen by what the registry accepts"),
-        unused("api", Text, "regsync has deprecated it"),
+        unused("blobChunk", Integer, "the upload method is chosen by what the registry accepts"),
+        unused("blobMax", Integer, "the upload method is chosen by what the registry accepts"),
+        unused("api", Text, "it is deprecated in regsync"),
         unused("apiOpts", TextMap, "they are options of regsync's client"),
-        unused("scheme", Text, "regsync has deprecated it: set tls: disabled for plain HTTP"),
+        unused("scheme", Text, "it is deprecated in regsync; set tls: disabled for plain HTTP"),
     ]],
     required: &["registry"],
 };
 
-/// What `defaults` and entries have in common.
+/// The keys that `defaults` and entries have in common.
 static SETTINGS: &[Key] = &[
     key(
         "backup",
@@ -130,48 +126,48 @@ static SETTINGS: &[Key] = &[
     key(
         "schedule",
         Text,
-        "When the server runs the entry: a cron expression, @daily or @every 1h. Goes before interval.",
+        "When the server runs the entry: a cron expression, @daily or @every 1h. Takes precedence over interval.",
     ),
     key("ratelimit", Shape::Table(&RATE_LIMIT), "Pauses while the source's rate limit is nearly used up."),
     key("digestTags", Bool, "Also copy tags such as sha256-….sig that belong to an image."),
-    key("referrers", Bool, "Also copy what refers to an image, such as signatures."),
-    key("fastCheck", Bool, "Look at an image's digest only, even with digestTags or referrers."),
-    key("fastCopy", Bool, "Another name of fastCheck."),
-    key("forceRecursive", Bool, "Go through all parts of an image even if its digest has not changed."),
-    unused("includeExternal", Bool, "layers that have URLs of their own stay where these point"),
+    key("referrers", Bool, "Also copy referrers of an image, such as signatures."),
+    key("fastCheck", Bool, "Compare only the image's digest, even with digestTags or referrers."),
+    key("fastCopy", Bool, "Another name for fastCheck."),
+    key("forceRecursive", Bool, "Check all parts of an image even if its digest has not changed."),
+    unused("includeExternal", Bool, "layers that have their own URLs are not copied"),
     key("mediaTypes", List(&Text), "The media types of the manifests that are mirrored; others are skipped."),
     key(
         "hooks",
         Shape::Table(&HOOKS),
-        "What runs before and after an image is written, and when it has not changed.",
+        "Programs and requests to run before and after an image is written, and if it has not changed.",
     ),
     unused(
         "referrerFilters",
         List(&Shape::Table(&REFERRER_FILTER)),
-        "all referrers are copied where referrers is set",
+        "all referrers are copied if referrers is set",
     ),
     unused("referrerSource", Text, "referrers are read from the image's own repository"),
     unused("referrerTarget", Text, "referrers are written to the image's own repository"),
-    unused("referrerSlow", Bool, "referrers are found through the registry's API or the tag of the fallback"),
-    key("wrap", Shape::Table(&WRAP), "How images are wrapped."),
-    key("suffix", Text, "What is added to every tag at the target, as in -reaped; instead of targetTag."),
-    key("targetTag", Text, "A template for the tag at the target, as in {{.Source.Tag}}-reaped."),
+    unused("referrerSlow", Bool, "referrers are found through the registry's API or the fallback tag"),
+    key("wrap", Shape::Table(&WRAP), "How to wrap images."),
+    key("suffix", Text, "The suffix for every tag at the target, such as -reaped; instead of targetTag."),
+    key("targetTag", Text, "A template for the tag at the target, such as {{.Source.Tag}}-reaped."),
     key(
         "newest",
         Any(&[Count, Shape::Table(&NEWEST)]),
         "Take only the newest N of the version tags that pass the filters.",
     ),
-    key("minAge", Duration, "Leave images alone that were created more recently, as in 72h."),
+    key("minAge", Duration, "Exclude images that were created more recently, such as 72h."),
     key("prune", Shape::Table(&PRUNE), "Delete old results at the target."),
     key(
         "onUnsupported",
         Choice(ON_UNSUPPORTED),
-        "What happens to images that cannot be wrapped: carry (default), skip or fail.",
+        "What to do with images that cannot be wrapped: carry (default), skip or fail.",
     ),
     key(
         "recheck",
         Text,
-        "When the parts of an unchanged image are asked for: always, never or a duration such as 24h.",
+        "When to check the parts of an unchanged image: always, never or a duration such as 24h.",
     ),
 ];
 
@@ -180,12 +176,12 @@ pub(super) static DEFAULTS: Table = Table {
     keys: &[
         SETTINGS,
         &[
-            key("parallel", Count, "The most images at once."),
+            key("parallel", Count, "The maximum number of images at once."),
             key("skipDockerConfig", Bool, "Do not read the logins of Docker and Podman."),
-            key("userAgent", Text, "How the client names itself to registries."),
+            key("userAgent", Text, "The User-Agent header for registries."),
             unused("blobLimit", Integer, "blobs are streamed and need no limit"),
-            unused("cacheCount", Integer, "what is read in a pass is read once"),
-            unused("cacheTime", Duration, "what is read in a pass is read once"),
+            unused("cacheCount", Integer, "each manifest is read once per pass"),
+            unused("cacheTime", Duration, "each manifest is read once per pass"),
         ],
     ],
     required: &[],
@@ -200,26 +196,26 @@ pub(super) static ENTRY: Table = Table {
     name: "an entry of sync",
     keys: &[
         &[
-            key("source", Text, "Where images are read: a registry, repository or image. May be a template."),
+            key("source", Text, "The source: a registry, repository or image. May be a template."),
             key(
                 "target",
                 Text,
-                "Where the results go. May be a template, as in mirror.example/{{.Sync.Source}}.",
+                "The destination of the results. May be a template, such as mirror.example/{{.Sync.Source}}.",
             ),
-            key("type", Choice(KINDS), "What source and target name: registry, repository or image."),
+            key("type", Choice(KINDS), "The kind of source and target: registry, repository or image."),
             key(
                 "tags",
                 Shape::Table(&TAGS),
-                "The tags of a repository that are taken: semverRange, then allow, then deny.",
+                "The filter for the tags of a repository: semverRange, then allow, then deny.",
             ),
             key(
                 "tagSets",
                 List(&Shape::Table(&TAGS)),
-                "Several filters; a tag is taken if any of them lets it through.",
+                "Several filters; a tag is selected if it passes any of them.",
             ),
-            key("repos", Shape::Table(&REPOS), "The repositories of a registry that are taken."),
-            key("platform", Text, "Take this platform's image alone, without its index, as in linux/arm64."),
-            key("platforms", List(&Text), "Shorten indexes to these platforms."),
+            key("repos", Shape::Table(&REPOS), "The filter for the repositories of a registry."),
+            key("platform", Text, "Take only this platform's image, without its index, such as linux/arm64."),
+            key("platforms", List(&Text), "Reduce indexes to these platforms."),
             unused("parallel", Count, "it belongs in defaults"),
         ],
         SETTINGS,
@@ -284,23 +280,27 @@ pub(super) static WRAP: Table = Table {
         key(
             "grace",
             Any(&[Number, Duration]),
-            "How long what the main process leaves behind may take to stop, as in 3s.",
+            "The time between SIGTERM and SIGKILL for processes that remain when the main process exits, such as 3s.",
         ),
-        key("group", Bool, "Send signals to the main process's whole group."),
-        key("rewrite", List(&Text), "Signals to turn into others, as in TERM:INT."),
+        key("group", Bool, "Forward signals to the main process's whole process group."),
+        key("rewrite", List(&Text), "Signals to translate before forwarding, such as TERM:INT."),
         key(
             "reaper",
             Any(&[Text, List(&Text)]),
-            "Other reapers than the built-in one, each [PLATFORM=]FILE.",
+            "Reapers to use instead of the built-in ones, each [PLATFORM=]FILE.",
         ),
-        key("path", Text, "Where the reaper goes in the image."),
-        key("ifInit", Choice(IF_INIT), "What to do with an image that has an init: skip (default) or wrap."),
+        key("path", Text, "The path of the reaper in the image."),
+        key(
+            "ifInit",
+            Choice(IF_INIT),
+            "What to do with an image that starts an init already: skip (default) or wrap.",
+        ),
         key(
             "attestations",
             Choice(ATTESTATIONS),
             "What to do with attestations of rewritten images: drop (default) or keep.",
         ),
-        key("provenance", Bool, "Put a statement of what was done beside the result."),
+        key("provenance", Bool, "Attach a provenance statement to the result."),
         key("format", Choice(FORMATS), "Media types of the result: keep (default), oci or docker."),
     ]],
     required: &[],
@@ -312,12 +312,8 @@ pub(super) const NEWEST_BY: &[&str] = &["semver", "created"];
 pub(super) static NEWEST: Table = Table {
     name: "newest",
     keys: &[&[
-        key("count", Count, "How many tags are taken."),
-        key(
-            "by",
-            Choice(NEWEST_BY),
-            "semver (default), or created: costs a manifest and a config for each tag.",
-        ),
+        key("count", Count, "The number of tags to take."),
+        key("by", Choice(NEWEST_BY), "semver (default), or created: reads a manifest and a config per tag."),
     ]],
     required: &["count"],
 };
@@ -325,8 +321,12 @@ pub(super) static NEWEST: Table = Table {
 pub(super) static PRUNE: Table = Table {
     name: "prune",
     keys: &[&[
-        key("keep", Count, "How many of the newest results stay."),
-        key("only-ours", Bool, "Delete only what the record shows to be reapify's; must stay true."),
+        key("keep", Count, "The number of newest results to keep."),
+        key(
+            "only-ours",
+            Bool,
+            "Delete only results whose record shows that reapify made them; must be true.",
+        ),
     ]],
     required: &["keep"],
 };
@@ -334,17 +334,17 @@ pub(super) static PRUNE: Table = Table {
 pub(super) static HOOKS: Table = Table {
     name: "hooks",
     keys: &[&[
-        key("pre", HOOK_OR_LIST, "What runs before an image is written."),
-        key("post", HOOK_OR_LIST, "What runs after an image has been written."),
-        key("unchanged", HOOK_OR_LIST, "What runs when an image has not changed."),
-        key("timeout", Duration, "How long each of them may take."),
+        key("pre", HOOK_OR_LIST, "Hooks to run before an image is written."),
+        key("post", HOOK_OR_LIST, "Hooks to run after an image was written."),
+        key("unchanged", HOOK_OR_LIST, "Hooks to run if an image has not changed."),
+        key("timeout", Duration, "The time limit of each hook."),
     ]],
     required: &[],
 };
 
 const HOOK_OR_LIST: Shape = Any(&[Shape::Table(&HOOK), List(&Shape::Table(&HOOK))]);
 
-/// The words for a hook's `type`, as regsync writes hooks.
+/// The words for a hook's `type`, in regsync's form of hooks.
 pub(super) const HOOK_TYPES: &[&str] = &["exec", "http"];
 
 pub(super) static HOOK: Table = Table {
@@ -365,12 +365,12 @@ pub(super) static EVENTS: Table = Table {
         key(
             "receivers",
             List(&Shape::Table(&RECEIVER)),
-            "Who may send events, and how they prove who they are.",
+            "The senders that may send events, and how they authenticate.",
         ),
         key(
             "hosts",
             TextMap,
-            "Names that registries give themselves in events, with their names in this file.",
+            "Names that registries use for themselves in events, with their names in this file.",
         ),
     ]],
     required: &[],
@@ -385,16 +385,16 @@ pub(super) static RECEIVER: Table = Table {
         key(
             "kind",
             Choice(EVENT_KINDS),
-            "Who sends: distribution, harbor, gitlab, dockerhub, quay or plain.",
+            "The kind of the sender: distribution, harbor, gitlab, dockerhub, quay or plain.",
         ),
         key("path", Text, "The last segment of the path below /events/; the kind if absent."),
-        key("secret", Shape::Table(&SECRET), "Where the shared secret is."),
-        key("header", Text, "The header that holds the secret, or with hmac the signature."),
-        key("hmac", Bool, "The header holds an HMAC-SHA256 of the body under the secret."),
+        key("secret", Shape::Table(&SECRET), "The source of the shared secret."),
+        key("header", Text, "The header with the secret, or with the signature if hmac is set."),
+        key("hmac", Bool, "The header has an HMAC-SHA256 of the body with the secret as its key."),
         key(
             "tokenInPath",
             Bool,
-            "The secret is the path's segment after the receiver's, for senders without headers.",
+            "The secret is the path segment after the receiver's, for senders that cannot set headers.",
         ),
     ]],
     required: &["kind"],
@@ -403,13 +403,13 @@ pub(super) static RECEIVER: Table = Table {
 pub(super) static SECRET: Table = Table {
     name: "secret",
     keys: &[&[
-        key("env", Text, "The environment variable that holds it."),
-        key("file", Text, "The file that holds it."),
+        key("env", Text, "The environment variable with the secret."),
+        key("file", Text, "The file with the secret."),
     ]],
     required: &[],
 };
 
-/// Every table, to find where a misplaced key belongs.
+/// All tables, to find where a misplaced key belongs.
 pub(super) static ALL: &[&Table] = &[
     &TOP,
     &DEFAULTS,
@@ -426,7 +426,7 @@ pub(super) static ALL: &[&Table] = &[
     &RECEIVER,
 ];
 
-/// Names that other tools use, with the keys that they stand for.
+/// Keys of other tools, with the corresponding keys of this one.
 pub(super) const SYNONYMS: [(&str, &str); 12] = [
     ("password", "pass"),
     ("username", "user"),

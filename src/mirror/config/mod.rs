@@ -1,8 +1,8 @@
-//! The configuration of `reapify mirror`: the YAML that regsync reads, with the same meaning, and some keys more.
+//! The configuration of `reapify mirror`: regsync's YAML with the same meaning, and additional keys.
 //!
-//! [`load`] reads a file, merges `defaults` into its entries, expands its templates, and reports every error with its
-//! line, column and a suggestion. What is accepted without effect becomes a [`Note`]. The module reads no files and no
-//! environment by itself: it asks [`Outside`].
+//! [`load`] reads a file, merges `defaults` into its entries, expands its templates, and reports every error
+//! with its line, column and a suggestion. Keys that are accepted without effect become a [`Note`]. The
+//! module itself reads no files and no environment variables: it asks [`Outside`].
 //!
 //! - Keys that start with `x-` are ignored everywhere; other unknown keys are errors. Anchors, aliases and merge keys
 //!   work; a mapping's own value goes before a merged one. Of duplicate keys the last counts.
@@ -51,7 +51,7 @@ use entry::Settings;
 use fields::{Fields, Reader};
 use node::Tree;
 
-/// What a configuration may ask of the world: environment variables and files.
+/// The environment of a configuration: variables and files.
 pub trait Outside {
     /// Returns an environment variable, if it is set.
     fn env(&self, name: &str) -> Option<String>;
@@ -59,23 +59,23 @@ pub trait Outside {
     /// Returns the text of a file.
     ///
     /// # Errors
-    /// Says why the file cannot be read.
+    /// Returns the reason if the file cannot be read.
     fn file(&self, path: &str) -> Result<String, String>;
 }
 
-/// A configuration and the remarks about it.
+/// A configuration, and notes about it.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Loaded {
     /// The configuration.
     pub config: Config,
-    /// What is accepted but has no effect, and what may not mean what it seems to; in the order of the file.
+    /// Notes about keys that have no effect or an unexpected meaning, in the order of the file.
     pub notes: Vec<Note>,
 }
 
 /// Loads a configuration. `file` is its name in errors.
 ///
 /// # Errors
-/// The first problem, with its place.
+/// Returns the first problem, with its place.
 pub fn load(text: &str, file: &str, outside: &dyn Outside) -> Result<Loaded, ConfigError> {
     let text = text.strip_prefix('\u{feff}').unwrap_or(text);
     let reader = Reader::new(Tree::parse(text, file)?, file, outside);

@@ -1,4 +1,4 @@
-//! What a configuration says, with every default applied.
+//! The configuration with every default applied.
 
 use super::problem::Place;
 use super::secret::Secret;
@@ -6,31 +6,31 @@ use super::template::Template;
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-/// A configuration whose entries carry their defaults and whose templates are expanded.
+/// A configuration with defaults merged and templates expanded.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Config {
     /// The version of the format: 1.
     pub version: u64,
-    /// How registries are reached, one item for each registry.
+    /// How to reach registries, one item per registry.
     pub credentials: Vec<Credential>,
-    /// The most images at once, if the file says.
+    /// The maximum number of images at once, if set.
     pub parallel: Option<usize>,
-    /// How the client names itself to registries, if the file says.
+    /// The User-Agent header for registries, if set.
     pub user_agent: Option<String>,
-    /// Whether the logins of Docker and Podman are left alone.
+    /// Whether to ignore the logins of Docker and Podman.
     pub skip_docker_config: bool,
     /// The webhooks that the server listens to.
     pub events: Events,
-    /// What is mirrored where, in the order of the file.
+    /// The entries of `sync`, in the order of the file.
     pub entries: Vec<Entry>,
 }
 
-/// How one registry is reached.
+/// How to reach one registry.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Credential {
     /// The registry's name in references, with its port; Docker Hub is `docker.io`.
     pub host: String,
-    /// The host to connect to, if it is another.
+    /// The host to connect to, if it differs.
     pub hostname: Option<String>,
     /// The user's name.
     pub user: Option<String>,
@@ -40,9 +40,9 @@ pub struct Credential {
     pub token: Option<Secret>,
     /// The credential helper to ask.
     pub cred_helper: Option<String>,
-    /// How long an answer of the credential helper is used.
+    /// The lifetime of the credential helper's answer.
     pub cred_expire: Option<Duration>,
-    /// The name to ask the credential helper for, if it is another.
+    /// The name to ask the credential helper for, if it differs.
     pub cred_host: Option<String>,
     /// Whether and how connections are encrypted.
     pub tls: Tls,
@@ -52,13 +52,13 @@ pub struct Credential {
     pub client_cert: Option<String>,
     /// The key of `client_cert`, as PEM.
     pub client_key: Option<Secret>,
-    /// What stands before every repository on this registry, without slashes around it.
+    /// The prefix of every repository on this registry, without slashes around it.
     pub path_prefix: Option<String>,
-    /// Registries to read from before this one.
+    /// Registries to try before this one.
     pub mirrors: Vec<String>,
-    /// The most requests a second, if the file says.
+    /// The maximum number of requests per second, if set.
     pub req_per_sec: Option<f64>,
-    /// The most requests at once, if the file says.
+    /// The maximum number of concurrent requests, if set.
     pub req_concurrent: Option<usize>,
     /// The credential's place in the file.
     pub place: Place,
@@ -67,16 +67,16 @@ pub struct Credential {
 /// Whether and how connections to a registry are encrypted.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub enum Tls {
-    /// TLS with a certificate that is checked.
+    /// TLS with certificate verification.
     #[default]
     Enabled,
-    /// TLS with any certificate.
+    /// TLS without certificate verification.
     Insecure,
     /// Plain HTTP.
     Disabled,
 }
 
-/// What the source and the target of an entry name.
+/// The kind of an entry's source and target.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Kind {
     /// All repositories of a registry.
@@ -87,80 +87,82 @@ pub enum Kind {
     Image,
 }
 
-/// An item of `sync`.
+/// An entry of `sync`.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Entry {
     /// The entry's number in the file, from 1.
     pub position: usize,
-    /// The line that the entry starts on.
+    /// The line on which the entry starts.
     pub line: usize,
-    /// What source and target name.
+    /// The kind of source and target.
     pub kind: Kind,
-    /// Where images are read.
+    /// The source of the images.
     pub source: String,
-    /// Where the results go.
+    /// The destination of the results.
     pub target: String,
-    /// The filters for tags: a tag is taken if any of them lets it through, or if there are none. An image has none.
+    /// The filters for tags: a tag is selected if it passes any of them, or if there are none. An entry for
+    /// one image has none.
     pub tag_sets: Vec<TagSet>,
     /// The filter for the repositories of a registry; empty for other kinds.
     pub repos: Patterns,
-    /// The one platform to take, without its index.
+    /// The only platform to take, without its index.
     pub platform: Option<String>,
-    /// The platforms that indexes are shortened to; none stands for all.
+    /// The platforms to keep of indexes; empty for all.
     pub platforms: Vec<String>,
-    /// How often the server runs the entry; absent if it has a schedule.
+    /// The interval at which the server runs the entry; `None` if it has a schedule.
     pub interval: Option<Duration>,
     /// The cron expression for the server.
     pub schedule: Option<String>,
-    /// The name under which a replaced image is kept.
+    /// The template for the name under which a replaced image is kept.
     pub backup: Option<Template>,
-    /// The tag at the target.
+    /// The template for the destination tag.
     pub target_tag: Option<Template>,
-    /// What is added to every tag at the target.
+    /// The suffix for every destination tag.
     pub suffix: Option<String>,
     /// When to pause for the source's rate limit.
     pub rate_limit: RateLimit,
-    /// Whether referrers are copied too.
+    /// Whether to copy referrers.
     pub referrers: bool,
-    /// Whether tags such as `sha256-….sig` that belong to an image are copied too.
+    /// Whether to copy tags such as `sha256-….sig` that belong to an image.
     pub digest_tags: bool,
-    /// The media types of the manifests that are mirrored.
+    /// The media types of manifests to mirror.
     pub media_types: Vec<String>,
-    /// Whether only an image's digest is looked at.
+    /// Whether to compare only the digests of images.
     pub fast_check: bool,
-    /// Whether all parts of an image are gone through even if its digest has not changed.
+    /// Whether to check all parts of an image even if its digest is unchanged.
     pub force_recursive: bool,
-    /// Whether layers with URLs of their own are copied.
+    /// Whether to copy layers that have URLs of their own.
     pub include_external: bool,
-    /// How images are wrapped.
+    /// How to wrap images.
     pub wrap: Wrap,
-    /// How many of the newest tags are taken; absent if all are.
+    /// The newest tags to take; `None` for all.
     pub newest: Option<Newest>,
-    /// How old an image must be.
+    /// The minimum age of images.
     pub min_age: Option<Duration>,
-    /// Which old results are deleted; absent if none are.
+    /// Which old results to delete; `None` for none.
     pub prune: Option<Prune>,
-    /// What happens to images that cannot be wrapped.
+    /// What to do with images that cannot be wrapped.
     pub on_unsupported: OnUnsupported,
-    /// When the parts of an unchanged image are asked for.
+    /// When to check the parts of an unchanged image.
     pub recheck: Recheck,
-    /// What runs before and after an image is written.
+    /// The hooks to run before and after an image is written.
     pub hooks: Hooks,
-    /// The places of values by key.
+    /// The places of values, by key.
     pub(super) places: BTreeMap<&'static str, Place>,
 }
 
 impl Entry {
-    /// Returns the place of a key's value, such as `schedule`, wherever the entry got it from; else the entry's own.
+    /// Returns the place of a key's value, such as `schedule`, even if it is from `defaults`; otherwise the
+    /// entry's own place.
     pub fn place(&self, key: &str) -> Place {
         let own = Place { line: self.line, column: 1 };
         self.places.get(key).or_else(|| self.places.get("")).copied().unwrap_or(own)
     }
 }
 
-/// A filter for tags: a tag must be in one of the ranges, match one of `allow` and none of `deny`.
+/// A filter for tags: a tag must be in one of the ranges, match one pattern of `allow` and none of `deny`.
 ///
-/// `None` stands for a null in the file, which matches nothing. `places` holds the place of each item.
+/// `None` is a null in the file, which matches nothing. `places` has the place of each item.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct TagSet {
     /// Patterns of which one must match, if there are any.
@@ -169,7 +171,7 @@ pub struct TagSet {
     pub deny: Vec<Option<String>>,
     /// Ranges of versions of which one must contain the tag, if there are any.
     pub semver_range: Vec<Option<String>>,
-    /// Where each of them stands.
+    /// The place of each item.
     pub places: TagPlaces,
 }
 
@@ -184,9 +186,9 @@ pub struct TagPlaces {
     pub semver_range: Vec<Place>,
 }
 
-/// A filter for repositories: one must match one of `allow`, if there are any, and none of `deny`.
+/// A filter for repositories: a name must match one pattern of `allow`, if there are any, and none of `deny`.
 ///
-/// `None` stands for a null in the file, which matches nothing.
+/// `None` is a null in the file, which matches nothing.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Patterns {
     /// Patterns of which one must match, if there are any.
@@ -202,122 +204,122 @@ pub struct Patterns {
 /// When to pause for the source's rate limit.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct RateLimit {
-    /// Pause while fewer requests than this are left; absent to never pause.
+    /// Pauses while fewer pulls than this are left; `None` to never pause.
     pub min: Option<u64>,
-    /// How long to pause, at least five minutes.
+    /// The length of the pause, at least five minutes.
     pub retry: Duration,
 }
 
-/// What happens to images.
+/// What to do with images.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub enum Mode {
-    /// They are wrapped.
+    /// Wraps them.
     #[default]
     Wrap,
-    /// They are copied unchanged.
+    /// Copies them unchanged.
     Copy,
-    /// Nothing: the entry is disabled.
+    /// Does nothing: the entry is disabled.
     Off,
 }
 
-/// What happens to an image that starts with an init of its own.
+/// What to do with an image that starts an init already.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub enum IfInit {
-    /// It is copied unchanged.
+    /// Copies it unchanged.
     #[default]
     Skip,
-    /// It is wrapped like any other.
+    /// Wraps it like any other.
     Wrap,
 }
 
-/// What happens to attestations of images that are rewritten.
+/// What to do with attestations of images that are rewritten.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub enum Attestations {
-    /// They are left out.
+    /// Drops them.
     #[default]
     Drop,
-    /// They are carried over unchanged.
+    /// Copies them unchanged.
     Keep,
 }
 
 /// The media types of results.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub enum Format {
-    /// Those of the source.
+    /// The media types of the source.
     #[default]
     Keep,
-    /// The OCI's.
+    /// OCI media types.
     Oci,
-    /// Docker's.
+    /// Docker media types.
     Docker,
 }
 
-/// How images are wrapped; the options of `reapify wrap` by the same names.
+/// The options for wrapping, named like those of `reapify wrap`.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Wrap {
-    /// Whether they are wrapped at all.
+    /// Whether to wrap images at all.
     pub mode: Mode,
-    /// How long what the main process leaves behind may take to stop.
+    /// The time between SIGTERM and SIGKILL for processes that remain when the main process exits.
     pub grace: Option<Duration>,
-    /// Whether signals go to the main process's whole group.
+    /// Whether to forward signals to the main process's whole process group.
     pub group: bool,
-    /// Signals to turn into others, as in `TERM:INT`.
+    /// Signals to translate before forwarding, such as `TERM:INT`.
     pub rewrite: Vec<String>,
-    /// Other reapers than the built-in one, each `[PLATFORM=]FILE`.
+    /// Reapers to use instead of the built-in ones, each `[PLATFORM=]FILE`.
     pub reaper: Vec<String>,
-    /// Where the reaper goes in the image.
+    /// The path of the reaper in the image.
     pub path: Option<String>,
-    /// What happens to an image that has an init.
+    /// What to do with an image that starts an init already.
     pub if_init: IfInit,
-    /// What happens to attestations.
+    /// What to do with attestations.
     pub attestations: Attestations,
-    /// Whether a statement of what was done is put beside the result.
+    /// Whether to attach a provenance statement to the result.
     pub provenance: bool,
     /// The media types of the result.
     pub format: Format,
 }
 
-/// How many of the newest tags are taken.
+/// The number of newest tags to take.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Newest {
     /// The number of tags, at least one.
     pub count: usize,
-    /// What their age is measured by.
+    /// The criterion by which their age is compared.
     pub by: NewestBy,
 }
 
-/// What the age of tags is measured by.
+/// The criterion by which the age of tags is compared.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub enum NewestBy {
     /// The version in the tag.
     #[default]
     Semver,
-    /// The time in the image's config, at the cost of a manifest and a config for each tag.
+    /// The creation time in the image's config, which costs a manifest and a config per tag.
     Created,
 }
 
-/// Which old results are deleted.
+/// Which old results to delete.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Prune {
-    /// How many of the newest results stay.
+    /// The number of newest results to keep.
     pub keep: usize,
-    /// Whether only what the record shows to be ours is deleted: always.
+    /// Whether to delete only results whose record shows that reapify made them; always true.
     pub only_ours: bool,
 }
 
-/// What happens to images that cannot be wrapped.
+/// What to do with images that cannot be wrapped.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub enum OnUnsupported {
-    /// They are copied unchanged.
+    /// Copies them unchanged.
     #[default]
     Carry,
-    /// They are left out.
+    /// Leaves them out.
     Skip,
-    /// They count as failed.
+    /// Reports them as failed.
     Fail,
 }
 
-/// When the parts of an unchanged image are asked for.
+/// When to check the parts of an unchanged image.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub enum Recheck {
     /// In every pass.
@@ -325,33 +327,33 @@ pub enum Recheck {
     /// Never.
     #[default]
     Never,
-    /// Once in this time.
+    /// Once per period.
     Every(Duration),
 }
 
-/// What runs around the writing of an image.
+/// The hooks around writing an image.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Hooks {
-    /// Before an image is written.
+    /// Hooks that run before an image is written.
     pub pre: Vec<Hook>,
-    /// After an image has been written.
+    /// Hooks that run after an image was written.
     pub post: Vec<Hook>,
-    /// When an image has not changed.
+    /// Hooks that run if an image is unchanged.
     pub unchanged: Vec<Hook>,
-    /// How long each of them may take, if the file says.
+    /// The time limit of each hook, if set.
     pub timeout: Option<Duration>,
 }
 
-/// Something that runs.
+/// An action to run.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Hook {
-    /// Runs a program with its arguments; there is at least the program.
+    /// Runs a program with arguments. The list is not empty.
     Exec(Vec<String>),
     /// Posts to a URL.
     Http {
-        /// The URL, which often holds a secret.
+        /// The URL, which often contains a secret.
         url: Secret,
-        /// Headers of the request, whose values often are secrets.
+        /// The headers of the request, whose values are often secrets.
         headers: Vec<(String, Secret)>,
     },
 }
@@ -359,31 +361,31 @@ pub enum Hook {
 /// The webhooks that the server listens to.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Events {
-    /// Who may send events; no two have the same path.
+    /// The senders that may send events, each with a different path.
     pub receivers: Vec<Receiver>,
-    /// Names that registries give themselves in events, with their names in references.
+    /// Names that registries use for themselves in events, with their names in references.
     pub hosts: BTreeMap<String, String>,
 }
 
-/// One sender of events.
+/// A sender of events.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Receiver {
-    /// Who sends.
+    /// The kind of the sender.
     pub kind: EventKind,
     /// The segment of the path below `/events/`.
     pub path: String,
-    /// How the sender proves who it is.
+    /// How the sender authenticates.
     pub proof: Proof,
-    /// Where the secret came from, if there is one.
+    /// The origin of the secret, if there is one.
     pub origin: Option<Origin>,
     /// The receiver's place in the file.
     pub place: Place,
 }
 
-/// Who sends events.
+/// The kinds of senders.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum EventKind {
-    /// The registry of the distribution project.
+    /// The registry of the Distribution project.
     Distribution,
     /// Harbor.
     Harbor,
@@ -397,32 +399,32 @@ pub enum EventKind {
     Plain,
 }
 
-/// How a sender proves who it is.
+/// How a sender authenticates.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Proof {
-    /// Not at all.
+    /// No authentication.
     None,
-    /// By `Authorization: Bearer SECRET`.
+    /// A header `Authorization: Bearer SECRET`.
     Bearer(Secret),
-    /// By a header whose value is the secret.
+    /// A header whose value is the secret.
     Header {
         /// The header's name.
         name: String,
         /// The secret.
         value: Secret,
     },
-    /// By an HMAC-SHA256 of the body.
+    /// An HMAC-SHA256 of the body.
     Hmac {
         /// The name of the header with the signature.
         header: String,
         /// The secret.
         key: Secret,
     },
-    /// By the path's segment after the receiver's own.
+    /// A segment of the path after the receiver's own.
     Path(Secret),
 }
 
-/// Where a secret came from.
+/// The origin of a secret.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Origin {
     /// An environment variable.

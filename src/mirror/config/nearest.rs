@@ -1,6 +1,6 @@
-//! The known word that a misspelt one probably stands for.
+//! Finds the known word that was probably meant by a misspelt one.
 
-/// The longest word that is compared; longer ones are no misspellings of ours.
+/// The maximum length of a word to compare.
 const LONGEST: usize = 40;
 
 /// Returns the candidate with the fewest typing errors, if they are few for its length.
@@ -14,7 +14,7 @@ pub(super) fn nearest<'a>(word: &str, candidates: impl Iterator<Item = &'a str>)
             let known: Vec<char> = candidate.to_lowercase().chars().filter(|c| *c != '-').collect();
             let errors = distance(&lower, &known);
             let most = (known.len().max(lower.len()) / 3).max(1);
-            // Half of a short word is not enough to tell it by.
+            // If half of a short word is wrong, it is not recognizable.
             (errors <= most && errors * 2 < known.len()).then_some((errors, candidate))
         })
         .min_by_key(|(errors, _)| *errors)

@@ -1,41 +1,42 @@
-//! A YAML document as a tree of nodes that know their place; aliases share the node that they name.
+//! A YAML document as a tree of nodes with their places. Aliases share the node that they refer to.
 
 use super::problem::{ConfigError, Place};
 use granit_parser::{Event, Marker, Parser, ScalarStyle, ScanError, Span, StrInput, options};
 use std::borrow::Cow;
 use std::collections::HashMap;
 
-/// The largest file.
+/// The maximum size of a file.
 const MAX_BYTES: usize = 32 << 20;
-/// The deepest nesting of collections.
+/// The maximum nesting depth of collections.
 const MAX_NESTING: usize = 64;
 
 /// The index of a node.
 pub(super) type NodeId = usize;
 
-/// What a node is.
+/// The value of a node.
 #[derive(Debug)]
 pub(super) enum Value<'a> {
     Null,
-    /// Text; numbers and booleans are not told from it.
+    /// Text, including numbers and booleans.
     Scalar(Cow<'a, str>),
     List(Vec<NodeId>),
     Map(Vec<(NodeId, NodeId)>),
 }
 
-/// A node and where it stands.
+/// A node and its place.
 #[derive(Debug)]
 pub(super) struct Node<'a> {
     pub value: Value<'a>,
     pub place: Place,
-    /// How many columns after `place` the text of a scalar starts, if it stands in the file letter by letter on one line.
+    /// The column of a scalar's text relative to `place`, if the file contains the text literally on one
+    /// line.
     pub verbatim: Option<usize>,
 }
 
-/// The only document of a file.
+/// The single document of a file.
 ///
-/// No node contains itself: an alias to a collection that is still open is refused. Walks over the tree must bound
-/// their work, because aliases can make it stand for far more nodes than it holds.
+/// No node contains itself: an alias to a collection that is still open is an error. Traversals must limit
+/// their work, because aliases can make a small tree expand to a huge number of nodes.
 #[derive(Debug)]
 pub(super) struct Tree<'a> {
     nodes: Vec<Node<'a>>,
@@ -55,7 +56,7 @@ impl<'a> Tree<'a> {
 
     /// Returns a node.
     pub fn node(&self, id: NodeId) -> &Node<'a> {
-        // Node ids are only made by the builder, for nodes of this tree.
+        // Node ids are created only by the builder, for nodes of this tree.
         &self.nodes[id]
     }
 }
@@ -127,8 +128,10 @@ impl<'a, 'f> Builder<'a, 'f> {
         if let Some(tag) = event.tag() {
             let known = ["str", "int", "float", "bool", "null", "seq", "map", "merge"];
             if !known.iter().any(|name| tag.is_yaml_core_schema_tag(name)) {
-                return Err(self
-                    .error(at, format!("invalid YAML tag {:?}: only YAML's own are known", tag.original())));
+                return Err(self.error(
+                    at,
+                    format!("invalid YAML tag {:?}: only YAML's standard tags are supported", tag.original()),
+                ));
             }
         }
         let (value, anchor) = match event {
@@ -146,7 +149,7 @@ impl<'a, 'f> Builder<'a, 'f> {
             _ => return Ok(()),
         };
         if is_later && self.open.is_empty() && !matches!(value, Value::Null) {
-            return Err(self.error(at, "invalid configuration: the file holds more than one document"));
+            return Err(self.error(at, "invalid configuration: the file contains more than one document"));
         }
         let is_collection = matches!(value, Value::List(_) | Value::Map(_));
         let verbatim = verbatim(self.text, &value, span);
@@ -176,7 +179,7 @@ impl<'a, 'f> Builder<'a, 'f> {
         }
     }
 
-    /// Adds a node to the collection that is open.
+    /// Adds a node to the innermost open collection.
     fn attach(&mut self, id: NodeId) {
         let Some(open) = self.open.last_mut() else {
             self.root.get_or_insert(id);
@@ -245,7 +248,7 @@ mod tests {
         );
         assert_eq!(
             error("a: 1\n---\nb: 1\n"),
-            "f.yml:3:1: invalid configuration: the file holds more than one document"
+            "f.yml:3:1: invalid configuration: the file contains more than one document"
         );
         assert!(error("a: *nothing\n").starts_with("f.yml:1:4: invalid YAML:"));
         assert!(error("a: !!binary aGk=\n").contains("invalid YAML tag"));

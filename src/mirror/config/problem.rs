@@ -12,7 +12,7 @@ pub struct Place {
 }
 
 impl Default for Place {
-    /// The start of the file.
+    /// Returns the start of the file.
     fn default() -> Self {
         Place { line: 1, column: 1 }
     }
@@ -29,7 +29,7 @@ pub struct ConfigError {
     pub column: usize,
     /// What is wrong.
     pub message: String,
-    /// How to put it right, where that is known.
+    /// How to fix it, if known.
     pub hint: Option<String>,
 }
 
@@ -45,7 +45,7 @@ impl ConfigError {
         }
     }
 
-    /// Adds how to put it right.
+    /// Adds how to fix the problem.
     #[must_use]
     pub fn hint(mut self, hint: impl Into<String>) -> Self {
         self.hint = Some(hint.into());
@@ -61,12 +61,12 @@ impl fmt::Display for ConfigError {
 
 impl std::error::Error for ConfigError {}
 
-/// A remark about a configuration that can be used all the same.
+/// A note about a configuration that can still be used.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Note {
-    /// The place that the remark is about.
+    /// The place that the note is about.
     pub place: Place,
-    /// The remark.
+    /// The text of the note.
     pub text: String,
 }
 

@@ -3,7 +3,7 @@
 use super::keys::{Key, Shape, TOP, Table};
 use serde_json::{Map, Value, json};
 
-/// The most nesting of shapes; the tables have less.
+/// The maximum nesting depth of shapes, which the tables do not reach.
 const MAX_DEPTH: usize = 16;
 
 /// Returns the JSON Schema of the configuration, in draft 2020-12.
@@ -21,7 +21,8 @@ fn table(table: &'static Table, depth: usize) -> Value {
     for key in table.keys() {
         properties.insert(key.name.into(), described(key, depth));
     }
-    // Merge keys are resolved before a schema is applied by some editors only; required keys may come from them.
+    // Only some editors resolve merge keys before they apply a schema, and required keys may come from merge
+    // keys.
     properties.insert("<<".into(), json!({}));
     let required = json!({ "anyOf": [{ "required": table.required }, { "required": ["<<"] }] });
     let mut schema = json!({

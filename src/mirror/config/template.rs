@@ -1,11 +1,12 @@
-//! The templates of regsync, as far as a mirror needs them: `{{ env "X" }}`, `{{ .Ref.Tag | lower }}`.
+//! The templates of regsync that a mirror needs: `{{ env "X" }}`, `{{ .Ref.Tag | lower }}`.
 //!
-//! A template is text with actions in `{{ }}`. An action is a pipeline of the functions `env`, `file`, `default`,
-//! `lower`, `upper` and `trimSpace` over quoted text, the fields of `.Ref` (an image) and of `.Sync` (an entry), with
-//! parentheses, comments and trim markers as in Go. Everything else that Go's templates know is an error.
+//! A template is text with actions in `{{ }}`. An action is a pipeline of the functions `env`, `file`,
+//! `default`, `lower`, `upper` and `trimSpace` over quoted text, the fields of `.Ref` (an image) and of
+//! `.Sync` (an entry), with parentheses, comments and trim markers as in Go. Everything else in Go's
+//! templates is an error.
 //!
-//! `env` and `file` are asked when a template is parsed. An unset variable or an unreadable file counts as empty text,
-//! as in regsync, and is listed in [`Template::missing`].
+//! `env` and `file` are evaluated when a template is parsed. An unset variable or an unreadable file counts
+//! as empty text, as in regsync, and is listed in [`Template::missing`].
 
 use super::template_parse;
 use super::template_parts::{Context, Expression, Field, RefField, Scope, SyncField, TemplateError};
@@ -28,7 +29,7 @@ impl Template {
     /// Parses a template whose actions may use the fields of `scope`.
     ///
     /// # Errors
-    /// Names the function, field or syntax that is not known here.
+    /// Names the function, field or syntax that is not supported.
     pub fn parse(text: &str, scope: Scope, outside: &dyn Outside) -> Result<Template, TemplateError> {
         let (parts, missing) = template_parse::parse(text, scope, outside)?;
         Ok(Template { text: text.into(), parts, missing, place: Place::default() })
@@ -51,7 +52,7 @@ impl Template {
         self.place
     }
 
-    /// Lists what `env` and `file` asked for and did not find, as in `environment variable "X" is not set`.
+    /// Returns what `env` and `file` did not find, such as `environment variable "X" is not set`.
     pub fn missing(&self) -> &[String] {
         &self.missing
     }
@@ -59,7 +60,7 @@ impl Template {
     /// Renders the template.
     ///
     /// # Errors
-    /// Says that the context lacks what a field names, or that the result is too long.
+    /// Returns an error if the context does not have a field, or the result is too long.
     pub fn render(&self, context: &Context<'_>) -> Result<String, String> {
         let mut output = String::new();
         for part in &self.parts {
@@ -82,7 +83,7 @@ impl fmt::Debug for Template {
 }
 
 impl Expression {
-    /// Computes the text. The parser has bounded the depth.
+    /// Computes the text. The parser has limited the depth.
     pub fn evaluate(&self, context: &Context<'_>) -> Result<String, String> {
         Ok(match self {
             Expression::Text(text) => text.clone(),
@@ -95,7 +96,7 @@ impl Expression {
         })
     }
 
-    /// Whether the text depends on nothing that is known later only.
+    /// Returns whether the text depends only on what is known when it is parsed.
     pub fn is_constant(&self) -> bool {
         match self {
             Expression::Text(_) => true,

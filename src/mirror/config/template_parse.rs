@@ -4,12 +4,12 @@ use super::Outside;
 use super::nearest::nearest;
 use super::template_parts::{Change, Context, Expression, FIELDS, Field, Scope, TemplateError};
 
-/// The functions that there are.
+/// The supported functions.
 const FUNCTIONS: [&str; 6] = ["env", "file", "default", "lower", "upper", "trimSpace"];
-/// The words of Go's templates that start an action of another kind.
+/// The words that start other kinds of actions in Go's templates.
 const ACTIONS: [&str; 10] =
     ["if", "else", "end", "range", "with", "define", "template", "block", "break", "continue"];
-/// The deepest nesting of parentheses and pipes.
+/// The maximum nesting depth of parentheses and pipes.
 const MAX_DEPTH: usize = 32;
 
 /// Parses a template into its parts, and lists what `env` and `file` did not find.
@@ -52,17 +52,17 @@ fn is_space(c: char) -> bool {
 
 struct Parser<'a> {
     text: &'a str,
-    /// The next byte to read. It only moves past whole characters, so text may be cut there.
+    /// The next byte to read, which is always at a character boundary.
     at: usize,
     scope: Scope,
     outside: &'a dyn Outside,
     missing: Vec<String>,
 }
 
-/// What a command consists of.
+/// A part of a command.
 enum Operand {
     Value(Expression),
-    /// The name of a function, and where it stands.
+    /// A function's name and its position.
     Function(String, usize),
 }
 
@@ -116,7 +116,7 @@ impl<'a> Parser<'a> {
         }
     }
 
-    /// Reads closing braces, with a trim marker before them if there is one.
+    /// Reads closing braces, with an optional trim marker before them.
     fn eat_end(&mut self) -> bool {
         let spaced = self.rest().starts_with(is_space);
         self.skip_space();
@@ -151,8 +151,8 @@ impl<'a> Parser<'a> {
         Err(self.unexpected())
     }
 
-    /// Reads a function with its arguments, or one value. What was piped is the last argument. `known` is how much was
-    /// missing before the pipeline.
+    /// Reads a function with its arguments, or one value. A piped value is the last argument. `known` is the
+    /// number of missing variables and files before the pipeline.
     fn command(
         &mut self,
         piped: Option<Expression>,
@@ -185,7 +185,7 @@ impl<'a> Parser<'a> {
         match first {
             Operand::Function(name, at) => {
                 let value = self.call(&name, at, arguments)?;
-                // Nothing is amiss where a default stands in.
+                // A missing variable with a default is not reported.
                 if let Expression::Default(fallback, _) = &value
                     && **fallback != Expression::Text(String::new())
                 {
@@ -314,7 +314,7 @@ impl<'a> Parser<'a> {
         Ok(Expression::Change(change, Box::new(value)))
     }
 
-    /// Asks for an environment variable or a file.
+    /// Evaluates `env` or `file`.
     fn ask(&mut self, name: &str, at: usize, argument: &Expression) -> Result<Expression, TemplateError> {
         if !argument.is_constant() {
             return Err(
@@ -352,7 +352,11 @@ impl<'a> Parser<'a> {
                 '\n' => break,
                 '\\' => {
                     let escaped = escape(&mut chars.by_ref().map(|(_, c)| c));
-                    text.push(escaped.ok_or_else(|| self.error(start + offset, "the escape is not known"))?);
+                    text.push(
+                        escaped.ok_or_else(|| {
+                            self.error(start + offset, "the escape sequence is not supported")
+                        })?,
+                    );
                 }
                 c => text.push(c),
             }
@@ -373,7 +377,7 @@ fn escape(chars: &mut dyn Iterator<Item = char>) -> Option<char> {
         'v' => '\u{b}',
         '\\' => '\\',
         '"' => '"',
-        // Higher bytes would be parts of a character.
+        // Other bytes would be parts of a character.
         'x' => hex(chars, 2).filter(char::is_ascii)?,
         'u' => hex(chars, 4)?,
         'U' => hex(chars, 8)?,

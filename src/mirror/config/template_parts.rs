@@ -1,21 +1,21 @@
-//! What templates are made of.
+//! The parts of templates.
 
 use std::fmt;
 
-/// Which fields a template may use.
+/// The fields that a template may use.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Scope {
-    /// None: `creds` and what runs without an entry.
+    /// None: for `creds`, and hooks that run without an entry.
     Plain,
-    /// Those of `.Sync`: `source`, `target` and the like.
+    /// The fields of `.Sync`: for `source`, `target` and similar keys.
     Entry,
-    /// Those of `.Sync` and `.Ref`, the image that is replaced: `backup`.
+    /// The fields of `.Sync` and `.Ref`, the image that is replaced: for `backup`.
     Image,
-    /// Those of `.Source`, the image that is read, which `.Ref` stands for too, and of `.Sync`: `targetTag`.
+    /// The fields of `.Source`, the image that is read, also named `.Ref`, and of `.Sync`: for `targetTag`.
     Tag,
 }
 
-/// An image reference, as `.Ref` shows it to a template.
+/// An image reference, as templates see it in `.Ref`.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Reference {
     /// `.Ref.Scheme`: `reg` or `ocidir`.
@@ -32,11 +32,11 @@ pub struct Reference {
     pub digest: String,
     /// `.Ref.Path`: the directory of an OCI layout.
     pub path: String,
-    /// `.Ref.CommonName`: the whole name.
+    /// `.Ref.CommonName`: the full name.
     pub common_name: String,
 }
 
-/// An entry of `sync`, as `.Sync` shows it to a template.
+/// An entry of `sync`, as templates see it in `.Sync`.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Sync {
     /// `.Sync.Source`.
@@ -47,7 +47,7 @@ pub struct Sync {
     pub kind: String,
     /// `.Sync.Platform`.
     pub platform: String,
-    /// `.Sync.Interval`, as Go writes durations: `1h0m0s`.
+    /// `.Sync.Interval`, in Go's format: `1h0m0s`.
     pub interval: String,
     /// `.Sync.Schedule`.
     pub schedule: String,
@@ -55,7 +55,7 @@ pub struct Sync {
     pub backup: String,
 }
 
-/// What a template is rendered for.
+/// The context in which a template is rendered.
 #[derive(Debug, Clone, Copy, Default)]
 pub struct Context<'a> {
     /// The image, for `.Ref` and `.Source`.
@@ -115,7 +115,7 @@ pub(super) const FIELDS: [(&str, Field); 15] = [
     (".Sync.Backup", Field::Sync(SyncField::Backup)),
 ];
 
-/// A part of an action: text that is known or will be when the template is rendered.
+/// A part of an action: text that is known now or when the template is rendered.
 #[derive(Clone, PartialEq, Eq)]
 pub(super) enum Expression {
     Text(String),
@@ -142,14 +142,14 @@ impl Change {
     }
 }
 
-/// Why a text is not a template, and where in the text.
+/// The reason why a text is not a valid template, and the position.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct TemplateError {
     /// The position of the problem, in characters from the start of the text.
     pub offset: usize,
     /// What is wrong.
     pub message: String,
-    /// How to put it right, where that is known.
+    /// How to fix it, if known.
     pub hint: Option<String>,
 }
 

@@ -1,4 +1,4 @@
-//! Reads the keys that regsync does not have or does not act on: `wrap`, `newest`, `prune`, `recheck`, `hooks`.
+//! Reads the keys that regsync does not have or does not use: `wrap`, `newest`, `prune`, `recheck`, `hooks`.
 
 use super::fields::{Fields, Item, Result};
 use super::keys;
@@ -8,7 +8,7 @@ use super::template_parts::{Context, Scope};
 use crate::mirror::duration;
 use std::time::Duration;
 
-/// `wrap` as one place of the file has it, so that an entry's keys can go before those of `defaults`.
+/// The value of `wrap` in one place of the file, so that an entry's keys can override those of `defaults`.
 #[derive(Debug, Clone, Default)]
 pub(super) struct WrapSettings {
     mode: Option<Mode>,
@@ -48,7 +48,7 @@ impl WrapSettings {
         })
     }
 
-    /// Returns what counts: each key from here, else from `defaults`, else its default.
+    /// Returns the effective value: each key from here, otherwise from `defaults`, otherwise its default.
     pub fn over(self, defaults: &WrapSettings) -> Wrap {
         Wrap {
             mode: self.mode.or(defaults.mode).unwrap_or_default(),
@@ -64,14 +64,14 @@ impl WrapSettings {
         }
     }
 
-    /// Returns how many bytes a copy takes.
+    /// Returns the size of a copy in bytes.
     pub fn size(&self) -> usize {
         let lists = self.rewrite.iter().chain(&self.reaper).flatten();
         lists.chain(&self.path).map(|text| text.len() + size_of::<String>()).sum()
     }
 }
 
-/// A plain number is in seconds, as in `--grace`.
+/// Reads a duration; a plain number is in seconds, as in `--grace`.
 fn grace(item: &Item<'_, '_>) -> Result<Duration> {
     let text = item.raw()?;
     match text.bytes().all(|b| b.is_ascii_digit() || b == b'.') {
@@ -83,7 +83,7 @@ fn grace(item: &Item<'_, '_>) -> Result<Duration> {
     }
 }
 
-/// Reads `newest`: a number, or a mapping; 0 stands for all tags.
+/// Reads `newest`: a number or a mapping; 0 means all tags.
 pub(super) fn newest(item: &Item<'_, '_>) -> Result<Option<Newest>> {
     let (count, by) = match item.is_scalar() {
         true => (item.count()?, NewestBy::Semver),
@@ -94,7 +94,7 @@ pub(super) fn newest(item: &Item<'_, '_>) -> Result<Option<Newest>> {
         }
     };
     if count > 0 && by == NewestBy::Created {
-        let text = "newest by created reads a manifest and a config for each tag, which counts as pulls";
+        let text = "newest by created reads a manifest and a config per tag, which count as pulls";
         item.reader.note(item.place, text);
     }
     Ok((count > 0).then_some(Newest { count: count as usize, by }))
@@ -106,14 +106,17 @@ pub(super) fn prune(fields: &Fields<'_, '_>) -> Result<Prune> {
         let place = fields.place_of("only-ours");
         return Err(fields
             .reader
-            .error(place, "invalid only-ours: prune deletes only what the record shows to be reapify's")
-            .hint("leave the key out, or set it to true"));
+            .error(
+                place,
+                "invalid only-ours: prune deletes only results whose record shows that reapify made them",
+            )
+            .hint("remove the key, or set it to true"));
     }
     match fields.count("keep")? {
         Some(keep @ 1..) => Ok(Prune { keep: keep as usize, only_ours: true }),
-        _ => {
-            Err(fields.reader.error(fields.place_of("keep"), "invalid keep: at least one result has to stay"))
-        }
+        _ => Err(fields
+            .reader
+            .error(fields.place_of("keep"), "invalid keep: at least one result must be kept")),
     }
 }
 
@@ -125,12 +128,12 @@ pub(super) fn recheck(item: &Item<'_, '_>) -> Result<Recheck> {
         text => match duration::parse(text) {
             Ok(Duration::ZERO) => Ok(Recheck::Always),
             Ok(time) => Ok(Recheck::Every(time)),
-            Err(why) => Err(item.invalid(format!("it is always, never or a duration; {why}"))),
+            Err(why) => Err(item.invalid(format!("use always, never or a duration; {why}"))),
         },
     }
 }
 
-/// `hooks` as one place of the file has them.
+/// The value of `hooks` in one place of the file.
 #[derive(Debug, Clone, Default)]
 pub(super) struct HookSettings {
     pre: Option<Vec<Hook>>,
@@ -150,7 +153,7 @@ impl HookSettings {
         })
     }
 
-    /// Returns what counts: each key from here, else from `defaults`.
+    /// Returns the effective value: each key from here, otherwise from `defaults`.
     pub fn over(self, defaults: &HookSettings) -> Hooks {
         let pick = |own: Option<Vec<Hook>>, default: &Option<Vec<Hook>>| {
             own.or_else(|| default.clone()).unwrap_or_default()
@@ -163,7 +166,7 @@ impl HookSettings {
         }
     }
 
-    /// Returns about how many bytes a copy takes.
+    /// Returns the approximate size of a copy in bytes.
     pub fn size(&self) -> usize {
         let hooks = self.pre.iter().chain(&self.post).chain(&self.unchanged).flatten();
         hooks.map(Hook::size).sum()
@@ -223,7 +226,7 @@ fn hook(item: &Item<'_, '_>) -> Result<Hook> {
             headers: headers.map_or(Ok(Vec::new()), |item| header_list(&item))?,
         }),
         (Some(_), _) => Err(item.invalid("only http takes headers")),
-        (None, None) => Err(item.invalid("it does nothing")),
+        (None, None) => Err(item.invalid("it has neither exec nor http")),
     }
 }
 
@@ -242,7 +245,7 @@ fn header_list(item: &Item<'_, '_>) -> Result<Vec<(String, Secret)>> {
     let mut headers = Vec::new();
     for (name, value) in item.pairs()? {
         if !is_header(&name) {
-            return Err(value.invalid(format!("{name:?} is not the name of a header")));
+            return Err(value.invalid(format!("{name:?} is not a header name")));
         }
         let text = value.expanded(Scope::Plain, &Context::default())?;
         if text.contains(['\r', '\n', '\0']) {
@@ -253,7 +256,7 @@ fn header_list(item: &Item<'_, '_>) -> Result<Vec<(String, Secret)>> {
     Ok(headers)
 }
 
-/// Whether a text can be the name of an HTTP header.
+/// Returns whether a text is a valid name of an HTTP header.
 pub(super) fn is_header(name: &str) -> bool {
     !name.is_empty() && name.bytes().all(|b| b.is_ascii_alphanumeric() || b"!#$%&'*+-.^_`|~".contains(&b))
 }

@@ -39,8 +39,8 @@ pub struct Cron {
 }
 
 impl Cron {
-    /// Parses the five fields of a cron expression, which holds in a time zone. The error says why without repeating the
-    /// expression.
+    /// Parses the five fields of a cron expression in a time zone. The error gives the reason without
+    /// repeating the expression.
     pub(super) fn parse(text: &str, zone: TimeZone) -> Result<Self, String> {
         let fields: Vec<&str> = text.split_whitespace().collect();
         let [minute, hour, day, month, weekday] = fields[..] else {
@@ -63,7 +63,7 @@ impl Cron {
         }
     }
 
-    /// Whether there is a day that matches. Days of the week exist in any month.
+    /// Returns whether any day matches. Days of the week exist in every month.
     fn has_days(&self) -> bool {
         let has_day = |most: u32| (1..=most).any(|day| self.days.has(day));
         let has_month_day =
@@ -71,8 +71,8 @@ impl Cron {
         has_month_day || !(self.days.is_any || self.weekdays.is_any)
     }
 
-    /// Returns the first time after another. Local times that a change of the clock skips are left out, and those that it
-    /// repeats come twice, as in robfig/cron.
+    /// Returns the first matching time after `after`. Local times that a clock change skips do not count, and
+    /// those that it repeats count twice, as in robfig/cron.
     pub(super) fn next(&self, after: Timestamp) -> Option<Timestamp> {
         let today = self.zone.to_datetime(after).date();
         let days = std::iter::successors(Some(today), |date| date.tomorrow().ok()).take(DAYS_AHEAD);
@@ -89,7 +89,8 @@ impl Cron {
         self.months.has(u32::from(date.month().unsigned_abs())) && is_day
     }
 
-    /// The first time on a day. On a day that repeats an hour, the order of local times is not the order of times.
+    /// Returns the first matching time on a day. If an hour is repeated, the order of local times is not the
+    /// order of times.
     fn first_on(&self, date: Date, after: Timestamp) -> Option<Timestamp> {
         let hours = (0..24).filter(|hour: &i8| self.hours.has(u32::from(hour.unsigned_abs())));
         let minutes = |hour| {
@@ -104,7 +105,7 @@ impl Cron {
         }
     }
 
-    /// Whether the clock is not changed on a day.
+    /// Returns whether a day has no clock change.
     fn is_regular(&self, date: Date) -> bool {
         let offset = |date: Date| {
             let start = self.zone.to_ambiguous_timestamp(date.at(0, 0, 0, 0));
@@ -117,8 +118,8 @@ impl Cron {
         tomorrow.is_some() && offset(date) == tomorrow
     }
 
-    /// The times at which clocks show a local time: usually one, but none if a change of the clock skips it and two if one
-    /// repeats it.
+    /// Returns the times at which clocks show a local time: usually one, but none or two around a clock
+    /// change.
     fn timestamps(&self, local: DateTime) -> impl Iterator<Item = Timestamp> {
         let (first, second) = match self.zone.to_ambiguous_timestamp(local).offset() {
             AmbiguousOffset::Unambiguous { offset } => (Some(offset), None),
@@ -130,12 +131,12 @@ impl Cron {
     }
 }
 
-/// What a field counts.
+/// The unit of a field.
 struct Unit {
     name: &'static str,
     least: u32,
     most: u32,
-    /// The names of its values, from the least on.
+    /// The names of its values, starting with the least.
     names: &'static [&'static str],
 }
 
@@ -143,25 +144,25 @@ struct Unit {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 struct Field {
     bits: u64,
-    /// Whether the field is written as not restricted.
+    /// Whether the field is written as unrestricted.
     is_any: bool,
 }
 
 impl Field {
     fn parse(text: &str, unit: &Unit) -> Result<Self, String> {
         let mut field = Field::default();
-        // Go leaves out empty items.
+        // Go ignores empty items.
         for item in text.split(',').filter(|item| !item.is_empty()) {
             let item = Field::item(item, unit)?;
             field = Field { bits: field.bits | item.bits, is_any: field.is_any || item.is_any };
         }
         match field.bits {
-            0 => Err(format!("the {} {text:?} holds no value", unit.name)),
+            0 => Err(format!("the {} {text:?} contains no value", unit.name)),
             _ => Ok(field),
         }
     }
 
-    /// Parses `*`, a number or a range, perhaps with a step.
+    /// Parses `*`, a number or a range, with an optional step.
     fn item(text: &str, unit: &Unit) -> Result<Self, String> {
         let (range, step) = match text.split_once('/') {
             Some((range, step)) => (range, Some(unit.step(step)?)),
@@ -175,7 +176,7 @@ impl Field {
             None => (unit.value(range)?, unit.value(range)?),
         };
         if first > last {
-            return Err(format!("the {} {range:?} ends before it begins", unit.name));
+            return Err(format!("the {} {range:?} ends before it starts", unit.name));
         }
         let step = step.unwrap_or(1);
         let bits = (first..=last).step_by(step).fold(0, |bits, value| bits | 1 << value);

@@ -1,11 +1,12 @@
-//! Digest tags: tags such as `sha256-<hex>.sig` that carry signatures and other facts about the image whose digest they
-//! name.
+//! Digest tags: tags such as `sha256-<hex>.sig` that hold signatures and other information about the image
+//! with this digest.
 //!
-//! Filters treat them like any other tag. With `digestTags`, those of a copied image are copied along, whatever the filters
-//! say. As for regsync, every tag belongs to a digest that begins with `<algorithm>-<hex>`; of longer digests only the first
-//! 64 digits count, as in the referrers tag schema of the OCI distribution specification.
+//! Filters treat them like any other tag. With `digestTags`, those of a copied image are copied along,
+//! regardless of filters. As in regsync, every tag that starts with `<algorithm>-<hex>` belongs to a digest;
+//! of longer digests only the first 64 digits count, as in the referrers tag schema of the OCI distribution
+//! specification.
 
-/// How many digits of a digest a tag holds.
+/// The number of digits of a digest that a tag contains.
 const DIGITS: usize = 64;
 
 /// The digest tags of a tag list, ready to be looked up by digest.
@@ -15,7 +16,7 @@ pub struct DigestTags<'t> {
 }
 
 impl<'t> DigestTags<'t> {
-    /// Picks the digest tags of a tag list.
+    /// Finds the digest tags in a tag list.
     pub fn new(tags: impl IntoIterator<Item = &'t str>) -> Self {
         let mut sorted: Vec<&str> = tags.into_iter().filter(|tag| is_digest_tag(tag)).collect();
         sorted.sort_unstable();
@@ -34,7 +35,8 @@ impl<'t> DigestTags<'t> {
     }
 }
 
-/// Whether a tag begins with the digest of an image: `sha256-` or `sha512-` and 64 hexadecimal digits.
+/// Returns whether a tag starts with the digest of an image: `sha256-` or `sha512-` and 64 hexadecimal
+/// digits.
 pub fn is_digest_tag(tag: &str) -> bool {
     let is_hex = |b: &u8| b.is_ascii_digit() || (b'a'..=b'f').contains(b);
     let hex = tag.strip_prefix("sha256-").or_else(|| tag.strip_prefix("sha512-")).unwrap_or_default();

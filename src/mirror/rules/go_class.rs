@@ -1,18 +1,19 @@
 //! Translates a character class of Go's regular expressions.
 //!
-//! Go has no set operators and no nested classes, so every character is written by its number.
+//! The `regex` crate has set operators and nested classes, which Go does not have, so every character is
+//! written as its number.
 
 use super::go_escape::escaped_char;
 use std::iter::Peekable;
 use std::str::Chars;
 
-/// The names that may stand in a class as `[:name:]`.
+/// The names that a class may contain as `[:name:]`.
 const NAMES: [&str; 14] = [
     "alnum", "alpha", "ascii", "blank", "cntrl", "digit", "graph", "lower", "print", "punct", "space",
     "upper", "word", "xdigit",
 ];
 
-/// Translates the class whose `[` has been read, up to its `]`.
+/// Translates a class whose `[` has been read, up to its `]`.
 pub(super) fn translate(rest: &mut Peekable<Chars<'_>>) -> Result<String, String> {
     let mut class = String::from(if rest.next_if_eq(&'^').is_some() { "[^" } else { "[" });
     let mut is_first = true;
@@ -27,7 +28,7 @@ pub(super) fn translate(rest: &mut Peekable<Chars<'_>>) -> Result<String, String
     Ok(class)
 }
 
-/// Reads `[:name:]`. A `[` that no `:]` follows before another bracket is text.
+/// Reads `[:name:]`. A `[` without a `:]` before the next bracket is text.
 fn named(rest: &mut Peekable<Chars<'_>>) -> Result<Option<String>, String> {
     let mut ahead = rest.clone();
     if (ahead.next(), ahead.next()) != (Some('['), Some(':')) {
@@ -68,7 +69,7 @@ fn range(rest: &mut Peekable<Chars<'_>>) -> Result<String, String> {
     rest.next();
     let high = character(rest)?;
     if high < low {
-        return Err(format!("the range {low}-{high} in a class is backwards"));
+        return Err(format!("the range {low}-{high} in a class is reversed"));
     }
     Ok(format!("{}-{}", coded(low), coded(high)))
 }

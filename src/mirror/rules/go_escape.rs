@@ -1,9 +1,9 @@
-//! Escape sequences of Go's regular expressions that stand for one character.
+//! Escape sequences of Go's regular expressions that denote one character.
 
 use std::iter::Peekable;
 use std::str::Chars;
 
-/// Reads what follows a backslash that stands before a single character.
+/// Reads what follows a backslash before a single character.
 pub(super) fn escaped_char(rest: &mut Peekable<Chars<'_>>) -> Result<char, String> {
     let c = rest.next().ok_or("it ends with a backslash")?;
     let octal = |c: &char| ('0'..='7').contains(c);
@@ -27,7 +27,7 @@ pub(super) fn escaped_char(rest: &mut Peekable<Chars<'_>>) -> Result<char, Strin
         .ok()
         .filter(u8::is_ascii)
         .map(char::from)
-        .ok_or_else(|| "an escape sequence stands for a character that is not ASCII".to_string())
+        .ok_or_else(|| "an escape sequence denotes a character that is not ASCII".to_string())
 }
 
 /// Reads two hexadecimal digits, or any number of them in braces.

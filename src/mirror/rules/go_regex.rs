@@ -1,36 +1,36 @@
-//! Translates Go's regular expressions, which regsync's patterns are, to those of the `regex` crate.
+//! Translates Go's regular expressions, which regsync uses for patterns, to those of the `regex` crate.
 //!
-//! The two look alike and differ in detail: `[a&&b]` and `[[a]` are plain classes in Go, `x{,2}` is text, `\Q…\E` quotes.
-//! What Go refuses is refused here. So are Unicode classes and other characters beyond ASCII, which names of tags and
-//! repositories never contain.
+//! The two differ in details: `[a&&b]` and `[[a]` are plain classes in Go, `x{,2}` is text, and `\Q…\E`
+//! quotes. Patterns that are invalid in Go are errors here. So are Unicode classes and other characters
+//! beyond ASCII, which names of tags and repositories never contain.
 
 use super::go_escape::escaped_char;
 use std::iter::Peekable;
 use std::str::Chars;
 
-/// The deepest nesting of groups.
+/// The maximum nesting depth of groups.
 const DEEPEST: usize = 100;
 
-/// The greatest count of a repetition, as in Go.
+/// The maximum count of a repetition, as in Go.
 const MOST_REPEATS: u32 = 1000;
 
-/// A pattern in the syntax of the `regex` crate, and what its text tells.
+/// A pattern in the syntax of the `regex` crate, and facts about its text.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Translation {
     /// The translated pattern, without anchors around it. Groups are balanced.
     pub pattern: String,
-    /// The only text that the pattern matches, if it is plain text.
+    /// The only text that the pattern matches, if the pattern is plain text.
     pub literal: Option<String>,
-    /// Whether a hyphen stands in the pattern as itself, outside of classes.
+    /// Whether the pattern contains a literal hyphen outside of classes.
     pub has_hyphen: bool,
     /// Whether `^pattern$` may match more than `^(?:pattern)$`, because an alternative outside of groups lacks an anchor.
     pub is_loose: bool,
 }
 
-/// Translates a pattern. The error says what is wrong with it, without repeating it.
+/// Translates a pattern. The error gives the reason without repeating the pattern.
 pub fn translate(pattern: &str) -> Result<Translation, String> {
     if !pattern.is_ascii() {
-        return Err("it holds a character that is not ASCII, which no name contains".to_string());
+        return Err("it contains a character that is not ASCII, which no name contains".to_string());
     }
     let mut translator = Translator {
         rest: pattern.chars().peekable(),
@@ -50,8 +50,8 @@ pub fn translate(pattern: &str) -> Result<Translation, String> {
     })
 }
 
-/// Whether `^a|b|c$` differs from `^(?:a|b|c)$`: an alternative that lacks the first anchor does not begin with one of its
-/// own, or one that lacks the last does not end with one.
+/// Returns whether `^a|b|c$` differs from `^(?:a|b|c)$`: an alternative other than the first does not start
+/// with its own anchor, or one other than the last does not end with one.
 fn is_loose(alternatives: &[Alternative]) -> bool {
     let starts = alternatives.iter().skip(1).all(|a| a.is_start_held);
     let ends = alternatives.iter().rev().skip(1).all(|a| a.is_end_held);
@@ -61,15 +61,15 @@ fn is_loose(alternatives: &[Alternative]) -> bool {
 /// An alternative outside of groups.
 #[derive(Debug, Default)]
 struct Alternative {
-    /// How many pieces it has.
+    /// The number of its pieces.
     pieces: usize,
-    /// Whether it begins with `^`, or with `.*` and so matches what it would with `^`.
+    /// Whether it starts with `^`, or with `.*`, which makes no difference here.
     is_start_held: bool,
     /// Whether it ends with `$` or `.*`.
     is_end_held: bool,
 }
 
-/// What a repetition operator would repeat.
+/// The item that a repetition operator would repeat.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Previous {
     Nothing,
@@ -124,7 +124,7 @@ impl Translator<'_> {
         self.place(piece);
     }
 
-    /// Adds a character that stands for itself.
+    /// Adds a literal character.
     fn text(&mut self, c: char) {
         self.has_hyphen |= c == '-';
         self.out.push_str(&regex::escape(c.encode_utf8(&mut [0; 4])));
@@ -143,7 +143,7 @@ impl Translator<'_> {
         }
     }
 
-    /// The last alternative, if the position is outside of groups.
+    /// Returns the last alternative, if the position is outside of groups.
     fn outer_alternative(&mut self) -> Option<&mut Alternative> {
         self.alternatives.last_mut().filter(|_| self.depth == 0)
     }
@@ -169,22 +169,22 @@ impl Translator<'_> {
             self.depth += 1;
         }
         match self.depth {
-            depth if depth > DEEPEST => Err(format!("its groups nest more than {DEEPEST} deep")),
+            depth if depth > DEEPEST => Err(format!("its groups are nested more than {DEEPEST} deep")),
             _ => Ok(()),
         }
     }
 
     fn close(&mut self) -> Result<(), String> {
         let Some(depth) = self.depth.checked_sub(1) else {
-            return Err("a \")\" closes no group".to_string());
+            return Err("a \")\" has no matching \"(\"".to_string());
         };
         self.depth = depth;
         self.piece(Piece::Other, ")");
         Ok(())
     }
 
-    /// Reads what follows `(?`. Returns how the group begins, or `None` if there are only flags for what follows. Names of
-    /// groups are left out.
+    /// Reads what follows `(?`. Returns how the group begins, or `None` if there are only flags for what
+    /// follows. Names of groups are dropped.
     fn group_kind(&mut self) -> Result<Option<String>, String> {
         match self.rest.peek() {
             Some('=' | '!') => Err("look-ahead is not supported".to_string()),
@@ -206,7 +206,7 @@ impl Translator<'_> {
             match self.rest.next() {
                 Some(c) if c == '_' || c.is_ascii_alphanumeric() => letters += 1,
                 Some('>') if letters > 0 => return Ok(()),
-                _ => return Err("the name of a group is malformed".to_string()),
+                _ => return Err("a group has an invalid name".to_string()),
             }
         }
     }
@@ -247,7 +247,7 @@ impl Translator<'_> {
         }
     }
 
-    /// Adds a repetition. An unbounded one of `.` at an end of an alternative matches like an anchor would.
+    /// Adds a repetition. An unbounded repetition of `.` at the end of an alternative matches like an anchor.
     fn repeat(&mut self, operator: &str, is_unbounded: bool) -> Result<(), String> {
         let piece = match self.previous {
             Previous::Nothing => {
@@ -333,7 +333,8 @@ fn glob_hint(operator: &str) -> &'static str {
     }
 }
 
-/// Reads `n}`, `n,}` or `n,m}`, with its text; a number that is too large is `None`. Returns `None` for anything else.
+/// Reads `n}`, `n,}` or `n,m}`, with its text; a number that is too large is `None`. Returns `None` for
+/// anything else.
 fn count(mut rest: Peekable<Chars<'_>>) -> Option<(String, Option<u32>, Option<Option<u32>>)> {
     let mut text = String::new();
     let least = number(&mut rest, &mut text)?;

@@ -2,7 +2,7 @@ use super::*;
 use proptest::prelude::*;
 use regex::bytes::RegexBuilder;
 
-/// Whether a pattern matches a whole name.
+/// Returns whether a pattern matches a whole name.
 fn matches(pattern: &str, name: &str) -> bool {
     let translated = translate(pattern).expect(pattern).pattern;
     let regex = RegexBuilder::new(&format!("^(?:{translated})$")).unicode(false).build().expect(pattern);
@@ -83,13 +83,13 @@ fn what_go_refuses_is_refused_with_a_reason() {
         ("a{2,1}", "\"{2,1}\" is not within"),
         ("a{99999999999}", "is not within"),
         ("(a", "a \"(\" is not closed"),
-        ("a)|(b", "a \")\" closes no group"),
+        ("a)|(b", "a \")\" has no matching \"(\""),
         ("[a", "a \"[\" is not closed"),
         ("[]", "a \"[\" is not closed"),
-        ("[z-a]", "the range z-a in a class is backwards"),
+        ("[z-a]", "the range z-a in a class is reversed"),
         ("[[:alphabet:]]", "\"[:alphabet:]\" is not a class"),
         ("[[::]]", "\"[::]\" is not a class"),
-        ("[b--c]", "the range b-- in a class is backwards"),
+        ("[b--c]", "the range b-- in a class is reversed"),
         ("[[:alfa:]]", "\"[:alfa:]\" is not a class"),
         ("a\\", "it ends with a backslash"),
         ("[a\\", "it ends with a backslash"),
@@ -108,8 +108,8 @@ fn what_go_refuses_is_refused_with_a_reason() {
         ("(?<=a)b", "look-behind is not supported"),
         ("(?<!a)b", "look-behind is not supported"),
         ("(?P=a)", "not followed by a name"),
-        ("(?P<>a)", "the name of a group is malformed"),
-        ("(?<a", "the name of a group is malformed"),
+        ("(?P<>a)", "a group has an invalid name"),
+        ("(?<a", "a group has an invalid name"),
         ("(?x)a", "\"(?\" is followed by 'x'"),
         ("(?>a)", "\"(?\" is followed by '>'"),
         ("(?i-)a", "\"(?\" is followed by ')'"),
@@ -124,7 +124,7 @@ fn what_go_refuses_is_refused_with_a_reason() {
         assert!(message.contains(why), "{pattern}: {message}");
     }
     let deep = "(".repeat(101) + &")".repeat(101);
-    assert!(translate(&deep).is_err_and(|message| message.contains("nest more than 100 deep")));
+    assert!(translate(&deep).is_err_and(|message| message.contains("nested more than 100 deep")));
     assert!(translate(&deep[1..201]).is_ok());
 }
 

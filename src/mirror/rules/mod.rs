@@ -1,4 +1,5 @@
-//! Pure decisions of a mirror: which tags and repositories, which of them are newest, when, and in which shard.
+//! Pure decisions of a mirror: which tags and repositories to take, which are newest, when to run, and in
+//! which shard.
 
 pub mod cron;
 pub mod digest_tags;

@@ -1,4 +1,4 @@
-//! The newest of the tags that the filters select in a repository, and the least age of an image.
+//! The newest of the tags that the filters select in a repository, and the minimum age of images.
 //!
 //! `newest: N` counts versions only, after the filters: other tags stay. A prerelease counts if a filter names it (see
 //! [`Pattern::names_prerelease`](super::pattern::Pattern::names_prerelease) and
@@ -9,22 +9,22 @@ use super::semver::Version;
 use std::fmt;
 use std::time::{Duration, SystemTime};
 
-/// How many of the newest tags to take.
+/// The number of newest tags to take, and how to compare them.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Newest {
-    /// How many; with 0, only tags that are not versions are left.
+    /// The number of tags; with 0, only tags that are not versions are left.
     pub count: usize,
-    /// What makes a tag newer than another.
+    /// The criterion by which tags are compared.
     pub by: By,
 }
 
-/// What makes a tag newer than another.
+/// The criterion by which tags are compared.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub enum By {
-    /// A higher version.
+    /// The higher version is newer.
     #[default]
     Semver,
-    /// A later creation time in the image's config. An image without one is older than all others.
+    /// The later creation time in the image's config is newer. An image without one is older than all others.
     Created,
 }
 
@@ -33,44 +33,45 @@ pub enum By {
 pub struct Candidate<'t> {
     /// The tag.
     pub tag: &'t str,
-    /// Whether a filter is meant for prereleases like it.
+    /// Whether a filter explicitly selects prereleases like this one.
     pub names_prerelease: bool,
 }
 
-/// What is decided on a tag that the filters select.
+/// The decision on a tag that the filters select.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Choice {
-    /// It is taken.
+    /// The tag is taken.
     Taken,
-    /// It is younger than `minAge`.
+    /// The image is younger than `minAge`.
     TooYoung(Duration),
-    /// Its age cannot be told, and there is a `minAge`.
+    /// The age of the image is unknown, and there is a `minAge`.
     AgeUnknown,
-    /// It is a prerelease that no filter names.
+    /// The tag is a prerelease that no filter names.
     Prerelease,
-    /// It is not among the newest.
+    /// The tag is not among the newest.
     TooOld(Newest),
 }
 
 /// The rules that depend on the age of tags.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub struct Recency {
-    /// How many of the newest tags to take; all if `None`.
+    /// The newest tags to take; `None` for all.
     pub newest: Option<Newest>,
-    /// The least age of an image.
+    /// The minimum age of an image.
     pub min_age: Option<Duration>,
 }
 
 impl Recency {
-    /// Whether the decision on a tag depends on the creation time of its image, which costs two requests to look up.
+    /// Returns whether the decision on a tag depends on the creation time of its image, which costs two
+    /// requests to look up.
     pub fn needs_created(&self, candidate: &Candidate<'_>) -> bool {
         let is_ranked = self.newest.is_some_and(|newest| newest.by == By::Created)
             && matches!(kind(candidate), Kind::Counted(_));
         self.min_age.is_some() || is_ranked
     }
 
-    /// Decides on every candidate, in their order. `created` tells the creation time of the image behind a tag, if known.
-    /// The result depends neither on the order of candidates nor, but for `min_age`, on the time.
+    /// Decides on every candidate, in their order. `created` returns the creation time of a tag's image, if
+    /// known. The result does not depend on the order of candidates nor, apart from `min_age`, on the time.
     pub fn choose<'t>(
         &self,
         candidates: &[Candidate<'t>],
@@ -120,7 +121,7 @@ fn kind(candidate: &Candidate<'_>) -> Kind {
     }
 }
 
-/// Decides on the age of an image. One that seems to come from the future is too young.
+/// Decides on the age of an image. A creation time in the future counts as too young.
 fn is_old_enough(created: Option<SystemTime>, min_age: Duration, now: SystemTime) -> Choice {
     match created.map(|created| now.duration_since(created)) {
         None => Choice::AgeUnknown,
@@ -134,9 +135,7 @@ impl fmt::Display for Choice {
         match self {
             Choice::Taken => f.write_str("selected"),
             Choice::TooYoung(min_age) => write!(f, "younger than minAge {min_age:?}"),
-            Choice::AgeUnknown => {
-                f.write_str("its config does not say when it was created, so minAge holds it back")
-            }
+            Choice::AgeUnknown => f.write_str("its config has no creation time, so minAge excludes it"),
             Choice::Prerelease => f.write_str("a prerelease that no filter names"),
             Choice::TooOld(Newest { count, by: By::Semver }) => {
                 write!(f, "not among the newest {count} by semver")

@@ -1,12 +1,12 @@
-//! Patterns for names of tags and repositories: regular expressions that match a whole name.
+//! Patterns for tags and repositories: regular expressions that must match the whole name.
 //!
-//! regsync anchors a pattern as `^pattern$`, where an alternation `a|b` becomes "begins with a, or ends with b". Here the
-//! pattern is anchored as a group, and a warning says where that makes a difference.
+//! regsync anchors a pattern as `^pattern$`, where an alternation `a|b` means "starts with a, or ends with
+//! b". Here the pattern is anchored as a group, and a warning points out where that makes a difference.
 
 use super::go_regex;
 use regex::bytes::{Regex, RegexBuilder};
 
-/// The greatest size of a compiled pattern, and of the cache that a search may fill, in bytes.
+/// The maximum size of a compiled pattern, and of its search cache, in bytes.
 const SIZE_LIMIT: usize = 1 << 20;
 
 /// A pattern for names.
@@ -25,8 +25,8 @@ enum Matcher {
 }
 
 impl Pattern {
-    /// Compiles a pattern; `None`, a null in the configuration, matches nothing. Returns a warning where regsync would match
-    /// more. Errors and warnings say why without repeating the pattern.
+    /// Compiles a pattern; `None`, a null in the configuration, matches nothing. Returns a warning if regsync
+    /// would match more. Errors and warnings do not repeat the pattern.
     pub fn new(text: Option<&str>) -> Result<(Self, Option<String>), String> {
         let Some(text) = text else {
             let matcher = Matcher::Nothing;
@@ -41,7 +41,7 @@ impl Pattern {
         Ok((Pattern { text: text.to_string(), matcher, has_hyphen: translation.has_hyphen }, warning))
     }
 
-    /// Whether the pattern matches a whole name.
+    /// Returns whether the pattern matches a whole name.
     pub fn matches(&self, name: &str) -> bool {
         match &self.matcher {
             Matcher::Nothing => false,
@@ -50,8 +50,8 @@ impl Pattern {
         }
     }
 
-    /// Whether the pattern matches a version and its prerelease, and names the prerelease rather than including it by
-    /// chance: a hyphen stands in the pattern as itself, as in `\d+-alpine`, and not only in a class or behind a `.`.
+    /// Returns whether the pattern matches a version and names its prerelease, instead of including it by
+    /// chance: the pattern contains a literal hyphen, as in `\d+-alpine`, outside of classes.
     pub fn names_prerelease(&self, tag: &str) -> bool {
         self.has_hyphen && self.matches(tag)
     }
@@ -70,7 +70,7 @@ fn compile(translated: &str) -> Result<Regex, String> {
         .build()
         .map_err(|error| match error {
             regex::Error::CompiledTooBig(_) => "it is too large".to_string(),
-            // The last line says why; those above show the translated pattern.
+            // The last line has the reason; those above show the translated pattern.
             other => {
                 other.to_string().lines().last().unwrap_or_default().trim_start_matches("error: ").to_string()
             }

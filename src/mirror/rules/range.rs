@@ -1,4 +1,4 @@
-//! Semver ranges as regsync reads them: conditions separated by spaces that all have to hold.
+//! Semver ranges as regsync reads them: conditions separated by spaces, all of which must hold.
 //!
 //! A prerelease is compared like any other version. `^3.12` is `>=3.12 <4.0.0`, so it excludes `3.12-alpine`, which comes
 //! before 3.12, and includes `4.0.0-rc1`, which comes before 4.0.0.
@@ -26,7 +26,7 @@ enum Relation {
     AtMost,
 }
 
-/// The operators that compare with one version; those that begin like a shorter one come first.
+/// The operators that compare with one version. Longer ones come before those that they start with.
 const COMPARISONS: [(&str, Relation); 6] = [
     (">=", Relation::AtLeast),
     ("<=", Relation::AtMost),
@@ -37,7 +37,8 @@ const COMPARISONS: [(&str, Relation); 6] = [
 ];
 
 impl Range {
-    /// Parses a range such as `>=1.2 <2`, `^3.12`, `~1.4` or `1.2.3`. The error says what is wrong with which condition.
+    /// Parses a range such as `>=1.2 <2`, `^3.12`, `~1.4` or `1.2.3`. The error names the wrong condition and
+    /// the reason.
     pub fn parse(text: &str) -> Result<Self, String> {
         let conditions = text.split_whitespace().map(conditions_of).collect::<Result<Vec<_>, String>>();
         match conditions {
@@ -49,12 +50,12 @@ impl Range {
         }
     }
 
-    /// Whether a version lies in the range.
+    /// Returns whether the range contains a version.
     pub fn contains(&self, version: &Version) -> bool {
         self.conditions.iter().all(|condition| condition.holds(version))
     }
 
-    /// Whether one of the range's own versions is a prerelease, as in `>=3.12-alpine`.
+    /// Returns whether one of the range's own versions is a prerelease, as in `>=3.12-alpine`.
     pub fn names_prerelease(&self) -> bool {
         self.conditions.iter().any(|condition| condition.version.is_prerelease())
     }
@@ -72,7 +73,7 @@ impl Condition {
     }
 }
 
-/// The conditions that one word of a range stands for.
+/// Returns the conditions that one word of a range means.
 fn conditions_of(word: &str) -> Result<Vec<Condition>, String> {
     if let Some(rest) = word.strip_prefix('^') {
         return version_of(word, rest).map(|lowest| span(caret_end(&lowest), lowest));
@@ -87,7 +88,8 @@ fn conditions_of(word: &str) -> Result<Vec<Condition>, String> {
     Ok(vec![Condition { relation, version: version_of(word, rest)? }])
 }
 
-/// The first version above a caret range: the leftmost of the first three numbers that is not 0 may not change.
+/// Returns the first version above a caret range, in which the leftmost nonzero number of the first three may
+/// not change.
 fn caret_end(lowest: &Version) -> Version {
     Version::release(match (lowest.number(0), lowest.number(1), lowest.number(2)) {
         (0, 0, patch) => vec![0, 0, patch + 1],
@@ -104,7 +106,7 @@ fn span(end: Version, lowest: Version) -> Vec<Condition> {
 }
 
 fn version_of(word: &str, version: &str) -> Result<Version, String> {
-    // A prerelease may hold anything, so a list of conditions could pass for one.
+    // A prerelease may contain almost anything, so a list of conditions could be mistaken for one.
     let is_plain = version.bytes().all(|b| b.is_ascii_alphanumeric() || b"._-+".contains(&b));
     match Version::parse(version) {
         Some(version) if is_plain => Ok(version),
@@ -114,21 +116,21 @@ fn version_of(word: &str, version: &str) -> Result<Version, String> {
 
 fn mistake(word: &str, version: &str) -> String {
     if word.contains("||") {
-        "\"||\" is not supported; write each alternative as an item of its own".to_string()
+        "\"||\" is not supported; write each alternative as a separate item".to_string()
     } else if word.contains(',') {
         "commas are not supported; separate conditions with spaces".to_string()
     } else if word == "-" {
         "hyphen ranges are not supported; write \">=1.0 <=2.0\"".to_string()
     } else if version.is_empty() {
-        format!("{word:?} lacks a version; write it without a space before its version")
+        format!("{word:?} has no version; write the operator and its version without a space")
     } else if version.contains(['<', '>', '=', '^', '~']) {
         format!(
-            "{word:?} holds more than one operator, or one that is not known; separate conditions with spaces"
+            "{word:?} contains more than one operator, or an unknown one; separate conditions with spaces"
         )
     } else if version.split(['.', '-']).any(|part| matches!(part, "x" | "X" | "*")) {
-        format!("{word:?} holds a wildcard, which is not supported; write a range such as \">=1.2 <1.3\"")
+        format!("{word:?} contains a wildcard, which is not supported; write a range such as \">=1.2 <1.3\"")
     } else {
-        format!("{version:?} is not a version")
+        format!("invalid version {version:?}")
     }
 }
 

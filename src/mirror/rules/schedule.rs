@@ -1,7 +1,8 @@
 //! When an entry runs: `interval` and `schedule`, as regsync reads them.
 //!
-//! Cron expressions hold in the local time zone, as for regsync, or in the zone that `CRON_TZ=` or `TZ=` before them names.
-//! Intervals count from the time that [`Schedule::next`] is given. The caller keeps runs of one entry from overlapping.
+//! Cron expressions use the local time zone, as in regsync, or the zone that a leading `CRON_TZ=` or `TZ=`
+//! names. Intervals count from the time given to [`Schedule::next`]. The caller keeps runs of one entry from
+//! overlapping.
 
 use super::cron::Cron;
 use super::shard;
@@ -12,7 +13,7 @@ use std::time::{Duration, SystemTime};
 
 const SECOND: Duration = Duration::from_secs(1);
 
-/// The names for schedules, and what they stand for.
+/// The names for schedules, and their cron expressions.
 const NAMES: [(&str, &str); 7] = [
     ("@yearly", "0 0 1 1 *"),
     ("@annually", "0 0 1 1 *"),
@@ -39,14 +40,14 @@ pub struct Schedule {
 
 #[derive(Debug, Clone, PartialEq)]
 enum When {
-    /// A whole number of seconds after the last time, at least one.
+    /// Runs a whole number of seconds after the last time, at least one.
     Every(Duration),
     Cron(Box<Cron>),
 }
 
 impl Schedule {
-    /// Reads the `schedule` and `interval` of an entry. The schedule wins; an interval of 0 counts as absent. Returns
-    /// `None` if both are absent.
+    /// Reads the `schedule` and `interval` of an entry. The schedule takes precedence; an interval of 0
+    /// counts as absent. Returns `None` if both are absent.
     pub fn of_entry(
         schedule: Option<&str>,
         interval: Option<Duration>,
@@ -59,7 +60,7 @@ impl Schedule {
         }
     }
 
-    /// Parses a cron expression, a name such as `@daily`, or `@every` and a duration. The error is a whole message.
+    /// Parses a cron expression, a name such as `@daily`, or `@every` and a duration. The error is a complete message.
     pub fn parse(text: &str, zones: &Zones<'_>) -> Result<Self, String> {
         Schedule::read(text.trim(), zones).map_err(|why| format!("invalid schedule {text:?}: {why}"))
     }
@@ -68,7 +69,7 @@ impl Schedule {
         let zone = text.strip_prefix("CRON_TZ=").or_else(|| text.strip_prefix("TZ="));
         let (zone, text) = match zone.map(|rest| rest.split_once(char::is_whitespace)) {
             None => (zones.local.clone(), text),
-            Some(None) => return Err("only a time zone is not a schedule".to_string()),
+            Some(None) => return Err("the schedule after the time zone is missing".to_string()),
             Some(Some((name, rest))) => (find_zone(name, zones)?, rest.trim()),
         };
         match text.strip_prefix("@every") {
@@ -86,7 +87,7 @@ impl Schedule {
         }
     }
 
-    /// Creates a schedule that repeats after an interval, which is cut to whole seconds and is at least one second.
+    /// Creates a schedule that repeats after an interval, which is truncated to whole seconds and is at least one second.
     pub fn every(interval: Duration) -> Self {
         let seconds = Duration::from_secs(interval.as_secs());
         Schedule { when: When::Every(seconds.max(SECOND)) }
@@ -96,7 +97,7 @@ impl Schedule {
         Schedule { when: When::Cron(Box::new(cron)) }
     }
 
-    /// Returns the first time after another, which is a whole second, or `None` at the end of time.
+    /// Returns the first time after `after`, in whole seconds, or `None` if there is none.
     pub fn next(&self, after: SystemTime) -> Option<SystemTime> {
         let after = Timestamp::try_from(after).ok()?;
         let next = match &self.when {
@@ -109,22 +110,23 @@ impl Schedule {
         Some(next.into())
     }
 
-    /// Returns how long to put off the run that is due at a time: always the same for a key, less than a tenth of the time
-    /// to the run after it, and less than `limit`. What is due next is counted from `due`, without the delay.
+    /// Returns how long to delay the run that is due at a time. The delay depends only on the key, and is
+    /// less than `limit` and less than a tenth of the time to the next run. The next run is computed from
+    /// `due`, without the delay.
     pub fn delay(&self, due: SystemTime, key: &str, limit: Duration) -> Duration {
         let gap = self.next(due).and_then(|next| next.duration_since(due).ok());
         jitter(key, gap.map_or(limit, |gap| limit.min(gap / 10)))
     }
 }
 
-/// Returns a delay below a limit that is the same for a key each time, so that entries with one schedule do not all start
-/// at once.
+/// Returns a delay below a limit that depends only on the key, so that entries with the same schedule do not
+/// all start at once.
 pub fn jitter(key: &str, limit: Duration) -> Duration {
     let fraction = f64::from((shard::hash(key) >> 32) as u32) / (f64::from(u32::MAX) + 1.0);
     limit.mul_f64(fraction)
 }
 
-/// Finds a time zone by its name, with the two names that Go knows besides.
+/// Finds a time zone by its name, or by one of the two names that Go adds.
 fn find_zone(name: &str, zones: &Zones<'_>) -> Result<TimeZone, String> {
     match name {
         "" | "UTC" => Ok(TimeZone::UTC),

@@ -17,7 +17,7 @@ fn time(text: &str) -> SystemTime {
     text.parse::<Timestamp>().expect(text).into()
 }
 
-/// The next time as text, in UTC.
+/// Returns the next time as text, in UTC.
 fn next(schedule: &str, after: &str) -> String {
     let next = parse(schedule).expect(schedule).next(time(after)).expect("a next time");
     Timestamp::try_from(next).expect("a timestamp").to_string()
@@ -154,13 +154,13 @@ fn what_is_not_a_schedule_is_refused_with_a_reason() {
         ("+1 * * * *", "the minute \"+1\" is not one of"),
         ("5--5 * * * *", "the minute \"-5\" is not one of"),
         ("*-5 * * * *", "the minute \"*\" is not one of"),
-        ("30-20 * * * *", "the minute \"30-20\" ends before it begins"),
-        ("0 0 * * fri-mon", "the day of the week \"fri-mon\" ends before it begins"),
+        ("30-20 * * * *", "the minute \"30-20\" ends before it starts"),
+        ("0 0 * * fri-mon", "the day of the week \"fri-mon\" ends before it starts"),
         ("*/0 * * * *", "the step \"0\" of the minute is not a positive number"),
         ("15/0 * * * *", "the step \"0\" of the minute"),
         ("*/-12 * * * *", "the step \"-12\" of the minute"),
         ("*//2 * * * *", "the step \"/2\" of the minute"),
-        (", * * * *", "the minute \",\" holds no value"),
+        (", * * * *", "the minute \",\" contains no value"),
         ("99999999999 * * * *", "the minute \"99999999999\" is not one of"),
         ("0 0 30 Feb ?", "none of its months has such a day"),
         ("0 0 31 4,6,9,11 *", "none of its months has such a day"),
@@ -173,8 +173,8 @@ fn what_is_not_a_schedule_is_refused_with_a_reason() {
         ("@every -5m", "the duration is negative"),
         ("@every 1d", "the unit \"d\" is unknown"),
         ("CRON_TZ=Mars/Base 0 0 * * *", "\"Mars/Base\" is not a time zone"),
-        ("TZ=UTC", "only a time zone is not a schedule"),
-        ("TZ=UTC  ", "only a time zone is not a schedule"),
+        ("TZ=UTC", "the schedule after the time zone is missing"),
+        ("TZ=UTC  ", "the schedule after the time zone is missing"),
     ] {
         let message = parse(schedule).expect_err(schedule);
         assert!(message.starts_with("invalid schedule \"") && message.contains(why), "{schedule}: {message}");

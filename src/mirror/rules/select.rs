@@ -1,26 +1,26 @@
-//! Which tags and repositories an entry selects.
+//! Decides which tags and repositories an entry selects.
 //!
-//! A tag passes a tag set if it lies in one of its semver ranges, matches one of its allow patterns and matches none of its
-//! deny patterns; an empty list restricts nothing. A tag is selected if it passes any set, or if there are no sets. Digest
-//! tags such as `sha256-….sig` are treated like any other tag, as regsync does.
+//! A tag passes a tag set if it is in one of its semver ranges, matches one of its allow patterns and matches
+//! none of its deny patterns; an empty list restricts nothing. A tag is selected if it passes any set, or if
+//! there are no sets. Digest tags such as `sha256-….sig` are treated like any other tag, as in regsync.
 
 use super::pattern::Pattern;
 use super::range::Range;
 use super::semver::Version;
 use std::fmt;
 
-/// The rules of one tag set as they stand in the configuration. `None` stands for a null, which matches nothing.
+/// The rules of a tag set as written in the configuration. `None` is a null, which matches nothing.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct TagSet {
-    /// Patterns; a tag has to match one of them.
+    /// Patterns of which a tag must match one.
     pub allow: Vec<Option<String>>,
-    /// Patterns; a tag must not match any of them.
+    /// Patterns of which a tag must match none.
     pub deny: Vec<Option<String>>,
-    /// Semver ranges; a tag has to lie in one of them.
+    /// Semver ranges of which one must contain the tag.
     pub semver_range: Vec<Option<String>>,
 }
 
-/// The list of the configuration that a rule stands in.
+/// The list of the configuration that contains a rule.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum List {
     /// `allow`.
@@ -47,7 +47,7 @@ pub struct Place {
 pub struct RuleError {
     /// The place of the rule.
     pub place: Place,
-    /// The whole message.
+    /// The complete message.
     pub message: String,
 }
 
@@ -59,12 +59,12 @@ impl fmt::Display for RuleError {
 
 impl std::error::Error for RuleError {}
 
-/// A rule that means something else in regsync.
+/// A rule that has another meaning in regsync.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Warning {
     /// The place of the rule.
     pub place: Place,
-    /// The whole message.
+    /// The complete message.
     pub message: String,
 }
 
@@ -120,7 +120,7 @@ impl Filter {
         }
     }
 
-    /// The number of a set for messages, which is left out if there is only one.
+    /// Returns the number of a set for messages, unless there is only one.
     fn number(&self, position: usize) -> Option<usize> {
         (self.sets.len() > 1).then_some(position + 1)
     }
@@ -137,13 +137,13 @@ impl Set {
         }
     }
 
-    /// The ranges that a version lies in.
+    /// Returns the ranges that contain a version.
     fn containing<'s>(&'s self, version: Option<&'s Version>) -> impl Iterator<Item = &'s Range> {
         let ranges = self.ranges.iter().filter_map(|(_, range)| range.as_ref());
         ranges.filter(move |range| version.is_some_and(|version| range.contains(version)))
     }
 
-    /// Whether a range or a pattern that lets the tag through is meant for prereleases.
+    /// Returns whether a range or a pattern that selects the tag is meant for prereleases.
     fn names_prerelease(&self, tag: &str, version: Option<&Version>) -> bool {
         self.containing(version).any(Range::names_prerelease)
             || self.patterns.allow.iter().any(|pattern| pattern.names_prerelease(tag))
@@ -175,21 +175,21 @@ impl RepoFilter {
     }
 }
 
-/// What a filter decides on a name.
+/// The decision of a filter on a name.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Verdict<'f> {
-    /// It is selected.
+    /// The name is selected.
     Selected {
         /// Whether a rule is meant for prereleases like this one, so that [`Newest`](super::newest::Newest) counts it.
         names_prerelease: bool,
     },
-    /// It passes no set; each set gives its reason.
+    /// The name passes no set; each set gives its reason.
     Refused(Vec<Refusal<'f>>),
-    /// It is not a valid tag or repository name.
+    /// The name is not a valid tag or repository name.
     Malformed,
 }
 
-/// Why a set refuses a name.
+/// The reason why a set refuses a name.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Refusal<'f> {
     /// The number of the set, from 1, if there are several.
@@ -203,7 +203,7 @@ pub struct Refusal<'f> {
 pub enum Reason<'f> {
     /// The tag is not a version, and the set has semver ranges.
     NotAVersion,
-    /// The version lies in none of these semver ranges.
+    /// The version is in none of these semver ranges.
     OutOfRange(Vec<&'f str>),
     /// The name matches no allow pattern.
     NotAllowed,
@@ -212,7 +212,7 @@ pub enum Reason<'f> {
 }
 
 impl Verdict<'_> {
-    /// Whether the name is selected.
+    /// Returns whether the name is selected.
     pub fn is_selected(&self) -> bool {
         matches!(self, Verdict::Selected { .. })
     }
@@ -296,8 +296,8 @@ fn compile_patterns(
     texts.iter().enumerate().map(compile).collect()
 }
 
-/// Compiles ranges, with their texts. An empty range is like a null, which regsync ignores: beside other ranges that is the
-/// same, and alone it selects nothing here.
+/// Compiles ranges, with their texts. An empty range is like a null, which regsync ignores. Next to other
+/// ranges it makes no difference; alone it selects nothing here.
 fn compile_ranges(
     set: usize,
     texts: &[Option<String>],
@@ -317,13 +317,13 @@ fn compile_ranges(
     if !ranges.is_empty() && ranges.iter().all(|(_, range)| range.is_none()) {
         let place = Place { set, list: List::SemverRange, item: 0 };
         let message =
-            "semverRange holds only empty items and selects nothing; regsync ignores it".to_string();
+            "semverRange contains only empty items and selects nothing; regsync ignores it".to_string();
         warnings.push(Warning { place, message });
     }
     Ok(ranges)
 }
 
-/// Whether a text is a tag by the grammar of the OCI distribution specification.
+/// Returns whether a text is a valid tag according to the OCI distribution specification.
 pub fn is_tag(text: &str) -> bool {
     let is_word = |b: u8| b.is_ascii_alphanumeric() || b == b'_';
     let mut bytes = text.bytes();

@@ -13,7 +13,7 @@ fn filter(sets: &[TagSet]) -> Filter {
     Filter::new(sets).expect("a filter").0
 }
 
-/// The tags that tag sets select.
+/// Returns the tags that tag sets select.
 fn selected<'t>(sets: &[TagSet], tags: &[&'t str]) -> Vec<&'t str> {
     let filter = filter(sets);
     tags.iter().copied().filter(|tag| filter.verdict(tag).is_selected()).collect()
@@ -139,7 +139,7 @@ fn an_invalid_rule_is_named_with_its_place() {
     assert_eq!(bad.to_string(), "invalid deny pattern \"(b\": a \"(\" is not closed");
     let bad = error(&[set(&[">=1", "latest"], &[], &[])]);
     assert_eq!(bad.place, Place { set: 0, list: List::SemverRange, item: 1 });
-    assert_eq!(bad.to_string(), "invalid semver range \"latest\": \"latest\" is not a version");
+    assert_eq!(bad.to_string(), "invalid semver range \"latest\": invalid version \"latest\"");
 }
 
 #[test]

@@ -1,26 +1,27 @@
 //! Versions as regsync reads them from tags, and their order.
 //!
-//! These are not the versions of semver.org: any count of numbers is a version (`3`, `3.12`, `10.0.17763.2114`, a date),
-//! and whatever follows the first hyphen is a prerelease, so `3.12-alpine` comes before `3.12`.
+//! These are not the versions of semver.org: any number of numbers is a version (`3`, `3.12`,
+//! `10.0.17763.2114`, a date), and everything after the first hyphen is a prerelease, so `3.12-alpine` comes
+//! before `3.12`.
 //!
-//! The order differs from regsync's in two places where regsync calls different prereleases equal: identifiers after equal
-//! ones count (`alpha.1` < `alpha.2`), and numbers in a prerelease may have any length.
+//! The order differs from regsync's where regsync considers different prereleases equal: here identifiers
+//! after equal ones count (`alpha.1` < `alpha.2`), and numbers in a prerelease may have any length.
 
 use std::cmp::Ordering;
 
-/// A version: numbers, and perhaps a prerelease.
+/// A version: numbers, and an optional prerelease.
 ///
 /// Versions that compare equal may be written differently: `1`, `v1.0` and `1.0.0+build` are equal.
 #[derive(Debug, Clone)]
 pub struct Version {
-    /// Without zeros at the end, so that their lexicographic order is the order of versions.
+    /// The numbers without trailing zeros, so that their lexicographic order is the order of versions.
     numbers: Vec<u64>,
     prerelease: String,
 }
 
 impl Version {
-    /// Parses a version: an optional `v`, numbers separated by dots, `-` and a prerelease, `+` and build metadata, which is
-    /// ignored. A number has to fit into 63 bits. Returns `None` for anything else.
+    /// Parses a version: an optional `v`, numbers separated by dots, `-` and a prerelease, `+` and build
+    /// metadata, which is ignored. A number must fit into 63 bits. Returns `None` for anything else.
     pub fn parse(text: &str) -> Option<Self> {
         let text = text.strip_prefix('v').unwrap_or(text);
         let version = text.split_once('+').map_or(text, |(version, _metadata)| version);
@@ -41,7 +42,7 @@ impl Version {
         Version { numbers, prerelease: prerelease.to_string() }
     }
 
-    /// Returns the number at a position: 0 is the major version, 1 the minor, 2 the patch. Numbers that are not written
+    /// Returns the number at a position: 0 is the major version, 1 the minor, 2 the patch. Missing numbers
     /// are 0.
     pub fn number(&self, position: usize) -> u64 {
         self.numbers.get(position).copied().unwrap_or(0)
@@ -52,7 +53,7 @@ impl Version {
         &self.prerelease
     }
 
-    /// Whether the version has a prerelease.
+    /// Returns whether the version has a prerelease.
     pub fn is_prerelease(&self) -> bool {
         !self.prerelease.is_empty()
     }
@@ -82,7 +83,7 @@ impl PartialEq for Version {
 
 impl Eq for Version {}
 
-/// Parses digits alone: the standard parser would take a sign as well.
+/// Parses digits only; the standard parser would accept a sign as well.
 fn number(digits: &str) -> Option<u64> {
     let is_number = !digits.is_empty() && digits.bytes().all(|b| b.is_ascii_digit());
     digits.parse().ok().filter(|n| is_number && *n <= i64::MAX as u64)
@@ -93,12 +94,12 @@ fn identifiers(prerelease: &str) -> impl Iterator<Item = Identifier<'_>> {
     prerelease.split('.').map(Identifier)
 }
 
-/// An identifier of a prerelease, in which numbers count by their value: `rc2` comes before `rc11`.
+/// An identifier of a prerelease, in which numbers are compared by value: `rc2` comes before `rc11`.
 struct Identifier<'t>(&'t str);
 
 impl<'t> Identifier<'t> {
-    /// Splits the identifier into pieces of text, each with the number that follows it: its digits without leading zeros,
-    /// behind their count, so that the order of pieces is that of numbers.
+    /// Splits the identifier into pieces of text, each with the number that follows it: the count of its
+    /// digits without leading zeros, and the digits, so that pieces are ordered like numbers.
     fn pieces(&self) -> impl Iterator<Item = (&'t str, Option<(usize, &'t str)>)> {
         let mut rest = self.0;
         std::iter::from_fn(move || {

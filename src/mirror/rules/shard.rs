@@ -1,6 +1,7 @@
 //! Shards: the part of a mirror's work that one of several processes does.
 //!
-//! Work is cut by a hash of its key, so processes agree without talking to each other, on any machine and in any version.
+//! Work is divided by a hash of its key, so processes need no coordination, on any machine and in any
+//! version.
 
 use sha2::{Digest, Sha256};
 
@@ -11,13 +12,14 @@ pub struct Shard {
     count: u64,
 }
 
-/// What the work is cut by.
+/// How the work is divided.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub enum ShardBy {
-    /// The destination repository: all its tags are done by one shard, which moves their common blobs once.
+    /// By destination repository: one shard processes all tags of a repository, and moves the blobs that they
+    /// share once.
     #[default]
     Repository,
-    /// The destination repository and tag: for few repositories with many tags.
+    /// By destination repository and tag, for few repositories with many tags.
     Tag,
 }
 
@@ -32,7 +34,7 @@ impl ShardBy {
 }
 
 impl Shard {
-    /// Whether it is the first: the one that tells of what concerns all of them.
+    /// Returns whether this is the first shard, which reports what concerns all of them.
     pub fn is_first(self) -> bool {
         self.index == 0
     }
@@ -46,9 +48,9 @@ impl Shard {
         Shard::new(index, count).map_err(|why| format!("invalid shard {text:?}: {why}"))
     }
 
-    /// Reads the shard from the values of `JOB_COMPLETION_INDEX`, which Kubernetes sets in the pods of an indexed Job, and
-    /// `REAPIFY_SHARDS`, the Job's completions, which Kubernetes does not tell. Returns `None` if neither is set. An empty
-    /// value counts as not set.
+    /// Reads the shard from the values of `JOB_COMPLETION_INDEX`, which Kubernetes sets in the pods of an
+    /// indexed Job, and `REAPIFY_SHARDS`, the Job's completions, which Kubernetes does not set. Returns
+    /// `None` if neither is set. An empty value counts as not set.
     pub fn from_environment(index: Option<&str>, shards: Option<&str>) -> Result<Option<Self>, String> {
         let (index, shards) = match (index.filter(|v| !v.is_empty()), shards.filter(|v| !v.is_empty())) {
             (None, None) => return Ok(None),
@@ -78,20 +80,20 @@ impl Shard {
 
     fn new(index: u64, count: u64) -> Result<Self, String> {
         match (index, count) {
-            (_, 0) => Err("there has to be at least one shard".to_string()),
+            (_, 0) => Err("there must be at least one shard".to_string()),
             (index, count) if index < count => Ok(Shard { index, count }),
             (_, count) => Err(format!("shards count from 0, so the last of {count} is {}", count - 1)),
         }
     }
 
-    /// Whether the work with a key belongs to this shard. Of N shards exactly one owns a key.
+    /// Returns whether the work with a key belongs to this shard. Of N shards, exactly one owns a key.
     pub fn owns(&self, key: &str) -> bool {
         hash(key) % self.count == self.index
     }
 }
 
-/// The first eight bytes of the SHA-256 of a key, as a big-endian number. It must never change: shards of different
-/// versions may run side by side.
+/// Returns the first eight bytes of the SHA-256 of a key, as a big-endian number. It must never change:
+/// shards of different versions may run side by side.
 pub fn hash(key: &str) -> u64 {
     Sha256::digest(key).iter().take(8).fold(0, |hash, byte| hash << 8 | u64::from(*byte))
 }

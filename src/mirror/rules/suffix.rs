@@ -1,17 +1,18 @@
 //! Names of destination tags, and which tags of a repository are results rather than sources.
 //!
-//! Where an entry writes into the repository that it reads, its own results turn up in the next tag list. They are never
-//! sources, or each pass would wrap the results of the last: `1.0`, `1.0-reaped`, `1.0-reaped-reaped`. A tag counts as a
-//! result by its name alone, whether or not the tag that it was made from still exists. Results have to be set aside before
-//! filters and `newest` see the tag list: `1.0-reaped` is a version like any other.
+//! If an entry writes to the repository that it reads, its own results appear in the next tag list. They must
+//! not be sources, or each pass would wrap the results of the last one: `1.0`, `1.0-reaped`,
+//! `1.0-reaped-reaped`. A tag counts as a result by its name alone, whether or not its source tag still
+//! exists. Results are removed before filters and `newest` see the tag list, because `1.0-reaped` is a
+//! version like any other.
 
 use super::select::is_tag;
 
-/// A tag that templates are rendered with to find out their shape: nothing else contains it by chance, and it is the same
-/// in upper and in lower case.
+/// A tag with which templates are rendered to find out their shape. It is unlikely to occur otherwise, and
+/// the same in upper and lower case.
 pub const PROBE: &str = "918273645546372819";
 
-/// Appends a suffix such as `-reaped` to a tag. The error says why the result is not a tag.
+/// Appends a suffix such as `-reaped` to a tag. The error gives the reason if the result is not a tag.
 pub fn append(tag: &str, suffix: &str) -> Result<String, String> {
     let target = format!("{tag}{suffix}");
     match is_tag(&target) {
@@ -20,7 +21,7 @@ pub fn append(tag: &str, suffix: &str) -> Result<String, String> {
             Err(format!("invalid tag {target:?}: it is longer than 128 characters"))
         }
         false => {
-            Err(format!("invalid tag {target:?}: a tag consists of letters, digits, \"_\", \".\" and \"-\""))
+            Err(format!("invalid tag {target:?}: a tag may contain letters, digits, \"_\", \".\" and \"-\""))
         }
     }
 }
@@ -28,7 +29,7 @@ pub fn append(tag: &str, suffix: &str) -> Result<String, String> {
 /// The shape of the tags that an entry writes.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Naming {
-    /// The tag of the source: results replace their sources.
+    /// The tag of the source, so that results replace their sources.
     Same,
     /// Text before and after the tag of the source.
     Around {
@@ -37,22 +38,22 @@ pub enum Naming {
         /// The text after it.
         suffix: String,
     },
-    /// One tag, whatever the source.
+    /// One fixed tag for every source.
     Fixed(String),
 }
 
 impl Naming {
     /// Checks the `suffix` of an entry; an empty one appends nothing.
     pub fn from_suffix(suffix: &str) -> Result<Self, String> {
-        // Whatever may stand behind a letter may stand behind a tag.
+        // A suffix that is valid after a letter is valid after a tag.
         append("t", suffix).map_err(|_| {
-            format!("invalid suffix {suffix:?}: it has to consist of letters, digits, \"_\", \".\" and \"-\", at most 127")
+            format!("invalid suffix {suffix:?}: use at most 127 letters, digits, \"_\", \".\" and \"-\"")
         })?;
         Ok(Naming::around(String::new(), suffix.to_string()))
     }
 
-    /// Finds the shape of a `targetTag` template from what it renders for the tag [`PROBE`]. The error says that the shape
-    /// does not tell results from sources.
+    /// Finds the shape of a `targetTag` template from the text that it renders for the tag [`PROBE`]. The
+    /// error says that the shape does not distinguish results from sources.
     pub fn from_probe(rendered: &str) -> Result<Self, String> {
         let (Some((prefix, _)), Some((_, suffix))) =
             (rendered.split_once(PROBE), rendered.rsplit_once(PROBE))
@@ -60,10 +61,10 @@ impl Naming {
             return Ok(Naming::Fixed(rendered.to_string()));
         };
         match prefix.is_empty() && suffix.is_empty() && rendered != PROBE {
-            true => {
-                Err("invalid targetTag: it has no text around the tag that would tell results from sources"
-                    .to_string())
-            }
+            true => Err(
+                "invalid targetTag: it has no text around the tag that distinguishes results from sources"
+                    .to_string(),
+            ),
             false => Ok(Naming::around(prefix.to_string(), suffix.to_string())),
         }
     }
@@ -75,7 +76,7 @@ impl Naming {
         }
     }
 
-    /// The tag of the source that a result was made of; `None` where any would do, or none.
+    /// Returns the source tag of a result; `None` if there is none, or if any tag may be.
     pub fn source<'t>(&self, result: &'t str) -> Option<&'t str> {
         match self {
             Naming::Same => Some(result),
@@ -86,7 +87,8 @@ impl Naming {
         }
     }
 
-    /// Whether a tag is named like a result. Results that replace their sources cannot be told by name.
+    /// Returns whether a tag is named like a result. Results that replace their sources cannot be recognized
+    /// by name.
     pub fn is_result(&self, tag: &str) -> bool {
         match self {
             Naming::Same => false,
@@ -102,8 +104,8 @@ impl Naming {
 
 /// The shapes of the tags that entries write into the repository that they read.
 ///
-/// It takes those of all such entries: with suffixes `-a` and `-b`, two entries would otherwise wrap each other's results
-/// for ever.
+/// It includes the shapes of all such entries; otherwise two entries with the suffixes `-a` and `-b` would
+/// wrap each other's results forever.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct OwnResults {
     namings: Vec<Naming>,
@@ -115,7 +117,7 @@ impl OwnResults {
         OwnResults { namings: namings.into_iter().collect() }
     }
 
-    /// Whether a tag is a result, and so not a source.
+    /// Returns whether a tag is a result, and therefore not a source.
     pub fn contains(&self, tag: &str) -> bool {
         self.namings.iter().any(|naming| naming.is_result(tag))
     }
@@ -136,7 +138,7 @@ mod tests {
         assert_eq!(append("1.0", ""), Ok("1.0".to_string()));
         let long = "a".repeat(122);
         assert!(append(&long, "-reaped").expect_err("too long").contains("longer than 128 characters"));
-        assert!(append("1.0", "+reaped").expect_err("a plus").contains("a tag consists of"));
+        assert!(append("1.0", "+reaped").expect_err("a plus").contains("a tag may contain"));
     }
 
     #[test]

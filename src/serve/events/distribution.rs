@@ -1,4 +1,4 @@
-//! The notifications of the distribution project's registry, and of GitLab's.
+//! The notifications of the Distribution project's registry and of GitLab's.
 
 use super::{BadBody, Event, MAX_EVENTS, Push, filled, json};
 use serde::Deserialize;
@@ -44,7 +44,7 @@ struct Actor {
 
 pub(super) fn parse(body: &[u8]) -> Result<Vec<Event>, BadBody> {
     let Envelope { events } = json(body)?;
-    // One more than is allowed, for the caller to see.
+    // Reads one more than is allowed, so that the caller notices.
     Ok(events.into_iter().take(MAX_EVENTS + 1).map(|event| read(event.get())).collect())
 }
 

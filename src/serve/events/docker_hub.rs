@@ -1,9 +1,9 @@
-//! Docker Hub's webhooks. They name no digest, and their `callback_url` is never called.
+//! Docker Hub's webhooks. They contain no digest, and their `callback_url` is never called.
 
 use super::{BadBody, Event, Push, filled, json};
 use serde::Deserialize;
 
-/// The host that Docker Hub's images are named by.
+/// The host in the names of Docker Hub's images.
 const HOST: &str = "docker.io";
 
 #[derive(Deserialize)]

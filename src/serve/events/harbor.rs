@@ -3,7 +3,7 @@
 use super::{BadBody, Event, Push, filled, host_of, json};
 use serde::Deserialize;
 
-/// The names of a push: of the default format, of CloudEvents, and of the first version.
+/// The names of a push: in the default format, in CloudEvents, and in the first version.
 const PUSHES: [&str; 3] = ["PUSH_ARTIFACT", "harbor.artifact.pushed", "pushImage"];
 
 #[derive(Deserialize)]
@@ -13,7 +13,7 @@ struct Kind {
 
 #[derive(Deserialize)]
 struct Pushed {
-    /// The facts, under their name in CloudEvents as well.
+    /// The data of the event, also under its name in CloudEvents.
     #[serde(alias = "data")]
     event_data: Data,
     operator: Option<String>,
@@ -48,7 +48,7 @@ pub(super) fn parse(body: &[u8]) -> Result<Vec<Event>, BadBody> {
 }
 
 fn read(resource: &Resource, repository: &str, operator: Option<&str>) -> Event {
-    // What is pushed by digest has the digest for its tag.
+    // A push by digest has the digest in place of a tag.
     let Some(tag) = filled(&resource.tag).filter(|tag| !tag.contains(':')) else {
         return Event::ignored("pushed without a tag");
     };

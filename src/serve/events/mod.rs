@@ -1,9 +1,9 @@
 //! The bodies of webhooks, and the pushes that they report.
 //!
-//! Only pushes of tags count. Pulls, mounts and deletions, pushes by digest (the children of an index, blobs),
-//! and events that name no valid image are [`Event::Ignored`] with their reason, since a registry that is
-//! refused one event sends it again and holds back those behind it. [`BadBody`] means that the body as a whole
-//! is not a webhook of its kind.
+//! Only pushes of tags count. Pulls, mounts and deletions, pushes by digest (the children of an index,
+//! blobs), and events without a valid image are [`Event::Ignored`] with their reason: a registry repeats a
+//! refused event and holds back later ones. [`BadBody`] means that the whole body is not a webhook of its
+//! kind.
 
 mod distribution;
 mod docker_hub;
@@ -19,15 +19,15 @@ use serde::Deserialize;
 use std::fmt;
 use std::str::FromStr;
 
-/// The most events in one body; registries send one, Quay one for each tag.
+/// The maximum number of events in one body; registries send one, and Quay one per tag.
 pub const MAX_EVENTS: usize = 1000;
-/// The longest reason, in characters; it may quote the body.
+/// The maximum length of a reason in characters; it may quote the body.
 const MAX_REASON: usize = 300;
 
 /// The kind of a webhook's sender, which determines the format of the body.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Kind {
-    /// Notifications of the distribution project's registry.
+    /// Notifications of the Distribution project's registry.
     Distribution,
     /// Notifications of GitLab's container registry, in the same format.
     Gitlab,
@@ -42,7 +42,7 @@ pub enum Kind {
 }
 
 impl Kind {
-    /// All kinds, with their names in the config.
+    /// All kinds, with their names in the configuration.
     const NAMES: [(&'static str, Kind); 6] = [
         ("distribution", Kind::Distribution),
         ("gitlab", Kind::Gitlab),
@@ -60,7 +60,7 @@ impl FromStr for Kind {
         let known = Kind::NAMES.iter().find(|(name, _)| *name == text);
         known.map(|(_, kind)| *kind).ok_or_else(|| {
             let names = Kind::NAMES.map(|(name, _)| name).join(", ");
-            format!("invalid kind of webhook {text:?}: write one of {names}")
+            format!("invalid kind of webhook {text:?}: use one of {names}")
         })
     }
 }
@@ -72,10 +72,11 @@ impl fmt::Display for Kind {
     }
 }
 
-/// A push of a tag. The names are valid, but not yet known to the config.
+/// A push of a tag. The names are valid, but not yet matched with the configuration.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Push {
-    /// The registry's host as the sender knows it, in lower case. It may be a name inside the sender's network.
+    /// The registry's host as the sender knows it, in lower case. It may be a name that is internal to the
+    /// sender's network.
     pub host: Option<String>,
     /// The repository.
     pub repository: String,
@@ -112,7 +113,7 @@ impl Push {
         })
     }
 
-    /// The image's name: `HOST/REPOSITORY:TAG`, without the host where the sender did not name one.
+    /// Returns the image's name: `HOST/REPOSITORY:TAG`, without the host if the sender did not name one.
     pub fn name(&self) -> String {
         let host = self.host.as_ref().map(|host| format!("{host}/")).unwrap_or_default();
         format!("{host}{}:{}", self.repository, self.tag)
@@ -133,7 +134,7 @@ impl Event {
         Event::Ignored(shortened(why.into()))
     }
 
-    /// An event that is not a push, by its name.
+    /// Returns an event that is not a push, with its name.
     fn other_action(action: &str) -> Self {
         Event::ignored(format!("not a push: {action:?}"))
     }
@@ -189,12 +190,12 @@ fn shortened(text: String) -> String {
     }
 }
 
-/// Text that is there; senders leave fields out, or set them to `null` or to nothing.
+/// Returns non-empty text. Senders omit fields, or set them to `null` or to empty text.
 fn filled(text: &Option<String>) -> Option<&str> {
     text.as_deref().filter(|text| !text.is_empty())
 }
 
-/// The host of an image's address, which is to name `repository`.
+/// Returns the host of an image's address, which must name `repository`.
 fn host_of<'a>(address: &'a str, repository: &str) -> Result<&'a str, String> {
     let (host, path) = address.split_once('/').ok_or("the image's address has no host")?;
     match path.strip_prefix(repository) {

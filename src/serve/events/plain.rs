@@ -1,4 +1,4 @@
-//! `{"image": "HOST/REPOSITORY:TAG@DIGEST"}`, for scripts. Short names are completed as on the command line.
+//! `{"image": "HOST/REPOSITORY:TAG@DIGEST"}`, for scripts. Short names are expanded as on the command line.
 
 use super::{BadBody, Push, json};
 use crate::image::Reference;

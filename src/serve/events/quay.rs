@@ -1,4 +1,4 @@
-//! Quay's webhooks. A push names its tags but no digests.
+//! Quay's webhooks. A push contains its tags but no digests.
 
 use super::{BadBody, Event, MAX_EVENTS, Push, filled, host_of, json};
 use serde::Deserialize;
@@ -12,7 +12,7 @@ struct Body {
     updated_tags: Option<Tags>,
 }
 
-/// The tags: a list, and from older versions a map to the identifiers of layers.
+/// The tags: a list, or in older versions a map to the identifiers of layers.
 #[derive(Deserialize)]
 #[serde(untagged)]
 enum Tags {
@@ -23,7 +23,7 @@ enum Tags {
 pub(super) fn parse(body: &[u8]) -> Result<Vec<Event>, BadBody> {
     let Body { repository, docker_url, updated_tags } = json(body)?;
     let tags = match updated_tags {
-        // Builds, scans and mirroring, which do not name their own kind.
+        // Builds, scans and mirroring, which do not state their kind.
         None => return Ok(vec![Event::ignored("not a push: no updated_tags")]),
         Some(Tags::List(tags)) => tags,
         Some(Tags::Map(tags)) => tags.into_keys().collect(),
@@ -33,7 +33,7 @@ pub(super) fn parse(body: &[u8]) -> Result<Vec<Event>, BadBody> {
     }
     let host = filled(&docker_url).map(|address| host_of(address, &repository)).transpose();
     let host = host.map_err(BadBody::new)?;
-    // One more than is allowed, for the caller to see.
+    // Reads one more than is allowed, so that the caller notices.
     let tags = tags.iter().take(MAX_EVENTS + 1);
     Ok(tags.map(|tag| Event::from(Push::new(host, &repository, tag, None))).collect())
 }

@@ -11,7 +11,7 @@ use serde::Serialize;
 /// A complete response.
 pub(super) type Answer = Response<Full<Bytes>>;
 
-/// Seconds after which a sender may try again.
+/// The number of seconds after which a sender may try again.
 const RETRY: HeaderValue = HeaderValue::from_static("5");
 
 #[derive(Serialize)]
@@ -35,7 +35,7 @@ pub(super) fn plain(status: StatusCode, body: &'static str) -> Answer {
 
 /// Builds a JSON response.
 pub(super) fn json(status: StatusCode, body: &impl Serialize) -> Answer {
-    // Serializing structures of text and numbers does not fail.
+    // Serializing structs of text and numbers does not fail.
     text(status, "application/json", serde_json::to_vec(body).unwrap_or_default())
 }
 

@@ -13,9 +13,9 @@ use tokio::task::JoinSet;
 use tokio::time::{sleep, timeout};
 use tokio_util::sync::CancellationToken;
 
-/// The largest head of a request. Secrets and names are short.
+/// The maximum size of a request's head. Secrets and names are short.
 const MAX_HEAD: usize = 32 << 10;
-/// The pause after a connection could not be accepted, for instance because too many files are open.
+/// The pause after a connection could not be accepted, for example because too many files are open.
 const PAUSE: Duration = Duration::from_millis(100);
 
 /// Serves until `stop` is cancelled; then accepts no more connections, lets current requests finish within
@@ -57,7 +57,7 @@ async fn converse(stream: TcpStream, service: Arc<Service>, stop: CancellationTo
         .serve_connection(TokioIo::new(stream), respond);
     let mut connection = pin!(connection);
     tokio::select! {
-        // An error of a connection concerns its client alone.
+        // An error of a connection affects only its client.
         _ = connection.as_mut() => return,
         () = stop.cancelled() => {}
         () = sleep(limits.age) => {}

@@ -16,9 +16,9 @@ use serde::Serialize;
 use std::time::Duration;
 use tokio::time::timeout;
 
-/// The most that is read of a refused body, in sizes of the largest valid one.
+/// The maximum that is read of a refused body, in units of the largest valid body.
 const MAX_DISCARDED: usize = 8;
-/// A pause in a refused body after which the client counts as waiting for the answer.
+/// The pause in a refused body after which the client is assumed to be waiting for the answer.
 const PAUSE: Duration = Duration::from_millis(500);
 
 /// The response to a delivery.
@@ -51,7 +51,7 @@ impl Service {
             return self.denied(receiver, denied);
         }
         if self.queue.is_closed() {
-            return answer::unavailable("shutting down; send it again");
+            return answer::unavailable("shutting down; send the event again");
         }
         if !headers.contains_key(CONTENT_LENGTH) && !headers.contains_key(TRANSFER_ENCODING) {
             return answer::error(
@@ -101,8 +101,8 @@ impl Service {
         }
     }
 
-    /// Reads and drops what is left of a body. A client that is still sending when its connection is closed would lose
-    /// the answer.
+    /// Reads and discards the rest of a body. A client that is still sending when its connection is closed
+    /// would lose the answer.
     pub(super) async fn discard(&self, mut body: Incoming) {
         let mut left = self.limits.body.saturating_mul(MAX_DISCARDED);
         let reading = async {
@@ -114,12 +114,12 @@ impl Service {
                 }
             }
         };
-        // Whether all of it came or not, the answer is the same.
+        // The answer is the same, whether or not the whole body arrived.
         let _ = timeout(self.limits.header_time, reading).await;
     }
 
-    /// Queues the images that the events affect. If the queue is full the whole delivery is refused, so that
-    /// the sender repeats it; the images that were queued before merge then.
+    /// Queues the images that the events affect. If the queue is full, the whole delivery is refused, so that
+    /// the sender repeats it; images that were queued before are then merged.
     fn enqueue(&self, receiver: &str, events: Vec<Event>) -> Answer {
         let mut receipt = Receipt::default();
         for event in events {
@@ -143,7 +143,7 @@ impl Service {
                     }
                     Pushed::Full => {
                         self.metrics.event(receiver, Outcome::Refused);
-                        return answer::unavailable("the queue is full; send it again");
+                        return answer::unavailable("the queue is full; send the event again");
                     }
                 }
             }
@@ -160,7 +160,7 @@ impl Service {
         let ignored = |push: &Push, reason: &str| Ignored { image: Some(push.name()), reason: reason.into() };
         match self.intake.route(&push) {
             Route::Wanted(wanted) if !wanted.is_empty() => Ok(wanted),
-            Route::Wanted(_) => Err(ignored(&push, "no entry of the config covers it")),
+            Route::Wanted(_) => Err(ignored(&push, "no entry of the configuration covers it")),
             Route::Ignored(reason) => Err(ignored(&push, &reason)),
         }
     }

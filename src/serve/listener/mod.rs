@@ -1,6 +1,6 @@
 //! The HTTP listener: `/metrics`, `/healthz`, `/readyz`, and webhooks at `/events`.
 //!
-//! It speaks HTTP/1.1 without TLS, which an ingress in front of it adds.
+//! It serves HTTP/1.1 without TLS; an ingress in front of it can add TLS.
 
 mod answer;
 mod connections;
@@ -26,21 +26,21 @@ use std::time::{Duration, SystemTime};
 
 pub use connections::serve;
 
-/// Bounds on the resources that clients can use.
+/// Limits on the resources that clients can use.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Limits {
-    /// The largest body.
+    /// The maximum size of a body.
     pub body: usize,
-    /// The time in which a request's headers must arrive, counted from the end of the last answer; so also the time
-    /// for which a connection may be idle.
+    /// The time within which a request's headers must arrive, counted from the end of the last answer. It
+    /// therefore also limits how long a connection may be idle.
     pub header_time: Duration,
-    /// The time in which a request's body must arrive.
+    /// The time within which a request's body must arrive.
     pub body_time: Duration,
-    /// The age from which a connection is closed after its current request.
+    /// The age at which a connection is closed after its current request.
     pub age: Duration,
-    /// The time for the current request to finish when its connection is to be closed.
+    /// The time for the current request to finish when its connection is closed.
     pub grace: Duration,
-    /// The largest number of connections. Further ones wait until another is closed.
+    /// The maximum number of connections. Further ones wait until another one is closed.
     pub connections: usize,
 }
 
@@ -78,13 +78,14 @@ pub struct Service {
     metrics: Arc<Metrics>,
 }
 
-/// Fails if a receiver's name is not unique or not usable in a path, or if a secret in a path is the name of a receiver.
+/// Returns an error if a receiver's name is not unique or not valid in a path, or if a secret in a path is
+/// the name of a receiver.
 fn check(receivers: &[Receiver]) -> Result<(), String> {
     let mut names = HashSet::new();
     for Receiver { name, .. } in receivers {
         let is_plain = |b: u8| b.is_ascii_lowercase() || b.is_ascii_digit() || b == b'-';
         if name.is_empty() || !name.bytes().all(is_plain) {
-            return Err(format!("invalid receiver {name:?}: write lower-case letters, digits and -"));
+            return Err(format!("invalid receiver {name:?}: use lower-case letters, digits and -"));
         }
         if !names.insert(name.as_str()) {
             return Err(format!("invalid receiver {name:?}: the name is used twice"));
@@ -99,8 +100,8 @@ fn check(receivers: &[Receiver]) -> Result<(), String> {
 }
 
 impl Service {
-    /// Creates a service. Fails if a receiver's name is not unique or not usable in a path, or if a secret in a
-    /// path is the name of a receiver.
+    /// Creates a service. Returns an error if a receiver's name is not unique or not valid in a path, or if a
+    /// secret in a path is the name of a receiver.
     pub fn new(
         receivers: Vec<Receiver>,
         limits: Limits,
@@ -112,7 +113,8 @@ impl Service {
         Ok(Service { receivers: RwLock::new(Arc::new(receivers)), limits, intake, queue, metrics })
     }
 
-    /// Replaces the receivers. Fails as [`Service::new`] does, and then changes nothing.
+    /// Replaces the receivers. Returns an error in the same cases as [`Service::new`], and then changes
+    /// nothing.
     pub fn set_receivers(&self, receivers: Vec<Receiver>) -> Result<(), String> {
         check(&receivers)?;
         *self.receivers.write().unwrap_or_else(PoisonError::into_inner) = Arc::new(receivers);
@@ -122,7 +124,8 @@ impl Service {
     async fn answer(&self, request: Request<Incoming>) -> Answer {
         let (head, mut body) = request.into_parts();
         let answer = self.respond(&head, &mut body).await;
-        // A client that expects to be asked for its body has not sent it, and one that was too slow had its time.
+        // A client that waits for `100 Continue` has not sent its body, and one that was too slow had its
+        // time.
         if !head.headers.contains_key(EXPECT) && answer.status() != StatusCode::REQUEST_TIMEOUT {
             self.discard(body).await;
         }
@@ -151,7 +154,7 @@ impl Service {
                 answer::plain(StatusCode::SERVICE_UNAVAILABLE, "shutting down\n")
             }
             Place::Ready if !self.intake.is_ready() => {
-                answer::plain(StatusCode::SERVICE_UNAVAILABLE, "no valid config yet\n")
+                answer::plain(StatusCode::SERVICE_UNAVAILABLE, "no valid configuration yet\n")
             }
             Place::Ready => answer::plain(StatusCode::OK, "ok\n"),
         }

@@ -11,10 +11,10 @@ pub(super) enum Place<'a> {
     Events { receiver: &'a Receiver, token: Option<&'a str> },
 }
 
-/// Finds the target of a path, or the reason why there is none.
+/// Finds the target of a path, or returns the reason why there is none.
 ///
-/// A receiver is chosen by its name alone, never by the body or the secret, so that a secret is valid for its own
-/// receiver only. The name can be left out if there is exactly one receiver.
+/// A receiver is selected by its name only, never by the body or the secret, so that a secret is valid only
+/// for its own receiver. The name can be omitted if there is exactly one receiver.
 pub(super) fn find<'a>(receivers: &'a [Receiver], path: &'a str) -> Result<Place<'a>, &'static str> {
     let rest = match path {
         "/metrics" => return Ok(Place::Metrics),
@@ -31,8 +31,10 @@ pub(super) fn find<'a>(receivers: &'a [Receiver], path: &'a str) -> Result<Place
     let (receiver, token) = match (named, receivers) {
         (Some(receiver), _) => (receiver, second),
         (None, [only]) if second.is_none() => (only, Some(first).filter(|token| !token.is_empty())),
-        (None, []) => return Err("the config names no receivers of events"),
-        (None, _) => return Err("no such receiver: post to /events/NAME, with its name in the config"),
+        (None, []) => return Err("the configuration has no receivers of events"),
+        (None, _) => {
+            return Err("no such receiver: post to /events/NAME, with its name in the configuration");
+        }
     };
     match token {
         Some(_) if !receiver.proof.is_path() => {

@@ -12,7 +12,7 @@ use tokio_util::sync::CancellationToken;
 
 const SECRET: &str = "hunter2-and-more";
 
-/// Covers all of `h.io`, but for tags that end in `-rc`.
+/// Covers all of `h.io`, except tags that end in `-rc`.
 struct Config(AtomicBool);
 
 impl Intake for Config {
@@ -75,7 +75,7 @@ impl Server {
         self.raw(format!("GET {path} HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n")).await
     }
 
-    /// Posts a body with more headers, each with its line break.
+    /// Posts a body with additional headers, each with its line break.
     async fn post(&self, path: &str, headers: &str, body: &[u8]) -> String {
         let length = body.len();
         let head = format!(
@@ -101,7 +101,7 @@ fn bearer() -> String {
     format!("Authorization: Bearer {SECRET}\r\n")
 }
 
-/// What is still to come; a reset counts as the end.
+/// Returns the remaining bytes; a reset counts as the end.
 async fn rest(stream: &mut TcpStream) -> String {
     let (mut all, mut buffer) = (Vec::new(), [0; 4096]);
     while let Ok(count @ 1..) = stream.read(&mut buffer).await {
@@ -169,7 +169,7 @@ async fn every_sender_proves_itself_in_its_own_way() {
     ] {
         let path = format!("{}/testdata/events/{file}.json", env!("CARGO_MANIFEST_DIR"));
         let sample = std::fs::read_to_string(path).unwrap();
-        // The config of this test covers one host only.
+        // The configuration of this test covers only one host.
         let sample = [
             "registry:5000",
             "registry.gitlab.example",
@@ -182,7 +182,7 @@ async fn every_sender_proves_itself_in_its_own_way() {
         let headers = if headers == "signed" { signature(sample.as_bytes()) } else { headers };
         let token = if headers.is_empty() { format!("/{SECRET}") } else { String::new() };
         let good = server.post(&format!("/events/{name}{token}"), &headers, sample.as_bytes()).await;
-        // Docker Hub's images are not in the config.
+        // Docker Hub's images are not in the configuration.
         assert_eq!(status(&good), if name == "hub" { 200 } else { 202 }, "{name}: {good}");
         let bad = server.post(&format!("/events/{name}"), "", sample.as_bytes()).await;
         assert_eq!(status(&bad), denied, "{name}: {bad}");
@@ -195,7 +195,7 @@ async fn every_sender_proves_itself_in_its_own_way() {
     }
     // Quay has two tags, and distribution's image is also that of the plain receiver.
     assert_eq!(server.queue.len(), 5);
-    // A secret opens its own receiver only.
+    // A secret is valid only for its own receiver.
     assert_eq!(status(&server.post(&format!("/events/{SECRET}"), &bearer(), b"{}").await), 404);
     assert_eq!(status(&server.post(&format!("/events/plain/{SECRET}"), &bearer(), b"{}").await), 404);
 }
@@ -267,7 +267,7 @@ async fn a_delivery_says_what_became_of_it() {
     let receipt: serde_json::Value = serde_json::from_str(body(&answer)).unwrap();
     let ignored = serde_json::json!([
         {"image": "h.io/team/app:2-rc", "reason": "the tag is denied"},
-        {"image": "evil.example/team/app:1", "reason": "no entry of the config covers it"},
+        {"image": "evil.example/team/app:1", "reason": "no entry of the configuration covers it"},
         {"reason": "not a push: \"pull\""},
     ]);
     assert_eq!(receipt, serde_json::json!({"queued": 1, "merged": 1, "ignored": ignored}));
@@ -407,7 +407,7 @@ async fn slow_clients_are_cut() {
         stream.write_all(begin.as_bytes()).await.unwrap();
         let answer = timeout(Duration::from_secs(5), rest(&mut stream)).await.unwrap();
         let got = if answer.is_empty() { 0 } else { status(&answer) };
-        // hyper may still say that a head took too long.
+        // hyper may still respond that the head took too long.
         assert!(got == expected || (expected == 0 && got == 408), "{begin:?}: {answer}");
         assert!(began.elapsed() >= Duration::from_millis(250), "{begin:?} was cut at once");
     }
@@ -428,7 +428,7 @@ async fn a_client_that_does_not_read_is_cut() {
     let request = b"GET /metrics HTTP/1.1\r\nHost: x\r\n\r\n".repeat(1000);
     let flood = tokio::spawn(async move { while stream.write_all(&request).await.is_ok() {} });
     sleep(Duration::from_millis(100)).await;
-    // The only place is taken until then.
+    // The only connection is in use until then.
     assert_eq!(status(&timeout(Duration::from_secs(5), server.get("/healthz")).await.unwrap()), 200);
     timeout(Duration::from_secs(5), flood).await.unwrap().unwrap();
 }
@@ -467,7 +467,7 @@ async fn shutting_down_finishes_what_is_under_way() {
     timeout(Duration::from_secs(1), rest(&mut idle)).await.unwrap();
     assert!(TcpStream::connect(server.address).await.is_err() && !server.serving.is_finished());
     under_way.write_all(br#"{"image":"h.io/a:1"}"#).await.unwrap();
-    // It was accepted before the queue was closed, but finds it closed: the sender sends it again.
+    // It was accepted before the queue was closed, but finds it closed: the sender repeats it.
     assert_eq!(status(&rest(&mut under_way).await), 503);
     timeout(Duration::from_secs(1), server.serving).await.unwrap().unwrap();
 }

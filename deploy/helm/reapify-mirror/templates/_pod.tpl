@@ -32,11 +32,11 @@ spec:
   priorityClassName: {{ . }}
   {{- end }}
   {{- if eq .Values.mode "server" }}
-  # The drain, and the time in which uploads are cancelled.
+  # The drain, and additional time to cancel uploads.
   terminationGracePeriodSeconds: {{ add .Values.server.drain 15 }}
   {{- else }}
   restartPolicy: Never
-  # Shards share neither a node's network nor its disk if there are nodes enough.
+  # Spreads shards over nodes, if there are enough, so that they do not share a network or a disk.
   topologySpreadConstraints:
     - maxSkew: 1
       topologyKey: kubernetes.io/hostname
@@ -49,7 +49,7 @@ spec:
     runAsNonRoot: true
     runAsUser: {{ int .Values.runAsUser }}
     runAsGroup: {{ int .Values.runAsUser }}
-    # Files of Secrets belong to this group, and only it may read them.
+    # Only this group may read the files of Secrets.
     fsGroup: {{ int .Values.runAsUser }}
     seccompProfile:
       type: RuntimeDefault
@@ -57,7 +57,7 @@ spec:
     - name: mirror
       image: {{ include "reapify-mirror.image" . | quote }}
       imagePullPolicy: {{ .Values.image.pullPolicy }}
-      # No `command`: it would replace the entrypoint of the image, and a reaper with it.
+      # A `command` would replace the entrypoint of the image, including a reaper.
       args:
         {{- toYaml (concat $.args .Values.extraArgs) | nindent 8 }}
       {{- include "reapify-mirror.container" . | trim | nindent 6 }}
@@ -67,7 +67,7 @@ spec:
         name: {{ .Values.existingConfigMap | default (include "reapify-mirror.name" .) }}
         defaultMode: 288 # 0440
     {{- with .Values.existingSecret.registry }}
-    # The logins, as `kubectl create secret docker-registry` stores them.
+    # The logins, in the form of `kubectl create secret docker-registry`.
     - name: registry
       secret:
         secretName: {{ . }}
@@ -77,7 +77,7 @@ spec:
             path: config.json
     {{- end }}
     {{- if and (eq .Values.mode "server") .Values.existingSecret.events }}
-    # One file for each receiver's secret.
+    # One file per receiver's secret.
     - name: events
       secret:
         secretName: {{ .Values.existingSecret.events }}

@@ -1,10 +1,10 @@
-//! `front UPSTREAM…`: a counting, delaying proxy in front of each registry. Prints the address of each, one a line, and
-//! then obeys the lines of standard input, until it ends:
+//! `front UPSTREAM…`: a counting and delaying proxy in front of each registry. Prints one address per line, and
+//! then obeys the lines of standard input until its end:
 //!
-//! - `delay MS`: every request waits that long from now on;
-//! - `take`: prints one JSON object a registry, on one line each: how often `METHOD kind status` was seen since the last.
+//! - `delay MS`: delays every request from now on;
+//! - `take`: prints one JSON object per registry and line, with the counts of `METHOD kind status` since the last call.
 
-// What this program does not need of them the other one does.
+// The other program uses the rest of these modules.
 #[allow(dead_code)]
 #[path = "../http.rs"]
 mod http;
@@ -64,7 +64,7 @@ fn counts(entries: &[Entry]) -> String {
     let mut counts = BTreeMap::<String, usize>::new();
     for entry in entries {
         let (method, target) = entry.request.split_once(' ').unwrap_or_default();
-        // Words of ours, and digits: nothing that JSON would have to escape.
+        // Known words and digits, which JSON need not escape.
         let method = method.chars().filter(char::is_ascii_uppercase).collect::<String>();
         let status = entry.status.chars().filter(char::is_ascii_digit).collect::<String>();
         *counts.entry(format!("{method} {} {status}", kind(target))).or_default() += 1;

@@ -1,8 +1,8 @@
-//! `measure FILE COMMAND…`: runs a command and writes what it cost to FILE, on one line: seconds, CPU seconds, and
+//! `measure FILE COMMAND…`: runs a command and writes its cost to FILE on one line: seconds, CPU seconds, and
 //! the peak RSS in kB of the largest process.
 //!
-//! A process of its own, because the peak of a new process begins with that of the one that started it
-//! (getrusage(2)): this one is small.
+//! This is a separate program, because the peak of a new process starts with that of the process that started it
+//! (getrusage(2)), and this one is small.
 
 use std::process::{Command, ExitCode};
 use std::time::Instant;
@@ -44,7 +44,7 @@ fn main() -> ExitCode {
         }
     };
     let (mut status, mut usage) = (0, Usage::default());
-    // SAFETY: the child is ours and nobody else waits for it; both places outlive the call.
+    // SAFETY: the child belongs to this process, and nothing else waits for it; both references outlive the call.
     while unsafe { wait4(child.id() as i32, &mut status, 0, &mut usage) } < 0 {}
     let wall = start.elapsed().as_secs_f64();
     let cpu = (usage.user.seconds + usage.system.seconds) as f64

@@ -33,7 +33,7 @@ fn unknown_keys_are_errors_with_their_place_and_a_suggestion() {
             "2:3: unknown key \"source\" in defaults",
             "\"source\" belongs in an entry of sync",
         ),
-        ("zzzz: 1\n", "1:1: unknown key \"zzzz\" in the configuration", "start keys of your own with x-"),
+        ("zzzz: 1\n", "1:1: unknown key \"zzzz\" in the configuration", "start your own keys with x-"),
         (
             "defaults: {wrap: {if-init: wrap}}\n",
             "1:19: unknown key \"if-init\" in wrap",
@@ -59,24 +59,24 @@ fn wrong_values_are_errors_that_say_what_is_expected() {
         ("tags: [latest]", "invalid value: tags is a mapping"),
         ("tags: {allow: [[a]]}", "invalid allow: it must be a single value, not a list"),
         ("platforms: [null]", "invalid platforms: a value is missing"),
-        ("onUnsupported: carri", "invalid onUnsupported: \"carri\" is none of carry, skip, fail"),
+        ("onUnsupported: carri", "invalid onUnsupported: \"carri\" is not one of carry, skip, fail"),
         (
             "recheck: sometimes",
-            "invalid recheck: it is always, never or a duration; a duration is a number with a unit, as in 90s or 1h30m",
+            "invalid recheck: use always, never or a duration; a duration is a number with a unit, as in 90s or 1h30m",
         ),
         (
             "prune: {keep: 3, only-ours: false}",
-            "invalid only-ours: prune deletes only what the record shows to be reapify's",
+            "invalid only-ours: prune deletes only results whose record shows that reapify made them",
         ),
-        ("prune: {keep: 0}", "invalid keep: at least one result has to stay"),
-        ("suffix: a/b", "invalid suffix: it cannot stand at the end of a tag"),
-        ("suffix: -x\n  targetTag: y", "invalid suffix: targetTag names the tag already"),
+        ("prune: {keep: 0}", "invalid keep: at least one result must be kept"),
+        ("suffix: a/b", "invalid suffix: it cannot end a tag"),
+        ("suffix: -x\n  targetTag: y", "invalid suffix: targetTag already sets the tag"),
         ("prune: {}", "missing key \"keep\" in prune"),
         ("newest: {by: created}", "missing key \"count\" in newest"),
         ("newest: 1.5", "invalid newest: \"1.5\" is not a whole number of zero or more"),
         (
             "fastCheck: true\n  fastCopy: false",
-            "invalid fastCopy: it is another name of fastCheck, which differs",
+            "invalid fastCopy: it is another name for fastCheck, which has a different value",
         ),
         ("wrap: {grace: soon}", "invalid grace: a duration is a number with a unit, as in 90s or 1h30m"),
         ("hooks: {pre: {exec: []}}", "invalid exec: it must name a program"),
@@ -91,7 +91,7 @@ fn wrong_values_are_errors_that_say_what_is_expected() {
         ("hooks: {pre: {exec: [a], headers: {A: b}}}", "invalid pre: only http takes headers"),
         (
             "hooks: {pre: {http: 'http://x', headers: {\"a b\": c}}}",
-            "invalid headers: \"a b\" is not the name of a header",
+            "invalid headers: \"a b\" is not a header name",
         ),
         ("platform: '{{ env \"P\" }}'", "invalid platform: templates are not expanded here"),
     ] {
@@ -115,7 +115,7 @@ fn what_is_missing_or_of_a_wrong_kind_is_refused_at_its_place() {
         ("creds: [{user: a}]\n", "1:9: missing key \"registry\" in creds"),
         (
             "creds: [{registry: a, tls: off}]\n",
-            "1:28: invalid tls: \"off\" is none of enabled, insecure, disabled",
+            "1:28: invalid tls: \"off\" is not one of enabled, insecure, disabled",
         ),
         (
             "creds: [{registry: 'ftp://a'}]\n",
@@ -127,7 +127,7 @@ fn what_is_missing_or_of_a_wrong_kind_is_refused_at_its_place() {
         assert_eq!(error(text).0, format!("regsync.yml:{message}"), "{text}");
     }
     let (message, hint) = error("sync: [{source: a, target: b, type: imge}]\n");
-    assert_eq!(message, "regsync.yml:1:37: invalid type: \"imge\" is none of registry, repository, image");
+    assert_eq!(message, "regsync.yml:1:37: invalid type: \"imge\" is not one of registry, repository, image");
     assert_eq!(hint.as_deref(), Some("did you mean \"image\"?"));
 }
 
@@ -146,9 +146,9 @@ fn receivers_without_a_usable_secret_are_refused() {
     for (receiver, message) in [
         (
             "{kind: harbour}",
-            "invalid kind: \"harbour\" is none of distribution, harbor, gitlab, dockerhub, quay, plain",
+            "invalid kind: \"harbour\" is not one of distribution, harbor, gitlab, dockerhub, quay, plain",
         ),
-        ("{kind: harbor, secret: plain-text}", "invalid secret: it must not stand in the configuration"),
+        ("{kind: harbor, secret: plain-text}", "invalid secret: it must not be written in the configuration"),
         (
             "{kind: harbor, secret: {env: NOT_SET}}",
             "invalid secret: environment variable \"NOT_SET\" is not set",
@@ -173,7 +173,7 @@ fn receivers_without_a_usable_secret_are_refused() {
         ),
         (
             "{kind: harbor, header: 'a b', secret: {env: PROJECT}}",
-            "invalid header: \"a b\" is not the name of a header",
+            "invalid header: \"a b\" is not a header name",
         ),
         ("{kind: plain}, {kind: plain}", "invalid path: two receivers have the path \"plain\""),
     ] {
@@ -182,7 +182,7 @@ fn receivers_without_a_usable_secret_are_refused() {
     }
 }
 
-/// A chain of anchors of which each repeats the one before it.
+/// Returns a chain of anchors of which each repeats the one before it.
 fn laughs(levels: usize, item: &str) -> String {
     let mut text = format!("x-0: &x0 {item}\n");
     for level in 1..levels {
@@ -206,7 +206,7 @@ fn aliases_cannot_make_a_small_file_large() {
     let entry = "- &e {source: a, target: b, type: image, tags: *t}\n";
     let many = format!("{shared}sync:\n{entry}{}", "- *e\n".repeat(20_000));
     let found = load(&many, "f", &World::default()).unwrap_err();
-    assert!(found.message.contains("aliases stand for too much"), "{found}");
+    assert!(found.message.contains("aliases expand to too much"), "{found}");
     // Merge keys that branch, and merge keys that nest.
     let mut merges = String::from("x-0: &m0 {x-a: 1}\n");
     for level in 1..60 {
@@ -215,7 +215,7 @@ fn aliases_cannot_make_a_small_file_large() {
     assert!(load(&format!("{merges}<<: *m20\n"), "f", &World::default()).is_err());
     let found = load(&format!("{merges}<<: *m59\n"), "f", &World::default()).unwrap_err();
     assert!(
-        found.message.contains("merge keys nest too deeply") || found.message.contains("too much"),
+        found.message.contains("merge keys are nested too deeply") || found.message.contains("too much"),
         "{found}"
     );
     assert!(start.elapsed() < Duration::from_secs(60));

@@ -60,19 +60,19 @@ pub fn loaded(text: &str) -> Loaded {
     load(text, "regsync.yml", &World::full()).unwrap_or_else(|e| panic!("{e}\n{text}"))
 }
 
-/// The configuration of a text that must be right.
+/// Returns the configuration of a text that must be right.
 pub fn config(text: &str) -> Config {
     loaded(text).config
 }
 
-/// The only entry of a text: `keys` are the lines of the entry after its three required keys.
+/// Returns the only entry of a text: `keys` are the lines of the entry after its three required keys.
 pub fn entry(keys: &str) -> Entry {
     let lines: String = keys.lines().map(|line| format!("    {line}\n")).collect();
     let text = format!("sync:\n  - source: a\n    target: b.example/a\n    type: repository\n{lines}");
     config(&text).entries.remove(0)
 }
 
-/// The message with its place, and the hint, of a text that must be wrong.
+/// Returns the message with its place, and the hint, of a text that must be wrong.
 pub fn error(text: &str) -> (String, Option<String>) {
     match load(text, "regsync.yml", &World::full()) {
         Ok(loaded) => panic!("{text}\nis accepted as {loaded:?}"),

@@ -5,7 +5,7 @@ use crate::mirror::config::{Config, Entry, Kind, Mode, NewestBy, Proof, Recheck,
 use std::path::Path;
 use std::time::Duration;
 
-/// All files of `testdata/mirror`, by name.
+/// Returns all files of `testdata/mirror`, by name.
 pub fn files() -> Vec<(String, String)> {
     let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("testdata/mirror");
     let mut files: Vec<(String, String)> = std::fs::read_dir(folder)
@@ -192,7 +192,7 @@ fn a_whole_registry_and_sets_of_tags() {
     assert_eq!((api.rate_limit.min, api.rate_limit.retry), (Some(20), Duration::from_secs(300)));
     assert_eq!(config.credentials[1].path_prefix.as_deref(), Some("proxy"));
     assert_eq!(config.credentials[0].cred_expire, Some(Duration::from_secs(3600)));
-    assert!(notes("catalog.yml").iter().any(|note| note.contains("ratelimit.retry counts as 5m")));
+    assert!(notes("catalog.yml").iter().any(|note| note.contains("ratelimit.retry is raised to 5m")));
 }
 
 #[test]

@@ -126,7 +126,7 @@ sync: [{source: a, target: b, type: image, interval: 0s, backup: '', mediaTypes:
         ("b", &["m".to_string()][..])
     );
     assert!(entry.tag_sets.is_empty());
-    let note = "interval: 0s counts as absent, as in regsync, and leaves the schedule as it is";
+    let note = "interval: 0s counts as absent, as in regsync, and does not override the schedule";
     assert_eq!(loaded(text).notes[0].text, note);
     assert_eq!(super::entry("interval: 0s").interval, None);
     assert_eq!(super::entry("interval: 0").interval, None);
@@ -137,7 +137,7 @@ sync: [{source: a, target: b, type: image, interval: 0s, backup: '', mediaTypes:
 fn filters_that_a_type_does_not_have_are_noted_and_dropped() {
     let loaded =
         loaded("sync: [{source: a, target: b, type: repository, repos: {allow: [c]}, tags: {allow: [d]}}]\n");
-    assert_eq!(loaded.notes[0].text, "repos has an effect on entries of type registry only");
+    assert_eq!(loaded.notes[0].text, "repos only affects entries of type registry");
     assert!(loaded.config.entries[0].repos.allow.is_empty());
     assert_eq!(loaded.config.entries[0].tag_sets.len(), 1);
 }
@@ -162,7 +162,7 @@ fn duplicate_keys_are_noted_and_the_last_counts() {
     assert_eq!(loaded.config.entries[0].source, "c");
     assert_eq!(
         loaded.notes[0].to_string(),
-        "3:3: the key \"source\" stands twice in an entry of sync; the last one counts"
+        "3:3: the key \"source\" appears twice in an entry of sync; the last one counts"
     );
 }
 
@@ -177,7 +177,7 @@ sync:
 - {<<: {<<: *b, target: inner.example/t}, source: s}
 ";
     let loaded = loaded(text);
-    let note = "5:38: \"target\" keeps its own value; regsync takes that of a merge key that follows it";
+    let note = "5:38: \"target\" keeps its own value; regsync would take the value of the merge key after it";
     assert_eq!(loaded.notes.iter().map(ToString::to_string).collect::<Vec<_>>(), [note]);
     let entries = loaded.config.entries;
     assert_eq!((entries[0].target.as_str(), entries[0].referrers), ("own.example/t", true));

@@ -69,7 +69,7 @@ fn everything_else_is_refused_by_name() {
         ("{{ .Ref.Tag | }}", "a value is missing"),
         ("{{ .Ref.Tag", "the action is not closed by }}"),
         ("{{ \"a", "the text is not closed by a double quote"),
-        ("{{ \"\\q\" }}", "the escape is not known"),
+        ("{{ \"\\q\" }}", "the escape sequence is not supported"),
         ("{{ (.Ref.Tag }}", "the parenthesis is not closed"),
         ("{{ 3 }}", "3 is not text: put it in double quotes"),
         ("{{ .Ref.Tag ? }}", "unexpected '?'"),
@@ -164,7 +164,7 @@ fn notes_are_bounded() {
     let text = format!("sync:\n{}", (0..1_000).map(entry).collect::<String>());
     let notes = loaded(&text).notes;
     assert_eq!(notes.len(), 101);
-    assert_eq!(notes[100].text, "there are more notes than are shown");
+    assert_eq!(notes[100].text, "further notes are not shown");
 }
 
 #[test]

@@ -1,5 +1,5 @@
-//! What the jobs of one process share: memory for streams, and where blobs were found or put, so that a blob moves once
-//! for all of them and is mounted from there.
+//! State shared by all jobs of a process: memory for streams, and which repositories have which blobs, so
+//! that a blob is sent once for all jobs and mounted elsewhere.
 
 use super::transfers::Transfers;
 use crate::image::Digest;
@@ -8,33 +8,33 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 use tokio::sync::{OwnedMutexGuard, OwnedSemaphorePermit, Semaphore};
 
-/// Memory used per streaming blob: pieces of it in buffers of both connections.
+/// Memory used per streaming blob, for buffers of both connections.
 const STREAM: u64 = 2 << 20;
-/// A share of that; a small blob takes fewer, so that many of them go at once.
+/// The unit of that memory. Small blobs take fewer units, so that more of them stream at once.
 const SHARE: u64 = 128 << 10;
 
-/// The shares of a large blob.
+/// The units that a large blob takes.
 const STREAM_SHARES: u32 = (STREAM / SHARE) as u32;
 
-/// Blobs that are remembered in a generation; two generations are kept.
+/// The number of blobs in a generation; two generations are kept.
 const GENERATION: usize = 4096;
-/// How long a generation lasts. A registry may delete what is older than two of them.
+/// The lifetime of a generation. A registry may delete blobs that were last seen longer ago.
 const LIFETIME: Duration = Duration::from_secs(300);
-/// Repositories that are remembered for a blob.
+/// The number of repositories that are kept for a blob.
 const REPOSITORIES: usize = 256;
 
-/// The shares that a blob of this size takes.
+/// Returns the units of memory that a blob of this size takes.
 fn shares(size: u64) -> u32 {
     let pieces = size.min(STREAM - SHARE).div_ceil(SHARE) + 1;
     u32::try_from(pieces).unwrap_or(STREAM_SHARES)
 }
 
-/// Shared by all jobs of a run.
+/// State shared by all jobs.
 #[derive(Debug)]
-pub struct Commons {
-    /// How many large blobs stream at once.
+pub struct SharedState {
+    /// The number of large blobs that stream at once.
     streams: usize,
-    /// Shares of the memory for streams.
+    /// The units of memory for streams.
     shares: Arc<Semaphore>,
     transfers: Transfers,
     state: Mutex<State>,
@@ -45,23 +45,24 @@ struct State {
     begun: Instant,
     young: HashMap<(String, Digest), Arc<Spot>>,
     old: HashMap<(String, Digest), Arc<Spot>>,
-    /// New blobs that a job has announced for a store.
+    /// New blobs that a job announced for a store.
     announced: HashSet<(String, Digest)>,
 }
 
-/// One blob in one store.
+/// A blob in a store.
 #[derive(Debug, Default)]
 pub struct Spot {
     /// The repositories that have it.
     repositories: Mutex<Vec<String>>,
-    /// Held while the first of several jobs sends it.
+    /// Locked while the first of several jobs sends the blob.
     lead: Arc<tokio::sync::Mutex<()>>,
-    /// Held while it is sent to a repository: registries mix up two uploads of one blob.
+    /// Locked while the blob is sent to a repository, because registries confuse concurrent uploads of one
+    /// blob.
     uploads: Mutex<HashMap<String, Arc<tokio::sync::Mutex<()>>>>,
 }
 
-impl Commons {
-    /// Nothing is known yet. Up to `streams` large blobs are streamed at once, or more small ones.
+impl SharedState {
+    /// Creates an empty state. Up to `streams` large blobs are streamed at once, or more small ones.
     pub fn new(streams: usize) -> Self {
         let streams = streams.max(1);
         let state = State {
@@ -71,22 +72,22 @@ impl Commons {
             announced: HashSet::new(),
         };
         let shares = Arc::new(Semaphore::new(streams * STREAM_SHARES as usize));
-        Commons { streams, shares, transfers: Transfers::default(), state: Mutex::new(state) }
+        SharedState { streams, shares, transfers: Transfers::default(), state: Mutex::new(state) }
     }
 
-    /// How many large blobs stream at once.
+    /// Returns how many large blobs stream at once.
     pub fn streams(&self) -> usize {
         self.streams
     }
 
-    /// Returns the blobs that are being sent.
+    /// Returns the transfers of all jobs.
     pub fn transfers(&self) -> &Transfers {
         &self.transfers
     }
 
-    /// Waits for the memory that a blob of this size streams through.
+    /// Waits for the memory to stream a blob of this size.
     pub async fn memory(&self, size: u64) -> Option<OwnedSemaphorePermit> {
-        // It fails only if the semaphore is closed, which it never is.
+        // This fails only if the semaphore is closed, which never happens.
         self.shares.clone().acquire_many_owned(shares(size)).await.ok()
     }
 
@@ -94,7 +95,7 @@ impl Commons {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// What is known of a blob in a store.
+    /// Returns the state of a blob in a store.
     pub fn spot(&self, store: &str, digest: &Digest) -> Arc<Spot> {
         let mut state = self.lock();
         if state.young.len() >= GENERATION || state.begun.elapsed() > LIFETIME {
@@ -111,7 +112,7 @@ impl Commons {
         spot
     }
 
-    /// Announces a new blob for a store. Returns whether no other job did.
+    /// Announces a new blob for a store. Returns whether no other job did so before.
     pub fn announce(&self, store: &str, digest: &Digest) -> bool {
         self.lock().announced.insert((store.to_owned(), digest.clone()))
     }
@@ -122,17 +123,17 @@ impl Spot {
         self.repositories.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Whether a repository has the blob.
+    /// Returns whether a repository has the blob.
     pub fn is_in(&self, repository: &str) -> bool {
         self.lock().iter().any(|known| known == repository)
     }
 
-    /// A repository that has the blob: the first, from which most were mounted already.
+    /// Returns a repository that has the blob: always the first one known.
     pub fn anywhere(&self) -> Option<String> {
         self.lock().first().cloned()
     }
 
-    /// Notes that a repository has the blob.
+    /// Records that a repository has the blob.
     pub fn add(&self, repository: &str) {
         let mut repositories = self.lock();
         if !repositories.iter().any(|known| known == repository) && repositories.len() < REPOSITORIES {
@@ -140,7 +141,7 @@ impl Spot {
         }
     }
 
-    /// Notes that a repository may lack the blob.
+    /// Records that a repository may not have the blob.
     pub fn remove(&self, repository: &str) {
         self.lock().retain(|known| known != repository);
     }
@@ -167,19 +168,19 @@ mod tests {
 
     #[test]
     fn blobs_are_remembered_for_two_generations() {
-        let commons = Commons::new(1);
+        let shared_state = SharedState::new(1);
         let digest = |n: usize| Digest::sha256(n.to_string());
-        commons.spot("r.example", &digest(0)).add("app");
+        shared_state.spot("r.example", &digest(0)).add("app");
         for n in 1..GENERATION {
-            commons.spot("r.example", &digest(n));
+            shared_state.spot("r.example", &digest(n));
         }
-        assert!(!commons.spot("other.example", &digest(0)).is_in("app"));
-        assert!(commons.spot("r.example", &digest(0)).is_in("app"));
+        assert!(!shared_state.spot("other.example", &digest(0)).is_in("app"));
+        assert!(shared_state.spot("r.example", &digest(0)).is_in("app"));
         for n in 0..2 * GENERATION {
-            commons.spot("r.example", &digest(n + GENERATION));
+            shared_state.spot("r.example", &digest(n + GENERATION));
         }
-        assert!(!commons.spot("r.example", &digest(0)).is_in("app"));
-        let state = commons.lock();
+        assert!(!shared_state.spot("r.example", &digest(0)).is_in("app"));
+        let state = shared_state.lock();
         assert!(state.young.len() + state.old.len() <= 2 * GENERATION);
     }
 

@@ -1,4 +1,5 @@
-//! What is carried over as it is, with all that is below it. It is read only if the destination lacks it.
+//! Plans content that is carried over unchanged, with everything below it. It is read only if the destination
+//! does not have it.
 
 use super::copy::Copier;
 use super::tree::{Carried, CarriedContent};
@@ -7,22 +8,22 @@ use crate::image::{Descriptor, Manifest};
 use crate::read::{Limits, Reader};
 use futures_util::future::{BoxFuture, FutureExt, try_join_all};
 
-/// Reads what is carried over, and begins to move it.
-pub struct Carrier<'a> {
+/// Reads content that is carried over, and starts to move it.
+pub struct CarryOver<'a> {
     reader: &'a Reader,
     copier: &'a Copier,
     limits: &'a Limits,
-    /// Do not start transfers.
-    hold: bool,
+    /// Whether transfers are left to the push.
+    defer: bool,
 }
 
-impl<'a> Carrier<'a> {
-    /// With `hold` no transfer is started.
-    pub fn new(reader: &'a Reader, copier: &'a Copier, limits: &'a Limits, hold: bool) -> Self {
-        Carrier { reader, copier, limits, hold }
+impl<'a> CarryOver<'a> {
+    /// Creates a planner of unchanged content. With `defer` it starts no transfers.
+    pub fn new(reader: &'a Reader, copier: &'a Copier, limits: &'a Limits, defer: bool) -> Self {
+        CarryOver { reader, copier, limits, defer }
     }
 
-    /// Something that was not read yet.
+    /// Plans content that was not read yet.
     pub fn unread(
         &self,
         descriptor: Descriptor,
@@ -31,13 +32,13 @@ impl<'a> Carrier<'a> {
     ) -> BoxFuture<'_, Result<Carried>> {
         async move {
             if !descriptor.is_manifest() {
-                // Something whose meaning only its owner knows: it goes as a blob.
-                if !self.hold {
+                // Content of an unknown type is copied as a blob.
+                if !self.defer {
                     self.copier.start(&descriptor);
                 }
                 return Ok(Carried { descriptor, reason, content: CarriedContent::Blob });
             }
-            // An index may be there without its children.
+            // The destination may have an index without its children.
             if !descriptor.is_index()
                 && let Some(claim) = self.copier.claimed(&descriptor.digest)
                 && self.copier.check(claim, &descriptor).await?.is_some()
@@ -51,7 +52,7 @@ impl<'a> Carrier<'a> {
         .boxed()
     }
 
-    /// Something that was read. Begins the moves of what it needs, and reads what is below it.
+    /// Plans content that was read: starts to move its blobs, and reads everything below it.
     pub async fn read(
         &self,
         descriptor: Descriptor,
@@ -62,7 +63,7 @@ impl<'a> Carrier<'a> {
         if !manifest.children().is_empty() {
             self.limits.enter(&manifest, depth + 1)?;
         }
-        if !self.hold {
+        if !self.defer {
             manifest.blobs().into_iter().for_each(|blob| self.copier.start(blob));
         }
         let below = manifest.children().iter().map(|d| self.unread(d.clone(), reason.clone(), depth + 1));

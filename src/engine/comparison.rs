@@ -1,4 +1,4 @@
-//! Whether the destination is what wrap makes of the source already, from as few requests as can tell.
+//! Decides with few requests whether the destination already is the wrapped source.
 
 use super::copy::Copier;
 use super::destination::Destination;
@@ -15,8 +15,8 @@ use crate::rewrite::{DEFAULT_PATH, Image, ImageOrArtifact, index, repeat};
 use crate::transport::Head;
 use futures_util::future::{BoxFuture, FutureExt, try_join_all};
 
-/// Compares a source with what the destination holds now.
-pub struct Standing<'a> {
+/// Compares a source with the image that the destination has now.
+pub struct Comparison<'a> {
     pub task: &'a Task,
     pub wrap: &'a Wrap,
     pub reader: &'a Reader,
@@ -24,8 +24,8 @@ pub struct Standing<'a> {
     pub destination: &'a Destination,
 }
 
-impl Standing<'_> {
-    /// The report, if there is nothing to do as far as the destination can be believed.
+impl Comparison<'_> {
+    /// Returns a report if there is nothing to do, provided that the destination's records are right.
     pub async fn up_to_date(&self, source: &Manifest, current: &Manifest) -> Result<Option<Report>> {
         if let Some(annotations) = Annotations::read(current) {
             if !self.is_described(source, current, &annotations) {
@@ -46,8 +46,8 @@ impl Standing<'_> {
         self.docker_types(source, current).await
     }
 
-    /// The report, if there is nothing to do as far as the destination can be believed and the source can be told by its
-    /// digest: the source is not read.
+    /// Returns a report if there is nothing to do, provided that the destination's records are right. Knows
+    /// the source by its digest only, without reading it.
     pub async fn by_digest(&self, source: &Head, current: &Manifest) -> Result<Option<Report>> {
         let Some(family) = source.media_type.as_deref().map(|text| MediaType::from(text).family()) else {
             return Ok(None);
@@ -61,7 +61,7 @@ impl Standing<'_> {
         {
             return Ok(Some(Report::held(&source.digest, current)));
         }
-        // What wrap leaves as it is has no annotations, and Docker's types never have.
+        // Skipped images have no annotations, and neither have Docker's media types.
         let is_docker = family == Family::Docker && current.family() == Family::Docker;
         let Some(reader) = self.destination.reader().filter(|_| is_one || is_docker) else {
             return Ok(None);
@@ -103,7 +103,7 @@ impl Standing<'_> {
         }
     }
 
-    /// Whether the annotations say so, and the manifests do not contradict.
+    /// Returns whether the annotations describe this source, and the manifests do not contradict them.
     fn is_described(&self, source: &Manifest, current: &Manifest, annotations: &Annotations) -> bool {
         let same_recipe = self.has_recipe(source.family(), current, annotations);
         let is_source = current.digest == source.digest
@@ -111,7 +111,8 @@ impl Standing<'_> {
         same_recipe && is_source && annotations.describe(current) && self.has_our_layer(current)
     }
 
-    /// Whether the layer on top is one that this wrap adds, as far as that is known without reading layers.
+    /// Returns whether the top layer is one that this wrap adds, as far as that is known without reading
+    /// layers.
     pub fn has_our_layer(&self, manifest: &Manifest) -> bool {
         match &manifest.content {
             Content::Image { layers, .. } if self.wrap.policy.path == DEFAULT_PATH => {
@@ -121,7 +122,7 @@ impl Standing<'_> {
         }
     }
 
-    /// What the two indexes tell of their children.
+    /// Reports on the children of both indexes.
     fn children<'s>(
         &'s self,
         source: &'s Manifest,
@@ -151,13 +152,13 @@ impl Standing<'_> {
         {
             let source =
                 self.reader.child(before).await.context(|| format!("the child {}", before.digest))?;
-            // What the destination lacks is found out by those who ask for all of it.
+            // A missing child is found by the check for completeness.
             let Ok(current) = place.child(after).await else { return Ok(Vec::new()) };
             return self.children(&source, &current).await;
         }
         let (action, reason) = match reason {
             Some(reason) => (Action::Skipped, reason),
-            None if kept => (Action::Skipped, "wrap leaves it as it is".into()),
+            None if kept => (Action::Skipped, "wrap does not change it".into()),
             None => (Action::Unchanged, SAME.into()),
         };
         Ok(vec![PlatformReport {
@@ -169,8 +170,8 @@ impl Standing<'_> {
         }])
     }
 
-    /// Docker's types have no annotations. There the destination's own image is looked into: it is up to date if
-    /// wrapping it changes nothing, and it came from the source.
+    /// Compares images with Docker's media types, which have no annotations. Reads the destination's image:
+    /// it is up to date if wrapping it changes nothing and it was made from the source.
     async fn docker_types(&self, source: &Manifest, current: &Manifest) -> Result<Option<Report>> {
         let Some(reader) = self.destination.reader().filter(|_| current.digest != source.digest) else {
             return Ok(None);
@@ -206,7 +207,7 @@ impl Standing<'_> {
         Ok(Some(report))
     }
 
-    /// A first look, so that nobody reads all of a list that came from another one.
+    /// Makes a cheap check first, so that an unrelated manifest list is not read in full.
     async fn may_come_from(&self, reader: &Reader, source: &Manifest, current: &Manifest) -> Result<bool> {
         match (&source.content, &current.content) {
             (Content::Image { layers: theirs, .. }, Content::Image { layers: ours, .. }) => {
@@ -235,7 +236,7 @@ impl Standing<'_> {
     }
 }
 
-/// Whether one image was wrapped from another, by its record.
+/// Returns whether one image was wrapped from the other, according to its record.
 async fn comes_from(reader: &Reader, source: &Descriptor, result: &Descriptor) -> Result<bool> {
     let Ok(manifest) = reader.child(result).await else { return Ok(false) };
     let Content::Image { config, .. } = &manifest.content else { return Ok(false) };

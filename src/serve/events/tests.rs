@@ -216,7 +216,7 @@ fn kinds_have_names() {
         assert_eq!((name.parse(), kind.to_string()), (Ok(kind), name.to_owned()));
     }
     let error = "docker".parse::<Kind>().unwrap_err();
-    assert!(error.starts_with("invalid kind of webhook \"docker\": write one of distribution, "), "{error}");
+    assert!(error.starts_with("invalid kind of webhook \"docker\": use one of distribution, "), "{error}");
 }
 
 proptest! {

@@ -119,7 +119,7 @@ fn what_is_missing_or_of_a_wrong_kind_is_refused_at_its_place() {
         ),
         (
             "creds: [{registry: 'ftp://a'}]\n",
-            "1:20: invalid registry: only http:// and https:// may stand before the host",
+            "1:20: invalid registry: the host may only follow http:// or https://",
         ),
         ("? [a]\n: b\n", "1:3: invalid key: it must be text"),
         ("<<: 3\n", "1:5: invalid merge key: it takes a mapping or a list of mappings"),
@@ -165,11 +165,11 @@ fn receivers_without_a_usable_secret_are_refused() {
         ),
         (
             "{kind: harbor, path: a/b}",
-            "invalid path: it is one segment of letters, digits, \"-\", \"_\" and \".\"",
+            "invalid path: use one segment of letters, digits, \"-\", \"_\" and \".\"",
         ),
         (
             "{kind: harbor, path: ..}",
-            "invalid path: it is one segment of letters, digits, \"-\", \"_\" and \".\"",
+            "invalid path: use one segment of letters, digits, \"-\", \"_\" and \".\"",
         ),
         (
             "{kind: harbor, header: 'a b', secret: {env: PROJECT}}",

@@ -141,7 +141,7 @@ fn rejects_invalid_names_and_options() {
         (&source, &to, &["--path", "relative"], "absolute"),
         (&source, &to, &["--path", "/a/../b"], "/a/../b"),
         (&source, &to, &["--reaper-arg", "--no-such-option"], "--no-such-option"),
-        (&source, &to, &["--reaper-arg", "program"], "not only options"),
+        (&source, &to, &["--reaper-arg", "program"], "accepts only options of the reaper"),
         (&source, &to, &["--grace", "soon"], "soon"),
         (&source, &to, &["--rewrite", "TERM"], "TERM"),
         (&source, &to, &["--upload", "chunks:x"], "chunks"),

@@ -124,6 +124,6 @@ fn reports_referrers_of_the_source_and_does_not_copy_them() {
         .succeeds()
         .says("application/vnd.example.signature")
         .says(".sig")
-        .says("not carried over");
+        .says("were not copied");
     assert_eq!(registry.tags("copy").len(), 1);
 }

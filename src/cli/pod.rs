@@ -42,7 +42,7 @@ struct PatchOptions {
     /// Print the documents with images replaced by wrapped ones; all other bytes are kept
     #[arg(long)]
     patch: bool,
-    /// Replace image FROM by TO; names without a tag apply to every tag; may be repeated
+    /// Replace image FROM by TO; without tags or digests, every image of the repository, keeping its tag; may be repeated
     #[arg(long, value_name = "FROM=TO", requires = "patch")]
     map: Vec<String>,
     /// Replace images as listed in this file: FROM=TO per line, or JSON as `wrap` prints it

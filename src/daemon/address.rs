@@ -102,7 +102,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn addresses_are_read_as_docker_reads_them() {
+    fn parses_addresses_like_docker() {
         let tls = || Some(Tls::default());
         for (text, given, url, shown) in [
             ("tcp://h:1234", None, "http://h:1234/", "tcp://h:1234"),

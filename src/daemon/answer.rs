@@ -133,7 +133,7 @@ mod tests {
     }
 
     #[test]
-    fn progress_of_a_load_is_read_to_its_end() {
+    fn reads_the_progress_of_a_load() {
         load(&[]).unwrap();
         load(&["{\"stream\":\"Loaded image: a\"}"]).unwrap();
         load(&[
@@ -144,7 +144,7 @@ mod tests {
     }
 
     #[test]
-    fn an_error_is_found_wherever_it_is() {
+    fn finds_errors_in_every_position() {
         let error = r#"{"errorDetail":{"message":"no space\u001b[31m left"},"error":"no space"}"#;
         let (one, two) = error.split_at(20);
         let progress = "{\"status\":\"Loading layer\"}\n";
@@ -185,7 +185,7 @@ mod tests {
     }
 
     #[test]
-    fn the_limit_follows_what_the_engine_says() {
+    fn the_limit_depends_on_the_reported_size() {
         let image = |text: &str| serde_json::from_str::<Image>(text).unwrap();
         let id = Digest::sha256("");
         let most = |size: &str| image(&format!(r#"{{"Id":"{id}"{size}}}"#)).most_saved();

@@ -92,7 +92,7 @@ mod tests {
     use futures_util::StreamExt;
 
     #[tokio::test]
-    async fn all_that_is_written_arrives() {
+    async fn delivers_all_written_bytes() {
         let (mut writer, stream, is_closed) = pipe();
         let writing = std::thread::spawn(move || {
             for n in 0..2000u16 {
@@ -111,7 +111,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn a_writer_that_goes_away_is_an_error() {
+    async fn a_dropped_writer_is_an_error() {
         let (mut writer, stream, _) = pipe();
         writer.write_all(b"half").unwrap();
         drop(writer);
@@ -120,7 +120,7 @@ mod tests {
     }
 
     #[test]
-    fn a_reader_that_goes_away_is_noticed() {
+    fn detects_a_closed_reader() {
         let (mut writer, stream, is_closed) = pipe();
         drop(stream);
         assert!(!is_closed.get());

@@ -197,7 +197,7 @@ mod tests {
     }
 
     #[test]
-    fn certificates_belong_to_a_directory_or_a_context() {
+    fn finds_certificates_of_a_directory_or_a_context() {
         let home = Home::new();
         let directory = home.context("far", r#"{"Endpoints":{"docker":{"Host":"tcp://far:1"}}}"#);
         let tls = |address: Result<Address>| match address.unwrap() {
@@ -225,7 +225,7 @@ mod tests {
     }
 
     #[test]
-    fn what_cannot_be_used_is_named() {
+    fn errors_name_invalid_settings() {
         let home = Home::new();
         home.context("empty", "{}");
         home.context("bad", r#"{"Endpoints":{"docker":{"Host":"ftp://x"}}}"#);

@@ -202,7 +202,7 @@ mod tests {
     }
 
     #[test]
-    fn no_more_is_kept_than_the_limit() {
+    fn spooling_stops_at_the_limit() {
         let mut file = run(&["ab", "", "cd"], 4).unwrap();
         let mut text = String::new();
         file.rewind().unwrap();

@@ -192,7 +192,7 @@ mod tests {
     }
 
     #[test]
-    fn what_go_refuses_is_refused() {
+    fn rejects_durations_that_are_invalid_in_go() {
         for text in [
             "",
             "3",
@@ -243,7 +243,7 @@ mod tests {
     }
 
     #[test]
-    fn a_written_duration_is_read_again() {
+    fn durations_round_trip() {
         for nanoseconds in
             [0, 1, 999, 1_000, 61_000_000_000, 3_600_000_000_000, 10_921_004_005_006, i64::MAX as u64]
         {
@@ -255,12 +255,12 @@ mod tests {
 
     proptest! {
         #[test]
-        fn any_text_is_read_or_refused(text in "[-+]?[0-9.a-z\u{b5} ]{0,40}|.*") {
+        fn parsing_any_duration_does_not_panic(text in "[-+]?[0-9.a-z\u{b5} ]{0,40}|.*") {
             let _ = parse(&text);
         }
 
         #[test]
-        fn whole_units_add_up(hours in 0u64..10_000, minutes in 0u64..10_000, seconds in 0u64..100_000) {
+        fn units_are_added(hours in 0u64..10_000, minutes in 0u64..10_000, seconds in 0u64..100_000) {
             let expected = Duration::from_secs(hours * 3600 + minutes * 60 + seconds);
             prop_assert_eq!(parse(&format!("{hours}h{minutes}m{seconds}s")), Ok(expected));
         }

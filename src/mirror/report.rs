@@ -231,7 +231,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_summary_names_what_happened_and_nothing_else() {
+    fn a_summary_lists_only_actions_that_happened() {
         let mut summary = Summary::default();
         assert!(summary.failure().is_none());
         summary.add(&Line { requests: 3, bytes: 10, ..Line::new(1, Action::Unchanged) });
@@ -241,7 +241,7 @@ mod tests {
     }
 
     #[test]
-    fn failures_and_deletions_map_nothing() {
+    fn failures_and_deletions_are_not_in_the_map() {
         let digest = Digest::sha256("x");
         let mut line = Line::new(1, Action::Unchanged);
         line.source = Some("a.example/x:1".into());

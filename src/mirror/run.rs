@@ -188,7 +188,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn every_image_is_rechecked_once_in_its_time() {
+    fn rechecks_every_image_once_per_period() {
         let hours = |n: u64| Duration::from_secs(n * 3600);
         for destination in ["a", "b", "c", "d"] {
             let offset = jitter(destination, hours(24));

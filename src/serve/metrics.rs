@@ -262,7 +262,7 @@ mod tests {
     }
 
     #[test]
-    fn a_new_config_keeps_the_past_of_entries_that_stay_and_forgets_the_others() {
+    fn reloading_keeps_the_lag_of_remaining_entries() {
         let metrics = Metrics::default();
         metrics.set_entries(["stays", "goes"], at(0));
         metrics.succeeded("stays", at(10));
@@ -276,7 +276,7 @@ mod tests {
     }
 
     #[test]
-    fn a_clock_that_is_set_back_makes_no_negative_lag() {
+    fn lag_is_never_negative() {
         let metrics = Metrics::default();
         metrics.set_entries(["a"], at(100));
         assert!(metrics.encode(at(50)).contains(r#"lag_seconds{entry="a"} 0.0"#));

@@ -9,7 +9,7 @@ fn wanted(key: &str, digest: Option<&str>) -> Wanted {
 }
 
 #[tokio::test]
-async fn images_are_handed_out_in_the_order_of_their_arrival() {
+async fn images_are_taken_in_the_order_of_arrival() {
     let queue = Queue::new(10);
     for key in ["a", "b", "c"] {
         assert_eq!(queue.push(wanted(key, None)), Pushed::Accepted);
@@ -35,7 +35,7 @@ async fn events_for_one_image_merge_and_the_newest_digest_is_kept() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn an_image_that_is_pushed_during_work_gets_one_more_turn_and_no_second_worker() {
+async fn a_push_during_work_queues_the_image_once_more() {
     let queue = Queue::new(10);
     queue.push(wanted("a", Some("1")));
     let work = queue.take().await.unwrap();
@@ -96,7 +96,7 @@ async fn a_queue_drains_what_it_accepted_and_then_lets_its_workers_go() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_worker_that_gives_up_blocks_no_image() {
+async fn a_cancelled_worker_releases_its_image() {
     let queue = Queue::new(10);
     queue.push(wanted("a", None));
     let worker = tokio::spawn({
@@ -113,7 +113,7 @@ async fn a_worker_that_gives_up_blocks_no_image() {
 }
 
 #[tokio::test]
-async fn images_that_wait_are_reconsidered() {
+async fn waiting_images_are_reconsidered() {
     let queue = Queue::new(10);
     for key in ["taken", "kept", "dropped"] {
         queue.push(wanted(key, None));

@@ -271,7 +271,7 @@ mod tests {
     }
 
     #[test]
-    fn secrets_that_can_never_match_are_refused() {
+    fn rejects_secrets_that_cannot_match() {
         for wrong in ["", "\n", " a", "a ", "a\n\n", "a\tb", "\u{0}"] {
             assert!(Proof::bearer(wrong).is_err(), "{wrong:?}");
         }

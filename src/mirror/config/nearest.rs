@@ -45,7 +45,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn misspelt_words_find_the_word_that_was_meant() {
+    fn suggests_the_intended_word() {
         let known = ["source", "target", "type", "tags", "tagSets", "semverRange", "min-age"];
         for (word, meant) in [
             ("sorce", Some("source")),

@@ -257,7 +257,7 @@ mod tests {
     }
 
     #[test]
-    fn a_trailing_document_marker_is_no_second_document() {
+    fn a_trailing_document_marker_is_allowed() {
         assert!(Tree::parse("---\na: 1\n---\n", "f").unwrap().root.is_some());
         assert!(Tree::parse("# nothing\n", "f").unwrap().root.is_none());
     }

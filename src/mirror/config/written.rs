@@ -140,7 +140,7 @@ mod tests {
     use serde_json::json;
 
     #[test]
-    fn values_are_written_as_blocks_and_doubtful_text_is_quoted() {
+    fn writes_blocks_and_quotes_ambiguous_text() {
         let value = json!({ "a": { "b": [1, { "c": "x", "d": [] }, null] }, "e": "3.10", "f": "no", "g": "{{.x}}\n" });
         let expected = "a:\n  b:\n    - 1\n    - c: x\n      d: []\n    - null\ne: \"3.10\"\nf: \"no\"\ng: \"{{.x}}\\n\"\n";
         assert_eq!(Document::from(value.clone()).to_yaml(), expected);

@@ -83,7 +83,7 @@ mod tests {
     }
 
     #[test]
-    fn tags_hold_the_first_digits_of_long_digests() {
+    fn long_digests_are_matched_by_their_first_digits() {
         let tag = format!("sha512-{HEX}");
         assert_eq!(DigestTags::new([tag.as_str()]).of(&format!("sha512:{HEX}{HEX}")), [&tag]);
     }

@@ -78,7 +78,7 @@ fn by_created_ranks_by_time_and_unknown_times_last() {
 }
 
 #[test]
-fn images_that_are_too_young_are_held_back_before_the_newest_are_counted() {
+fn min_age_applies_before_newest() {
     let created = |tag: &str| match tag {
         "1.0" => Some(now() - DAY * 100),
         "1.1" => Some(now() - DAY * 3),

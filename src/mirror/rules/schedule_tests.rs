@@ -124,7 +124,7 @@ fn intervals_count_in_whole_seconds_from_a_time() {
 }
 
 #[test]
-fn the_schedule_of_an_entry_wins_over_its_interval() {
+fn a_schedule_takes_precedence_over_an_interval() {
     let zones = Zones { local: TimeZone::UTC, find: &find };
     let of = |schedule, interval| Schedule::of_entry(schedule, interval, &zones).expect("a schedule");
     let hour = Some(Duration::from_secs(3600));
@@ -136,7 +136,7 @@ fn the_schedule_of_an_entry_wins_over_its_interval() {
 }
 
 #[test]
-fn what_is_not_a_schedule_is_refused_with_a_reason() {
+fn rejects_invalid_schedules_with_a_reason() {
     for (schedule, why) in [
         ("", "it has 0 fields"),
         ("xyz", "it has 1 fields; write minute, hour"),
@@ -208,7 +208,7 @@ fn seven_thousand_schedules_are_read_and_looked_up_quickly() {
 
 proptest! {
     #[test]
-    fn any_text_is_a_schedule_or_refused(text in "[@*?0-9a-z,/ -]{0,30}|(TZ=)?.*", after in any::<i64>()) {
+    fn parsing_any_schedule_does_not_panic(text in "[@*?0-9a-z,/ -]{0,30}|(TZ=)?.*", after in any::<i64>()) {
         if let Ok(schedule) = parse(&text) {
             let after = Timestamp::from_second(after % 4_000_000_000).expect("a timestamp");
             let _ = schedule.next(after.into());
@@ -216,7 +216,7 @@ proptest! {
     }
 
     #[test]
-    fn the_next_time_is_later_and_nothing_lies_between(
+    fn the_next_time_is_the_first_match(
         minute in 0u32..60, hour in 0u32..24, start in 1_300_000_000i64..2_000_000_000, part in 0.0f64..1.0,
     ) {
         let text = format!("CRON_TZ=America/New_York {minute} {hour},{} * * *", (hour + 7) % 24);

@@ -61,7 +61,7 @@ fn a_set_applies_ranges_then_allow_then_deny() {
 }
 
 #[test]
-fn a_tag_passes_if_any_set_lets_it_through() {
+fn a_tag_passes_if_it_passes_any_set() {
     let sets = [
         set(&[], &["latest", "edge"], &["edge"]),
         set(&[">=1 <2"], &[], &["1.0.0"]),
@@ -86,7 +86,7 @@ fn nulls_match_nothing() {
 }
 
 #[test]
-fn verdicts_say_why_a_tag_is_refused() {
+fn verdicts_give_the_reason_for_a_refusal() {
     let sets = [set(&[">=1 <2", ">=4"], &[], &["1.5.*"]), set(&[], &["latest", "v.*"], &["v2.*"])];
     let two = filter(&sets);
     for (tag, why) in [
@@ -111,7 +111,7 @@ fn verdicts_say_why_a_tag_is_refused() {
 }
 
 #[test]
-fn verdicts_say_whether_a_filter_names_a_prerelease() {
+fn verdicts_tell_whether_a_filter_names_a_prerelease() {
     let names = |sets: &[TagSet], tag: &str| match filter(sets).verdict(tag) {
         Verdict::Selected { names_prerelease } => names_prerelease,
         other => panic!("{tag} is not selected: {other}"),
@@ -129,7 +129,7 @@ fn verdicts_say_whether_a_filter_names_a_prerelease() {
 }
 
 #[test]
-fn an_invalid_rule_is_named_with_its_place() {
+fn reports_the_place_of_an_invalid_rule() {
     let error = |sets: &[TagSet]| Filter::new(sets).expect_err("an error");
     let bad = error(&[set(&[], &["a"], &[]), set(&[], &["b", "*"], &[])]);
     assert_eq!(bad.place, Place { set: 1, list: List::Allow, item: 1 });

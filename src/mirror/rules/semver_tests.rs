@@ -58,7 +58,7 @@ fn tags_are_versions_or_not_as_in_regsync() {
 }
 
 #[test]
-fn numbers_that_are_not_written_are_zero() {
+fn missing_numbers_are_zero() {
     let v = version("v3.12-alpine3.20");
     assert_eq!((v.number(0), v.number(1), v.number(2), v.number(9)), (3, 12, 0, 0));
     assert_eq!(v.prerelease(), "alpine3.20");
@@ -120,7 +120,7 @@ fn versions_are_ordered_by_numbers_then_prereleases() {
 }
 
 #[test]
-fn different_writings_of_a_version_are_equal() {
+fn equal_versions_may_be_written_differently() {
     for (a, b) in [
         ("1", "1.0.0"),
         ("v1.2", "1.2.0.0"),
@@ -143,7 +143,7 @@ fn any_version() -> impl Strategy<Value = Version> {
 
 proptest! {
     #[test]
-    fn any_text_is_a_version_or_not(text in "[v0-9.+-]{0,30}|.*") {
+    fn parsing_any_version_does_not_panic(text in "[v0-9.+-]{0,30}|.*") {
         let _ = Version::parse(&text);
     }
 

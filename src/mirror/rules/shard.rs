@@ -133,7 +133,7 @@ mod tests {
     }
 
     #[test]
-    fn an_indexed_job_tells_the_shard_by_two_variables() {
+    fn reads_the_shard_of_an_indexed_job() {
         let read = Shard::from_environment;
         assert_eq!(read(None, None), Ok(None));
         assert_eq!(read(Some(""), Some("")), Ok(None));
@@ -156,7 +156,7 @@ mod tests {
     }
 
     #[test]
-    fn work_is_cut_by_repository_or_by_tag() {
+    fn work_is_divided_by_repository_or_by_tag() {
         assert_eq!(ShardBy::Repository.key("r.example/a", "1"), "r.example/a");
         assert_eq!(ShardBy::Tag.key("r.example/a", "1"), "r.example/a:1");
     }
@@ -184,7 +184,7 @@ mod tests {
         }
 
         #[test]
-        fn any_text_is_a_shard_or_refused(text in "[0-9/+-]{0,12}|.*") {
+        fn parsing_any_shard_does_not_panic(text in "[0-9/+-]{0,12}|.*") {
             let _ = Shard::parse(&text);
         }
     }

@@ -142,7 +142,7 @@ mod tests {
     }
 
     #[test]
-    fn suffixes_that_no_tag_could_have_are_refused() {
+    fn rejects_suffixes_that_are_invalid_in_tags() {
         for bad in ["+r", " r", "-r\n", "/x", ":x", "é", &"x".repeat(128)] {
             assert!(Naming::from_suffix(bad).is_err_and(|m| m.starts_with("invalid suffix \"")), "{bad}");
         }
@@ -178,7 +178,7 @@ mod tests {
     }
 
     #[test]
-    fn the_shape_of_a_template_tells_results_from_sources() {
+    fn finds_the_shape_of_a_template() {
         let shape = |before: &str, after: &str| Naming::from_probe(&format!("{before}{PROBE}{after}"));
         let around =
             |prefix: &str, suffix: &str| Ok(Naming::Around { prefix: prefix.into(), suffix: suffix.into() });
@@ -198,7 +198,7 @@ mod tests {
 
     proptest! {
         #[test]
-        fn what_is_written_is_never_a_source(tag in "[a-z0-9_][a-z0-9_.-]{0,20}", end in "[a-z0-9_.-]{1,10}") {
+        fn results_are_never_sources(tag in "[a-z0-9_][a-z0-9_.-]{0,20}", end in "[a-z0-9_.-]{1,10}") {
             let target = append(&tag, &end).expect("a tag");
             prop_assert!(OwnResults::new([suffix(&end)]).contains(&target));
         }

@@ -25,7 +25,7 @@ fn read(kind: Kind, body: &str) -> Vec<String> {
 }
 
 #[test]
-fn every_sender_is_understood() {
+fn reads_samples_of_every_sender() {
     for (kind, file, expected) in [
         (Kind::Distribution, "distribution-push", vec!["registry:5000/team/app:1.4.0@3f9a"]),
         (Kind::Gitlab, "gitlab-push", vec!["registry.gitlab.example/group/project/app:main@3f9a"]),
@@ -46,7 +46,7 @@ fn every_sender_is_understood() {
 }
 
 #[test]
-fn of_an_envelope_only_pushed_tags_count() {
+fn only_pushed_tags_of_an_envelope_count() {
     let events = parse(Kind::Distribution, &sample("distribution-mixed")).unwrap();
     assert_eq!(
         names(&events),
@@ -78,7 +78,7 @@ fn a_push_has_the_facts_of_its_event() {
 }
 
 #[test]
-fn a_bad_event_spoils_no_other() {
+fn an_invalid_event_does_not_affect_others() {
     let good = r#"{"action":"push","target":{"repository":"a","tag":"1"}}"#;
     for (bad, why) in [
         ("7", "(invalid event: "),
@@ -108,7 +108,7 @@ fn a_bad_event_spoils_no_other() {
 }
 
 #[test]
-fn fields_that_are_not_needed_may_hold_anything() {
+fn ignores_the_content_of_unused_fields() {
     let body = r#"{"events":[{"id":7,"timestamp":{},"action":"push","source":[],"actor":null,"x":[[[]]],"target":{"repository":"a","tag":"1","size":"big","url":null,"references":{}},
         "request":{"host":"","id":[]}}]}"#;
     assert_eq!(read(Kind::Distribution, body), ["a:1"]);
@@ -163,7 +163,7 @@ fn official_images_of_docker_hub_have_their_namespace() {
 }
 
 #[test]
-fn a_body_of_another_kind_is_refused() {
+fn rejects_bodies_of_another_kind() {
     let files = ["distribution-push", "harbor-push", "dockerhub-push", "quay-push", "plain"];
     let kinds = [Kind::Distribution, Kind::Harbor, Kind::DockerHub, Kind::Quay, Kind::Plain];
     for (at, kind) in kinds.into_iter().enumerate() {
@@ -216,13 +216,13 @@ fn kinds_have_names() {
         assert_eq!((name.parse(), kind.to_string()), (Ok(kind), name.to_owned()));
     }
     let error = "docker".parse::<Kind>().unwrap_err();
-    assert!(error.starts_with("invalid kind of webhook \"docker\": write one of distribution, "), "{error}");
+    assert!(error.starts_with("invalid kind of webhook \"docker\": use one of distribution, "), "{error}");
 }
 
 proptest! {
     /// Whatever is cut out of a sample or changed in it: no panic, and every push has valid names.
     #[test]
-    fn damaged_samples_do_no_harm(
+    fn damaged_samples_do_not_panic(
         file in prop::sample::select(vec!["distribution-mixed", "harbor-push", "dockerhub-push", "quay-push", "plain"]),
         at in any::<prop::sample::Index>(),
         length in 0usize..20,

@@ -144,7 +144,7 @@ async fn probes_and_metrics_are_answered() {
 }
 
 #[tokio::test]
-async fn every_sender_proves_itself_in_its_own_way() {
+async fn authenticates_every_kind_of_sender() {
     let receivers = vec![
         receiver("distribution", Kind::Distribution, Proof::bearer(SECRET).unwrap()),
         receiver("gitlab", Kind::Gitlab, Proof::header("Authorization", SECRET).unwrap()),
@@ -201,7 +201,7 @@ async fn every_sender_proves_itself_in_its_own_way() {
 }
 
 #[tokio::test]
-async fn a_name_may_be_left_out_where_there_is_one_receiver() {
+async fn a_single_receiver_needs_no_name() {
     let body = br#"{"image":"h.io/a:1"}"#;
     let one = server(vec![plain()], Limits::default(), 10).await;
     for (path, expected) in
@@ -232,7 +232,7 @@ async fn a_name_may_be_left_out_where_there_is_one_receiver() {
 }
 
 #[tokio::test]
-async fn receivers_that_cannot_be_told_apart_are_refused() {
+async fn rejects_ambiguous_receivers() {
     let build = |receivers| {
         let config = Arc::new(Config(AtomicBool::new(true)));
         Service::new(receivers, Limits::default(), config, Queue::new(1), Arc::default()).map(|_| ())
@@ -247,7 +247,7 @@ async fn receivers_that_cannot_be_told_apart_are_refused() {
 }
 
 #[tokio::test]
-async fn a_delivery_says_what_became_of_it() {
+async fn a_delivery_is_answered_with_a_receipt() {
     let distribution = receiver("registry", Kind::Distribution, Proof::bearer(SECRET).unwrap());
     let server = server(vec![distribution], Limits::default(), 10).await;
     let event = |action: &str, tag: &str, host: &str| {
@@ -395,7 +395,7 @@ async fn one_connection_carries_many_deliveries() {
 }
 
 #[tokio::test]
-async fn slow_clients_are_cut() {
+async fn disconnects_slow_clients() {
     let server = server(vec![plain()], short(), 10).await;
     let head = format!("POST /events HTTP/1.1\r\nHost: x\r\nContent-Length: 50\r\n{}\r\n", bearer());
     let whole = "GET /healthz HTTP/1.1\r\nHost: x\r\n\r\n";
@@ -421,7 +421,7 @@ async fn slow_clients_are_cut() {
 }
 
 #[tokio::test]
-async fn a_client_that_does_not_read_is_cut() {
+async fn disconnects_clients_that_do_not_read() {
     let limits = Limits { age: Duration::from_millis(500), ..short() };
     let server = server(vec![plain()], Limits { connections: 1, ..limits }, 10).await;
     let mut stream = server.connect().await;
@@ -444,7 +444,7 @@ async fn connections_beyond_the_limit_wait_for_their_turn() {
 }
 
 #[tokio::test]
-async fn shutting_down_finishes_what_is_under_way() {
+async fn shutting_down_finishes_current_requests() {
     let server =
         server(vec![plain()], Limits { grace: Duration::from_secs(5), ..Limits::default() }, 10).await;
     let mut idle = server.connect().await;

@@ -102,7 +102,7 @@ fn wrong_values_are_errors_that_say_what_is_expected() {
 }
 
 #[test]
-fn what_is_missing_or_of_a_wrong_kind_is_refused_at_its_place() {
+fn missing_and_mistyped_values_are_errors_with_their_place() {
     for (text, message) in [
         ("sync:\n  - source: a\n    type: image\n", "2:5: missing key \"target\" in an entry of sync"),
         ("sync:\n  - source: a\n    target: b\n", "2:5: missing key \"type\" in an entry of sync"),
@@ -119,7 +119,7 @@ fn what_is_missing_or_of_a_wrong_kind_is_refused_at_its_place() {
         ),
         (
             "creds: [{registry: 'ftp://a'}]\n",
-            "1:20: invalid registry: only http:// and https:// may stand before the host",
+            "1:20: invalid registry: the host may only follow http:// or https://",
         ),
         ("? [a]\n: b\n", "1:3: invalid key: it must be text"),
         ("<<: 3\n", "1:5: invalid merge key: it takes a mapping or a list of mappings"),
@@ -132,7 +132,7 @@ fn what_is_missing_or_of_a_wrong_kind_is_refused_at_its_place() {
 }
 
 #[test]
-fn unquoted_templates_are_told_to_be_quoted() {
+fn unquoted_templates_get_a_hint() {
     let (message, hint) = error("sync:\n- source: {{ env \"X\" }}/a\n  target: b\n  type: image\n");
     assert!(message.starts_with("regsync.yml:2:"), "{message}");
     assert_eq!(hint.as_deref(), Some("put a value that starts with a template in single quotes"));
@@ -142,7 +142,7 @@ fn unquoted_templates_are_told_to_be_quoted() {
 }
 
 #[test]
-fn receivers_without_a_usable_secret_are_refused() {
+fn rejects_receivers_without_a_valid_secret() {
     for (receiver, message) in [
         (
             "{kind: harbour}",
@@ -165,11 +165,11 @@ fn receivers_without_a_usable_secret_are_refused() {
         ),
         (
             "{kind: harbor, path: a/b}",
-            "invalid path: it is one segment of letters, digits, \"-\", \"_\" and \".\"",
+            "invalid path: use one segment of letters, digits, \"-\", \"_\" and \".\"",
         ),
         (
             "{kind: harbor, path: ..}",
-            "invalid path: it is one segment of letters, digits, \"-\", \"_\" and \".\"",
+            "invalid path: use one segment of letters, digits, \"-\", \"_\" and \".\"",
         ),
         (
             "{kind: harbor, header: 'a b', secret: {env: PROJECT}}",
@@ -231,7 +231,7 @@ fn templates_cannot_make_a_small_file_large() {
 
 /// Deletes, doubles and replaces pieces of the real files.
 #[test]
-fn damaged_files_are_refused_or_come_to_something_that_loads_again() {
+fn damaged_files_fail_or_round_trip() {
     let world = World::full();
     let mut seed = 0x9e37_79b9_7f4a_7c15u64;
     let mut random = |below: usize| {
@@ -277,6 +277,6 @@ fn seven_thousand_entries_load_quickly() {
 }
 
 #[test]
-fn the_world_of_the_tests_has_no_other_files() {
+fn the_test_environment_has_no_other_files() {
     assert!(World::full().file("/etc/passwd").is_err());
 }

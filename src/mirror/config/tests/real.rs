@@ -92,7 +92,7 @@ fn tags_shared_by_an_anchor() {
 }
 
 #[test]
-fn referrers_from_elsewhere_are_noted() {
+fn referrer_options_without_effect_are_noted() {
     let config = real("hardened.yml");
     let expected = ("docker.io/acme/hard-node", "central-docker.example/warehouse/quarantine/hard-node");
     assert_eq!(names(&config), [expected]);
@@ -118,7 +118,7 @@ fn files_without_version_creds_and_defaults() {
 }
 
 #[test]
-fn registries_with_a_path_count_for_their_host() {
+fn settings_of_a_registry_with_a_path_apply_to_its_host() {
     let config = real("two-accounts.yml");
     assert_eq!(config.credentials[1].host, "222222222222.dkr.north.example");
     assert_eq!(config.credentials[1].pass.as_ref().unwrap().expose(), "hunter2-two");

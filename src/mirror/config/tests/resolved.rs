@@ -91,7 +91,7 @@ sync:
 }
 
 #[test]
-fn an_entry_that_names_its_tags_gets_no_other_name_from_the_defaults() {
+fn suffix_and_target_tag_are_not_combined_with_defaults() {
     let text = "
 defaults: {suffix: -reaped}
 sync:
@@ -134,7 +134,7 @@ sync: [{source: a, target: b, type: image, interval: 0s, backup: '', mediaTypes:
 }
 
 #[test]
-fn filters_that_a_type_does_not_have_are_noted_and_dropped() {
+fn filters_without_effect_are_noted_and_dropped() {
     let loaded =
         loaded("sync: [{source: a, target: b, type: repository, repos: {allow: [c]}, tags: {allow: [d]}}]\n");
     assert_eq!(loaded.notes[0].text, "repos only affects entries of type registry");
@@ -150,7 +150,7 @@ fn windows_line_ends_change_nothing() {
 }
 
 #[test]
-fn text_stays_as_it_is_written() {
+fn text_is_kept_as_written() {
     let entry = entry("tags: {allow: [3.10, 1e3, 0x10, true, 2024-01-02, 'null', !!str null, null, ~, ]}");
     let texts: Vec<_> = entry.tag_sets[0].allow.iter().map(|item| item.as_deref().unwrap_or("-")).collect();
     assert_eq!(texts, ["3.10", "1e3", "0x10", "true", "2024-01-02", "null", "null", "-", "-"]);
@@ -167,7 +167,7 @@ fn duplicate_keys_are_noted_and_the_last_counts() {
 }
 
 #[test]
-fn merge_keys_give_way_to_own_keys_wherever_they_stand() {
+fn own_keys_take_precedence_over_merge_keys() {
     let text = "
 x-a: &a {type: image, target: t.example/a, referrers: true}
 x-b: &b {type: repository, backup: b}

@@ -20,7 +20,7 @@ fn the_schema_accepts_every_resolved_file() {
 }
 
 #[test]
-fn the_schema_refuses_what_the_reader_refuses() {
+fn the_schema_rejects_invalid_files() {
     let validator = jsonschema::validator_for(&schema()).unwrap();
     for value in [
         json!({ "synk": [] }),

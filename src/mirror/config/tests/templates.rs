@@ -18,7 +18,7 @@ fn render(text: &str) -> String {
 }
 
 #[test]
-fn templates_come_to_what_go_makes_of_them() {
+fn templates_render_as_in_go() {
     for (text, expected) in [
         ("", ""),
         ("plain } text }}", "plain } text }}"),
@@ -46,7 +46,7 @@ fn templates_come_to_what_go_makes_of_them() {
 }
 
 #[test]
-fn everything_else_is_refused_by_name() {
+fn unsupported_syntax_is_named() {
     for (text, message) in [
         ("{{ index (split .Sync.Source \"/\") 1 }}", "the function \"index\" is not supported"),
         ("{{ split .Ref.Tag \"-\" }}", "the function \"split\" is not supported"),
@@ -133,7 +133,7 @@ fn a_target_sees_the_expanded_source() {
 }
 
 #[test]
-fn what_is_not_set_is_noted() {
+fn missing_values_are_noted() {
     let loaded = loaded(
         "creds:\n- registry: a.example\n  user: '{{ env \"NOT_SET\" }}'\n  pass: '{{ file \"/none\" }}'\nsync: []\n",
     );
@@ -149,7 +149,7 @@ fn what_is_not_set_is_noted() {
 }
 
 #[test]
-fn what_has_a_default_is_not_noted() {
+fn missing_values_with_a_default_are_not_noted() {
     let missing =
         |text: &str| Template::parse(text, Scope::Plain, &World::default()).unwrap().missing().len();
     assert_eq!(missing("{{ env \"A\" | lower | default \"x\" }}"), 0);

@@ -33,7 +33,7 @@
 //! - [`read`]: reads manifests and configs, each once, within limits
 //! - [`layers`]: a merged view of an image's layers, from the top down
 //! - [`engine`]: runs a job from end to end, and copies each blob at most once
-//! - [`inspect`]: finds out how an image starts, which program becomes PID 1, and what that means
+//! - [`inspect`](mod@inspect): finds out how an image starts, which program becomes PID 1, and what that means
 //! - [`pod`]: finds, judges and edits the containers of Kubernetes documents
 //! - [`mirror`]: mirrors many images, as a configuration describes
 //! - [`serve`]: the long-running mirror, with schedules, webhooks and metrics

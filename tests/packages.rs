@@ -193,7 +193,8 @@ fn the_bill_of_materials_names_the_program_and_every_crate() {
 
 /// The image in a registry, to be pulled by engines; and a registry that asks for a password, with the sample in it.
 struct Image {
-    registry: DockerRegistry,
+    /// Serves the image until the test ends.
+    _registry: DockerRegistry,
     name: String,
     private: DockerRegistry,
     sample: String,
@@ -220,7 +221,7 @@ impl Image {
                 .home_file(".docker/config.json", &credentials)
                 .run()
                 .succeeds();
-            Image { registry, name, private, sample }
+            Image { _registry: registry, name, private, sample }
         })
     }
 

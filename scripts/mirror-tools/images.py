@@ -31,7 +31,7 @@ PLATFORMS = ["amd64", "arm64", "s390x"]
 SHAPES = (
     ["oci"] * 7 + ["docker"] * 4 + ["index2"] * 2 + ["index3", "list2", "list3", "attested", "attested3", "artifact", "init"]
 )
-REQUESTS = {"docker": 2, "list2": 5, "list3": 7, "init": 2, "dockerinit": 2}
+REQUESTS = {"docker": 2, "list2": 3, "list3": 3, "init": 2, "dockerinit": 2}
 
 
 @dataclass(frozen=True)

@@ -18,12 +18,12 @@ pub fn above<T>(print: impl FnOnce() -> T) -> T {
     drawn().suspend(print)
 }
 
-/// Prints a line on standard error. A closed standard error is no reason to stop.
+/// Prints a line on standard error. Errors are ignored, because standard error may be closed.
 pub fn say(text: &str) {
     above(|| drop(writeln!(std::io::stderr(), "{}", printable(text))));
 }
 
-/// Prints a line with a label in colour, if standard error is a terminal that shows colours.
+/// Prints a line with a coloured label, if standard error is a terminal with colours.
 pub fn say_as(label: &StyledObject<&str>, text: &str) {
     above(|| drop(writeln!(std::io::stderr(), "{label} {}", printable(text))));
 }
@@ -33,8 +33,8 @@ pub fn label(text: &str) -> StyledObject<&str> {
     style(text).for_stderr()
 }
 
-/// A line of text for a terminal. Names and commands come from images and registries, which may hold what moves the
-/// cursor, sets colours or turns the direction of writing.
+/// Returns a line of text that is safe for a terminal. Names and commands from images and registries may contain
+/// characters that move the cursor, set colours or change the writing direction.
 pub fn printable(text: &str) -> String {
     let is_unseen = |c: char| {
         c.is_control()

@@ -33,7 +33,7 @@ pub enum Kind {
 }
 
 impl Kind {
-    /// Returns the exit code of the process, as listed in `--help`.
+    /// Returns the exit code of the process, as `reapify help exit-codes` lists it.
     pub fn exit_code(self) -> u8 {
         match self {
             Kind::Other => 1,

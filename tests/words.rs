@@ -126,6 +126,10 @@ fn errors_and_hints() {
         ("unknown-command", vec!["wrapp".into()]),
         ("unknown-topic", vec!["help".into(), "nonsense".into()]),
         ("unknown-transport", vec!["wrap".into(), "docker-archiv:app.tar".into(), out.clone()]),
+        (
+            "unknown-transport-of-destination",
+            vec!["wrap".into(), zombies.clone(), "docker-archiv:app.tar".into()],
+        ),
         ("unsupported-transport", vec!["wrap".into(), "dir:app".into(), out.clone()]),
         ("podman-storage", vec!["wrap".into(), "containers-storage:app".into(), out.clone()]),
         ("archive-without-transport", vec!["inspect".into(), path("app.tar.gz")]),

@@ -5,11 +5,12 @@ use super::options::Format;
 use super::output::{self, Console};
 use super::places;
 use super::progress::{Counts, Facts};
+use super::suggest;
 use super::transform::{Done, Transform};
-use crate::error::{Context, Error, Kind, Result};
+use crate::error::{Context, Error, Result};
 use crate::image::Location;
 use crate::image::json::to_json;
-use crate::mirror::Sinks;
+use crate::mirror::{Sinks, partial};
 use crate::places::Places;
 use crate::stats::Stats;
 use futures_util::{StreamExt, stream};
@@ -52,8 +53,8 @@ pub fn parse(text: &str, name: &str) -> Result<Vec<Pair>> {
             [] => continue,
             [first, ..] if first.starts_with('#') => continue,
             [source, destination] => {
-                let source: Location = source.parse().context(place)?;
-                Pair { source, destination: Location::destination(destination).context(place)? }
+                let source = suggest::location(source).context(place)?;
+                Pair { source, destination: suggest::destination(destination).context(place)? }
             }
             _ => {
                 return Err(Error::usage(format!("{}: invalid line {line:?}", place()))
@@ -132,11 +133,7 @@ pub async fn run(
     let failures = if failed > 0 { format!(", {failed} failed") } else { String::new() };
     console.note(&format!("{all} images{}{failures}", done.concat()));
     outcome?;
-    match failed {
-        0 => Ok(()),
-        failed => Err(Error::new(Kind::Partial, format!("{failed} of {all} images failed"))
-            .hint("the other images are done; run the command again to retry the failed ones")),
-    }
+    partial(failed, all).map_or(Ok(()), Err)
 }
 
 async fn one(transform: &Transform<'_>, places: &Mutex<Places>, sinks: &Sinks, pair: &Pair) -> Result<Done> {
@@ -185,6 +182,7 @@ fn fail(pair: &Pair, error: &Error, format: Format, console: &Console) -> Result
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::error::Kind;
 
     #[test]
     fn reads_pairs_and_ignores_comments() {

@@ -7,7 +7,7 @@ use super::output::{Console, result};
 use super::places;
 use super::progress::Facts;
 use super::suggest;
-use super::values::AnyImage;
+use super::values::{AnyText, TRANSPORTS};
 use crate::error::{Error, Kind, Result};
 use crate::image::Location;
 use crate::inspect::report::{PlatformReport, Report};
@@ -22,7 +22,7 @@ use std::sync::Arc;
 #[derive(clap::Args)]
 pub struct Args {
     /// The images to inspect; several are shown as a table
-    #[arg(required = true, value_name = "IMAGE", value_parser = AnyImage, hide_possible_values = true)]
+    #[arg(required = true, value_name = "IMAGE", value_parser = AnyText(&TRANSPORTS), hide_possible_values = true)]
     images: Vec<String>,
     #[command(flatten)]
     only: PlatformOptions,

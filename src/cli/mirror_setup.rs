@@ -4,9 +4,7 @@
 use super::mirror_lines::Files;
 use super::options::NetworkOptions;
 use super::output::Console;
-use super::transform::STREAMS;
 use super::wrap::given_reapers;
-use crate::engine::SharedState;
 use crate::error::{Context, Error, Result};
 use crate::mirror::config::{self, Config, Outside};
 use crate::mirror::rules::shard::{Shard, ShardBy};
@@ -138,7 +136,7 @@ impl Setup<'_> {
         let hosts = Hosts::new(config, options, self.network.hosts(), self.network.store());
         Shared {
             hosts,
-            shared_state: Arc::new(SharedState::new(STREAMS)),
+            shared_state: Arc::default(),
             effort: self.effort,
             recheck: self.recheck,
             sinks: Default::default(),

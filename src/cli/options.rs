@@ -2,7 +2,7 @@
 
 use super::password;
 use super::progress::{Facts, Mode, Progress};
-use super::values::AnyPlatform;
+use super::values::{AnyText, PLATFORMS};
 use crate::credentials::{Credentials, Login, Store};
 use crate::error::{Error, Result};
 use crate::image::Platform;
@@ -59,7 +59,7 @@ pub struct Global {
 #[derive(Args)]
 pub struct PlatformOptions {
     /// Process only these platforms of an index, separated by commas; may be repeated
-    #[arg(long = "platform", value_name = "OS/ARCH[/VARIANT]", value_delimiter = ',', value_parser = AnyPlatform)]
+    #[arg(long = "platform", value_name = "OS/ARCH[/VARIANT]", value_delimiter = ',', value_parser = AnyText(&PLATFORMS))]
     #[arg(hide_possible_values = true)]
     texts: Vec<String>,
 }

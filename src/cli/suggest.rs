@@ -3,6 +3,7 @@
 use super::values::TRANSPORTS;
 use crate::error::{Error, Result};
 use crate::image::Location;
+use crate::transport::decompress::Format;
 use std::fs::File;
 use std::io::Read;
 use std::path::Path;
@@ -16,6 +17,17 @@ const HEAD: usize = 512;
 
 /// Parses the name of an image. Suggests a transport for archives and layouts that exist, and for misspelled transports.
 pub fn location(text: &str) -> Result<Location> {
+    check(text)?;
+    text.parse()
+}
+
+/// Parses the name of a destination, with the same suggestions.
+pub fn destination(text: &str) -> Result<Location> {
+    check(text)?;
+    Location::destination(text)
+}
+
+fn check(text: &str) -> Result<()> {
     if !TRANSPORTS.iter().any(|transport| text.starts_with(transport)) {
         if let Some(error) = local(text) {
             return Err(error);
@@ -25,7 +37,7 @@ pub fn location(text: &str) -> Result<Location> {
                 .hint(format!("a similar transport exists: {transport}")));
         }
     }
-    text.parse()
+    Ok(())
 }
 
 /// Returns the error for the path of an archive or a layout without its transport.
@@ -49,7 +61,7 @@ fn is_archive(path: &Path) -> bool {
     let mut head = Vec::new();
     let read = File::open(path).and_then(|file| file.take(HEAD as u64).read_to_end(&mut head));
     let is_tar = head.get(257..262) == Some(b"ustar");
-    read.is_ok() && (is_tar || head.starts_with(&[0x1f, 0x8b]) || head.starts_with(&[0x28, 0xb5, 0x2f, 0xfd]))
+    read.is_ok() && (is_tar || Format::of(&head) != Format::Plain)
 }
 
 /// Returns the transport that is similar to a misspelled one. Only words with a hyphen, or followed by `://`,

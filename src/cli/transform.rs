@@ -18,9 +18,6 @@ use std::path::Path;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-/// The number of large blobs that stream at once. More would not be faster, and each takes 2 MB of memory.
-pub const STREAMS: usize = 4;
-
 /// How to run a task.
 #[derive(Clone, Copy, Default)]
 pub struct Mode {

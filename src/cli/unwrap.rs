@@ -3,20 +3,19 @@
 use super::options::{DestinationOptions, Global, ReplaceOptions, ResultOptions, SourceOptions};
 use super::output::Console;
 use super::suggest;
-use super::transform::{Mode, STREAMS, Transform};
-use super::values::AnyImage;
-use crate::engine::{SharedState, Task};
+use super::transform::{Mode, Transform};
+use super::values::{AnyText, TRANSPORTS};
+use crate::engine::Task;
 use crate::error::Result;
-use crate::image::Location;
 use std::sync::Arc;
 
 #[derive(clap::Args)]
 pub struct Args {
     /// The wrapped image
-    #[arg(value_parser = AnyImage, hide_possible_values = true)]
+    #[arg(value_parser = AnyText(&TRANSPORTS), hide_possible_values = true)]
     source: String,
     /// The name of the original
-    #[arg(value_parser = AnyImage, hide_possible_values = true)]
+    #[arg(value_parser = AnyText(&TRANSPORTS), hide_possible_values = true)]
     destination: String,
     /// Show what would change and what would be sent, without sending anything
     #[arg(long)]
@@ -42,7 +41,7 @@ impl Args {
 }
 
 pub async fn run(global: &Global, args: Args, console: &Console) -> Result<()> {
-    let places = (suggest::location(&args.source)?, Location::destination(&args.destination)?);
+    let places = (suggest::location(&args.source)?, suggest::destination(&args.destination)?);
     let transform = Transform {
         global,
         task: Task::Unwrap,
@@ -50,7 +49,7 @@ pub async fn run(global: &Global, args: Args, console: &Console) -> Result<()> {
         from: &args.from,
         to: &args.to,
         replace: &args.replace,
-        shared_state: Arc::new(SharedState::new(STREAMS)),
+        shared_state: Arc::default(),
     };
     transform.one(places, args.result.digest_file.as_deref(), console).await
 }

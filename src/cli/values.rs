@@ -9,7 +9,7 @@ use std::ffi::OsStr;
 pub const TRANSPORTS: [&str; 5] = ["docker://", "oci:", "oci-archive:", "docker-archive:", "docker-daemon:"];
 
 /// The platforms of the built-in reapers.
-const PLATFORMS: [&str; 11] = [
+pub const PLATFORMS: [&str; 11] = [
     "linux/386",
     "linux/amd64",
     "linux/arm/v5",
@@ -23,15 +23,11 @@ const PLATFORMS: [&str; 11] = [
     "linux/s390x",
 ];
 
-/// The name of an image; shells complete the transports.
+/// Any text; shells complete the values of the list.
 #[derive(Clone)]
-pub struct AnyImage;
+pub struct AnyText(pub &'static [&'static str]);
 
-/// A platform; shells complete those of the built-in reapers.
-#[derive(Clone)]
-pub struct AnyPlatform;
-
-impl TypedValueParser for AnyImage {
+impl TypedValueParser for AnyText {
     type Value = String;
 
     fn parse_ref(&self, command: &Command, arg: Option<&Arg>, value: &OsStr) -> Result<String, Error> {
@@ -39,19 +35,7 @@ impl TypedValueParser for AnyImage {
     }
 
     fn possible_values(&self) -> Option<Box<dyn Iterator<Item = PossibleValue> + '_>> {
-        Some(Box::new(TRANSPORTS.into_iter().map(PossibleValue::new)))
-    }
-}
-
-impl TypedValueParser for AnyPlatform {
-    type Value = String;
-
-    fn parse_ref(&self, command: &Command, arg: Option<&Arg>, value: &OsStr) -> Result<String, Error> {
-        StringValueParser::new().parse_ref(command, arg, value)
-    }
-
-    fn possible_values(&self) -> Option<Box<dyn Iterator<Item = PossibleValue> + '_>> {
-        Some(Box::new(PLATFORMS.into_iter().map(PossibleValue::new)))
+        Some(Box::new(self.0.iter().map(PossibleValue::new)))
     }
 }
 

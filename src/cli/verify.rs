@@ -6,7 +6,7 @@ use super::output::{Console, result};
 use super::places;
 use super::progress::Facts;
 use super::suggest;
-use super::values::AnyImage;
+use super::values::{AnyText, TRANSPORTS};
 use super::wrap::given_reapers;
 use crate::credentials::Login;
 use crate::error::Result;
@@ -22,10 +22,10 @@ use std::sync::Arc;
 #[derive(clap::Args)]
 pub struct Args {
     /// The wrapped image
-    #[arg(value_parser = AnyImage, hide_possible_values = true)]
+    #[arg(value_parser = AnyText(&TRANSPORTS), hide_possible_values = true)]
     image: String,
     /// Also verify that wrapping this image gives exactly IMAGE, digest for digest
-    #[arg(long, value_name = "IMAGE", value_parser = AnyImage, hide_possible_values = true)]
+    #[arg(long, value_name = "IMAGE", value_parser = AnyText(&TRANSPORTS), hide_possible_values = true)]
     source: Option<String>,
     /// Expect this program as the reaper of its platform [default: a built-in one]; may be repeated
     #[arg(long, value_name = "[PLATFORM=]FILE")]

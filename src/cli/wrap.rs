@@ -6,11 +6,11 @@ use super::options::{
 };
 use super::output::Console;
 use super::suggest;
-use super::transform::{Mode, STREAMS, Transform};
-use super::values::AnyImage;
-use crate::engine::{self, Attestations, SharedState, Task, Unsupported};
+use super::transform::{Mode, Transform};
+use super::values::{AnyText, TRANSPORTS};
+use crate::engine::{self, Attestations, Task, Unsupported};
 use crate::error::{Context, Error, Result};
-use crate::image::{ImagePath, Location, Platform};
+use crate::image::{ImagePath, Platform};
 use crate::reapers::Reapers;
 use crate::rewrite::{Format, IfInit, Policy};
 use clap::ValueEnum;
@@ -20,11 +20,11 @@ use std::sync::Arc;
 #[derive(clap::Args)]
 pub struct Args {
     /// The image to wrap
-    #[arg(required_unless_present = "batch", conflicts_with = "batch", value_parser = AnyImage)]
+    #[arg(required_unless_present = "batch", conflicts_with = "batch", value_parser = AnyText(&TRANSPORTS))]
     #[arg(hide_possible_values = true)]
     source: Option<String>,
     /// The name of the result; the source's own name to wrap it in place
-    #[arg(required_unless_present = "batch", conflicts_with = "batch", value_parser = AnyImage)]
+    #[arg(required_unless_present = "batch", conflicts_with = "batch", value_parser = AnyText(&TRANSPORTS))]
     #[arg(hide_possible_values = true)]
     destination: Option<String>,
     /// Wrap all images in this list, `SOURCE DESTINATION` per line; `-` is standard input
@@ -222,7 +222,7 @@ pub async fn run(global: &Global, args: Args, console: &Console) -> Result<()> {
         from: &args.from,
         to: &args.to,
         replace: &args.replace_image,
-        shared_state: Arc::new(SharedState::new(STREAMS)),
+        shared_state: Arc::default(),
     };
     match (&args.source, &args.destination, &args.batch) {
         (_, _, Some(list)) => {
@@ -230,7 +230,7 @@ pub async fn run(global: &Global, args: Args, console: &Console) -> Result<()> {
             batch::run(&transform, pairs, args.parallel.into(), console).await
         }
         (Some(source), Some(destination), None) => {
-            let places = (suggest::location(source)?, Location::destination(destination)?);
+            let places = (suggest::location(source)?, suggest::destination(destination)?);
             transform.one(places, args.result.digest_file.as_deref(), console).await
         }
         _ => Err(Error::usage("missing the source and the destination")),

@@ -22,9 +22,6 @@ use crate::transport::{Head, Sink, Source};
 use async_trait::async_trait;
 use std::sync::Arc;
 
-/// The number of large blobs that a job streams at once. More would not be faster, and each takes 2 MB of
-/// memory.
-const STREAMS: usize = 4;
 /// The number of times a run starts over because another process moved the tag in the meantime.
 const RESTARTS: usize = 2;
 
@@ -126,7 +123,7 @@ impl Job {
             existing: Existing::Replace,
             permit: None,
             known: None,
-            shared_state: Arc::new(SharedState::new(STREAMS)),
+            shared_state: Arc::default(),
             stats: Arc::default(),
         }
     }

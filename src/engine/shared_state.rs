@@ -20,6 +20,8 @@ const STREAM_SHARES: u32 = (STREAM / SHARE) as u32;
 const GENERATION: usize = 4096;
 /// The lifetime of a generation. A registry may delete blobs that were last seen longer ago.
 const LIFETIME: Duration = Duration::from_secs(300);
+/// The number of large blobs that stream at once by default. More are not faster, and each takes 2 MB of memory.
+const STREAMS: usize = 4;
 /// The number of repositories that are kept for a blob.
 const REPOSITORIES: usize = 256;
 
@@ -59,6 +61,12 @@ pub struct Spot {
     /// Locked while the blob is sent to a repository, because registries confuse concurrent uploads of one
     /// blob.
     uploads: Mutex<HashMap<String, Arc<tokio::sync::Mutex<()>>>>,
+}
+
+impl Default for SharedState {
+    fn default() -> Self {
+        SharedState::new(STREAMS)
+    }
 }
 
 impl SharedState {

@@ -2,7 +2,7 @@
 
 use crate::error::Result;
 use crate::image::{Descriptor, Digest, Manifest};
-use crate::transport::{BlobStream, Origin, Source};
+use crate::transport::{BlobStream, Head, ImageName, Origin, Referrer, Source};
 use async_trait::async_trait;
 use futures_util::StreamExt;
 use std::collections::BTreeMap;
@@ -153,8 +153,28 @@ impl Source for Counted<'_> {
         Ok(counted.boxed())
     }
 
+    async fn head(&self) -> Result<Option<Head>> {
+        self.source.head().await
+    }
+
+    async fn referrers(&self, digest: &Digest) -> Result<Vec<Referrer>> {
+        self.source.referrers(digest).await
+    }
+
+    async fn names(&self) -> Result<Vec<ImageName>> {
+        self.source.names().await
+    }
+
     fn origin(&self) -> Option<Origin> {
         self.source.origin()
+    }
+
+    fn keeps_manifests(&self) -> bool {
+        self.source.keeps_manifests()
+    }
+
+    fn is_local(&self) -> bool {
+        self.source.is_local()
     }
 }
 

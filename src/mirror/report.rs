@@ -206,11 +206,16 @@ impl Summary {
     pub fn failure(&self) -> Option<Error> {
         let failed = self.count(Action::Failed);
         let all: u64 = self.actions.values().sum();
-        (failed > 0).then(|| {
-            Error::new(Kind::Partial, format!("{failed} of {all} images failed"))
-                .hint("the other images are done; run the command again to retry the failed ones")
-        })
+        partial(failed, all)
     }
+}
+
+/// Returns the error for several images of which some failed.
+pub fn partial(failed: u64, all: u64) -> Option<Error> {
+    (failed > 0).then(|| {
+        Error::new(Kind::Partial, format!("{failed} of {all} images failed"))
+            .hint("the other images are done; run the command again to retry the failed ones")
+    })
 }
 
 impl fmt::Display for Summary {

@@ -186,9 +186,9 @@ fn an_index_needs_a_platform() {
 }
 
 #[test]
+#[ignore = "Debian's engine is too old for this store: scripts/test-engines runs it with a newer one"]
 fn original_manifests_survive_in_containerds_store() {
-    // Debian's engine may be too old to have this store; what it has instead is tested above.
-    let Some(docker) = Docker::with_containerd() else { return };
+    let docker = Docker::with_containerd().expect("an engine with containerd's image store");
     let under = Under::docker(docker);
     let registry = DockerRegistry::start();
     // Files that no other image has: see below.

@@ -12,32 +12,13 @@ pub(super) fn nearest<'a>(word: &str, candidates: impl Iterator<Item = &'a str>)
     candidates
         .filter_map(|candidate| {
             let known: Vec<char> = candidate.to_lowercase().chars().filter(|c| *c != '-').collect();
-            let errors = distance(&lower, &known);
+            let errors = strsim::generic_damerau_levenshtein(&lower, &known);
             let most = (known.len().max(lower.len()) / 3).max(1);
             // If half of a short word is wrong, it is not recognizable.
             (errors <= most && errors * 2 < known.len()).then_some((errors, candidate))
         })
         .min_by_key(|(errors, _)| *errors)
         .map(|(_, candidate)| candidate)
-}
-
-/// Counts insertions, deletions, substitutions and swaps of neighbours.
-fn distance(a: &[char], b: &[char]) -> usize {
-    let mut before: Vec<usize> = vec![0; b.len() + 1];
-    let mut last: Vec<usize> = (0..=b.len()).collect();
-    for (i, x) in a.iter().enumerate() {
-        let mut row = vec![i + 1];
-        for (j, y) in b.iter().enumerate() {
-            // The rows have one cell more than `b` has letters, and `row` has j + 1 cells by now.
-            let mut least = (last[j] + usize::from(x != y)).min(last[j + 1] + 1).min(row[j] + 1);
-            if i > 0 && j > 0 && a[i - 1] == *y && *x == b[j - 1] {
-                least = least.min(before[j - 1] + 1);
-            }
-            row.push(least);
-        }
-        before = std::mem::replace(&mut last, row);
-    }
-    last.last().copied().unwrap_or_default()
 }
 
 #[cfg(test)]

@@ -1,5 +1,6 @@
 //! The error type of this crate: what failed, what to do about it, and the exit code of the program.
 
+pub use crate::note::Note;
 pub use crate::remedy::{HostRemedy, Remedy};
 use std::borrow::Cow;
 use std::fmt;

@@ -33,7 +33,7 @@ use std::time::{Duration, Instant};
 pub type Body = (&'static str, fn(&[u8]));
 
 /// All fuzz functions.
-pub const BODIES: [Body; 13] = [
+pub const BODIES: [Body; 14] = [
     ("references", references),
     ("manifests", manifests),
     ("configs", configs),
@@ -47,6 +47,7 @@ pub const BODIES: [Body; 13] = [
     ("pods", pods),
     ("mirror_configs", mirror_configs),
     ("events", events),
+    ("engine_answers", engine_answers),
 ];
 
 /// Checks that a parsed reference, when written, is parsed to the same value.
@@ -345,6 +346,11 @@ pub fn mirror_configs(data: &[u8]) {
 /// Checks webhooks of registries.
 pub fn events(data: &[u8]) {
     crate::serve::fuzz::fuzz_event(data);
+}
+
+/// Checks that the answer of an engine means the same in pieces of any size, and that its messages are printable.
+pub fn engine_answers(data: &[u8]) {
+    crate::daemon::fuzz::fuzz_answer(data);
 }
 
 /// Checks programs supplied as reapers: one is accepted if it is static and for a known machine, and is then

@@ -61,6 +61,7 @@ pub mod pod;
 pub mod read;
 pub mod reapers;
 pub mod registry;
+mod note;
 mod remedy;
 pub mod rewrite;
 pub mod serve;

@@ -29,6 +29,8 @@ pub enum Remedy {
     LogRequests,
     /// State the platform of an image whose config and index disagree or say nothing.
     StatePlatform,
+    /// Keep the attestations of rewritten images.
+    KeepAttestations,
     /// Choose among the platforms whose images the source has.
     ChoosePresentPlatform,
     /// Choose some images of an index that is too large.
@@ -54,6 +56,8 @@ pub enum Remedy {
     ExpectReaper,
     /// Keep the format of the manifest, or recompress the layers with gzip.
     KeepFormat,
+    /// Convert the media types to those of OCI.
+    ConvertMediaTypes,
     /// Allow an existing archive to be replaced.
     ReplaceArchive,
     /// Use another tag, or allow the tag to be moved.
@@ -154,6 +158,8 @@ impl fmt::Display for Remedy {
             }
             Remedy::LogRequests => "log the requests",
             Remedy::StatePlatform => "state its platform, or rebuild the image for its platform",
+            Remedy::KeepAttestations => "they can be kept, unchanged",
+            Remedy::ConvertMediaTypes => "convert the media types if they should",
             Remedy::ChoosePresentPlatform => {
                 "choose among the platforms that exist; the index refers to this one, but the source does not have it"
             }

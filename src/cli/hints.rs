@@ -1,7 +1,16 @@
 //! Hints in terms of the command line, with its options.
 
-use crate::error::{HostRemedy, Remedy};
+use crate::error::{HostRemedy, Note, Remedy};
 use std::borrow::Cow;
+
+/// Names the options of the command line in a note.
+pub fn name_options(note: Note) -> Note {
+    let hint = note.remedy().map(|remedy| hint(remedy).into_owned());
+    match hint {
+        Some(hint) => note.hint(hint),
+        None => note,
+    }
+}
 
 /// Returns the hint for a remedy.
 pub fn hint(remedy: &Remedy) -> Cow<'_, str> {
@@ -24,6 +33,8 @@ pub fn hint(remedy: &Remedy) -> Cow<'_, str> {
         }
         Remedy::LogRequests => "run with -vv to see the requests",
         Remedy::StatePlatform => "state the platform with --platform, or rebuild the image for its platform",
+        Remedy::KeepAttestations => "--attestations keep copies them unchanged",
+        Remedy::ConvertMediaTypes => "use --format oci if they should",
         Remedy::ChoosePresentPlatform => {
             "the index refers to it, but the source does not have it; use --platform to pick images that exist"
         }

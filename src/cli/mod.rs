@@ -31,6 +31,7 @@ mod wrap;
 
 use crate::error::{Error, Result};
 use crate::temporary;
+use clap::error::{ContextKind, ContextValue};
 use clap::{CommandFactory, Parser, Subcommand};
 use options::{Format, Global};
 use output::Console;
@@ -128,7 +129,14 @@ fn misused(error: &clap::Error) -> ExitCode {
     let words: Vec<OsString> = std::env::args_os().collect();
     let wants_json = words.iter().any(|word| word == "--output=json")
         || words.windows(2).any(|two| two[0] == "--output" && two[1] == "json");
-    if error.use_stderr() && wants_json {
+    let word = match error.get(ContextKind::InvalidSubcommand) {
+        Some(ContextValue::String(word)) => word,
+        _ => "",
+    };
+    if let Some(error) = suggest::command_of_others(word) {
+        let format = if wants_json { Format::Json } else { Format::Text };
+        Console::new(0, false, format).error(&error, None);
+    } else if error.use_stderr() && wants_json {
         let text = error.render().to_string();
         let message = text.trim_start_matches("error: ").lines().take_while(|line| !line.is_empty());
         let message: Vec<&str> = message.map(str::trim).collect();

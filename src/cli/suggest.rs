@@ -1,6 +1,7 @@
 //! Suggestions for what the user may have meant.
 
 use super::values::TRANSPORTS;
+use crate::credentials::Store;
 use crate::error::{Error, Result};
 use crate::image::Location;
 use crate::transport::decompress::Format;
@@ -75,6 +76,18 @@ fn misspelled(text: &str) -> Option<&'static str> {
         |transport: &str| strsim::damerau_levenshtein(word, transport.trim_end_matches([':', '/']));
     let nearest = TRANSPORTS.into_iter().min_by_key(|transport| distance(transport))?;
     (1..=EDITS).contains(&distance(nearest)).then_some(nearest)
+}
+
+/// Returns the error for a command that only other programs have.
+pub fn command_of_others(word: &str) -> Option<Error> {
+    if !["login", "logout"].contains(&word) {
+        return None;
+    }
+    let files: Vec<String> = Store::default().paths().iter().map(|path| path.display().to_string()).collect();
+    let files = files.join(", ");
+    Some(Error::usage(format!("reapify has no command {word}")).hint(format!(
+        "use `docker {word} HOST` or `podman {word} HOST`; reapify reads the files that they write: {files}"
+    )))
 }
 
 /// Returns the names that are similar to one that does not exist, the most similar first.

@@ -1,5 +1,6 @@
 //! The common part of `wrap` and `unwrap`: everything except the task.
 
+use super::hints;
 use super::interrupt::{self, interruptible};
 use super::options::{DestinationOptions, Global, ReplaceOptions, SourceOptions};
 use super::output::{Console, DigestFile, Outcome};
@@ -8,7 +9,7 @@ use super::progress::Facts;
 use crate::credentials::Login;
 use crate::engine::report::Report;
 use crate::engine::{Backup, Changes, Existing, Job, SharedState, Task};
-use crate::error::{Error, Result};
+use crate::error::{Error, Note, Remedy, Result};
 use crate::image::Location;
 use crate::image::media_type::Family;
 use crate::places::{Places, Written, same};
@@ -114,6 +115,7 @@ impl Transform<'_> {
             false => (job.run().await?, None),
         };
         report.notes.extend(unseen(&report, destination));
+        report.notes = report.notes.into_iter().map(hints::name_options).collect();
         Ok(Done {
             source: source.clone(),
             destination: destination.clone(),
@@ -183,11 +185,10 @@ impl Done {
 }
 
 /// Returns a note about tools that cannot read the result at its destination.
-fn unseen(report: &Report, destination: &Location) -> Option<String> {
+fn unseen(report: &Report, destination: &Location) -> Option<Note> {
     let is_layout = matches!(destination, Location::Layout { .. } | Location::OciArchive { .. });
     (is_layout && report.family == Family::Docker).then(|| {
-        "skopeo and umoci do not find images with Docker's media types in an OCI layout; \
-         use --format oci if they should"
-            .into()
+        Note::from("skopeo and umoci do not find images with Docker's media types in an OCI layout")
+            .hint(Remedy::ConvertMediaTypes)
     })
 }

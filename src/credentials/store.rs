@@ -18,10 +18,7 @@ pub struct Store {
 impl Store {
     /// Finds the credentials for a repository, in the first file that has some.
     pub async fn lookup(&self, host: &str, repository: &str) -> Result<Login> {
-        let files = match &self.authfile {
-            Some(path) => vec![LoginFile::new(path)],
-            None => paths::default_files(),
-        };
+        let files = self.files();
         let must_exist = self.authfile.is_some();
         for LoginFile { path, format } in &files {
             let Some(text) = file::read(path, must_exist)? else { continue };
@@ -45,7 +42,18 @@ impl Store {
                 return Ok(Login { credentials: entry, source: LoginSource::File(path.clone()) });
             }
         }
-        let files = files.into_iter().map(|file| file.path).collect();
-        Ok(Login { credentials: Credentials::Anonymous, source: LoginSource::Nowhere(files) })
+        Ok(Login { credentials: Credentials::Anonymous, source: LoginSource::Nowhere(self.paths()) })
+    }
+
+    /// Returns the paths of the files in which credentials are looked up, in that order.
+    pub fn paths(&self) -> Vec<PathBuf> {
+        self.files().into_iter().map(|file| file.path).collect()
+    }
+
+    fn files(&self) -> Vec<LoginFile> {
+        match &self.authfile {
+            Some(path) => vec![LoginFile::new(path)],
+            None => paths::default_files(),
+        }
     }
 }

@@ -72,7 +72,8 @@ impl Address {
         };
         let (scheme, port) = if tls.is_some() { ("https", TLS_PORT) } else { ("http", PORT) };
         let mut base = Url::parse(&format!("{scheme}://{rest}")).map_err(|e| invalid(&e.to_string()))?;
-        if !base.username().is_empty() || base.password().is_some() || base.query().is_some() {
+        let has_more = base.query().is_some() || base.fragment().is_some();
+        if !base.username().is_empty() || base.password().is_some() || has_more {
             return Err(invalid("it is not a host and a port"));
         }
         // The parser drops a port that is the scheme's default, so the text shows whether one was given.
@@ -132,6 +133,7 @@ mod tests {
             "h:2375",
             "/run/docker.sock",
             "unix://run/docker.sock",
+            "tcp://h#x:5",
             "ssh://root@h",
             "npipe:////./pipe/docker",
             "tcp://",

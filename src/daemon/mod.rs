@@ -12,6 +12,8 @@ mod answer;
 mod channel;
 mod client;
 mod contexts;
+#[cfg(any(test, fuzzing))]
+pub mod fuzz;
 mod sink;
 mod source;
 

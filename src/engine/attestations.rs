@@ -3,6 +3,7 @@
 
 use super::task::{Attestations, Wrap};
 use super::tree::{Child, Node};
+use crate::error::{Note, Remedy};
 use crate::image::Manifest;
 use crate::rewrite::index::Replaced;
 use std::collections::HashSet;
@@ -14,7 +15,7 @@ pub fn keep(
     others: &[Child],
     original: &Manifest,
     replaced: &[Replaced],
-    notes: &mut Vec<String>,
+    notes: &mut Vec<Note>,
 ) -> Vec<usize> {
     let all = original.children();
     let names = |child: &Child| names(child, original);
@@ -24,7 +25,8 @@ pub fn keep(
         attestations.retain(|i| subject(*i).is_none_or(|subject| kept.contains(subject)));
         let left = all.len().saturating_sub(others.len() + attestations.len());
         if left > 0 {
-            notes.push(format!("the selected platforms leave out {left} of {} children", all.len()));
+            let text = format!("the selected platforms leave out {left} of {} children", all.len());
+            notes.push(text.into());
         }
     }
     if wrap.attestations == Attestations::Drop {
@@ -32,11 +34,12 @@ pub fn keep(
         let rewritten: HashSet<String> = others.iter().filter(is_rewritten).flat_map(names).collect();
         let before = attestations.len();
         attestations.retain(|i| subject(*i).is_none_or(|subject| !rewritten.contains(subject)));
-        match before - attestations.len() {
-            0 => {}
-            1 => notes.push("1 attestation was dropped: its subject was rewritten".into()),
-            n => notes.push(format!("{n} attestations were dropped: their subjects were rewritten")),
-        }
+        let text = match before - attestations.len() {
+            0 => return attestations,
+            1 => "1 attestation was dropped: its subject was rewritten".to_string(),
+            n => format!("{n} attestations were dropped: their subjects were rewritten"),
+        };
+        notes.push(Note::from(text).hint(Remedy::KeepAttestations));
     }
     attestations
 }

@@ -89,7 +89,7 @@ impl Comparison<'_> {
             else {
                 return None;
             };
-            let list = image.original()?.record.list?;
+            let list = image.original()?.record.list.clone()?;
             (list.others == repeat::others(current, position).ok()?).then_some(list)
         };
         let recipe = self.wrap.index_recipe(Family::Docker);

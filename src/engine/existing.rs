@@ -1,7 +1,7 @@
 //! What to do with an image that the destination's name refers to before a run.
 
 use super::report::Delivery;
-use crate::error::{Context, Error, Remedy, Result};
+use crate::error::{Context, Error, Note, Remedy, Result};
 use crate::image::Manifest;
 use crate::transport::Sink;
 use std::sync::Arc;
@@ -47,12 +47,12 @@ impl Existing {
     }
 
     /// Returns a note about an image that was kept.
-    pub(super) fn note(&self, current: Option<&Manifest>, delivery: &Delivery) -> Option<String> {
+    pub(super) fn note(&self, current: Option<&Manifest>, delivery: &Delivery) -> Option<Note> {
         match (self, current, delivery) {
             (Existing::Keep(backup), Some(current), Delivery::Written(written))
                 if current.digest != *written =>
             {
-                Some(format!("the previous image {} is kept as {}", current.digest, backup.name))
+                Some(format!("the previous image {} is kept as {}", current.digest, backup.name).into())
             }
             _ => None,
         }

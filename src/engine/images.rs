@@ -2,7 +2,7 @@
 
 use super::task::{Task, Wrap};
 use super::tree::ImageNode;
-use crate::error::{Context, Error, Kind, Remedy, Result};
+use crate::error::{Context, Error, Kind, Note, Remedy, Result};
 use crate::image::{Manifest, Platform, StatedPlatform};
 use crate::layers::Layers;
 use crate::read::{Reader, machine, select};
@@ -96,7 +96,7 @@ impl<'a> Images<'a> {
         image: &Image,
         listed: Option<&StatedPlatform>,
         wrap: &Wrap,
-    ) -> Result<Result<(Platform, Option<String>), String>> {
+    ) -> Result<Result<(Platform, Option<Note>), String>> {
         let target = Target::of(listed, &image.config.platform);
         if let Target::Known(platform) = target {
             return Ok(Ok((platform, None)));

@@ -7,7 +7,7 @@ use super::copy::Copier;
 use super::images::{Images, Looked};
 use super::task::{Task, Unsupported};
 use super::tree::{Carried, Child, CopiedNode, ImageNode, IndexNode, Node, Root};
-use crate::error::{Context, Error, Result};
+use crate::error::{Context, Error, Note, Result};
 use crate::image::media_type::Family;
 use crate::image::{Content, Descriptor, Digest, Manifest, StatedPlatform};
 use crate::read::select::{self, Selection};
@@ -125,7 +125,8 @@ impl<'a> Planner<'a> {
                 (0..input.children().len()).filter(|position| !kept.contains(position)).collect();
             if !dropped.is_empty() {
                 output = index::without(&input, &dropped)?;
-                notes.push(format!("{} of {} children are left out", dropped.len(), input.children().len()));
+                let all = input.children().len();
+                notes.push(format!("{} of {all} children are left out", dropped.len()).into());
             }
         }
         let carry_over = CarryOver::new(self.reader, self.copier, &self.limits, self.defer);
@@ -339,7 +340,7 @@ fn history(index: &Manifest, children: &[Child], is_part: bool) -> Result<Histor
 
 /// Returns a note for an index that was changed after it was wrapped, so that unwrapping does not restore its
 /// source. It names the children that are not originals.
-fn changed(history: &History, children: &[Child]) -> Option<String> {
+fn changed(history: &History, children: &[Child]) -> Option<Note> {
     let recorded = history.recorded.as_ref().filter(|_| !history.is_stale)?;
     let kept = index::kept(&history.input);
     let is_foreign = |child: &&Child| match &child.node {
@@ -360,16 +361,17 @@ fn changed(history: &History, children: &[Child]) -> Option<String> {
         true => "other fields were changed".to_string(),
         false => format!("these children are not the originals: {}", foreign.join(", ")),
     };
-    Some(format!(
-        "the index was changed after it was wrapped, so its source {recorded} was not restored: {which}"
-    ))
+    let text =
+        format!("the index was changed after it was wrapped, so its source {recorded} was not restored: {which}");
+    Some(text.into())
 }
 
-fn gone(children: usize) -> Option<String> {
+fn gone(children: usize) -> Option<Note> {
     let gone = match children {
         0 => return None,
         1 => "1 child was".to_string(),
         n => format!("{n} children were"),
     };
-    Some(format!("{gone} removed when the index was wrapped, so the restored index has a new digest"))
+    let text = format!("{gone} removed when the index was wrapped, so the restored index has a new digest");
+    Some(text.into())
 }

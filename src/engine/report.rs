@@ -1,7 +1,7 @@
 //! Reports on what was done, or would be done, for people and for programs.
 
 use super::tree::{CopiedNode, ImageNode, Node, Root};
-use crate::error::Error;
+use crate::error::{Error, Note};
 use crate::image::media_type::Family;
 use crate::image::{Digest, Manifest, Platform};
 use crate::rewrite::Outcome;
@@ -76,7 +76,7 @@ pub struct Report {
     /// The reason, unless it is obvious.
     pub reason: Option<String>,
     /// Further information for the user.
-    pub notes: Vec<String>,
+    pub notes: Vec<Note>,
     /// Failures that do not affect the result.
     pub warnings: Vec<String>,
     /// The digest of the attached provenance statement.
@@ -181,7 +181,7 @@ impl Report {
         report
     }
 
-    fn of(source_digest: Digest, digest: Digest, notes: Vec<String>, platforms: Vec<PlatformReport>) -> Self {
+    fn of(source_digest: Digest, digest: Digest, notes: Vec<Note>, platforms: Vec<PlatformReport>) -> Self {
         let action = summary(platforms.iter().map(|p| p.action));
         let reason = common_reason(&platforms, action);
         Report {
@@ -232,7 +232,7 @@ fn common_reason(platforms: &[PlatformReport], action: Action) -> Option<String>
     }
 }
 
-fn root_notes(root: &Root, notes: &mut Vec<String>) {
+fn root_notes(root: &Root, notes: &mut Vec<Note>) {
     match root {
         Root::Image(image) => add_notes(&image.notes, notes),
         Root::Index(index) => {
@@ -243,7 +243,7 @@ fn root_notes(root: &Root, notes: &mut Vec<String>) {
     }
 }
 
-fn node_notes(node: &Node, notes: &mut Vec<String>) {
+fn node_notes(node: &Node, notes: &mut Vec<Note>) {
     match node {
         Node::Image(image) => add_notes(&image.notes, notes),
         Node::Index(index) => {
@@ -255,7 +255,7 @@ fn node_notes(node: &Node, notes: &mut Vec<String>) {
 }
 
 /// Adds each note once, because the children of an index often have the same notes.
-fn add_notes(own: &[String], notes: &mut Vec<String>) {
+fn add_notes(own: &[Note], notes: &mut Vec<Note>) {
     for note in own {
         if !notes.contains(note) {
             notes.push(note.clone());

@@ -1,10 +1,9 @@
 //! The tree of manifests to write to the destination.
 
-use crate::error::Result;
-use crate::image::{Descriptor, Digest, ImageConfig, Manifest, Platform};
+use crate::error::{Note, Result};
+use crate::image::{Descriptor, Digest, Manifest, Platform};
 use crate::rewrite::index::{History, Replaced};
 use crate::rewrite::list::List;
-use crate::rewrite::record::Original;
 use crate::rewrite::{Image, Outcome, with_list};
 use bytes::Bytes;
 
@@ -39,7 +38,7 @@ pub struct ImageNode {
     /// The outcome of rewriting the image.
     pub outcome: Outcome,
     /// Notes for the user.
-    pub notes: Vec<String>,
+    pub notes: Vec<Note>,
 }
 
 /// An index of the tree.
@@ -51,7 +50,7 @@ pub struct IndexNode {
     /// The children that are kept.
     pub children: Vec<Child>,
     /// Notes for the user.
-    pub notes: Vec<String>,
+    pub notes: Vec<Note>,
     /// The number of children dropped in this run, nested ones included.
     pub dropped: usize,
     /// Whether some children were not examined, so that the history is incomplete.
@@ -81,7 +80,7 @@ pub struct CopiedNode {
     /// The reason why it is not wrapped, if wrapping was requested.
     pub reason: Option<String>,
     /// Notes for the user.
-    pub notes: Vec<String>,
+    pub notes: Vec<Note>,
 }
 
 /// Content that is not rewritten.
@@ -108,11 +107,10 @@ impl ImageNode {
     /// Adds a Docker list to the record of the image if it is newly built, and returns its manifest.
     pub fn record_list(&mut self, list: &List) -> Result<Option<Manifest>> {
         let original = match self.outcome.original() {
-            Some(Original { manifest, config, .. }) => (manifest.clone(), config.clone()),
-            None => (self.input.clone(), ImageConfig::parse(self.config.clone())?),
+            Some(original) => original.image()?,
+            None => Image::new(self.input.clone(), self.config.clone(), true)?,
         };
         let (Outcome::Wrapped(new) | Outcome::Upgraded(new, _)) = &mut self.outcome else { return Ok(None) };
-        let original = Image { manifest: original.0, config: original.1, keeps_manifest: true };
         **new = with_list(new, &original, list)?;
         Ok(Some(new.manifest.clone()))
     }

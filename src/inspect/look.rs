@@ -25,7 +25,7 @@ const MAX_ROUNDS: usize = 64;
 pub struct Findings {
     /// The platform.
     pub platform: StatedPlatform,
-    /// The digest of the manifest.
+    /// The digest by which the location knows the image.
     pub digest: Digest,
     /// The verdict on how it starts.
     pub verdict: Verdict,
@@ -81,7 +81,7 @@ pub async fn look(
     Ok(Findings {
         is_wrappable: matches!(decided, Some(Ok(Decision::Wrap(_) | Decision::Upgrade(..)))),
         platform: platform.map_or_else(|| config.platform.clone(), Into::into),
-        digest: image.manifest.digest.clone(),
+        digest: image.id().clone(),
         verdict,
         record,
         reaper_version,

@@ -3,7 +3,7 @@
 use super::look::Findings;
 use super::verdict::{BackgroundJob, Evidence, Recommendation, Verdict};
 use super::{Action, Answer, InitFound, Pid1, Way};
-use crate::image::{Digest, Location, Manifest};
+use crate::image::{Content, Digest, Location, Manifest};
 use crate::rewrite::record::Record;
 use crate::transport::Referrer;
 use serde::Serialize;
@@ -13,7 +13,8 @@ use serde::Serialize;
 pub struct Report {
     /// The name, as given.
     pub image: String,
-    /// The digest of the manifest or index.
+    /// The digest by which the location knows the image: that of the manifest or the index, or that of the config where
+    /// manifests are not stored.
     pub digest: Digest,
     /// The media type.
     pub media_type: String,
@@ -28,7 +29,7 @@ pub struct Report {
 pub struct PlatformReport {
     /// The platform.
     pub platform: String,
-    /// The digest of the manifest.
+    /// The digest of the image, in the same way.
     pub digest: Digest,
     /// Entrypoint and Cmd together.
     pub starts: Vec<String>,
@@ -99,9 +100,13 @@ pub fn report(
     findings: Vec<Findings>,
     referrers: &[Referrer],
 ) -> Report {
+    let digest = match (&manifest.content, &findings[..]) {
+        (Content::Image { .. }, [image]) => &image.digest,
+        _ => &manifest.digest,
+    };
     Report {
         image: location.to_string(),
-        digest: manifest.digest.clone(),
+        digest: digest.clone(),
         media_type: manifest.media_type.to_string(),
         referrers: referrers.iter().map(ToString::to_string).collect(),
         platforms: findings.into_iter().map(|findings| platform(location, findings)).collect(),
@@ -121,7 +126,7 @@ fn platform(location: &Location, findings: Findings) -> PlatformReport {
         orphans_reaped,
         term_reaches_service,
         init,
-        wrapped: findings.record.map(|record| wrapped(record, findings.reaper_version)),
+        wrapped: findings.record.map(|record| wrapped(&record, findings.reaper_version)),
         must_be_pid1,
         background_jobs,
         evidence,
@@ -132,15 +137,15 @@ fn platform(location: &Location, findings: Findings) -> PlatformReport {
     }
 }
 
-fn wrapped(record: Record, version: Option<String>) -> Wrapped {
+fn wrapped(record: &Record, version: Option<String>) -> Wrapped {
     Wrapped {
-        digest: record.reaper,
+        digest: record.reaper.clone(),
         version,
         path: record.path.to_string(),
-        args: record.args,
-        layer: record.layer,
-        source_digest: record.source,
-        recipe: record.recipe,
+        args: record.args.clone(),
+        layer: record.layer.clone(),
+        source_digest: record.source.clone(),
+        recipe: record.recipe.clone(),
     }
 }
 

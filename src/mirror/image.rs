@@ -221,7 +221,8 @@ impl Work<'_> {
         self.line.source_digest = Some(report.source_digest.clone());
         self.line.digest = Some(report.digest.clone());
         self.line.reason = report.reason.clone().filter(|_| self.line.action != Action::Unchanged);
-        self.line.notes = report.notes.iter().chain(&report.warnings).cloned().collect();
+        let notes = report.notes.iter().map(ToString::to_string);
+        self.line.notes = notes.chain(report.warnings.iter().cloned()).collect();
     }
 
     /// Copies what belongs to a copied image: its referrers, and the tags named after its digest.

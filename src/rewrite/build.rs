@@ -8,7 +8,7 @@ use super::outcome::New;
 use super::paths::Directory;
 use super::policy::Policy;
 use super::record::{self, Annotations, Record, Undos};
-use crate::error::{Error, Result};
+use crate::error::{Error, Note, Result};
 use crate::image::authored;
 use crate::image::json::{Document, Undo, quote, to_json};
 use crate::image::media_type::Family;
@@ -25,19 +25,12 @@ pub struct Plan {
     image: Image,
     platform: Platform,
     reaper: Reaper,
-    recipe: Digest,
     policy: Policy,
 }
 
 impl Plan {
     /// Creates a plan. Returns an error if the image cannot take one more layer.
-    pub(super) fn new(
-        image: Image,
-        platform: &Platform,
-        reaper: &Reaper,
-        recipe: Digest,
-        policy: &Policy,
-    ) -> Result<Self> {
+    pub(super) fn new(image: Image, platform: &Platform, reaper: &Reaper, policy: &Policy) -> Result<Self> {
         let layers = image.config.diff_ids.len();
         if layers >= MAX_LAYERS {
             return Err(Error::unsupported(format!(
@@ -46,7 +39,7 @@ impl Plan {
             .hint("squash layers when you build the image"));
         }
         let (platform, reaper, policy) = (platform.canonical(), reaper.clone(), policy.clone());
-        Ok(Plan { image, platform, reaper, recipe, policy })
+        Ok(Plan { image, platform, reaper, policy })
     }
 
     /// Returns the image to be wrapped, without any earlier reaper.
@@ -56,15 +49,16 @@ impl Plan {
 
     /// Builds the wrapped image. `parents` are the image's directories above the reaper.
     pub fn build(&self, parents: &[Directory]) -> Result<New> {
-        let Image { manifest, config, .. } = &self.image;
+        let (manifest, config) = (&self.image.manifest, &self.image.config);
         let layer = Layer::new(&self.policy.path, &self.reaper.program, parents)?;
-        let mut record = self.record(&layer);
-        let (mut text, notes) = self.edit_config(&layer, &mut record)?;
+        let record = Record::new(&self.reaper.digest, &self.policy, &manifest.digest, &layer);
+        let mut undo = Undos::default();
+        let (mut text, notes) = self.edit_config(&layer, &record, &mut undo.config)?;
         // The config's record holds the manifest's undo, and the manifest holds the config's digest. So edit the
         // manifest with placeholders first, which yields the undo, and insert the digest afterwards.
         let mut outer = Document::new(&manifest.bytes)?;
-        record.undo.manifest = self.edit_manifest(&mut outer, &layer)?;
-        record.write_undo(&mut text)?;
+        undo.manifest = self.edit_manifest(&mut outer, &layer, &record)?;
+        undo.write(&mut text)?;
         let new_config = Bytes::from(text.into_bytes());
         let family = self.family();
         link(&mut outer, manifest, family, &new_config)?;
@@ -82,28 +76,17 @@ impl Plan {
         self.policy.format.family(self.image.manifest.family())
     }
 
-    fn record(&self, layer: &Layer) -> Record {
-        Record {
-            reaper: self.reaper.digest.clone(),
-            path: self.policy.path.clone(),
-            args: self.policy.args.clone(),
-            source: self.image.manifest.digest.clone(),
-            recipe: self.recipe.clone(),
-            layer: layer.digest.clone(),
-            diff_id: layer.diff_id.clone(),
-            undo: Undos::default(),
-            list: None,
-        }
-    }
-
     /// Returns the new config, complete except for the undo in its record, and notes for the user.
-    fn edit_config(&self, layer: &Layer, record: &mut Record) -> Result<(Document, Vec<String>)> {
+    fn edit_config(
+        &self,
+        layer: &Layer,
+        record: &Record,
+        undo: &mut Vec<Undo>,
+    ) -> Result<(Document, Vec<Note>)> {
         let config = &self.image.config;
         let mut notes = Vec::new();
         let mut text = Document::new(&config.bytes)?;
-        let undo = &mut record.undo.config;
-        let entrypoint =
-            wrapped_entrypoint(&mut text, config, &record::prefix(&self.policy.path, &self.policy.args))?;
+        let entrypoint = wrapped_entrypoint(&mut text, config, &record.prefix())?;
         undo.push(text.set("/config/Entrypoint", &entrypoint)?);
         undo.push(text.push("/rootfs/diff_ids", &quote(&layer.diff_id.to_string()))?);
         match &config.history {
@@ -113,22 +96,21 @@ impl Plan {
                 );
             }
             Some(_) => {
-                notes.push("the image's history does not match its layers and was left unchanged".to_string())
+                notes.push("the image's history does not match its layers and was left unchanged".into())
             }
             None => {}
         }
         if argv(config).is_empty() {
             notes.push(
-                "the image has neither Entrypoint nor Cmd: it can only be started with a command".to_string(),
+                "the image has neither Entrypoint nor Cmd: it can only be started with a command".into(),
             );
         }
-        let labels = record.write_labels(&mut text)?;
-        record.undo.config.extend(labels);
+        undo.extend(record.write_labels(&mut text)?);
         Ok((text, notes))
     }
 
     /// Adds the layer, and placeholders for the config's digest and size.
-    fn edit_manifest(&self, text: &mut Document, layer: &Layer) -> Result<Vec<Undo>> {
+    fn edit_manifest(&self, text: &mut Document, layer: &Layer, record: &Record) -> Result<Vec<Undo>> {
         let manifest = &self.image.manifest;
         let family = self.family();
         let mut undo = format::convert(text, manifest, family)?;
@@ -137,8 +119,8 @@ impl Plan {
         undo.push(text.push("/layers", &authored::layer(family, &layer.digest, size)?)?);
         if family == Family::Oci {
             let annotations = Annotations {
-                source: manifest.digest.clone(),
-                recipe: self.recipe.clone(),
+                source: record.source.clone(),
+                recipe: record.recipe.clone(),
                 platform: Some(self.platform.clone()),
                 content: None,
             };
@@ -155,10 +137,11 @@ impl Plan {
 /// Returns an error if the image has no complete record, or if the result could not be undone exactly.
 pub fn with_list(new: &New, original: &Image, list: &List) -> Result<New> {
     let labels = ImageConfig::parse(new.config.clone())?.labels.clone();
-    let mut record = Record::read(&labels).ok_or_else(|| Error::other("the new image has no record"))?;
+    let record = Record::read(&labels).ok_or_else(|| Error::other("the new image has no record"))?;
+    let mut undo = record.undo.clone();
     let mut text = Document::new(&new.config)?;
-    record.undo.config.push(list.write(&mut text)?);
-    record.write_undo(&mut text)?;
+    undo.config.push(list.write(&mut text)?);
+    undo.write(&mut text)?;
     let config = Bytes::from(text.into_bytes());
     let mut outer = Document::new(&new.manifest.bytes)?;
     link(&mut outer, &original.manifest, new.manifest.family(), &config)?;
@@ -183,11 +166,7 @@ fn link(outer: &mut Document, manifest: &Manifest, family: Family, config: &Byte
 
 /// Returns an error unless undoing the result restores every byte of the source.
 fn prove(wrapped: &Manifest, new_config: &Bytes, manifest: &Manifest, config: &ImageConfig) -> Result<()> {
-    let result = Image {
-        manifest: wrapped.clone(),
-        config: ImageConfig::parse(new_config.clone())?,
-        keeps_manifest: true,
-    };
+    let result = Image::new(wrapped.clone(), new_config.clone(), true)?;
     let is_undone =
         |o: &record::Original| o.manifest.bytes == manifest.bytes && o.config.bytes == config.bytes;
     if result.original().is_some_and(|original| is_undone(&original)) {

@@ -41,15 +41,11 @@ pub fn decide(image: &Image, platform: &Platform, reapers: &Reapers, policy: &Po
     let recipe = record::recipe(&reaper.digest, policy);
     let starts_reaper = image.config.entrypoint.first().is_some_and(|word| policy.path == **word);
     let skip = |reason: &str| Ok(Decision::Skip { reason: reason.into(), original: None });
-    let plan = |image: Image| Plan::new(image, platform, reaper, recipe.clone(), policy).map(Box::new);
+    let plan = |image: Image| Plan::new(image, platform, reaper, policy).map(Box::new);
     match found {
         RecordState::Valid(original) if original.record.recipe == recipe => Ok(Decision::Keep(original)),
         RecordState::Valid(original) => {
-            let source = Image {
-                manifest: original.manifest.clone(),
-                config: original.config.clone(),
-                keeps_manifest: image.keeps_manifest,
-            };
+            let source = original.image()?;
             match own_init(&source, policy) {
                 Some(init) => Ok(Decision::Skip {
                     reason: format!("{init}; it was wrapped nevertheless and keeps that reaper"),

@@ -2,8 +2,9 @@
 
 use super::record::{self, Original, RecordState};
 use crate::error::{Error, Result};
-use crate::image::{Content, ImageConfig, Manifest, media_type};
+use crate::image::{Content, Digest, ImageConfig, Manifest, media_type};
 use bytes::Bytes;
+use std::ops::Deref;
 
 /// The result of reading a manifest with its config.
 #[derive(Debug)]
@@ -20,15 +21,27 @@ pub fn artifact(kind: &str) -> Error {
         .hint("use a reference to a container image; artifacts have no entrypoint")
 }
 
-/// A container image.
+/// A container image. Its manifest and config agree, because only [`Image::read`] creates one.
 #[derive(Debug, Clone)]
-pub struct Image {
+pub struct Image(Fields);
+
+/// The fields of an image, which cannot be changed.
+#[derive(Debug, Clone)]
+pub struct Fields {
     /// The manifest.
     pub manifest: Manifest,
     /// The config.
     pub config: ImageConfig,
     /// Whether the manifest is the one that was pushed. It is not in a `docker-archive:`, which stores none.
     pub keeps_manifest: bool,
+}
+
+impl Deref for Image {
+    type Target = Fields;
+
+    fn deref(&self) -> &Fields {
+        &self.0
+    }
 }
 
 impl Image {
@@ -76,7 +89,7 @@ impl Image {
             ))
             .hint("rebuild the image"));
         }
-        Ok(ImageOrArtifact::Image(Box::new(Image { manifest, config, keeps_manifest })))
+        Ok(ImageOrArtifact::Image(Box::new(Image(Fields { manifest, config, keeps_manifest }))))
     }
 
     /// Reads a manifest with its config, like [`Image::read`], and returns an error for an artifact.
@@ -84,6 +97,15 @@ impl Image {
         match Self::read(manifest, config, keeps_manifest)? {
             ImageOrArtifact::Image(image) => Ok(*image),
             ImageOrArtifact::Artifact(kind) => Err(artifact(&kind)),
+        }
+    }
+
+    /// Returns the digest by which its location knows the image: that of the manifest, or that of the config where
+    /// manifests are not stored.
+    pub fn id(&self) -> &Digest {
+        match (&self.manifest.content, self.keeps_manifest) {
+            (Content::Image { config, .. }, false) => &config.digest,
+            _ => &self.manifest.digest,
         }
     }
 
@@ -101,6 +123,13 @@ impl Image {
             RecordState::Valid(original) => Some(original),
             _ => None,
         }
+    }
+}
+
+impl Original {
+    /// Returns the image before the wrap.
+    pub fn image(&self) -> Result<Image> {
+        Image::new(self.manifest.clone(), self.config.bytes.clone(), self.exact)
     }
 }
 

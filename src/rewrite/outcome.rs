@@ -2,6 +2,7 @@
 
 use super::layer::Layer;
 use super::record::Original;
+use crate::error::Note;
 use crate::image::Manifest;
 use bytes::Bytes;
 
@@ -35,7 +36,7 @@ pub struct New {
     /// The layer that holds the reaper.
     pub layer: Layer,
     /// Notes for the user.
-    pub notes: Vec<String>,
+    pub notes: Vec<Note>,
 }
 
 impl Outcome {

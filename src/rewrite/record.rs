@@ -4,6 +4,7 @@
 //! recipe as annotations, so that an image is known to be up to date without its config.
 
 use super::format;
+use super::layer::Layer;
 use super::list::{self, List};
 use super::policy::Policy;
 use crate::error::{Error, Result};
@@ -12,6 +13,7 @@ use crate::image::{Content, Digest, ImageConfig, ImagePath, Manifest, Platform};
 use base64::Engine as _;
 use serde::{Deserialize, Serialize};
 use std::collections::{BTreeMap, HashSet};
+use std::ops::Deref;
 
 /// The prefix of all keys in the record.
 pub const PREFIX: &str = "io.reapify.";
@@ -36,9 +38,13 @@ mod key {
     pub const CONTENT: &str = "io.reapify.content";
 }
 
-/// The record of one wrap.
+/// The record of one wrap. It is written by [`Record::new`] or read from an image, and never changed.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Record {
+pub struct Record(Fields);
+
+/// The fields of a record.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Fields {
     /// The digest of the reaper program.
     pub reaper: Digest,
     /// The path of the reaper in the image.
@@ -68,12 +74,43 @@ pub struct Undos {
     pub manifest: Vec<Undo>,
 }
 
+impl Undos {
+    /// Replaces the placeholder that [`Record::write_labels`] wrote.
+    pub fn write(&self, config: &mut Document) -> Result<()> {
+        let undo = Undos { config: condense(&self.config), manifest: condense(&self.manifest) };
+        config.set(&child("/config/Labels", key::UNDO), &quote(&to_json(&undo)?)).map(drop)
+    }
+}
+
 /// Returns the recipe: equal recipes give equal results from equal sources.
 pub fn recipe(reaper: &Digest, policy: &Policy) -> Digest {
     Digest::sha256(format!("reapify image recipe\n{RECIPE}\n{reaper}\n{}", policy.fingerprint()))
 }
 
+impl Deref for Record {
+    type Target = Fields;
+
+    fn deref(&self) -> &Fields {
+        &self.0
+    }
+}
+
 impl Record {
+    /// Creates the record of a wrap, with no undo: that is known only after the edits.
+    pub fn new(reaper: &Digest, policy: &Policy, source: &Digest, layer: &Layer) -> Self {
+        Record(Fields {
+            reaper: reaper.clone(),
+            path: policy.path.clone(),
+            args: policy.args.clone(),
+            source: source.clone(),
+            recipe: recipe(reaper, policy),
+            layer: layer.digest.clone(),
+            diff_id: layer.diff_id.clone(),
+            undo: Undos::default(),
+            list: None,
+        })
+    }
+
     /// Returns the words that precede the original entrypoint.
     pub fn prefix(&self) -> Vec<String> {
         prefix(&self.path, &self.args)
@@ -99,12 +136,6 @@ impl Record {
         labels.iter().map(|(key, value)| config.set(&child("/config/Labels", key), &quote(value))).collect()
     }
 
-    /// Replaces the placeholder that [`Record::write_labels`] wrote.
-    pub fn write_undo(&self, config: &mut Document) -> Result<()> {
-        let undo = Undos { config: condense(&self.undo.config), manifest: condense(&self.undo.manifest) };
-        config.set(&child("/config/Labels", key::UNDO), &quote(&to_json(&undo)?)).map(drop)
-    }
-
     /// Reads the labels of a config; `None` if they hold no complete record.
     pub fn read(labels: &BTreeMap<String, String>) -> Option<Self> {
         let get = |key: &str| labels.get(key);
@@ -112,7 +143,7 @@ impl Record {
         if get(key::FORMAT)? != FORMAT {
             return None;
         }
-        Some(Record {
+        Some(Record(Fields {
             reaper: digest(key::REAPER)?,
             path: get(key::PATH)?.parse().ok()?,
             args: serde_json::from_str(get(key::ARGS)?).ok()?,
@@ -122,7 +153,7 @@ impl Record {
             diff_id: digest(key::DIFF_ID)?,
             undo: serde_json::from_str(get(key::UNDO)?).ok()?,
             list: List::read(labels),
-        })
+        }))
     }
 }
 

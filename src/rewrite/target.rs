@@ -3,6 +3,7 @@
 //! Engines select an image by the index, and the kernel runs the program in its layers. A multi-platform build that
 //! uses a base image for the wrong platform leaves the builder's own platform in the config.
 
+use crate::error::{Note, Remedy};
 use crate::image::{Platform, StatedPlatform};
 
 /// The platform of an image, as far as it is known without its layers.
@@ -51,7 +52,7 @@ impl Target {
 
     /// Decides by the machine that the image's program is built for. Returns the platform, with a note if the user
     /// should know, or the reason why it remains undecided.
-    pub fn resolve(self, machine: Option<&str>) -> Result<(Platform, Option<String>), String> {
+    pub fn resolve(self, machine: Option<&str>) -> Result<(Platform, Option<Note>), String> {
         match self {
             Target::Known(platform) => Ok((platform, None)),
             Target::Contested { index, config } => {
@@ -61,7 +62,7 @@ impl Target {
                 match (chosen, machine) {
                     (Some(chosen), _) => {
                         let note = format!("{disagreement}; its program is for {}", chosen.architecture);
-                        Ok((chosen, Some(note)))
+                        Ok((chosen, Some(Note::from(note).hint(Remedy::StatePlatform))))
                     }
                     (None, Some(machine)) => Err(format!("{disagreement}, but its program is for {machine}")),
                     (None, None) => Err(format!("{disagreement}, and its layers do not show which is right")),
@@ -72,7 +73,7 @@ impl Target {
                     let platform = Platform { os, architecture: machine.into(), variant: None };
                     let note =
                         format!("neither index nor config names a platform; its program is for {machine}");
-                    Ok((platform, Some(note)))
+                    Ok((platform, Some(Note::from(note).hint(Remedy::StatePlatform))))
                 }
                 None => Err("neither index nor config names a platform".into()),
             },

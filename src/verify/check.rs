@@ -19,7 +19,7 @@ use futures_util::future::{BoxFuture, FutureExt, try_join_all};
 pub struct VerifiedImage {
     /// The platform, if it is stated.
     pub platform: Option<Platform>,
-    /// The digest of the manifest.
+    /// The digest by which the location knows the image.
     pub digest: Digest,
     /// The record; `None` if the image is not wrapped.
     pub record: Option<Record>,
@@ -114,7 +114,7 @@ pub(super) fn check(reader: &Reader, tree: Tree) -> BoxFuture<'_, Result<Checked
         match tree {
             Tree::Other(_) => Ok(Checked::Other),
             Tree::Image(image, listed) => {
-                let here = format!("the image {}", image.manifest.digest);
+                let here = format!("the image {}", image.id());
                 one(reader, *image, listed.as_ref()).await.context(|| here)
             }
             Tree::Index(manifest, below) => {
@@ -133,7 +133,7 @@ pub(super) fn check(reader: &Reader, tree: Tree) -> BoxFuture<'_, Result<Checked
 async fn one(reader: &Reader, image: Image, listed: Option<&StatedPlatform>) -> Result<Checked> {
     let mut outcome = VerifiedImage {
         platform: machine::stated(&image, listed),
-        digest: image.manifest.digest.clone(),
+        digest: image.id().clone(),
         record: None,
         exempt: false,
         reason: None,
@@ -156,17 +156,13 @@ async fn one(reader: &Reader, image: Image, listed: Option<&StatedPlatform>) -> 
     let layer = layer::read(&blob)?;
     let platform = platform(reader, &image, listed, &layer).await?;
     layer.check(&record, &platform)?;
-    let before = Image {
-        manifest: original.manifest.clone(),
-        config: original.config.clone(),
-        keeps_manifest: image.keeps_manifest,
-    };
+    let before = original.image()?;
     rewrapped(&image, &before, &platform, &record, &layer)?;
     outcome.platform = Some(platform.canonical());
     // A transport that does not store manifests preserves the source digest only in the record.
     let source = record.source.clone();
     outcome.record = Some(record);
-    Ok(Checked::Image { manifest, original: Some(before.manifest), source, outcome: Box::new(outcome) })
+    Ok(Checked::Image { manifest, original: Some(original.manifest), source, outcome: Box::new(outcome) })
 }
 
 /// Returns why wrap leaves an image unchanged, if it does.

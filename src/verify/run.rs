@@ -45,13 +45,12 @@ pub async fn verify(
         }
         None => (image.manifest().await?, None),
     };
-    let digest = manifest.digest.clone();
     let reader = Reader::new(image);
     let checked = check(&reader, tree(&reader, manifest.clone()).await?).await?;
     let images: Vec<VerifiedImage> = checked.images().into_iter().cloned().collect();
     let unwrapped = images.iter().find(|i| i.record.is_none() && !i.exempt);
     let none = images.iter().all(|i| i.record.is_none());
-    let same = expected.as_ref().is_some_and(|e| e.digest == digest);
+    let same = expected.as_ref().is_some_and(|e| e.digest == manifest.digest);
     if let Some(image) = unwrapped.or(images.first().filter(|_| none && !same)) {
         return Err(not_wrapped(image));
     }
@@ -65,6 +64,10 @@ pub async fn verify(
     if let Some((source, expected)) = source.zip(expected) {
         source::verify(source, expected, &checked).await?;
     }
+    let digest = match (&manifest.content, &images[..]) {
+        (Content::Image { .. }, [image]) => image.digest.clone(),
+        _ => manifest.digest.clone(),
+    };
     let blobs = if deep { read_all(&reader, manifest).await? } else { 0 };
     Ok(Verified { digest, source_digest: checked.source().clone(), images, blobs })
 }

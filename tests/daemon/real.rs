@@ -142,7 +142,7 @@ fn images_are_named_as_the_engine_names_them() {
             under.reapify(&["inspect", "--output", "json", name]).run().succeeds().json()["digest"].clone()
         })
         .to_vec();
-        assert!(digests.iter().all(|digest| digest == &digests[0]), "{digests:?}");
+        assert!(digests.iter().all(|digest| digest == &id), "{id}: {digests:?}");
         for name in ["docker-daemon:named:none", "docker-daemon:000000000000", "docker-daemon:other"] {
             under.reapify(&["inspect", name]).run().exits(3).says("no such image").says("docker images");
         }

@@ -288,6 +288,23 @@ fn try_one(seed: u64) {
     wrap("source", "group", &group).succeeds();
     assert_eq!(wrap("group", "upgraded", &keep).succeeds().json()["digest"], result, "seed {seed}");
 
+    // Media types that were converted are restored, too.
+    for format in ["oci", "docker"] {
+        let (to, back) = (format.to_string(), format!("{format}-back"));
+        let options = ["--format", format, "--attestations", "keep"];
+        let report = wrap("source", &to, &options).succeeds().json();
+        let result = report["digest"].as_str().expect("a digest");
+        is_whole(&dir(&to), result);
+        let again = wrap(&to, &format!("{to}-again"), &options).succeeds().json();
+        assert_eq!(again["digest"], result, "seed {seed} {format}");
+        if wrapped(&report) > 0 {
+            reapify(["verify", &name(&to), "--source", &name("source")]).run().succeeds();
+            reapify(["unwrap", &name(&to), &name(&back)]).run().succeeds();
+            assert_eq!(layout_manifest(&dir(&back), "v1"), source, "seed {seed}");
+            is_whole(&dir(&back), &digest(&source));
+        }
+    }
+
     // If children are dropped, the kept ones are those of the source, and remain so.
     let some = ["--platform", platform.as_str(), "--attestations", "keep"];
     for (to, options) in [("less", &[][..]), ("few", &some[..2]), ("some", &some)] {

@@ -1,18 +1,20 @@
-//! The init that reapify adds to images: static programs for several platforms, and their decisions as a library.
+//! The init that reapify adds to images: static programs for several platforms, and a library of
+//! the decisions that they make.
 //!
-//! [`prebuilt`] holds the programs. Everything else is pure: bytes and numbers in, values out. The programs do what
-//! these modules decide, and reapify uses them to check a command line before it bakes it into an image.
+//! [`prebuilt`] contains the programs. All other modules are pure: they take bytes and numbers, and
+//! return values. The programs follow the decisions of these modules, and reapify uses the modules
+//! to check a command line before it stores it in an image.
 //!
 //! - [`options`]: the command line and the environment
-//! - [`signal`]: signal names and numbers, and what a signal is rewritten to
-//! - [`status`]: what a wait status means, and the exit code it becomes
+//! - [`signal`]: the names and numbers of signals, and how signals are rewritten
+//! - [`status`]: the meaning of a wait status, and its exit code
 //! - [`stop`]: what to do after the main process has exited
-//! - [`lookup`]: where a program is looked for, and what a failed `execve` means
-//! - [`proc`]: what `/proc` says about a process
-//! - [`text`]: what they share to read bytes
+//! - [`lookup`]: where to search for a program, and the meaning of a failed `execve`
+//! - [`proc`]: the fields that `/proc` shows of a process
+//! - [`text`]: the functions for reading bytes that the other modules share
 #![no_std]
 #![forbid(unsafe_code)]
-// The modules cannot be edited without making other programs: see CONTRIBUTING.md.
+// The links stay, because any change to the modules requires new programs: see CONTRIBUTING.md.
 #![allow(rustdoc::private_intra_doc_links)]
 
 #[cfg(test)]
@@ -29,5 +31,6 @@ pub mod text;
 
 pub use options::{Error, Fault, Options, Parsed, Request, parse};
 
-/// The text that every program in [`prebuilt`] contains, followed by its version: it identifies a reaper in a layer.
+/// The text that every program in [`prebuilt`] contains, followed by its version. It identifies a
+/// reaper in a layer.
 pub const MARKER_PREFIX: &str = "reapify-reaper version=";

@@ -1,13 +1,13 @@
-//! Where a program is looked for, and what it means that it could not be started.
+//! Where to search for a program, and what an error from execve(2) means.
 
 use crate::text::cut;
 
-/// The search path where the environment has none: what container engines set.
+/// The search path if the environment has none; container engines set the same path.
 pub const DEFAULT_PATH: &[u8] = b"/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin";
 
-/// The directories to try for a program, in order; an empty one is the working directory, but an
-/// empty path has no directories at all. `None`: the name is tried as it is, for it has a slash (or
-/// is empty, and will not be found).
+/// Returns the directories to try for a program, in order. An empty directory is the working
+/// directory, but an empty path has no directories. Returns `None` if the name is to be tried as it
+/// is, because it contains a slash, or is empty and will not be found.
 pub fn directories<'a>(name: &[u8], path: Option<&'a [u8]>) -> Option<Directories<'a>> {
     if name.is_empty() || cut(name, b'/').1.is_some() {
         return None;
@@ -15,7 +15,7 @@ pub fn directories<'a>(name: &[u8], path: Option<&'a [u8]>) -> Option<Directorie
     Some(Directories(Some(path.unwrap_or(DEFAULT_PATH)).filter(|path| !path.is_empty())))
 }
 
-/// The directories of a search path.
+/// An iterator over the directories of a search path.
 pub struct Directories<'a>(Option<&'a [u8]>);
 
 impl<'a> Iterator for Directories<'a> {
@@ -34,18 +34,20 @@ const ENOEXEC: i32 = 8;
 const EACCES: i32 = 13;
 const ENOTDIR: i32 = 20;
 
-/// Whether the search goes on in the next directory after this error.
+/// Returns whether the search continues in the next directory after this error.
 pub const fn search_on(errno: i32) -> bool {
     matches!(errno, ENOENT | ENOTDIR | EACCES)
 }
 
-/// The error to report out of two after which the search goes on: that a file may not be executed says more than that another
-/// directory does not have it.
+/// Returns which of two errors to report if the search continues after both. EACCES takes
+/// precedence, because it is more informative than that another directory does not contain the
+/// program.
 pub const fn worse(before: i32, errno: i32) -> i32 {
     if before == EACCES { before } else { errno }
 }
 
-/// The exit code of a program that could not be started: 127 not found, 126 not executable.
+/// Returns the exit code for a program that could not be started: 127 if it was not found, 126 if
+/// it could not be executed.
 pub const fn exit_code(errno: i32) -> u8 {
     match errno {
         ENOENT | ENOTDIR => 127,
@@ -53,7 +55,8 @@ pub const fn exit_code(errno: i32) -> u8 {
     }
 }
 
-/// What to tell the person: `$` is the program, `#` the error's number.
+/// Returns the message for the user, in which `$` stands for the program and `#` for the error
+/// number.
 pub const fn explain(errno: i32) -> &'static str {
     match errno {
         ENOENT | ENOTDIR => "$: not found",

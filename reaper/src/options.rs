@@ -1,33 +1,34 @@
-//! The command line and the environment: tini's flags, dumb-init's two, and our own.
+//! The command line and the environment: tini's options, two of dumb-init's, and the reaper's own.
 
 use core::fmt;
 
 use crate::signal::{Rewrites, Signal};
 use crate::text::{after, cut, decimal, place, same};
 
-/// What the init was told.
+/// The settings of the init.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Options {
-    /// Become a subreaper when not PID 1 (`-s`, and by default).
+    /// Whether to become a subreaper if the init is not PID 1 (`-s`, and by default).
     pub subreaper: bool,
-    /// Forward signals to the main process's whole group (`-g`).
+    /// Whether to forward signals to the main process's whole process group (`-g`).
     pub group: bool,
-    /// Milliseconds between TERM and KILL for what the main process leaves behind (`-t`).
+    /// The milliseconds between TERM and KILL for the processes that remain after the main process
+    /// (`-t`).
     pub grace_ms: u32,
-    /// Warn about each orphan reaped (`-w`).
+    /// Whether to warn about each orphan that is reaped (`-w`).
     pub warn_reaped: bool,
-    /// 0 nothing, 1 what went wrong, 2 a summary at exit, 3 each signal too (`-v`).
+    /// The verbosity: 0 nothing, 1 errors, 2 also a summary at exit, 3 also each signal (`-v`).
     pub verbosity: u32,
-    /// The signal to get when the parent dies (`-p`).
+    /// The signal to receive when the parent dies (`-p`).
     pub parent_death: Option<Signal>,
-    /// The exit codes that count as 0 (`-e`).
+    /// The exit codes that are replaced by 0 (`-e`).
     pub expected: Codes,
-    /// What signals become before they are forwarded (`-r`).
+    /// The signals that are replaced or dropped before they are forwarded (`-r`).
     pub rewrites: Rewrites,
 }
 
 impl Options {
-    /// The defaults.
+    /// The default options.
     pub const DEFAULT: Options = Options {
         subreaper: true,
         group: false,
@@ -39,10 +40,11 @@ impl Options {
         rewrites: Rewrites::NONE,
     };
 
-    /// Applies the environment's `NAME=value` entries. They win over the command line, for that is
-    /// baked into an image and they are not; `REAPER_*` wins over `TINI_*`. An entry whose value
-    /// makes no sense changes nothing, and is given to `reject` unless nothing is to be said.
-    #[inline(never)] // The file is smaller so.
+    /// Applies the `NAME=value` entries of the environment. They take precedence over the command
+    /// line, because the command line is stored in an image and they are not; `REAPER_*` takes
+    /// precedence over `TINI_*`. An entry with an invalid value changes nothing; it is passed to
+    /// `reject` unless the verbosity is 0.
+    #[inline(never)] // This makes the file smaller.
     pub fn environment<'a>(
         &mut self,
         entries: impl Iterator<Item = &'a [u8]> + Clone,
@@ -50,6 +52,11 @@ impl Options {
     ) {
         for rank in 0..RANKS {
             for entry in entries.clone() {
+                // Skip entries with other names, which are the majority, because looking up a name
+                // is slow.
+                if !matches!(entry, [b'R' | b'T', ..]) {
+                    continue;
+                }
                 let (name, value) = cut(entry, b'=');
                 if let Some(value) = value
                     && let Some(setting) = place(NAMES, name)
@@ -63,7 +70,7 @@ impl Options {
         }
     }
 
-    /// Applies one setting; false if its value makes no sense. tini treats any value as "on".
+    /// Applies one setting; returns false if its value is invalid. tini treats any value as "on".
     #[inline(never)]
     fn set(&mut self, setting: u8, value: &[u8]) -> bool {
         let on = !matches!(value, b"" | b"0");
@@ -79,13 +86,14 @@ impl Options {
     }
 }
 
-/// The environment's settings, three of a rank; those of a later rank are applied later and win.
+/// The names of the settings in the environment, three per rank. The settings of a higher rank are
+/// applied later and take precedence.
 const NAMES: &[u8] = b"TINI_SUBREAPER TINI_KILL_PROCESS_GROUP TINI_VERBOSITY \
     REAPER_SUBREAPER REAPER_GROUP REAPER_VERBOSITY REAPER_GRACE";
 const RANK: u8 = 3;
 const RANKS: u8 = 3;
 
-/// The long options, and the letters that mean the same. dumb-init has the first as well.
+/// The long options, and the letters with the same meaning. dumb-init has the long options too.
 const LONG: &[u8] = b"help version verbose single-child rewrite";
 const LETTERS: [u8; 5] = *b"hVvcr";
 
@@ -94,7 +102,7 @@ const LETTERS: [u8; 5] = *b"hVvcr";
 pub struct Codes([u32; 8]);
 
 impl Codes {
-    /// Adds a code; false if it is none.
+    /// Adds a code; returns false if it is not an exit code.
     fn insert(&mut self, code: Option<u32>) -> bool {
         let Some(code) = code else { return false };
         match self.0.get_mut((code >> 5) as usize) {
@@ -104,41 +112,41 @@ impl Codes {
         true
     }
 
-    /// Whether this code is in the set.
+    /// Returns whether the set contains this code.
     pub fn contains(&self, code: u8) -> bool {
         self.0.get(usize::from(code >> 5)).is_some_and(|word| word >> (code & 31) & 1 == 1)
     }
 }
 
-/// What the command line asks for.
+/// The action that the command line requests.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Request {
-    /// Start the program that follows.
+    /// Start the program that follows the options.
     Run,
     Help,
     Version,
     License,
 }
 
-/// A command line, read up to the program.
+/// A command line, parsed up to the program.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Parsed {
     pub request: Request,
     pub options: Options,
-    /// How many arguments were options, their values, and the `--` after them: the rest is the
-    /// program and its arguments.
+    /// The number of arguments that are options, values of options, or the `--` after them. The
+    /// remaining arguments are the program and its arguments.
     pub consumed: usize,
 }
 
-/// Why a command line was refused.
+/// The reason why a command line is invalid.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Error<'a> {
     pub fault: Fault,
-    /// The argument at fault.
+    /// The invalid argument.
     pub argument: &'a [u8],
 }
 
-/// What is wrong with an argument.
+/// The fault in an argument.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Fault {
     UnknownOption,
@@ -151,7 +159,7 @@ pub enum Fault {
 }
 
 impl Fault {
-    /// The complaint, in which `$` stands for the argument.
+    /// Returns the error message, in which `$` stands for the argument.
     pub const fn complaint(self) -> &'static str {
         match self {
             Fault::UnknownOption => "unknown option: $",
@@ -174,8 +182,8 @@ impl fmt::Display for Error<'_> {
 
 impl core::error::Error for Error<'_> {}
 
-/// Reads the arguments after the init's own name, up to `--` or the first operand, the way
-/// getopt(3) does: `-gv`, `-e143`, `-e 143`, `--rewrite=15:2`.
+/// Parses the arguments after the init's own name, up to `--` or the first operand, in the same way
+/// as getopt(3): `-gv`, `-e143`, `-e 143`, `--rewrite=15:2`.
 pub fn parse<'a>(args: impl Iterator<Item = &'a [u8]>) -> Result<Parsed, Error<'a>> {
     let mut parsed = Parsed::nothing();
     parsed.read(args).map(|()| parsed)
@@ -186,7 +194,8 @@ const fn takes_value(letter: u8) -> bool {
 }
 
 impl Parsed {
-    /// An empty command line. Most of it is 0: code that makes it is smaller than a constant.
+    /// Returns an empty command line. Most of its bytes are 0, so code that creates it is smaller
+    /// than a constant.
     pub fn nothing() -> Parsed {
         let expected = Codes(core::array::from_fn(|_| 0));
         let rewrites = Rewrites::none();
@@ -194,7 +203,7 @@ impl Parsed {
         Parsed { request: Request::Run, options, consumed: 0 }
     }
 
-    /// [`parse`], in place.
+    /// Parses like [`parse`], but in place.
     #[inline(never)]
     pub fn read<'a>(&mut self, mut args: impl Iterator<Item = &'a [u8]>) -> Result<(), Error<'a>> {
         while self.request == Request::Run
@@ -238,7 +247,7 @@ impl Parsed {
         Ok(())
     }
 
-    /// Applies one option; returns what is wrong with it.
+    /// Applies one option; returns the fault if it is invalid.
     #[inline(never)]
     fn option(&mut self, letter: u8, value: &[u8]) -> Option<Fault> {
         let options = &mut self.options;
@@ -255,7 +264,7 @@ impl Parsed {
         if understood { None } else { Some(fault) }
     }
 
-    /// Applies an option that is only there or not; false if there is no such.
+    /// Applies an option without a value; returns false if there is no such option.
     fn switch(&mut self, letter: u8) -> bool {
         let options = &mut self.options;
         match letter {
@@ -273,13 +282,13 @@ impl Parsed {
     }
 }
 
-/// Stores a value that was understood; tells whether it was.
+/// Stores the value if it is valid; returns whether it is.
 fn store(place: &mut u32, value: Option<u32>) -> bool {
     *place = value.unwrap_or(*place);
     value.is_some()
 }
 
-/// Reads seconds, with up to three decimals: `3`, `0.25`.
+/// Parses seconds with up to three decimals, such as `3` or `0.25`; returns milliseconds.
 fn milliseconds(text: &[u8]) -> Option<u32> {
     let (seconds, fraction) = cut(text, b'.');
     let fraction = fraction.unwrap_or(b"0");

@@ -1,11 +1,11 @@
-//! The programs themselves, one for each platform, as `scripts/build-reapers` builds them.
+//! The programs, one for each platform, as built by `scripts/build-reapers`.
 
 /// A program for one Linux platform.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Prebuilt {
-    /// The architecture's name in OCI image configs.
+    /// The name of the architecture in OCI image configurations.
     pub architecture: &'static str,
-    /// The lowest variant of the architecture that can run the program; `None` if all of them can.
+    /// The lowest variant of the architecture that can run the program; `None` if all variants can.
     pub variant: Option<&'static str>,
     /// The executable file.
     pub program: &'static [u8],
@@ -21,7 +21,7 @@ macro_rules! prebuilt {
     };
 }
 
-/// All programs. The variants of an architecture are in rising order.
+/// All programs. The variants of an architecture are in ascending order.
 pub const PREBUILT: &[Prebuilt] = prebuilt! {
     "linux-386" => ("386", None),
     "linux-amd64" => ("amd64", None),

@@ -1,10 +1,10 @@
-//! Reading what `/proc` says about a process.
+//! Reads the fields that `/proc` shows of a process.
 
 use crate::text::{after, cut, decimal};
 
-/// The number of a field in the text of `/proc/PID/status` (proc(5)), the first if it has several.
-/// `name` includes the colon and the tab. The name of the process, which may be anything, stands on
-/// one line, for the kernel escapes line ends in it.
+/// Returns the number in a field of the text of `/proc/PID/status` (proc(5)), or the first number
+/// if there are several. `name` includes the colon and the tab. The process's own name, which may
+/// be any text, is on a single line, because the kernel escapes newlines in it.
 pub fn field(status: &[u8], name: &[u8]) -> Option<u32> {
     let mut rest = Some(status);
     while let Some(text) = rest {
@@ -17,9 +17,10 @@ pub fn field(status: &[u8], name: &[u8]) -> Option<u32> {
     None
 }
 
-/// The process id.
+/// The process ID.
 pub const PID: &[u8] = b"Pid:\t";
-/// The process id of the parent.
+/// The process ID of the parent.
 pub const PARENT: &[u8] = b"PPid:\t";
-/// The real user id. Whoever has it as the effective one may send the process signals (kill(2)).
+/// The real user ID. A process that has it as its effective user ID may send signals to this
+/// process (kill(2)).
 pub const USER: &[u8] = b"Uid:\t";

@@ -1,8 +1,8 @@
-//! Signal names and numbers, and the rewriting of one signal to another.
+//! The names and numbers of signals, and the rewriting of one signal to another.
 
 use crate::text::{after, cut, decimal, place};
 
-/// The names of signals 1, 2, 3 … in order (signal(7); MIPS numbers them its own way).
+/// The names of signals 1, 2, 3 … in order (signal(7)); MIPS has its own numbering.
 const NAMES: &[u8] = if cfg!(target_arch = "mips64") {
     b"HUP INT QUIT ILL TRAP ABRT EMT FPE KILL BUS SEGV SYS PIPE ALRM TERM USR1 USR2 CHLD PWR \
       WINCH URG IO STOP TSTP CONT TTIN TTOU VTALRM PROF XCPU XFSZ"
@@ -11,9 +11,9 @@ const NAMES: &[u8] = if cfg!(target_arch = "mips64") {
       TSTP TTIN TTOU URG XCPU XFSZ VTALRM PROF WINCH IO PWR SYS"
 };
 
-/// The first real-time signal that programs may use: C libraries keep 32 and 33 to themselves.
+/// The first real-time signal that programs may use; C libraries reserve 32 and 33.
 const RTMIN: u8 = 34;
-/// The highest signal. MIPS has 128, the last of which no wait status can tell.
+/// The highest signal. MIPS also has signal 128, which a wait status cannot represent.
 pub const MAX: u8 = if cfg!(target_arch = "mips64") { 127 } else { 64 };
 
 /// A signal number that exists on this platform: 1 to [`MAX`].
@@ -34,20 +34,20 @@ impl Signal {
         Signal(if cfg!(target_arch = "mips64") { mips } else { usual })
     }
 
-    /// The signal of this number, if there is one.
+    /// Returns the signal with this number, if there is one.
     pub const fn new(number: u32) -> Option<Signal> {
         if number >= 1 && number <= MAX as u32 { Some(Signal(number as u8)) } else { None }
     }
 
-    /// The number, as the kernel counts.
+    /// Returns the number that the kernel uses.
     pub const fn number(self) -> u8 {
         self.0
     }
 
-    /// Whether a signal with this `si_code` is a message that somebody sent. Otherwise it is about
-    /// the receiver itself: a fault of its own, or the end of a child.
+    /// Returns whether a signal with this `si_code` is a message from a sender. Otherwise it
+    /// concerns the receiver itself: a fault that the receiver caused, or the exit of a child.
     pub const fn is_message(self, code: i32) -> bool {
-        // ILL, TRAP, BUS or EMT, FPE, BUS, SEGV, SYS.
+        // ILL, TRAP, BUS (EMT on MIPS), FPE and SEGV; then SYS, or on MIPS BUS and SYS.
         let fault = matches!(
             (self.0, cfg!(target_arch = "mips64")),
             (4 | 5 | 7 | 8 | 11, _) | (31, false) | (10 | 12, true)
@@ -55,8 +55,8 @@ impl Signal {
         code <= 0 || !(fault || self.0 == Signal::CHLD.0)
     }
 
-    /// Reads a number or a name in either case, with or without `SIG`: `15`, `TERM`, `sigterm`,
-    /// `RTMIN+3`, `RTMAX-1`.
+    /// Parses a number or a name, in upper or lower case, with or without `SIG`: `15`, `TERM`,
+    /// `sigterm`, `RTMIN+3`, `RTMAX-1`.
     pub fn parse(text: &[u8]) -> Option<Signal> {
         if let Some(number) = decimal(text) {
             return Signal::new(number);
@@ -75,7 +75,7 @@ impl Signal {
     }
 }
 
-/// The number of `RTMIN`, `RTMIN+n`, `RTMAX`, `RTMAX-n`.
+/// Returns the number of `RTMIN`, `RTMIN+n`, `RTMAX` or `RTMAX-n`.
 fn real_time(name: &[u8]) -> Option<u32> {
     let (up, offset) = match after(name, b"RTMIN") {
         Some(offset) => (true, offset),
@@ -94,22 +94,23 @@ fn real_time(name: &[u8]) -> Option<u32> {
     Some(if up { lowest + offset } else { highest - offset })
 }
 
-/// What each signal becomes before it is forwarded: 0 is itself, [`DROPPED`] nothing.
+/// What each signal is rewritten to before it is forwarded: 0 leaves the signal unchanged,
+/// [`DROPPED`] drops it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Rewrites([u8; MAX as usize + 1]);
 
 const DROPPED: u8 = 0xff;
 
 impl Rewrites {
-    /// Every signal stays what it is.
+    /// Leaves every signal unchanged.
     pub const NONE: Rewrites = Rewrites([0; MAX as usize + 1]);
 
-    /// [`Rewrites::NONE`], made by code.
+    /// Returns [`Rewrites::NONE`], created by code.
     pub fn none() -> Rewrites {
         Rewrites(core::array::from_fn(|_| 0))
     }
 
-    /// What to send when `signal` arrives; `None` is nothing.
+    /// Returns the signal to send when `signal` arrives; `None` if nothing is to be sent.
     pub fn get(&self, signal: Signal) -> Option<Signal> {
         match self.0.get(usize::from(signal.0)) {
             Some(0) | None => Some(signal),
@@ -117,7 +118,8 @@ impl Rewrites {
         }
     }
 
-    /// Reads `FROM:TO` into the table; `FROM:` and `FROM:0` drop the signal. False if it is neither.
+    /// Parses `FROM:TO` and adds it to the table; `FROM:` and `FROM:0` drop the signal. Returns
+    /// false if the rule is invalid.
     pub fn set(&mut self, rule: &[u8]) -> bool {
         let (from, to) = cut(rule, b':');
         let (Some(from), Some(to)) = (Signal::parse(from), to) else { return false };

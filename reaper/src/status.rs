@@ -1,20 +1,21 @@
-//! What wait4(2) says about a child.
+//! The meaning of a wait status from wait4(2).
 
-/// What happened to a child.
+/// A change in the state of a child.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Change {
-    /// It exited with this code.
+    /// The child exited with this code.
     Exited(u8),
-    /// This signal killed it.
+    /// This signal killed the child.
     Killed(u8),
-    /// This signal stopped it.
+    /// This signal stopped the child.
     Stopped(u8),
-    /// It goes on after a stop.
+    /// The child continued after a stop.
     Continued,
 }
 
 impl Change {
-    /// Decodes a wait status (the layout is the kernel's ABI, the same everywhere).
+    /// Decodes a wait status. Its layout is part of the kernel's ABI and the same on every
+    /// platform.
     pub const fn decode(status: u32) -> Change {
         let (low, high) = ((status & 0x7f) as u8, (status >> 8) as u8);
         match low {
@@ -25,8 +26,8 @@ impl Change {
         }
     }
 
-    /// The exit code that stands for an end, as shells have it: a signal is 128 and its number.
-    /// `None`: the process is still there.
+    /// Returns the exit code for the end of a process, as shells report it: 128 plus the number if
+    /// a signal killed the process. Returns `None` if the process still exists.
     pub const fn exit_code(self) -> Option<u8> {
         match self {
             Change::Exited(code) => Some(code),

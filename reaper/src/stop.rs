@@ -1,23 +1,25 @@
-//! What to do once the main process has exited: warn the rest, wait, kill.
+//! What to do after the main process has exited: ask the remaining processes to stop, wait, and
+//! kill them.
 
-/// How long killed processes get to vanish, and how often the kill is repeated meanwhile: a
-/// process can fork in the moment it is killed, another can be stuck in the kernel.
+/// How long to wait for killed processes to end, and how often to repeat KILL in the meantime: a
+/// process can fork at the moment when it is killed, and another can be blocked in the kernel.
 const KILL_MS: u64 = 1000;
 const KILL_AGAIN_MS: u64 = 100;
-/// How long at most until we look again. What entered the container from outside (`docker exec`)
-/// tells its end to somebody else, so there is no signal to wait for. At first we look more often.
+/// The longest interval between two checks; the first intervals are shorter. The exit of a process
+/// that entered the container from outside (`docker exec`) is reported to a process outside, so
+/// there is no signal to wait for.
 const LOOK_AGAIN_MS: u64 = 20;
 
-/// The next thing to do.
+/// The next action.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Step {
-    /// Nobody is left, or nothing more can be done: exit.
+    /// No process remains, or nothing more can be done: exit.
     Exit,
-    /// Send TERM, then CONT, to all that is left.
+    /// Send TERM, then CONT, to all remaining processes.
     Terminate,
-    /// Send KILL to all that is left.
+    /// Send KILL to all remaining processes.
     Kill,
-    /// Sleep for so many milliseconds, then look again who is left.
+    /// Sleep for this many milliseconds, then check again which processes remain.
     Sleep(u64),
 }
 
@@ -30,13 +32,13 @@ pub struct Stop {
 }
 
 impl Stop {
-    /// A sequence that gives the rest `grace_ms` between TERM and KILL. With 0 nobody is told: the
-    /// exit of PID 1 takes the rest along, as with tini.
+    /// Creates a sequence that gives the remaining processes `grace_ms` between TERM and KILL. With
+    /// 0, no process is signalled: the exit of PID 1 ends the remaining processes, as with tini.
     pub const fn new(grace_ms: u32) -> Stop {
         Stop { grace_ms: grace_ms as u64, kill_at: grace_ms as u64, warned: false }
     }
 
-    /// What to do after `elapsed_ms` of sleep, given that somebody is `left`.
+    /// Returns the next action after `elapsed_ms` of sleep; `left` is whether any processes remain.
     pub fn step(&mut self, elapsed_ms: u64, left: bool) -> Step {
         if !left || self.grace_ms == 0 {
             return Step::Exit;

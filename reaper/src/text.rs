@@ -1,13 +1,13 @@
-//! The little reading of bytes that the rest of the library shares.
+//! The functions for reading bytes that the rest of the library shares.
 
-/// The text before the first such byte, and the text after it if there is one.
+/// Returns the text before the first `at`, and the text after it if there is one.
 pub fn cut(text: &[u8], at: u8) -> (&[u8], Option<&[u8]>) {
     let mut rest = text.iter();
     let length = rest.position(|&byte| byte == at).unwrap_or(text.len());
     (text.get(..length).unwrap_or(text), text.get(length + 1..))
 }
 
-/// The place, from 0, of a word in a list of words with a blank between them.
+/// Returns the index, from 0, of a word in a list of words that are separated by single spaces.
 pub fn place(words: &[u8], word: &[u8]) -> Option<u8> {
     let mut rest = Some(words);
     let mut place = 0;
@@ -22,18 +22,18 @@ pub fn place(words: &[u8], word: &[u8]) -> Option<u8> {
     None
 }
 
-/// Whether two texts are the same: a loop, for the init has no memcmp.
+/// Returns whether two texts are equal. This is a loop, because the init has no memcmp.
 pub fn same(a: &[u8], b: &[u8]) -> bool {
     a.len() == b.len() && a.iter().zip(b).all(|(a, b)| a == b)
 }
 
-/// What follows a prefix.
+/// Returns the text after a prefix; `None` if the text does not start with it.
 pub fn after<'a>(text: &'a [u8], prefix: &[u8]) -> Option<&'a [u8]> {
     let (head, tail) = text.split_at_checked(prefix.len())?;
     same(head, prefix).then_some(tail)
 }
 
-/// A decimal number of nothing but digits, at least one.
+/// Parses a decimal number, which must consist only of digits, and of at least one.
 pub fn decimal(text: &[u8]) -> Option<u32> {
     let mut value = if text.is_empty() { None } else { Some(0u32) };
     for byte in text {

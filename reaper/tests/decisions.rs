@@ -1,4 +1,4 @@
-//! Signals, wait statuses, the stop sequence, the search for a program and `/proc`, as tables.
+//! Table tests of signals, wait statuses, the stop sequence, the search for a program, and `/proc`.
 
 use reaper::lookup;
 use reaper::proc::{PARENT, PID, USER, field};
@@ -100,7 +100,7 @@ fn the_rest_is_warned_once_waited_for_and_killed() {
     assert_eq!(stop.step(2900, true), Step::Sleep(20));
     assert_eq!(stop.step(2999, true), Step::Sleep(1));
     assert_eq!(stop.step(3000, true), Step::Kill);
-    // What will not die is killed again, and at last given up.
+    // KILL is repeated for a process that does not end, until the sequence gives up.
     assert_eq!(stop.step(3001, true), Step::Sleep(20));
     assert_eq!(stop.step(3100, true), Step::Kill);
     assert_eq!(stop.step(3999, true), Step::Kill);
@@ -113,7 +113,7 @@ fn nothing_left_is_an_exit_at_once() {
     assert_eq!(stop.step(0, false), Step::Exit);
     assert_eq!(stop.step(0, true), Step::Terminate);
     assert_eq!(stop.step(10, false), Step::Exit);
-    // Without a grace nobody is told.
+    // Without a grace period, no process is signalled.
     assert_eq!(Stop::new(0).step(0, true), Step::Exit);
     // A long sleep does not skip the warning or KILL.
     let mut late = Stop::new(100);

@@ -1,4 +1,4 @@
-//! The command line and the environment, as tables.
+//! Table tests of the command line and the environment.
 
 use reaper::options::{Fault, Options, Parsed, Request, parse};
 use reaper::signal::Signal;
@@ -145,7 +145,7 @@ fn rejected_variables_are_named_and_change_nothing() {
     assert_eq!(from(&["REAPER_GRACE=soon"]), (9000, 1, "REAPER_GRACE=soon".into()));
     let both = from(&["REAPER_GRACE=", "TINI_VERBOSITY=x", "REAPER_VERBOSITY=2"]);
     assert_eq!(both, (9000, 2, "TINI_VERBOSITY=x REAPER_GRACE=".into()));
-    // Nothing is said where nothing is to be said.
+    // With verbosity 0, nothing is reported.
     let silent = from(&["REAPER_GRACE=soon", "REAPER_VERBOSITY=0"]);
     assert_eq!(silent, (9000, 0, String::new()));
 }

@@ -1,9 +1,9 @@
-//! The programs in the package are the ones that their list names.
+//! Checks that the embedded programs are those in `prebuilt/MANIFEST`.
 
 use reaper::MARKER_PREFIX;
 use reaper::prebuilt::PREBUILT;
 
-/// The lines of `prebuilt/MANIFEST` for programs: platform and size.
+/// Returns the platform and the size of each program in `prebuilt/MANIFEST`.
 fn manifest() -> Vec<(&'static str, usize)> {
     let lines =
         include_str!("../prebuilt/MANIFEST").lines().filter(|line| line.starts_with("linux-"));

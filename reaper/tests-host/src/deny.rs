@@ -1,11 +1,12 @@
-//! Taking away what a container's profile may take away: system calls and capabilities.
+//! Removes what a container's profile may remove: system calls and capabilities.
 
-/// Refuses system calls with an error from now on, in this process and those that it becomes and
-/// starts. Only makes system calls, so that it can run between fork and exec.
+/// Makes system calls fail with an error from now on, in this process, the programs that it
+/// executes, and its children. Makes only system calls, so that it can run between fork and exec.
 pub fn calls(numbers: &[i64], errno: i32) {
     let statement = |code, jt, jf, k| libc::sock_filter { code, jt, jf, k };
     let nothing = statement(0, 0, 0, 0);
-    // Load the number; for each call compare and return the error; return that all else is allowed.
+    // Load the number. For each system call, compare it and return the error. Finally, allow all
+    // others.
     let mut filter = [nothing; 66];
     filter[0] = statement(0x20, 0, 0, 0);
     let mut length = 1;
@@ -23,14 +24,14 @@ pub fn calls(numbers: &[i64], errno: i32) {
     }
 }
 
-/// Takes CAP_KILL away from what this process becomes.
+/// Removes CAP_KILL from the programs that this process executes.
 pub fn cap_kill() {
     const CAP_KILL: i32 = 5;
-    // SAFETY: no memory is involved.
+    // SAFETY: this call accesses no memory.
     unsafe { libc::prctl(libc::PR_CAPBSET_DROP, CAP_KILL, 0, 0, 0) };
 }
 
-/// Makes standard error a full pipe that nobody reads; descriptor 999 is its other end.
+/// Makes standard error a full pipe that nobody reads; descriptor 999 is the read end.
 pub fn reading_of_errors() {
     // SAFETY: the kernel writes two descriptors and reads the bytes of constants.
     unsafe {

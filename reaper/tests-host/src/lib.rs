@@ -1,8 +1,8 @@
-//! Starts an init the way a container engine does, and watches it.
+//! Starts an init in the same way as a container engine, and observes it.
 //!
-//! The init under test is `$REAPER_BIN`; [`Start`] runs it, as PID 1 of a new namespace or not, and
-//! [`Running`] is what came of it. Nothing sleeps for a fixed time to see something happen: [`until`]
-//! polls with a deadline that a slow machine does not reach.
+//! The init under test is `$REAPER_BIN`. [`Start`] runs it, either as PID 1 of a new namespace or
+//! not, and returns a [`Running`]. No test sleeps for a fixed time until something happens:
+//! [`until`] polls, with a deadline that even a slow machine meets.
 
 pub mod deny;
 pub mod process;
@@ -16,10 +16,10 @@ use std::time::{Duration, Instant};
 
 pub use process::{Running, Start};
 
-/// How long anything may take before it counts as never.
+/// The time after which an expected event counts as never happening.
 pub const DEADLINE: Duration = Duration::from_secs(30);
 
-/// Waits until a condition holds.
+/// Waits until a condition is true.
 #[track_caller]
 pub fn until(what: &str, mut condition: impl FnMut() -> bool) {
     let end = Instant::now() + DEADLINE;
@@ -29,37 +29,38 @@ pub fn until(what: &str, mut condition: impl FnMut() -> bool) {
     }
 }
 
-/// The init under test.
+/// Returns the path of the init under test.
 pub fn init() -> String {
     std::env::var("REAPER_BIN").expect("REAPER_BIN is set by scripts/test-reaper")
 }
 
-/// The helper program that plays the main process.
+/// Returns the path of the helper program that acts as the main process.
 pub fn probe() -> String {
     std::env::var("REAPER_PROBE").expect("REAPER_PROBE is set by scripts/test-reaper")
 }
 
-/// A line of `/proc/PID/status`.
+/// Returns a field of `/proc/PID/status`.
 pub fn status(pid: i32, field: &str) -> Option<String> {
     let text = std::fs::read_to_string(format!("/proc/{pid}/status")).ok()?;
     let line = text.lines().find_map(|line| line.strip_prefix(field))?;
     Some(line.strip_prefix(':')?.trim().to_string())
 }
 
-/// The state of a process: `S`, `T`, `Z` …; `X` once it is gone.
+/// Returns the state of a process: `S`, `T`, `Z` …; `X` if it no longer exists.
 pub fn state(pid: i32) -> char {
     status(pid, "State").and_then(|state| state.chars().next()).unwrap_or('X')
 }
 
-/// The children of a process.
+/// Returns the children of a process.
 pub fn children(pid: i32) -> Vec<i32> {
     let path = format!("/proc/{pid}/task/{pid}/children");
     let text = std::fs::read_to_string(path).unwrap_or_default();
     text.split_whitespace().filter_map(|pid| pid.parse().ok()).collect()
 }
 
-/// Puts a file somewhere, to be run. Another process writes it: a descriptor that is open for writing
-/// in this one can be inherited by a fork of another test, and then the file is busy.
+/// Creates a file that will be executed. Another process writes it, because the fork of another
+/// test could inherit a descriptor that is open for writing in this process, and the file would
+/// then be busy.
 pub fn install(path: &Path, bytes: &[u8], mode: &str) {
     let mut copy = Command::new("install");
     copy.args(["-m", mode, "/dev/stdin"]).arg(path).stdin(Stdio::piped());
@@ -68,8 +69,8 @@ pub fn install(path: &Path, bytes: &[u8], mode: &str) {
     assert!(copy.wait().expect("it ends").success(), "{}", path.display());
 }
 
-/// Sends a signal; whether that was possible.
+/// Sends a signal; returns whether this was possible.
 pub fn kill(pid: i32, signal: i32) -> bool {
-    // SAFETY: no memory is involved.
+    // SAFETY: this call accesses no memory.
     unsafe { libc::kill(pid, signal) == 0 }
 }

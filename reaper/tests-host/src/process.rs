@@ -1,4 +1,4 @@
-//! One run of an init: namespaces, standard streams, what is done in the child before `execve`.
+//! One run of an init: namespaces, standard streams, and the actions in the child before `execve`.
 
 use std::ffi::{CString, c_char};
 use std::fs::File;
@@ -8,10 +8,10 @@ use std::sync::{Arc, Mutex, MutexGuard};
 
 use crate::{children, init, kill, state, until};
 
-/// What runs in the new process before it becomes the init: only what is safe after a fork.
+/// An action in the new process before it becomes the init. It must be safe after a fork.
 type Before = Box<dyn Fn()>;
 
-/// A run to be made.
+/// The settings of a run.
 pub struct Start {
     args: Vec<String>,
     environment: Vec<String>,
@@ -22,18 +22,19 @@ pub struct Start {
 }
 
 impl Start {
-    /// The init with these arguments, as PID 1 of its own namespace, with its own `/proc`.
+    /// Prepares a run of the init with these arguments, as PID 1 of a new namespace with its own
+    /// `/proc`.
     pub fn pid1(args: &[&str]) -> Start {
         Start { pid1: true, mount_proc: true, ..Start::beside(args) }
     }
 
-    /// The init with these arguments, as one process among others.
+    /// Prepares a run of the init with these arguments, as one process among others.
     pub fn beside(args: &[&str]) -> Start {
         let args = [init()].into_iter().chain(args.iter().map(ToString::to_string));
         Start::command(args.collect())
     }
 
-    /// Any command, as one process among others.
+    /// Prepares a run of any command, as one process among others.
     pub fn command(args: Vec<String>) -> Start {
         let path = std::env::var("PATH").expect("PATH is set");
         Start {
@@ -46,7 +47,7 @@ impl Start {
         }
     }
 
-    /// Makes any command PID 1 of its own namespace.
+    /// Makes the command PID 1 of a new namespace.
     pub fn in_namespace(mut self) -> Start {
         (self.pid1, self.mount_proc) = (true, true);
         self
@@ -67,19 +68,19 @@ impl Start {
         self
     }
 
-    /// Does something in the new process before it becomes the init.
+    /// Calls `action` in the new process before it becomes the init.
     pub fn before(mut self, action: impl Fn() + 'static) -> Start {
         self.before.push(Box::new(action));
         self
     }
 
-    /// Makes this terminal the controlling one, and standard input, output and error.
+    /// Makes this terminal the controlling terminal, and standard input, output and error.
     pub fn terminal(mut self, terminal: OwnedFd) -> Start {
         self.terminal = Some(terminal);
         self
     }
 
-    /// Starts it.
+    /// Starts the process.
     pub fn run(self) -> Running {
         let strings = |list: &[String]| -> Vec<CString> {
             list.iter().map(|text| CString::new(text.as_str()).expect("no NUL")).collect()
@@ -91,8 +92,8 @@ impl Start {
         let (argv, envp) = (pointers(&args), pointers(&environment));
         let (out, err) = (pipe(), pipe());
         let namespaces = if self.pid1 { libc::CLONE_NEWPID | libc::CLONE_NEWNS } else { 0 };
-        // SAFETY: without CLONE_VM and with no stack this is fork(2); the child makes only system
-        // calls until it becomes another program.
+        // SAFETY: without CLONE_VM and without a stack, this is the same as fork(2). The child
+        // makes only system calls until it executes another program.
         let pid = unsafe {
             libc::syscall(
                 libc::SYS_clone,
@@ -105,7 +106,7 @@ impl Start {
         } as i32;
         assert!(pid >= 0, "clone: {}", std::io::Error::last_os_error());
         if pid == 0 {
-            // SAFETY: as above; all strings were made before.
+            // SAFETY: the same as above; all strings were created before the fork.
             unsafe {
                 self.prepare(&out.1, &err.1);
                 libc::execve(argv[0], argv.as_ptr(), envp.as_ptr());
@@ -117,9 +118,9 @@ impl Start {
     }
 
     /// # Safety
-    /// Only for the child of a fork, which may only make system calls.
+    /// Must be called only in the child of a fork, which may make only system calls.
     unsafe fn prepare(&self, out: &OwnedFd, err: &OwnedFd) {
-        // SAFETY: plain system calls on valid descriptors and constant strings.
+        // SAFETY: these are plain system calls on valid descriptors and constant strings.
         unsafe {
             match &self.terminal {
                 Some(terminal) => {
@@ -146,7 +147,7 @@ impl Start {
                 let (kind, place) = (c"proc".as_ptr(), c"/proc".as_ptr());
                 libc::mount(kind, place, kind, 0, std::ptr::null());
             }
-            // Whatever the tests were started with, the init gets the defaults.
+            // Reset all signals, so that the init gets the defaults, whatever the tests inherited.
             let default = [0u64; 4];
             for signal in 1..=64 {
                 let action = default.as_ptr();
@@ -161,14 +162,14 @@ impl Start {
 
 fn pipe() -> (OwnedFd, OwnedFd) {
     let mut ends = [0; 2];
-    // SAFETY: the kernel writes two descriptors, which are ours from then on.
+    // SAFETY: the kernel writes two descriptors, which this process then owns.
     unsafe {
         assert_eq!(libc::pipe2(ends.as_mut_ptr(), libc::O_CLOEXEC), 0);
         (OwnedFd::from_raw_fd(ends[0]), OwnedFd::from_raw_fd(ends[1]))
     }
 }
 
-/// What was written so far, read as it comes.
+/// The output of a run so far, which a thread reads continuously.
 #[derive(Clone, Default)]
 pub struct Output(Arc<Mutex<Written>>);
 
@@ -201,7 +202,7 @@ impl Output {
         String::from_utf8_lossy(&self.lock().bytes).into_owned()
     }
 
-    /// All that was ever written, once every writer has closed its end.
+    /// Returns the whole output, after every writer has closed its end.
     #[track_caller]
     pub fn whole(&self) -> String {
         until("the output ends", || self.lock().ended);
@@ -209,9 +210,9 @@ impl Output {
     }
 }
 
-/// A run under way. Dropped, it is killed.
+/// A running init. Dropping it kills the init.
 pub struct Running {
-    /// The init's process id, as seen from the test.
+    /// The process ID of the init, as seen from the test.
     pub pid: i32,
     pub out: Output,
     pub err: Output,
@@ -219,7 +220,7 @@ pub struct Running {
 }
 
 impl Running {
-    /// Waits until standard output holds a text.
+    /// Waits until standard output contains a text.
     #[track_caller]
     pub fn says(&self, text: &str) -> &Running {
         let deadline = std::time::Instant::now() + crate::DEADLINE;
@@ -235,7 +236,7 @@ impl Running {
         self
     }
 
-    /// The main process, as seen from the test.
+    /// Returns the main process, as seen from the test.
     #[track_caller]
     pub fn main(&self) -> i32 {
         until("the init has a child", || !children(self.pid).is_empty());
@@ -248,7 +249,7 @@ impl Running {
         self
     }
 
-    /// Sends a signal with a value, as sigqueue(3) does.
+    /// Sends a signal with a value, in the same way as sigqueue(3).
     #[track_caller]
     pub fn queue(&self, signal: i32, value: i32) {
         let mut info = [0i32; 32];
@@ -260,19 +261,20 @@ impl Running {
         assert_eq!(sent, 0, "signal {signal} cannot be queued");
     }
 
-    /// Waits for the init's end; 128 and the number for a signal.
+    /// Waits until the init has ended; returns its exit code, or 128 plus the number if a signal
+    /// killed it.
     #[track_caller]
     pub fn code(&mut self) -> i32 {
         until("the init ends", || self.ended());
         self.code.expect("it has ended")
     }
 
-    /// Whether the init has ended.
+    /// Returns whether the init has ended.
     pub fn ended(&mut self) -> bool {
         self.reap(libc::WNOHANG)
     }
 
-    /// Waits for the end without a deadline, and without the delay of polling.
+    /// Waits until the init has ended, without a deadline and without the delay of polling.
     pub fn wait(&mut self) {
         self.reap(0);
     }
@@ -292,7 +294,7 @@ impl Running {
         self.code.is_some()
     }
 
-    /// Waits until the init has nothing to do: it sleeps in its wait.
+    /// Waits until the init is idle, that is, until it sleeps in its wait.
     #[track_caller]
     pub fn settles(&self) -> &Running {
         until("the init sleeps", || state(self.pid) == 'S');
@@ -307,7 +309,7 @@ impl Drop for Running {
                 kill(child, libc::SIGKILL);
             }
             kill(self.pid, libc::SIGKILL);
-            // SAFETY: no status is asked for.
+            // SAFETY: no status is requested.
             unsafe { libc::waitpid(self.pid, std::ptr::null_mut(), 0) };
         }
     }

@@ -1,4 +1,4 @@
-//! A terminal with a person at it.
+//! A terminal with a simulated user.
 
 use std::fs::File;
 use std::io::Write;
@@ -9,17 +9,17 @@ use crate::process::Output;
 pub const CTRL_C: &[u8] = b"\x03";
 pub const CTRL_Z: &[u8] = b"\x1a";
 
-/// The person's side.
+/// The user's side of a terminal.
 pub struct Person {
     keyboard: File,
     pub screen: Output,
 }
 
-/// A new terminal: the person's side, and the side for [`crate::Start::terminal`].
+/// Opens a new terminal; returns the user's side, and the side for [`crate::Start::terminal`].
 pub fn open() -> (Person, OwnedFd) {
     let (mut master, mut slave) = (0, 0);
     let null = std::ptr::null_mut();
-    // SAFETY: the library writes two descriptors, which are ours from then on.
+    // SAFETY: the library writes two descriptors, which this process then owns.
     let (master, slave) = unsafe {
         assert_eq!(libc::openpty(&mut master, &mut slave, null, null.cast(), null.cast()), 0);
         for file in [master, slave] {

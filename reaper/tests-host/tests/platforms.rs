@@ -1,4 +1,4 @@
-//! Every platform's binary: what its file is, and what it does under qemu-user.
+//! The binary of every platform: the format of its file, and its behaviour under qemu-user.
 
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
@@ -6,7 +6,7 @@ use std::sync::Mutex;
 
 use reaper_tests::{Running, Start, children, deny, install, probe, until};
 
-/// Platform, qemu's name for it, the ELF machine, most bytes.
+/// The platform, its name in qemu, the ELF machine, and the maximum size in bytes.
 const PLATFORMS: [(&str, &str, u16, u64); 11] = [
     ("linux-amd64", "x86_64", 62, 10 * 1024),
     ("linux-386", "i386", 3, 16 * 1024),
@@ -25,8 +25,8 @@ fn prebuilt() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("../prebuilt")
 }
 
-/// Copies of our binaries that may be run: the files in the repository need not. The script that
-/// runs the tests removes them.
+/// Returns an executable copy of a binary, because the files in the repository need not be
+/// executable. The script that runs the tests removes the copies.
 fn executable(platform: &str) -> String {
     static COPIED: Mutex<BTreeSet<String>> = Mutex::new(BTreeSet::new());
     let to = std::env::temp_dir().join(platform).display().to_string();
@@ -38,7 +38,8 @@ fn executable(platform: &str) -> String {
     to
 }
 
-/// The reaper of a platform as PID 1 under its qemu; the programs that it runs are the host's.
+/// Prepares a run of a platform's reaper as PID 1 under its qemu; the programs that it starts are
+/// the host's.
 fn start(platform: &str, qemu: &str, args: &[&str]) -> Start {
     let command = [format!("/usr/bin/qemu-{qemu}-static"), executable(platform)];
     let command = command.into_iter().chain(args.iter().map(ToString::to_string));
@@ -122,7 +123,7 @@ fn orphans_are_reaped_on_every_platform() {
         until("only the main process is left", || children(run.pid).len() == 1);
         run.signal(libc::SIGTERM);
         assert_eq!(run.code(), 143, "{platform}");
-        let counts = "reaper: 20 orphans reaped, 0 left over, 0 killed; exit code 143\n";
+        let counts = "reaper: reaped 20, left over 0, killed 0, exit code 143\n";
         assert_eq!(run.err.whole(), counts, "{platform}");
     });
 }
@@ -138,7 +139,7 @@ fn the_rest_is_stopped_on_every_platform() {
     });
 }
 
-/// A number in an ELF file of either order.
+/// Reads a number in an ELF file of either byte order.
 fn number(file: &[u8], offset: usize, bytes: usize) -> u64 {
     let digits = &file[offset..offset + bytes];
     let join = |value: u64, byte: &u8| value << 8 | u64::from(*byte);
@@ -146,7 +147,7 @@ fn number(file: &[u8], offset: usize, bytes: usize) -> u64 {
     if little { digits.iter().rev().fold(0, join) } else { digits.iter().fold(0, join) }
 }
 
-/// Type and flags of each program header.
+/// Returns the type and the flags of each program header.
 fn segments(file: &[u8]) -> Vec<(u64, u64)> {
     let wide = file[4] == 2;
     let (table, size, count, flags) = if wide { (32, 54, 56, 4) } else { (28, 42, 44, 24) };
@@ -165,7 +166,7 @@ fn every_file_is_a_small_static_elf_with_nothing_to_relocate_and_nothing_to_fear
         let file = std::fs::read(prebuilt().join(platform)).expect("it was built");
         assert!(file.len() as u64 <= most, "{platform}: {} bytes", file.len());
         assert_eq!(&file[..4], b"\x7fELF", "{platform}");
-        // EXEC: at a fixed address, with no dynamic section there is no relocation.
+        // EXEC means a fixed address; without a dynamic section there are no relocations.
         assert_eq!((number(&file, 16, 2), number(&file, 18, 2)), (2, u64::from(machine)));
         let segments = segments(&file);
         let flags = |kind| segments.iter().filter(move |segment| segment.0 == kind);

@@ -2,7 +2,7 @@
 
 use reaper_tests::{Start, children, deny, init, install, kill, probe, state, status, tty, until};
 
-/// All that can be caught: a process can send every one of them.
+/// Returns all signals that can be caught; a process can send each of them.
 fn catchable() -> impl Iterator<Item = i32> {
     (1..=64).filter(|signal| ![libc::SIGKILL, libc::SIGSTOP].contains(signal))
 }
@@ -66,7 +66,7 @@ fn the_whole_group_gets_a_signal_if_asked() {
 
 #[test]
 fn a_main_process_that_left_its_group_still_gets_signals() {
-    // A group's leader cannot leave it by setsid, but by joining another.
+    // The leader of a group cannot leave it with setsid, but can by joining another group.
     let join = "setpgrp(0, $ARGV[0]); $| = 1; print \"r\"; sleep 1000";
     let script = format!("set -m; sleep 1000 & exec perl -e '{join}' $!");
     let mut run = Start::pid1(&["-g", "--", "bash", "-c", &script]).run();
@@ -76,7 +76,7 @@ fn a_main_process_that_left_its_group_still_gets_signals() {
 
 #[test]
 fn a_signal_between_fork_and_setpgid_is_not_lost() {
-    // strace holds the child before its setpgid for a while.
+    // strace delays the child before its setpgid.
     let strace = "strace -f -o /dev/null -e trace=setpgid -e inject=setpgid:delay_enter=300000";
     let words = strace.split(' ').map(String::from);
     let command = ["/usr/bin/env".to_string()].into_iter().chain(words);
@@ -95,7 +95,7 @@ fn a_signal_that_may_not_be_sent_is_told_once_and_survived() {
     let copy = std::env::temp_dir().join(format!("reaper-root-{}", std::process::id()));
     install(&copy, &std::fs::read(probe()).unwrap(), "4755");
     let nobody = || {
-        // SAFETY: no memory is involved.
+        // SAFETY: these calls access no memory.
         unsafe {
             libc::setgid(65534);
             libc::setuid(65534);
@@ -197,7 +197,7 @@ fn an_orphan_among_thousands_does_not_cost_a_scan_of_them_all() {
     run.says("done");
     until("only the crowd is left", || children(run.pid).len() == LIVING + 1);
     let (took, spent) = (begin.elapsed().as_secs_f64(), spent() - before);
-    // To look at every child for each that exits keeps a processor busy.
+    // Examining every child for each one that exits would keep a processor busy.
     assert!(spent < took / 3.0, "{spent} s of {took} s");
 }
 
@@ -228,7 +228,7 @@ fn signals_are_rewritten_and_dropped() {
     assert!(!text.contains("signal 2 ") && !text.contains("signal 12 "), "{text}");
 }
 
-/// Runs a program as another user, below an init that has no CAP_KILL.
+/// Runs a program as another user, under an init that does not have CAP_KILL.
 fn as_another_user(flags: &[&str], program: &[&str]) -> reaper_tests::Running {
     let setpriv = ["setpriv", "--reuid", "65534", "--regid", "65534", "--clear-groups"];
     let args = [flags, &["--"], &setpriv, program].concat();
@@ -298,7 +298,7 @@ fn term_to_a_stopped_main_process_of_another_user_is_followed_by_cont() {
     assert_eq!(run.code(), 143);
 }
 
-/// Runs an init with this option and a full standard error through orphans, signals and a stop.
+/// Runs an init with these options and a full standard error through orphans, signals and a stop.
 fn with_a_full_log(flags: &[&str], refused: &'static [i64]) {
     let script = "trap 'exit 5' TERM; (sleep 0 & sleep 0 &); sleep 0.1; echo r; \
                   while :; do sleep 0.02; done";
@@ -322,7 +322,7 @@ fn with_a_full_log(flags: &[&str], refused: &'static [i64]) {
 fn a_full_log_blocks_nothing() {
     for flags in [&[][..], &["-w"], &["-v"], &["-vvvw"]] {
         with_a_full_log(flags, &[]);
-        // Before Linux 6.4.
+        // Linux before 6.4.
         with_a_full_log(flags, &[libc::SYS_pwritev2]);
     }
     let full = || deny::reading_of_errors();

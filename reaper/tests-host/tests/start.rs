@@ -5,16 +5,17 @@ use std::path::{Path, PathBuf};
 
 use reaper_tests::{Start, children, deny, init, install, kill, probe, status, tty, until};
 
-/// A directory of the test's own.
+/// Creates a directory for one test.
 fn directory(name: &str) -> PathBuf {
     let path = std::env::temp_dir().join(format!("reaper-{name}-{}", std::process::id()));
     std::fs::create_dir_all(&path).expect("a directory");
-    // Other users look into it.
+    // Other users must be able to read the directory.
     std::fs::set_permissions(&path, PermissionsExt::from_mode(0o755)).expect("its mode");
     path
 }
 
-/// Signals that are ignored or blocked, out of `/proc/PID/status`, as a bit each.
+/// Returns the ignored or blocked signals from `/proc/PID/status` of the main process, one bit
+/// each.
 fn signals(running: &reaper_tests::Running, field: &str) -> u64 {
     let text = status(running.main(), field).expect("the main process is there");
     u64::from_str_radix(&text, 16).expect("hexadecimal")
@@ -44,7 +45,7 @@ fn sigchld_inherited_as_ignored_hides_no_exit_and_is_ignored_again_in_the_child(
 #[test]
 fn the_inherited_mask_and_dispositions_are_the_childs() {
     let inherit = || {
-        // SAFETY: a signal set is made before it is used, and no handler is set.
+        // SAFETY: a signal set is initialised before it is used, and no handler is set.
         unsafe {
             let mut set = std::mem::zeroed();
             libc::sigemptyset(&mut set);
@@ -67,7 +68,7 @@ fn it_becomes_a_subreaper_by_itself_when_it_is_not_pid_1() {
     let run = Start::beside(&["--", &probe(), "orphans", "20"]).run();
     run.says("done").settles();
     until("only the main process is left", || children(run.pid).len() == 1);
-    // The orphans came here, instead of to a process above.
+    // Orphans become children of this init, instead of another process above it.
     let run = Start::beside(&["--", "sh", "-c", "(sleep 1000 & echo $!); exec sleep 1000"]).run();
     until("the orphan is ours", || children(run.pid).len() == 2);
 }
@@ -92,7 +93,7 @@ fn the_child_leads_a_group_of_its_own() {
 #[test]
 fn the_terminals_foreground_is_handed_over() {
     let (mut person, terminal) = tty::open();
-    // In the background it would be stopped when it reads.
+    // A background process would be stopped when it reads.
     let run = Start::pid1(&["--", "cat"]).terminal(terminal).run();
     until("cat runs", || status(run.main(), "Name").as_deref() == Some("cat"));
     person.types(b"hello\n");
@@ -132,7 +133,7 @@ fn the_child_keeps_the_working_directory_and_the_init_does_not() {
 #[test]
 fn descriptors_stay_open_in_the_child_and_are_closed_in_the_init() {
     let open = || {
-        // SAFETY: no memory is involved.
+        // SAFETY: these calls access no memory.
         unsafe {
             libc::dup2(2, 7);
             libc::dup2(2, 300);
@@ -146,7 +147,7 @@ fn descriptors_stay_open_in_the_child_and_are_closed_in_the_init() {
         names.sort();
         names
     };
-    // The standard ones stay: people write to /proc/1/fd/1.
+    // The standard descriptors stay open: programs write to /proc/1/fd/1.
     until("only the standard descriptors are left", || files() == ["0", "1", "2"]);
 }
 
@@ -202,7 +203,7 @@ fn the_program_gets_its_own_id_as_listen_pid_if_it_was_meant_for_the_init() {
         let mut run = start.env("LISTEN_PIDS=1").run();
         assert_eq!((run.code(), run.out.whole().trim()), (7, said), "{value}");
     }
-    // A longer id than the one that was there, and not as PID 1.
+    // A longer ID than the previous one, with an init that is not PID 1.
     let script = format!("LISTEN_PID=$$ exec {} -- sh -c 'echo $$ is $LISTEN_PID.'", init());
     let mut run = Start::command(["/bin/sh", "-c", &script].map(String::from).to_vec()).run();
     assert_eq!(run.code(), 0);
@@ -261,7 +262,7 @@ fn neither_environment_nor_proc_is_needed() {
 
 #[test]
 fn it_works_behind_another_init_and_behind_a_wrapper() {
-    // `docker run --init`, and a start script in front.
+    // This is the case with `docker run --init`, and with a start script before the init.
     let command = |words: &[&str]| words.iter().map(ToString::to_string).collect::<Vec<_>>();
     let init = init();
     let orphans = "(sleep 0 & sleep 0 &); exit 7";

@@ -1,4 +1,4 @@
-//! What happens once the main process has exited.
+//! What happens after the main process has exited.
 
 use std::ffi::CString;
 use std::sync::atomic::{AtomicU32, Ordering::Relaxed};
@@ -14,8 +14,8 @@ enum Place {
 }
 use Place::{Beside, BesideWithoutProc, Pid1};
 
-/// Runs a main process that leaves a script behind in another session and, when that has come to
-/// its `READY`, exits with 7.
+/// Runs a main process that leaves a script running in another session, and exits with 7 after the
+/// script has reached its `READY`.
 fn run(place: Place, flags: &[&str], left: &str) -> Running {
     static COUNT: AtomicU32 = AtomicU32::new(0);
     let name = format!("reaper-{}-{}", std::process::id(), COUNT.fetch_add(1, Relaxed));
@@ -36,7 +36,7 @@ fn run(place: Place, flags: &[&str], left: &str) -> Running {
 
 fn hide_proc() {
     let none = std::ptr::null();
-    // SAFETY: constant strings that end in NUL.
+    // SAFETY: the strings are constants that end in NUL.
     unsafe {
         libc::unshare(libc::CLONE_NEWNS);
         libc::mount(none, c"/".as_ptr(), none, libc::MS_REC | libc::MS_PRIVATE, none.cast());
@@ -73,7 +73,7 @@ fn the_rest_is_killed_when_the_grace_is_over() {
         assert_eq!(run.code(), 7, "{place:?}");
         assert!(run.out.whole().contains("told"), "{place:?}");
         assert!(
-            run.err.whole().contains(" 1 killed") || run.err.text().contains(" 2 killed"),
+            run.err.whole().contains("killed 1,") || run.err.text().contains("killed 2,"),
             "{place:?} {}",
             run.err.text()
         );
@@ -111,7 +111,7 @@ fn the_exit_is_at_once_when_nothing_is_left() {
 
 #[test]
 fn only_descendants_are_stopped_when_others_share_the_namespace() {
-    // The bystander has the init's parent, session and group.
+    // The bystander has the same parent, session and process group as the init.
     let script = format!(
         "sleep 1000 & echo bystander $!; {} -- sh -c 'setsid sleep 1000 & echo left $!; exit 7'; \
          echo code $?; exec sleep 1000",
@@ -171,7 +171,7 @@ fn codes_that_are_expected_become_0() {
 
 #[test]
 fn the_rest_of_another_user_gets_its_time_without_cap_kill() {
-    // Some of them end while they are told: that is no refusal.
+    // Some of these processes end while they are being signalled, which is not a refusal.
     let left = "trap \"sleep 0.3; echo cleaned; exit\" TERM; (while :; do sleep 0; done) & \
                 echo r; while :; do sleep 0.02; done";
     let user = "setpriv --reuid 65534 --regid 65534 --clear-groups";
@@ -193,7 +193,7 @@ fn what_may_not_be_signalled_is_not_waited_for() {
     let copy = std::env::temp_dir().join(format!("reaper-left-{}", std::process::id()));
     install(&copy, &std::fs::read(probe()).unwrap(), "4755");
     let nobody = || {
-        // SAFETY: no memory is involved.
+        // SAFETY: these calls access no memory.
         unsafe {
             libc::setgid(65534);
             libc::setuid(65534);
@@ -213,7 +213,7 @@ fn what_may_not_be_signalled_is_not_waited_for() {
     std::fs::remove_file(copy).unwrap();
 }
 
-/// The system calls that the reaper makes by itself.
+/// The system calls that the reaper itself makes.
 const CALLS: [i64; 24] = [
     libc::SYS_rt_sigprocmask,
     libc::SYS_rt_sigaction,
@@ -241,7 +241,8 @@ const CALLS: [i64; 24] = [
     libc::SYS_exit_group,
 ];
 
-/// Runs an init that is refused these calls; the main process leaves somebody behind, exits with 6.
+/// Runs an init for which these system calls fail. The main process leaves a process behind, and
+/// exits with 6.
 fn refused(start: Start, numbers: &'static [i64], errno: i32) {
     let mut run = start.before(move || deny::calls(numbers, errno)).run();
     let begin = Instant::now();
@@ -255,13 +256,14 @@ fn refused(start: Start, numbers: &'static [i64], errno: i32) {
 
 #[test]
 fn a_refused_system_call_neither_hangs_nor_is_silent() {
-    // What is left ignores TERM, so that the stop has all its steps.
+    // The process that remains ignores TERM, so that the stop sequence runs all its steps.
     let probe = probe();
     let args = ["-t", "0.3", "--", &probe, "leave", "6"];
     for number in CALLS.chunks(1) {
         for errno in [libc::EPERM, libc::ENOSYS] {
             refused(Start::pid1(&args), number, errno);
-            // Without a list of processes every possible id is asked for, which takes long.
+            // Without a list of processes the init tries every possible process ID, which takes
+            // long.
             if number != [libc::SYS_getdents64] {
                 refused(Start::beside(&args), number, errno);
             }
@@ -300,7 +302,7 @@ fn a_shortage_of_processes_is_an_error() {
 
 #[test]
 fn neither_signals_nor_orphans_change_the_grace() {
-    // Left: who ignores TERM, sends us signals all the time, and makes orphans.
+    // The process that remains ignores TERM, continuously signals the init, and creates orphans.
     let left = "trap \"\" TERM; while :; do kill -WINCH 1; (sleep 0 &); done";
     let script = format!("setsid sh -c '{left}' & sleep 0.2; exit 7");
     let begin = Instant::now();

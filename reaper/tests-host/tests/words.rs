@@ -1,4 +1,4 @@
-//! What the init says, and what it is told.
+//! The init's messages, command line and environment.
 
 use reaper_tests::Start;
 
@@ -26,7 +26,7 @@ fn reaped_orphans_are_told_with_w() {
 fn counts_are_told_at_exit_with_v() {
     let script = "(sh -c 'exit 3' &); setsid sleep 1000 & sleep 0.1; exit 7";
     let (_, _, err) = run(&["-v", "--", "sh", "-c", script]);
-    assert_eq!(err, "reaper: 2 orphans reaped, 1 left over, 0 killed; exit code 7\n");
+    assert_eq!(err, "reaper: reaped 2, left over 1, killed 0, exit code 7\n");
 }
 
 #[test]
@@ -42,13 +42,13 @@ fn tinis_command_line_works_unchanged() {
         assert_eq!((code, err.as_str()), (0, ""), "{flag}");
         assert!(out.contains(text), "{flag}: {out}");
     }
-    // Options after the program are the program's.
+    // Options after the program belong to the program.
     assert_eq!(run(&["echo", "-g", "--", "-v"]), (0, "-g -- -v\n".into(), String::new()));
 }
 
 #[test]
 fn the_licence_has_a_name_and_an_address() {
-    assert_eq!(run(&["-l"]).1, "Apache-2.0 http://www.apache.org/licenses/LICENSE-2.0\n");
+    assert_eq!(run(&["-l"]).1, "Apache-2.0 https://apache.org/licenses/LICENSE-2.0\n");
 }
 
 #[test]
@@ -70,8 +70,8 @@ fn the_environment_is_honoured_and_nonsense_in_it_is_survived() {
         assert_eq!(run.code(), 7);
         run.err.whole()
     };
-    assert!(text(&["REAPER_VERBOSITY=2"]).contains("0 orphans"));
-    assert!(text(&["TINI_VERBOSITY=2"]).contains("0 orphans"));
+    assert!(text(&["REAPER_VERBOSITY=2"]).contains("reaped 0"));
+    assert!(text(&["TINI_VERBOSITY=2"]).contains("reaped 0"));
     assert_eq!(text(&["TINI_VERBOSITY=2", "REAPER_VERBOSITY=1"]), "");
     assert!(text(&["REAPER_GRACE=soon"]).contains("REAPER_GRACE=soon"));
     assert!(text(&["TINI_VERBOSITY="]).contains("TINI_VERBOSITY="));
@@ -83,7 +83,7 @@ fn the_environment_is_honoured_and_nonsense_in_it_is_survived() {
 
 #[test]
 fn a_closed_standard_error_kills_nobody() {
-    // Our own broken pipe is not forwarded to the main process.
+    // A SIGPIPE from the init's own standard error is not forwarded to the main process.
     let mut run = Start::pid1(&["-vvv", "--", "sh", "-c", "kill -USR1 1; sleep 0.2; exit 7"])
         .before(|| {
             let mut ends = [0; 2];

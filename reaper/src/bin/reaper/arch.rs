@@ -1,8 +1,9 @@
-//! The four things that no compiler writes, for each architecture: the entry, which passes the
-//! initial stack pointer to `start`; the system call, whose arguments come as C has them; the
-//! call that returns twice; and the instruction that ends a process. The child of the third goes on
-//! below the parent's stack pointer, where the parent, which sleeps meanwhile, has nothing; the
-//! stack is aligned as the ABI wants it at a function's entry.
+//! The parts that must be written in assembly, for each architecture: the entry point, which passes
+//! the initial stack pointer to `start`; the system call, whose arguments follow the C calling
+//! convention; the clone call, which returns in two processes; and an instruction that faults,
+//! which ends the process. The child of the clone call runs on the parent's stack, below the
+//! parent's stack pointer, where the suspended parent stores nothing. Its stack is aligned as the
+//! ABI requires at the entry of a function.
 
 #[cfg_attr(target_arch = "x86_64", path = "arch/x86_64.rs")]
 #[cfg_attr(target_arch = "x86", path = "arch/x86.rs")]
@@ -16,27 +17,28 @@
 mod assembly;
 
 unsafe extern "C" {
-    /// Makes a system call; returns its value or its error number, negated.
+    /// Makes a system call; returns its value, or its negated error number.
     ///
     /// # Safety
-    /// The kernel reads and writes what the arguments point to.
+    /// The kernel reads and writes the memory that the arguments point to, which must be valid for
+    /// it.
     pub fn syscall(a: usize, b: usize, c: usize, d: usize, number: usize) -> isize;
 
-    /// [`syscall`] with a sixth argument. The fifth is the upper half of a file offset -1 where an
-    /// offset has two halves, and anything elsewhere.
+    /// Makes a system call with a sixth argument. Where a file offset takes two arguments, the
+    /// fifth is the upper half of the offset -1; elsewhere it is unspecified.
     ///
     /// # Safety
-    /// As for `syscall`.
+    /// The same as for `syscall`.
     pub fn syscall_sixth(a: usize, b: usize, c: usize, d: usize, number: usize, f: usize) -> isize;
 
-    /// Ends the process with a fault of its own.
+    /// Ends the process by causing a fault.
     pub safe fn trap() -> !;
 
-    /// Makes clone(2), with its first two arguments, such that the child calls `child(data)`;
-    /// returns the child's id or an error number, negated, to the parent.
+    /// Calls clone(2) with `a` and `b` as its first two arguments. The child calls `child(data)`;
+    /// in the parent, returns the ID of the child, or a negated error number.
     ///
     /// # Safety
-    /// The arguments must suspend the parent (CLONE_VFORK) and give the child no stack.
+    /// The arguments must suspend the parent (CLONE_VFORK) and must not give the child a stack.
     pub fn vfork_into(
         a: usize,
         b: usize,

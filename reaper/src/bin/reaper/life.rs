@@ -1,4 +1,4 @@
-//! The life of the reaper: one blocking wait for signals and children alike.
+//! The main loop of the reaper: a single blocking wait for both signals and children.
 
 use reaper::options::Options;
 use reaper::signal::Signal;
@@ -11,37 +11,39 @@ use crate::send::{Parcel, Told};
 use crate::sys::{self, Answer, Received};
 use crate::tty;
 
-/// Microseconds of processor time that a child may cost, and for how many microseconds children are
-/// not looked at when they cost more.
+/// The processor time that reaping one child may cost, and the longest time for which children are
+/// left unreaped when they cost more, both in microseconds.
 const CHEAP: u64 = 20;
 const HOLD: u64 = 100_000;
-/// How many children are reaped between two looks at the clock, and how many such batches cost what
-/// the last one did: the clock is not cheap itself.
+/// The number of wait4(2) calls in a batch, and the number of batches between two measurements of
+/// the cost. Not every batch is measured, because reading the clock has a cost too.
 const BATCH: u64 = 64;
 const SAMPLE: u32 = 16;
 
-/// What is left is told to stop by these, so that it also does if it is stopped already.
+/// The signals that ask the remaining processes to stop. CONT follows TERM, because a stopped
+/// process handles TERM only after it continues.
 const WARNING: [u8; 2] = [Signal::TERM.number(), Signal::CONT.number()];
 
 pub struct Life<'a> {
     options: &'a Options,
     pid: i32,
     main: i32,
-    /// How the main process ended.
+    /// The exit code of the main process, once it has exited.
     code: Option<u8>,
-    /// The main process is stopped, as far as we were told.
+    /// Whether the main process is stopped, according to the last report from the kernel.
     stopped: bool,
-    /// We have said that a signal could not be sent.
+    /// Whether a warning that a signal could not be sent has been printed.
     complained: bool,
-    /// Somebody who is left may not be sent signals.
+    /// Whether the reaper may not signal one of the remaining processes.
     refused: bool,
-    /// We have sent KILL to what is left.
+    /// Whether KILL has been sent to the remaining processes.
     killing: bool,
-    /// There were children when we last looked.
+    /// Whether there were children at the last check.
     children: bool,
-    /// How long not to look at the children, in microseconds: [`u64::MAX`] is until one has changed.
+    /// How long to leave children unreaped, in microseconds; [`u64::MAX`] means until SIGCHLD
+    /// arrives.
     hold: u64,
-    /// Batches of children whose cost need not be measured.
+    /// The number of batches until the cost of a batch is measured again.
     cheap: u32,
     reaped: u32,
     left_over: u32,
@@ -68,7 +70,8 @@ impl<'a> Life<'a> {
         }
     }
 
-    /// Waits until the main process has exited, stops the rest, and exits as it did.
+    /// Waits until the main process has exited, stops the remaining processes, and exits with the
+    /// main process's exit code.
     pub fn run(mut self) -> ! {
         let mut received = Received::NOTHING;
         let code = loop {
@@ -80,12 +83,12 @@ impl<'a> Life<'a> {
         self.stop();
         if self.options.verbosity > 1 {
             let counts = [self.reaped, self.left_over, self.killed, u32::from(code)];
-            say("# orphans reaped, # left over, # killed; exit code #", b"", &counts);
+            say("reaped #, left over #, killed #, exit code #", b"", &counts);
         }
         sys::exit(if self.options.expected.contains(code) { 0 } else { code })
     }
 
-    /// Waits for a signal, or until the children may be looked at again, and does what is to be done.
+    /// Waits for a signal, or until children may be reaped again, and acts on it.
     fn turn(&mut self, received: &mut Received) {
         let hold = core::mem::replace(&mut self.hold, u64::MAX);
         let held = hold < u64::MAX;
@@ -94,8 +97,9 @@ impl<'a> Life<'a> {
             self.lose(answer);
         }
         let signal = answer.value().and_then(|number| Signal::new(number as u32));
-        // Reap regardless of the sender: the kernel's SIGCHLD may have been merged into another. And
-        // no flood of other signals can hold up the children for ever.
+        // Reap after every SIGCHLD, whoever sent it: the kernel's may have been merged into one
+        // that a process sent. After a hold, reap no matter what ended the wait, so that a flood of
+        // other signals cannot delay reaping indefinitely.
         if held || signal.is_none_or(|signal| signal == Signal::CHLD) {
             self.reap();
         }
@@ -107,14 +111,14 @@ impl<'a> Life<'a> {
         }
     }
 
-    /// Passes a signal on to the main process, or to its group.
+    /// Forwards a signal to the main process, or to its process group.
     fn forward(&mut self, signal: Signal, received: &Received) {
         let Some(signal) = self.options.rewrites.get(signal) else { return };
         if self.options.verbosity > 2 {
             say("forwarding signal #", b"", &[u32::from(signal.number())]);
         }
         if signal == Signal::TERM {
-            // Its stop may be news that waits behind this signal.
+            // The main process may have stopped, with the SIGCHLD still pending behind this signal.
             self.reap();
             if self.code.is_some() {
                 return;
@@ -124,13 +128,13 @@ impl<'a> Life<'a> {
         let mut told = Told::NOBODY;
         Parcel { pid, group, signal: number, received: Some(received) }.send(&mut told);
         if signal == Signal::TERM && self.stopped {
-            // It would otherwise not hear it before somebody else lets it go on.
+            // A stopped main process would not handle TERM until another process continued it.
             Parcel::new(pid, Signal::CONT.number()).send(&mut told);
         }
         self.complain(number, told.refused);
     }
 
-    /// Says once that a signal cannot be sent to a process; 0 is none.
+    /// Warns, once per run, that `signal` cannot be sent to `pid`; does nothing if `pid` is 0.
     #[inline(never)]
     fn complain(&mut self, signal: u8, pid: i32) {
         if pid > 0 && !self.complained && self.options.verbosity > 0 {
@@ -140,19 +144,21 @@ impl<'a> Life<'a> {
         }
     }
 
-    /// Gives up while the main process runs: without this system call we would not see its end.
+    /// Kills the main process and exits with an error: without this system call, the reaper would
+    /// not notice that the main process has exited.
     fn lose(&self, answer: Answer) -> ! {
         let _ = sys::kill(self.main, Signal::KILL.number());
         fail("cannot wait: error #", answer)
     }
 
-    /// Reaps all that have exited. The kernel looks for each in a list, so with thousands of living
-    /// children this gets dear: then they have to wait a while, and more will be found at once.
+    /// Reaps all children that have exited. The kernel searches a list for each of them, which is
+    /// expensive with thousands of living children. Reaping then pauses for a while, so that the
+    /// next pass finds more exited children together.
     fn reap(&mut self) {
         while self.reap_batch() {}
     }
 
-    /// Reaps a few; true if there may be more.
+    /// Reaps one batch of children; returns whether more may have exited.
     fn reap_batch(&mut self) -> bool {
         let measured = self.cheap == 0;
         let begin = if measured { sys::microseconds_spent() } else { 0 };
@@ -181,7 +187,7 @@ impl<'a> Life<'a> {
         more
     }
 
-    #[inline(never)] // The file is smaller so.
+    #[inline(never)] // This makes the file smaller.
     fn changed(&mut self, pid: i32, change: Change) {
         if pid == self.main && self.code.is_none() {
             self.code = change.exit_code();
@@ -201,11 +207,13 @@ impl<'a> Life<'a> {
         }
     }
 
-    /// The terminal stopped the main process, which can only be heard by a shell that started us:
-    /// so stop as well. Where nobody could let us go on, the kernel does not let us stop (PID 1,
-    /// an orphaned process group), and the main process goes on, as it would without us.
+    /// Stops the reaper's process group after the terminal has stopped the main process, because a
+    /// shell that started the reaper notices only the reaper's own stop. If no process could
+    /// continue the reaper (it is PID 1, or in an orphaned process group), the kernel does not stop
+    /// it, and the main process continues, as it would without the reaper.
     fn job_control(&mut self, signal: u8) {
-        // TSTP, TTIN, TTOU: in a row, but for MIPS's CONT, which stops nothing.
+        // TSTP, TTIN and TTOU are consecutive, except for CONT among them on MIPS, which stops
+        // nothing.
         if !(Signal::TSTP.number()..=Signal::TTOU.number()).contains(&signal) {
             return;
         }
@@ -219,10 +227,12 @@ impl<'a> Life<'a> {
         }
     }
 
-    /// Warns what is left, gives it its time, kills it.
+    /// Asks the remaining processes to stop, waits for the grace period, and kills those that are
+    /// left.
     fn stop(&mut self) {
         if self.pid != 1 {
-            // The group that had the terminal is gone: whoever started us can have it back.
+            // The process group that had the terminal is gone: return the terminal to the reaper's
+            // group, for the process that started the reaper.
             tty::hand_over(self.main, sys::group(0));
         }
         let mut stop = Stop::new(self.options.grace_ms);
@@ -235,7 +245,8 @@ impl<'a> Life<'a> {
                     self.killing = true;
                     self.tell(&[Signal::KILL.number()]);
                 }
-                // Time is what was slept, so nothing that we do shortens the grace.
+                // Only sleep counts as elapsed time, so that the reaper's work does not shorten the
+                // grace period.
                 Step::Sleep(milliseconds) => {
                     sys::sleep(milliseconds * 1000);
                     slept += milliseconds;
@@ -245,13 +256,13 @@ impl<'a> Life<'a> {
         }
     }
 
-    /// Whether somebody is left who can be told to stop.
+    /// Returns whether any process remains that the reaper may signal.
     fn anyone_left(&mut self) -> bool {
         let left = self.children || (self.pid == 1 && rest::anyone());
         left && (!self.refused || self.tell(&[0]))
     }
 
-    /// Sends signals to all that is left; whether anybody could be reached.
+    /// Sends signals to all remaining processes; returns whether any of them could be signalled.
     fn tell(&mut self, signals: &[u8]) -> bool {
         let told = rest::tell(self.pid, signals);
         if told.refused > 0 {

@@ -1,7 +1,9 @@
-//! The reaper: no libc, no allocator, raw system calls, everything it knows on one stack.
+//! The reaper: it uses no libc and no allocator, makes raw system calls, and keeps all its data on
+//! one stack.
 //!
-//! `start` reads the command line, [`spawn`] starts the main process, [`life`] waits, forwards and
-//! reaps, [`rest`] finds who is left at the end. [`sys`] is the kernel, and [`arch`] the processor.
+//! `start` parses the command line, [`spawn`] starts the main process, [`life`] waits for signals,
+//! forwards them and reaps children, and [`rest`] finds the processes that remain at the end.
+//! [`sys`] is the interface to the kernel, and [`arch`] is the interface to the processor.
 #![no_std]
 #![no_main]
 #![cfg_attr(target_arch = "mips64", feature(asm_experimental_arch))]
@@ -26,7 +28,8 @@ use spawn::Spawn;
 use stack::Stack;
 use sys::{Action, Mask};
 
-/// Also how the tool recognises its own layers: it must stand in the file once, in one piece.
+/// The text that `--version` prints. reapify also recognises its own layers by it, so the file must
+/// contain it exactly once and contiguously.
 const MARKER: &str = concat!(
     "reapify-reaper version=",
     env!("CARGO_PKG_VERSION"),
@@ -34,21 +37,22 @@ const MARKER: &str = concat!(
     env!("REAPER_SOURCE"),
     "\n"
 );
-const LICENSE: &str = "Apache-2.0 http://www.apache.org/licenses/LICENSE-2.0\n";
+const LICENSE: &str = "Apache-2.0 https://apache.org/licenses/LICENSE-2.0\n";
 const HELP: &str = "\
 Usage: reaper [-gcswvlh] [-t SECONDS] [-r FROM:TO] [-e CODE] [-p SIGNAL] [--] PROGRAM [ARGS]
 ";
 
-/// What we exit with if we fail before the main process has ended: tini's code.
+/// The exit code if the reaper fails before the main process has ended; tini uses the same code.
 const FAILED: u8 = 1;
 
-/// Where the processor's entry code lands, with the stack as execve(2) left it.
+/// Runs the reaper. The architecture's entry code calls this function, with the stack as execve(2)
+/// set it up.
 ///
 /// # Safety
-/// To be called once, by the entry code, with the initial stack pointer.
+/// Must be called once, by the entry code, with the initial stack pointer.
 #[unsafe(no_mangle)]
 unsafe extern "C" fn start(stack: *const usize) -> ! {
-    // First of all: a signal that arrives from here on waits, and is not lost.
+    // Block signals first: a signal that arrives from here on stays pending and is not lost.
     let mut mask = Mask::NONE;
     let blocked = sys::block_signals(&mut mask);
     // SAFETY: the entry code passes the initial stack pointer.
@@ -84,7 +88,8 @@ unsafe extern "C" fn start(stack: *const usize) -> ! {
 
 fn run(spawn: &mut Spawn<'_>, blocked: bool) -> ! {
     let Spawn { options, pid, .. } = *spawn;
-    // Inherited as ignored, SIGCHLD would hide every exit from us.
+    // If SIGCHLD were still ignored, as it may have been inherited, every exit status would be
+    // lost.
     let defaulted = sys::default_on_child(&mut spawn.on_child);
     spawn.needs(blocked, "rt_sigprocmask");
     spawn.needs(defaulted, "rt_sigaction");
@@ -95,16 +100,18 @@ fn run(spawn: &mut Spawn<'_>, blocked: bool) -> ! {
         let parent = sys::getppid();
         sys::set_parent_death_signal(signal);
         if sys::getppid() != parent {
-            // It died before the kernel knew that we wanted to hear of it.
+            // The parent died before the kernel recorded the request, and so will not send the
+            // signal.
             let _ = sys::kill(pid, signal.number());
         }
     }
     if pid != 1 && options.subreaper {
-        // Refused by seccomp, old kernels and some sandboxes: orphans then go elsewhere.
+        // seccomp, old kernels and some sandboxes refuse this; orphans then go to another process.
         sys::become_subreaper();
     }
     let main = spawn::spawn(spawn);
-    // Descriptors 0 to 2 stay: people write to /proc/1/fd/1, and we warn on 2.
+    // Descriptors 0 to 2 stay open: programs write to /proc/1/fd/1, and the reaper prints warnings
+    // on 2.
     sys::close_from(3);
     sys::leave_directory();
     Life::new(options, pid, main).run()

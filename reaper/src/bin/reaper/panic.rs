@@ -1,4 +1,5 @@
-//! There is no panic: should one be left after optimisation, the program does not link.
+//! The panic handler, which is never called: if a panic path remains after optimisation, the
+//! program does not link.
 
 unsafe extern "C" {
     fn a_panic_path_was_left_in_the_reaper() -> !;
@@ -6,6 +7,6 @@ unsafe extern "C" {
 
 #[panic_handler]
 fn panic(_: &core::panic::PanicInfo<'_>) -> ! {
-    // SAFETY: it does not exist; no binary that could call it can be linked.
+    // SAFETY: the function does not exist, so no binary that could call it can be linked.
     unsafe { a_panic_path_was_left_in_the_reaper() }
 }

@@ -1,4 +1,4 @@
-//! Who is left once the main process has exited.
+//! The processes that remain after the main process has exited.
 
 use reaper::proc;
 use reaper::text::decimal;
@@ -7,13 +7,13 @@ use crate::say::Text;
 use crate::send::{Parcel, Told};
 use crate::sys;
 
-/// Whether PID 1 is not alone in its namespace.
+/// Returns whether there are other processes in the PID namespace of PID 1, the caller.
 pub fn anyone() -> bool {
     sys::kill_all(0).is_ok()
 }
 
-/// Sends signals (0: only asks) to all that is left: everybody if we are PID 1, else only our own
-/// descendants.
+/// Sends signals to all remaining processes: to every other process if the reaper is PID 1,
+/// otherwise only to its own descendants. Signal 0 only checks whether a process may be signalled.
 pub fn tell(own: i32, signals: &[u8]) -> Told {
     let everybody = own == 1;
     if everybody {
@@ -37,8 +37,8 @@ pub fn tell(own: i32, signals: &[u8]) -> Told {
     told
 }
 
-/// Visits the processes that `/proc` shows: all others, or our descendants, whatever their session.
-/// False if it does not show us.
+/// Visits the processes in `/proc`: every other process if `everybody`, otherwise the reaper's
+/// descendants in any session. Returns false if `/proc` does not show the reaper.
 pub fn listed(own: i32, everybody: bool, visit: &mut dyn FnMut(i32)) -> bool {
     if field(0, proc::PID) != Some(own) {
         return false;
@@ -61,7 +61,8 @@ pub fn listed(own: i32, everybody: bool, visit: &mut dyn FnMut(i32)) -> bool {
     shown
 }
 
-/// Whether a process is a descendant of ours: the chain of parents ends at 0, or leads to us.
+/// Returns whether a process is a descendant of the reaper: its chain of parents leads to the
+/// reaper, instead of ending at 1 or 0.
 fn descends(mut pid: i32, own: i32) -> bool {
     while pid > 1 {
         match field(pid, proc::PARENT) {
@@ -73,7 +74,7 @@ fn descends(mut pid: i32, own: i32) -> bool {
     false
 }
 
-/// What `/proc` says about a process; 0 is ourselves.
+/// Returns the number in a field of `/proc/PID/status`; `pid` 0 means the calling process.
 #[inline(never)]
 pub fn field(pid: i32, name: &[u8]) -> Option<i32> {
     let template = if pid == 0 { "/proc/self/status\0" } else { "/proc/#/status\0" };
@@ -85,10 +86,11 @@ pub fn field(pid: i32, name: &[u8]) -> Option<i32> {
     proc::field(text.get(..read.value()? as usize)?, name).map(|number| number as i32)
 }
 
-/// The highest process id that a kernel gives (PID_MAX_LIMIT).
+/// The highest process ID that a kernel assigns (PID_MAX_LIMIT).
 const PID_LIMIT: i32 = 1 << 22;
 
-/// Without a `/proc` that shows us, ask for every possible process id whether it is a child of ours.
+/// Visits the reaper's children by trying every possible process ID, for use if `/proc` does not
+/// show the reaper.
 fn children(visit: &mut dyn FnMut(i32)) {
     for pid in 2..PID_LIMIT {
         if sys::is_child(pid) {

@@ -1,23 +1,23 @@
-//! One line at a time to standard error, in one write each.
+//! Prints messages to standard error: one line at a time, each in a single write.
 
 use crate::FAILED;
 use crate::sys::{self, Answer};
 
 const ERR: i32 = 2;
 
-/// A text under construction. What does not fit is cut.
+/// A text that is being built in a buffer. Whatever does not fit is cut off.
 pub struct Text<'a> {
     buffer: &'a mut [u8],
     length: usize,
 }
 
 impl Text<'_> {
-    /// An empty text.
+    /// Creates an empty text.
     pub fn new(buffer: &mut [u8]) -> Text<'_> {
         Text { buffer, length: 0 }
     }
 
-    /// Adds a template: `$` stands for the text, each `#` for the next number.
+    /// Appends a template, in which `$` stands for `text` and each `#` for the next number.
     #[inline(never)]
     pub fn fill(&mut self, template: &str, text: &[u8], numbers: &[u32]) {
         let mut numbers = numbers.iter();
@@ -30,7 +30,7 @@ impl Text<'_> {
         }
     }
 
-    /// Whether something may have been cut.
+    /// Returns whether the text may have been cut off.
     pub fn is_full(&self) -> bool {
         self.length == self.buffer.len()
     }
@@ -51,10 +51,11 @@ impl Text<'_> {
     }
 }
 
-/// Writes a line made from a template. That nobody listens is no reason to fail or to wait.
+/// Prints a line made from a template. If nobody reads standard error, this neither fails nor
+/// waits.
 pub fn say(template: &str, text: &[u8], numbers: &[u32]) {
     let mut buffer = [b'\n'; 160];
-    // A line that is cut still ends.
+    // Keep one byte for the newline, so that a line that is cut off still ends with one.
     let mut line = Text::new(buffer.get_mut(..159).unwrap_or_default());
     line.fill("reaper: ", b"", &[]);
     line.fill(template, text, numbers);
@@ -62,7 +63,7 @@ pub fn say(template: &str, text: &[u8], numbers: &[u32]) {
     sys::write_now(ERR, buffer.get(..length).unwrap_or_default());
 }
 
-/// Says what failed, and why, and exits.
+/// Prints what failed, with the error number, and exits.
 #[inline(never)]
 pub fn fail(template: &str, answer: Answer) -> ! {
     say(template, b"", &[answer.errno() as u32]);

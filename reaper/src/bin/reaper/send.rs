@@ -1,15 +1,15 @@
-//! Sending a signal, also to a process of another user.
+//! Sends signals, including to processes of other users.
 
 use reaper::proc;
 
 use crate::rest;
 use crate::sys::{self, Answer, Received};
 
-/// What came of sending signals.
+/// The result of sending signals.
 pub struct Told {
-    /// Somebody could be signalled.
+    /// Whether at least one process could be signalled.
     pub reached: bool,
-    /// A process that may not be sent signals by any means; 0 if there is none.
+    /// A process that could not be signalled by any means; 0 if there is none.
     pub refused: i32,
 }
 
@@ -25,28 +25,30 @@ impl Told {
     }
 }
 
-/// A signal and whom it is for.
+/// A signal and its receiver.
 pub struct Parcel<'a> {
     pub pid: i32,
-    /// It is for the whole process group that `pid` leads, or for `pid` alone if it leads none.
+    /// Whether the signal is for the whole process group that `pid` leads, or for `pid` alone if it
+    /// leads none.
     pub group: bool,
-    /// The signal's number; 0 only asks whether one may be sent.
+    /// The number of the signal; 0 only checks whether a signal may be sent.
     pub signal: u8,
-    /// What arrived here, whose value goes along.
+    /// The received signal, whose value is passed on.
     pub received: Option<&'a Received>,
 }
 
 impl Parcel<'_> {
-    /// A signal without a value for one process.
+    /// Creates a parcel for one process, with a signal that has no value.
     pub fn new(pid: i32, signal: u8) -> Parcel<'static> {
         Parcel { pid, group: false, signal, received: None }
     }
 
-    /// Sends the signal, as another user to those whom we may not signal ourselves.
+    /// Sends the signal. A process that the reaper may not signal receives it from a child of the
+    /// reaper that has that process's user ID.
     pub fn send(&self, told: &mut Told) {
         let mut sent = self.deliver();
         if self.group {
-            // The kernel reports an error only if no member could be signalled.
+            // For a group, the kernel reports an error only if no member could be signalled.
             let mut member = |pid| {
                 let meant = pid == self.pid || sys::group(pid) == self.pid;
                 if meant && sys::ask(pid) == Answer::EPERM {
@@ -63,13 +65,14 @@ impl Parcel<'_> {
         told.note(self.pid, sent);
     }
 
-    /// Sends the signal from a process that has the receiver's user. Without CAP_KILL root may not
-    /// signal others, but with CAP_SETUID, which it needs to start them, it can become them. We
-    /// must not do that ourselves: it would close `/proc/PID/*` to everybody else.
+    /// Sends the signal from a child process that takes on the receiver's user ID. Without
+    /// CAP_KILL, root may not signal processes of other users, but with CAP_SETUID, which it needs
+    /// to start them, it can take on their user ID. The reaper must not do this itself, because
+    /// `/proc/PID/*` of the reaper would become inaccessible to all other processes.
     fn send_for_user(&self) -> Answer {
         match rest::field(self.pid, proc::USER) {
             Some(user) if sys::run_forked(errand, &Errand { parcel: self, user }) => Answer::OK,
-            // It may have ended, or become another user, meanwhile.
+            // The receiver may have ended or changed its user ID in the meantime.
             _ => self.deliver(),
         }
     }

@@ -1,4 +1,4 @@
-//! Starting the main process.
+//! Starts the main process.
 
 use reaper::lookup;
 use reaper::options::Options;
@@ -9,27 +9,29 @@ use crate::stack::Stack;
 use crate::sys::{self, Action, Answer, Mask};
 use crate::tty::Tty;
 
-/// The variable with the id of the process that sockets were handed to (sd_listen_fds(3)).
+/// The variable that holds the ID of the process to which sockets were passed (sd_listen_fds(3)).
 const LISTEN_PID: &[u8] = b"LISTEN_PID=";
 
-/// All that the child needs to know.
+/// The data that the child needs to become the program.
 pub struct Spawn<'a> {
     pub options: &'a Options,
     pub stack: Stack,
-    /// Which argument the program is.
+    /// The index of the argument that names the program.
     pub first: usize,
-    /// The program, as it was called.
+    /// The name of the program, as given on the command line.
     pub name: &'static [u8],
-    /// Our own process id.
+    /// The reaper's process ID.
     pub pid: i32,
-    /// What we inherited, and the child shall have.
+    /// The signal mask and the SIGCHLD action that the reaper inherited, and that the child
+    /// restores.
     pub mask: Mask,
     pub on_child: Action,
 }
 
 impl Spawn<'_> {
-    /// Becomes the program itself unless a system call `works` that the init cannot do without. A
-    /// seccomp profile that was recorded without the init still allows what the program needs.
+    /// Replaces the reaper with the program if `works` is false, because the init cannot do without
+    /// the system call `call`. A seccomp profile that was recorded without the init still allows
+    /// the calls that the program needs.
     #[inline(never)]
     pub fn needs(&self, works: bool, call: &str) {
         if !works {
@@ -41,12 +43,14 @@ impl Spawn<'_> {
     }
 }
 
-/// Starts the program and returns its process id, once it runs or has failed to. Until then we are
-/// suspended and forward nothing, so no signal meets the child outside its own group.
+/// Starts the program and returns its process ID, after the program runs or the child has failed to
+/// start it. Until then the reaper is suspended and forwards nothing, so that no signal reaches the
+/// child before it is in its own process group.
 pub fn spawn(spawn: &Spawn<'_>) -> i32 {
     let pid = sys::vfork(child, spawn);
     if matches!(pid, Answer::EAGAIN | Answer::ENOMEM) {
-        // A shortage ends: better to be started again than to go on without an init.
+        // A shortage is temporary: failing, and being restarted, is better than running without an
+        // init.
         fail("cannot fork: error #", pid);
     }
     spawn.needs(pid.is_ok(), "clone");
@@ -56,7 +60,7 @@ pub fn spawn(spawn: &Spawn<'_>) -> i32 {
 extern "C" fn child(spawn: &Spawn<'_>) -> ! {
     own_group();
     if let Some(signal) = spawn.options.parent_death {
-        // Otherwise a KILL of ours would leave it behind.
+        // Otherwise the main process would keep running if the reaper were killed by KILL.
         sys::set_parent_death_signal(signal);
     }
     become_program(spawn)
@@ -74,9 +78,9 @@ fn become_program(spawn: &Spawn<'_>) -> ! {
         if let Some(value) = after(entry, b"PATH=") {
             path = path.or(Some(value));
         }
-        // SAFETY: the list is on our own stack, and `place` is where it has `entry`. The text ends
-        // in NUL, and lives until this process becomes another; our parent, if we run on its
-        // memory, has no more use for the environment.
+        // SAFETY: the list is on the process's own stack, and `place` points to `entry` in it. The
+        // text ends in NUL, and lives until this process executes another program. If this process
+        // runs in its parent's memory, the parent no longer needs the environment.
         unsafe {
             if after(entry, LISTEN_PID).and_then(decimal) == Some(spawn.pid as u32) {
                 Text::new(&mut listen).fill("$#\0", LISTEN_PID, &[sys::getpid() as u32]);
@@ -85,7 +89,8 @@ fn become_program(spawn: &Spawn<'_>) -> ! {
             place = place.add(1);
         }
     }
-    // This is the init's own stack: what is touched here stays resident for its whole life.
+    // The reaper itself uses this stack: memory touched here stays resident for the reaper's
+    // lifetime.
     let errno = if spawn.name.len() + path.map_or(0, <[u8]>::len) < 250 {
         search(spawn, path, &mut [0; 256])
     } else {
@@ -97,7 +102,8 @@ fn become_program(spawn: &Spawn<'_>) -> ! {
     sys::exit(lookup::exit_code(errno))
 }
 
-/// Moves into a process group of our own, and takes the terminal along if we had it.
+/// Moves this process into its own process group, and moves that group to the foreground of the
+/// terminal if the old group was there.
 fn own_group() {
     let tty = Tty::open().filter(|tty| tty.foreground() == Some(sys::group(0)));
     sys::lead_group();
@@ -106,18 +112,18 @@ fn own_group() {
     }
 }
 
-/// [`search`] for paths as long as the kernel takes them.
+/// Calls [`search`] with a buffer for the longest path that the kernel accepts.
 #[inline(never)]
 fn search_far(spawn: &Spawn<'_>, path: Option<&[u8]>) -> i32 {
     search(spawn, path, &mut [0; 4096])
 }
 
-/// Replaces this process by the program; returns the error if it cannot.
+/// Replaces this process with the program; returns the error number on failure.
 #[inline(never)]
 fn search(spawn: &Spawn<'_>, path: Option<&[u8]>, buffer: &mut [u8]) -> i32 {
     let (argv, envp) = (spawn.stack.argv(spawn.first), spawn.stack.envp());
     let Some(directories) = lookup::directories(spawn.name, path) else {
-        // SAFETY: argv holds a first string, for `name` is it.
+        // SAFETY: argv contains at least one string, because `name` is its first.
         return unsafe { sys::execve(*argv, argv, envp) };
     };
     let mut errno = Answer::ENOENT.errno();
@@ -128,7 +134,7 @@ fn search(spawn: &Spawn<'_>, path: Option<&[u8]>, buffer: &mut [u8]) -> i32 {
         if file.is_full() {
             continue;
         }
-        // SAFETY: the path ends in NUL, and the lists are the kernel's own.
+        // SAFETY: the path ends in NUL, and the kernel made the lists.
         let failed = unsafe { sys::execve(buffer.as_ptr(), argv, envp) };
         if !lookup::search_on(failed) {
             return failed;

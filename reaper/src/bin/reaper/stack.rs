@@ -1,6 +1,6 @@
-//! Arguments and environment, where execve(2) puts them: argc, argv…, NULL, envp…, NULL.
+//! The arguments and the environment, as execve(2) stores them: argc, argv…, NULL, envp…, NULL.
 
-/// A list of strings that ends in NULL, as execve(2) takes it.
+/// A NULL-terminated list of strings, as execve(2) takes it.
 pub type Strings = *const *const u8;
 
 #[derive(Clone, Copy)]
@@ -8,37 +8,37 @@ pub struct Stack(*const usize);
 
 impl Stack {
     /// # Safety
-    /// `pointer` must be the stack pointer that the program was entered with, and what it points
-    /// to must not have been written to, nor be by others.
+    /// `pointer` must be the stack pointer at the entry of the program. The memory that it points
+    /// to must not have been modified, and no other code may modify it.
     pub unsafe fn new(pointer: *const usize) -> Stack {
         Stack(pointer)
     }
 
-    /// The arguments from number `first` on, as execve(2) takes them. `first` must not be higher
-    /// than the number of arguments.
+    /// Returns the arguments from index `first` on, as execve(2) takes them. `first` must not be
+    /// greater than the number of arguments.
     pub fn argv(self, first: usize) -> Strings {
-        // SAFETY: argv follows argc, and holds as many entries and a NULL.
+        // SAFETY: argv follows argc, and contains that many entries and a NULL.
         unsafe { self.0.add(1 + first.min(*self.0)).cast() }
     }
 
-    /// The arguments from number `first` on.
+    /// Returns the arguments from index `first` on.
     pub fn args(self, first: usize) -> Iter {
         Iter(self.argv(first))
     }
 
-    /// The environment as execve(2) takes it.
+    /// Returns the environment, as execve(2) takes it.
     pub fn envp(self) -> Strings {
-        // SAFETY: it follows argv's NULL.
+        // SAFETY: envp follows the NULL of argv.
         unsafe { self.argv(usize::MAX).add(1) }
     }
 
-    /// The environment's entries.
+    /// Returns the entries of the environment.
     pub fn environment(self) -> Iter {
         Iter(self.envp())
     }
 }
 
-/// Strings up to the NULL. They live as long as the program does.
+/// An iterator over the strings before the NULL. The strings live as long as the program.
 #[derive(Clone, Copy)]
 pub struct Iter(Strings);
 
@@ -46,8 +46,8 @@ impl Iterator for Iter {
     type Item = &'static [u8];
 
     fn next(&mut self) -> Option<&'static [u8]> {
-        // SAFETY: only `Stack` makes an `Iter`, with a list that ends in NULL; it is never moved
-        // past that, and the strings are NUL-terminated and never written to.
+        // SAFETY: only `Stack` creates an `Iter`, with a NULL-terminated list. The iterator never
+        // moves past the NULL, and the strings are NUL-terminated and never modified.
         unsafe {
             let entry = *self.0;
             if entry.is_null() {

@@ -1,12 +1,14 @@
-//! The controlling terminal, if there is one. Every error here is harmless: no terminal.
+//! The controlling terminal, if there is one. Every error here is harmless, and means that there is
+//! no terminal.
 
 use crate::sys::{self, Answer};
 
-/// A descriptor of the controlling terminal, opened for one exchange.
+/// A descriptor of the controlling terminal, opened for a single operation.
 pub struct Tty(i32);
 
 impl Tty {
-    /// The controlling terminal. Where there is no `/dev`, standard input may still be it.
+    /// Opens the controlling terminal. If there is no `/dev`, uses standard input, which may be the
+    /// terminal.
     pub fn open() -> Option<Tty> {
         match sys::open(b"/dev/tty\0", sys::O_RDWR) {
             Answer::ENOENT => Some(Tty(0)),
@@ -14,18 +16,19 @@ impl Tty {
         }
     }
 
-    /// The process group in the foreground; 0 if it cannot be seen from this PID namespace.
+    /// Returns the foreground process group; 0 if the group is not visible in this PID namespace.
     pub fn foreground(&self) -> Option<i32> {
         sys::foreground(self.0)
     }
 
-    /// Puts a group into the foreground. Signals are blocked, so a background caller may, too.
+    /// Moves a process group to the foreground. A background process may do so too, because signals
+    /// are blocked.
     pub fn set_foreground(&self, group: i32) {
         sys::set_foreground(self.0, group);
     }
 }
 
-/// Moves the terminal from one process group to another, if the first has it.
+/// Gives the terminal to the process group `to` if `from` has it; returns whether `from` had it.
 #[inline(never)]
 pub fn hand_over(from: i32, to: i32) -> bool {
     match Tty::open() {

@@ -1,4 +1,4 @@
-//! Measures inits side by side: `bench NAME=PATH…`, one line each. See scripts/bench-reaper.
+//! Compares inits: `bench NAME=PATH…` prints one line for each. See scripts/bench-reaper.
 
 use std::fs::File;
 use std::io::Read;
@@ -31,14 +31,14 @@ fn median(mut values: Vec<f64>) -> f64 {
 
 fn pipe() -> (OwnedFd, OwnedFd) {
     let mut ends = [0; 2];
-    // SAFETY: the kernel writes two descriptors, which are ours from then on.
+    // SAFETY: the kernel writes two descriptors, which this process then owns.
     unsafe {
         assert_eq!(libc::pipe2(ends.as_mut_ptr(), libc::O_CLOEXEC), 0);
         (OwnedFd::from_raw_fd(ends[0]), OwnedFd::from_raw_fd(ends[1]))
     }
 }
 
-/// Microseconds from the start of a process to its end, with no polling in between.
+/// Returns the microseconds from the start of a process to its end, without polling in between.
 fn duration(start: Start) -> f64 {
     let start = start.without_proc();
     let begin = Instant::now();
@@ -47,7 +47,7 @@ fn duration(start: Start) -> f64 {
     begin.elapsed().as_secs_f64() * 1e6
 }
 
-/// Kilobytes resident and mappings, with a main process that sleeps.
+/// Returns the resident kilobytes and the number of mappings, while the main process sleeps.
 fn memory(init: &Init) -> (String, usize) {
     let run = settled(init, &["sleep", "1000"]);
     let resident = status(run.pid, "VmRSS").expect("it runs").replace(" kB", "");
@@ -55,7 +55,7 @@ fn memory(init: &Init) -> (String, usize) {
     (resident, maps.lines().count())
 }
 
-/// A run whose main process is up, and whose init waits.
+/// Returns a run whose main process has started and whose init waits.
 fn settled(init: &Init, program: &[&str]) -> Running {
     let run = init.start(program).run();
     let name = std::path::Path::new(program[0]).file_name().expect("a name").to_str();
@@ -66,13 +66,13 @@ fn settled(init: &Init, program: &[&str]) -> Running {
     run
 }
 
-/// Nanoseconds that a process has run on a processor.
+/// Returns the nanoseconds that a process has run on a processor.
 fn cpu(pid: i32) -> f64 {
     let text = std::fs::read_to_string(format!("/proc/{pid}/schedstat")).expect("it runs");
     text.split(' ').next().and_then(|text| text.parse().ok()).expect("a number")
 }
 
-/// Microseconds of the init's processor time for each orphan.
+/// Returns the init's processor time for each orphan, in microseconds.
 fn orphans(init: &Init, mode: &str) -> f64 {
     let run = init.start(&[&probe(), mode, &ORPHANS.to_string()]).run();
     let end = Instant::now() + Duration::from_secs(60);
@@ -83,15 +83,15 @@ fn orphans(init: &Init, mode: &str) -> f64 {
     cpu(run.pid) / 1000.0 / f64::from(ORPHANS)
 }
 
-/// Microseconds from a signal to the init until the main process has it; the time without an init
-/// between is that of a signal to the main process itself.
+/// Returns the microseconds from sending a signal to the init until the main process receives it,
+/// and, as the time without an init, those for a signal sent to the main process itself.
 fn latency(init: &Init) -> (f64, f64) {
     let (read, write) = pipe();
     let target = write.as_raw_fd();
     let run = init
         .start(&[&probe(), "echo"])
         .before(move || {
-            // SAFETY: no memory is involved.
+            // SAFETY: this call accesses no memory.
             unsafe { libc::dup2(target, 1) };
         })
         .run();
@@ -112,7 +112,7 @@ fn latency(init: &Init) -> (f64, f64) {
     (measure(run.pid), measure(main))
 }
 
-/// Times a second that an idle init wakes up.
+/// Returns how many times a second an idle init wakes up.
 fn wakeups(init: &Init) -> f64 {
     let run = settled(init, &["sleep", "1000"]);
     let count = || -> f64 {
@@ -124,7 +124,8 @@ fn wakeups(init: &Init) -> f64 {
     (count() - before) / 3.0
 }
 
-/// System calls up to the exit of `true`: the init's own, and its child's before `execve`.
+/// Returns the number of system calls up to the exit of `true`: those of the init itself, and those
+/// of its child before `execve`.
 fn calls(init: &Init) -> (usize, usize) {
     let log = std::env::temp_dir().join(format!("calls-{}", init.name));
     let words = ["/usr/bin/strace", "-f", "-o", log.to_str().expect("text"), "/usr/bin/unshare"];
@@ -146,13 +147,13 @@ fn calls(init: &Init) -> (usize, usize) {
     (calls(own, &lines[begin + 1..exit.expect("it exits")]), calls(child, &lines[..main]))
 }
 
-/// The share of TERMs, sent up to 3 ms after the init was executed, that end nothing.
+/// Returns the percentage of TERMs, sent up to 3 ms after the init was executed, that end nothing.
 fn lost(init: &Init) -> f64 {
     let lost = |index: u64| {
         let (read, write) = pipe();
         let mut run = init.start(&["sleep", "1000"]).without_proc().run();
         drop(write);
-        // The end of the other copy: it was closed by execve.
+        // Wait for the end of the file: execve closes the other copy of the write end.
         let _ = File::from(read).read(&mut [0]);
         let moment = Instant::now() + Duration::from_micros(3000 * index / TERMS);
         while Instant::now() < moment {
@@ -177,7 +178,7 @@ fn main() {
         })
         .collect();
     let plain = || Start::command(vec!["/bin/true".into()]).in_namespace();
-    // All in turn, so that what else the machine does hits all alike.
+    // Run the inits in turn, so that other load on the machine affects all of them equally.
     let mut starts = vec![Vec::new(); inits.len() + 1];
     for _ in 0..STARTS {
         starts[0].push(duration(plain()));
@@ -209,6 +210,11 @@ fn main() {
     );
     for (init, start) in inits.iter().zip(starts) {
         let bytes = std::fs::metadata(&init.path).expect("the file").len();
+        // It only starts and reaps: see floor.c.
+        if init.name == "floor" {
+            println!("{:<12} {bytes:>7} {:>6} {:>5} {:>6.2}", init.name, "", "", start / base);
+            continue;
+        }
         let (resident, maps) = memory(init);
         let (stream, storm) = (orphans(init, "orphans"), orphans(init, "storm"));
         let (through, direct) = latency(init);

@@ -1,18 +1,19 @@
-//! Plays the main process of a container: each mode does one thing and says so on standard output.
+//! Acts as the main process of a container: each mode does one thing and reports it on standard
+//! output.
 
 use std::io::Write;
 
 fn say(text: &str) {
     let mut out = std::io::stdout();
-    // A reader that has gone is the end of the test.
+    // If the reader is gone, the test has ended.
     let _ = writeln!(out, "{text}").and_then(|()| out.flush());
 }
 
-/// Tells every signal that arrives, with its code and value, until standard output is closed.
+/// Prints every signal that arrives, with its code and value, until standard output is closed.
 fn record() -> ! {
-    // The kernel's own set: C libraries keep 32 and 33 to themselves.
+    // Use the kernel's own set, because C libraries reserve signals 32 and 33.
     let all = u64::MAX;
-    // SAFETY: sets are 8 bytes and a siginfo 128; the kernel reads and writes no more.
+    // SAFETY: a set has 8 bytes and a siginfo 128; the kernel reads and writes no more.
     unsafe {
         libc::syscall(libc::SYS_rt_sigprocmask, libc::SIG_SETMASK, &raw const all, 0usize, 8usize);
         say("ready");
@@ -27,9 +28,9 @@ fn record() -> ! {
     }
 }
 
-/// Writes a byte when it is ready, and one for each USR1.
+/// Writes one byte when it is ready, and one for each USR1.
 fn echo() -> ! {
-    // SAFETY: the set is made before it is used, and one byte is written.
+    // SAFETY: the set is initialised before it is used, and one byte is written.
     unsafe {
         let mut set = std::mem::zeroed();
         libc::sigemptyset(&mut set);
@@ -42,7 +43,7 @@ fn echo() -> ! {
     }
 }
 
-/// Makes orphans that exit at once: each is a grandchild whose parent exits first.
+/// Creates orphans that exit at once: each is a grandchild whose parent exits first.
 fn orphans(count: u32) {
     for _ in 0..count {
         // SAFETY: the children make only system calls.
@@ -59,7 +60,7 @@ fn orphans(count: u32) {
     }
 }
 
-/// Makes orphans that live until the descriptor returned is closed.
+/// Creates orphans that live until the returned descriptor is closed.
 fn crowd(count: u32) -> i32 {
     let mut ends = [0; 2];
     // SAFETY: the kernel writes two descriptors; the children make only system calls.
@@ -103,12 +104,12 @@ fn main() {
         Some("storm") => {
             let end = crowd(number(1));
             say("made");
-            // SAFETY: no memory is involved.
+            // SAFETY: this call accesses no memory.
             unsafe { libc::close(end) };
             say("done");
             park()
         }
-        // Leaves a process behind that ignores TERM, and exits.
+        // Starts a process that ignores TERM, and exits without waiting for it.
         Some("leave") => {
             // SAFETY: no handler is set; the child only sleeps.
             unsafe {
@@ -121,9 +122,9 @@ fn main() {
             }
             std::process::exit(number(1) as i32)
         }
-        // Becomes root for good: nobody else may send it signals then.
+        // Becomes root permanently, so that no other user may send it signals.
         Some("root") => {
-            // SAFETY: no memory is involved.
+            // SAFETY: this call accesses no memory.
             let code = unsafe { libc::setresuid(0, 0, 0) };
             say(&format!("root {code}"));
             park()

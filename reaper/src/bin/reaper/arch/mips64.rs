@@ -1,4 +1,4 @@
-// Functions expect their own address in $25. The kernel flags an error in $7.
+// A function expects its own address in $25. The kernel reports an error in $7.
 core::arch::global_asm!(
     ".set noreorder",
     ".globl _start",

@@ -1,5 +1,5 @@
-// The entry also points r2 at the table of contents, and makes room for the frame that the ABI
-// wants below every caller. The kernel flags an error in cr0.
+// The entry point also sets r2 to the table of contents, and reserves the frame that the ABI
+// requires below every caller. The kernel reports an error in cr0.
 core::arch::global_asm!(
     ".globl _start",
     "_start:",

@@ -1,4 +1,4 @@
-// The ABI wants 160 bytes below every caller.
+// The ABI requires 160 bytes below every caller.
 core::arch::global_asm!(
     ".globl _start",
     "_start:",

@@ -1,11 +1,11 @@
-//! Reading a directory, a buffer at a time.
+//! Reads a directory, one buffer at a time.
 
 use reaper::text::cut;
 
 use super::{call, nr};
 
-/// Entries as getdents64(2) writes them: inode and offset (8 bytes each), the record's length (2),
-/// its type (1), the name with a NUL.
+/// Directory entries as getdents64(2) writes them: the inode and the offset (8 bytes each), the
+/// length of the record (2 bytes), the type (1 byte), and the name, which ends in NUL.
 #[repr(C, align(8))]
 pub struct Entries {
     buffer: [u8; 1024],
@@ -17,10 +17,10 @@ impl Entries {
         Entries { buffer: [0; 1024], used: 0 }
     }
 
-    /// Reads the next entries; false when there are none.
+    /// Reads the next entries; returns false if there are none.
     pub fn fill(&mut self, directory: i32) -> bool {
         let buffer = &raw mut self.buffer as usize;
-        // SAFETY: the kernel writes no more than the buffer holds.
+        // SAFETY: the kernel writes at most as many bytes as the buffer holds.
         let read =
             unsafe { call(nr::GETDENTS64, directory as usize, buffer, self.buffer.len(), 0) };
         self.used = read.value().unwrap_or(0) as usize;

@@ -1,9 +1,9 @@
-//! The numbers of the system calls, by architecture, and those of the terminal's requests.
+//! The numbers of the system calls on each architecture, and of the terminal's ioctl(2) requests.
 #![allow(clippy::unreadable_literal)]
 
 pub use table::*;
 
-/// Calls that are newer than the idea that numbers should be the same everywhere.
+/// The base of the newer system calls, which otherwise have the same numbers on all architectures.
 const NEW: usize = if cfg!(target_arch = "mips64") { 5000 } else { 0 };
 pub const PIDFD_SEND_SIGNAL: usize = NEW + 424;
 pub const PIDFD_OPEN: usize = NEW + 434;

@@ -1,6 +1,6 @@
 //! Notes: what users may want to know about a run that succeeded.
 
-use crate::error::Remedy;
+use crate::remedy::Remedy;
 use serde::{Serialize, Serializer};
 use std::fmt;
 

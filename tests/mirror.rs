@@ -4,73 +4,11 @@ mod support;
 
 use serde_json::Value;
 use std::collections::BTreeMap;
-use std::path::{Path, PathBuf};
-use support::image::{Family, Image, file};
+use support::image::Family;
 use support::index::{attestation, child, image_for, put_index};
+use support::mirror::{Config, actions, image, lines};
 use support::registry::{Act, Auth, Bearer, Kind, Registry, Reply};
-use support::run::{Outcome, Run, reapify};
-use support::scratch;
-
-/// Returns an image that contains this text.
-fn image(text: &str) -> Image {
-    Image::new().layer(&[file("base", b"shared by all")]).layer(&[file("app", text.as_bytes())])
-}
-
-/// A configuration file in a temporary directory.
-struct Config {
-    dir: tempfile::TempDir,
-}
-
-impl Config {
-    fn new(text: &str) -> Self {
-        let config = Config { dir: scratch() };
-        config.write(text);
-        config
-    }
-
-    /// Creates a configuration with one entry that mirrors `app` of one registry to `copy/app` of another.
-    fn between(source: &Registry, target: &Registry, more: &str) -> Self {
-        Config::new(&format!(
-            "version: 1\nsync:\n  - source: {}/app\n    target: {}/copy/app\n    type: repository\n{more}",
-            source.host(),
-            target.host()
-        ))
-    }
-
-    fn write(&self, text: &str) {
-        std::fs::write(self.file("regsync.yml"), text).unwrap();
-    }
-
-    fn file(&self, name: &str) -> PathBuf {
-        self.dir.path().join(name)
-    }
-
-    fn run(&self, command: &str) -> Run {
-        reapify(["mirror", command, "-c"]).arg(self.file("regsync.yml"))
-    }
-
-    /// Runs a pass, and returns the lines of its report by destination.
-    fn once(&self) -> BTreeMap<String, Value> {
-        let report = self.file("report");
-        self.run("once").arg("--report").arg(&report).run().succeeds();
-        lines(&report)
-    }
-}
-
-/// Returns the lines of a report, by the end of the destination's name.
-fn lines(report: &Path) -> BTreeMap<String, Value> {
-    let text = std::fs::read_to_string(report).unwrap();
-    let lines = text.lines().map(|line| serde_json::from_str::<Value>(line).unwrap());
-    let name = |line: &Value| {
-        let name = line["destination"].as_str().or(line["source"].as_str()).unwrap_or_default();
-        name.split_once('/').map_or(name, |(_, name)| name).to_owned()
-    };
-    lines.map(|line| (name(&line), line)).collect()
-}
-
-fn actions(lines: &BTreeMap<String, Value>) -> Vec<(&str, &str)> {
-    lines.iter().map(|(name, line)| (name.as_str(), line["action"].as_str().unwrap())).collect()
-}
+use support::run::{Outcome, reapify};
 
 /// Counts every request except those for tags and to token servers, as `METHOD kind`.
 fn requests(registry: &Registry) -> BTreeMap<String, usize> {

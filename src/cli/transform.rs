@@ -8,7 +8,7 @@ use super::places;
 use super::progress::Facts;
 use crate::credentials::Login;
 use crate::engine::report::Report;
-use crate::engine::{Backup, Changes, Existing, Job, SharedState, Task};
+use crate::engine::{BackupTag, Changes, Existing, Job, SharedState, Task};
 use crate::error::{Error, Note, Remedy, Result};
 use crate::image::Location;
 use crate::image::media_type::Family;
@@ -104,7 +104,7 @@ impl Transform<'_> {
         }
         let name = backup.to_string();
         let sink = places.sink(&Written { location: &backup, ..place.clone() }, false).await?;
-        Ok(Existing::Keep(Backup { sink, name }))
+        Ok(Existing::Keep(Arc::new(BackupTag { sink, name })))
     }
 
     /// Runs the task for an image.

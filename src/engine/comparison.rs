@@ -10,6 +10,7 @@ use crate::error::{Context, Result};
 use crate::image::media_type::Family;
 use crate::image::{Content, Descriptor, Manifest, MediaType};
 use crate::read::{Reader, select};
+use crate::rewrite::list::List;
 use crate::rewrite::record::Annotations;
 use crate::rewrite::{DEFAULT_PATH, Image, ImageOrArtifact, index, repeat};
 use crate::transport::Head;
@@ -69,31 +70,18 @@ impl Comparison<'_> {
         if !is_one && !self.has_our_layer(current) {
             return Ok(None);
         }
-        if !is_one && self.is_recorded(reader, source, current).await {
+        let recipe = self.wrap.index_recipe(Family::Docker);
+        if !is_one
+            && let Some(list) = recorded_list(reader, current).await
+            && list.source == source.digest
+            && list.recipe == recipe
+        {
             return Ok(Some(Report::held(&source.digest, current)));
         }
         let planner = Planner::new(self.task, reader, self.copier, 1, true);
         let Ok(root) = planner.root(current.clone(), None).await else { return Ok(None) };
         let is_done = root.output().digest == current.digest && (is_one || *root.origin() == source.digest);
         Ok(is_done.then(|| Report::held(&source.digest, current)))
-    }
-
-    /// Returns whether the first image of a Docker list records that the list is the source's result.
-    async fn is_recorded(&self, reader: &Reader, source: &Head, current: &Manifest) -> bool {
-        let list = async {
-            let position = first_image(current)?;
-            let manifest = reader.child(&current.children()[position]).await.ok()?;
-            let Content::Image { config, .. } = &manifest.content else { return None };
-            let config = reader.config(config).await.ok()?;
-            let Ok(ImageOrArtifact::Image(image)) = Image::read(manifest.as_ref().clone(), config, true)
-            else {
-                return None;
-            };
-            let list = image.original()?.record.list.clone()?;
-            (list.others == repeat::others(current, position).ok()?).then_some(list)
-        };
-        let recipe = self.wrap.index_recipe(Family::Docker);
-        list.await.is_some_and(|list| list.source == source.digest && list.recipe == recipe)
     }
 
     fn has_recipe(&self, family: Family, current: &Manifest, annotations: &Annotations) -> bool {
@@ -234,6 +222,17 @@ impl Comparison<'_> {
             _ => Ok(false),
         }
     }
+}
+
+/// Returns the record of a Docker list, which its first image has, if it describes this list.
+pub async fn recorded_list(reader: &Reader, list: &Manifest) -> Option<List> {
+    let position = first_image(list)?;
+    let manifest = reader.child(&list.children()[position]).await.ok()?;
+    let Content::Image { config, .. } = &manifest.content else { return None };
+    let config = reader.config(config).await.ok()?;
+    let image = Image::new(manifest.as_ref().clone(), config, true).ok()?;
+    let record = image.original()?.record.list.clone()?;
+    (record.others == repeat::others(list, position).ok()?).then_some(record)
 }
 
 /// Returns whether one image was wrapped from the other, according to its record.

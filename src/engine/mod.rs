@@ -22,7 +22,8 @@ mod transfers;
 mod tree;
 
 pub use changes::{Change, Changes, WouldWrite};
-pub use existing::{Backup, Existing};
+pub use comparison::recorded_list;
+pub use existing::{Backup, BackupTag, Existing};
 pub use overlay::Overlay;
 pub use run::{Job, Known, Pending, Permit};
 pub use shared_state::SharedState;

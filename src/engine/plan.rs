@@ -149,7 +149,7 @@ impl<'a> Planner<'a> {
             Content::Artifact { kind, .. } => return Ok(Found::Artifact(kind.clone())),
             Content::Opaque { why, .. } => return Ok(Found::Bad(why.clone())),
             Content::Index { .. } => {
-                return Err(Error::other("internal error: an index where an image was uploads_opened"));
+                return Err(Error::other("internal error: an index where an image was expected"));
             }
         };
         match Image::other(&manifest) {
@@ -361,8 +361,9 @@ fn changed(history: &History, children: &[Child]) -> Option<Note> {
         true => "other fields were changed".to_string(),
         false => format!("these children are not the originals: {}", foreign.join(", ")),
     };
-    let text =
-        format!("the index was changed after it was wrapped, so its source {recorded} was not restored: {which}");
+    let text = format!(
+        "the index was changed after it was wrapped, so its source {recorded} was not restored: {which}"
+    );
     Some(text.into())
 }
 

@@ -67,6 +67,10 @@ pub(super) enum Delivery {
 pub struct Report {
     /// The digest of the manifest that was read.
     pub source_digest: Digest,
+    /// The digest of the manifest that the source's name referred to, if it was read. The image may be one of its
+    /// children.
+    #[serde(skip)]
+    pub source_root: Option<Digest>,
     /// The digest of the result.
     pub digest: Digest,
     /// What happened.
@@ -186,6 +190,7 @@ impl Report {
         let reason = common_reason(&platforms, action);
         Report {
             source_digest,
+            source_root: None,
             digest,
             action,
             written: false,

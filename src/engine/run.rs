@@ -49,7 +49,7 @@ pub struct Job {
     pub only: Option<Platform>,
     /// What to do with an image that is replaced.
     pub existing: Existing,
-    /// Consulted before a frugal job reads the source.
+    /// Consulted if there may be something to do: by a frugal job before it reads the source.
     pub permit: Option<Arc<dyn Permit>>,
     /// The result of an earlier run, for a frugal job.
     pub known: Option<Known>,
@@ -63,14 +63,14 @@ pub struct Job {
 /// first.
 #[async_trait]
 pub trait Permit: Send + Sync {
-    /// Called before the source is read. An error stops the job.
+    /// Called before anything is moved, and before a frugal job reads the source. An error stops the job.
     async fn permit(&self, pending: Pending<'_>) -> Result<()>;
 }
 
 /// State that is known before the source is read.
 #[derive(Clone, Copy)]
 pub struct Pending<'a> {
-    /// The manifest that the source's name refers to, if the source tells it without sending it.
+    /// The manifest that the source's name refers to, if it is known.
     pub source: Option<&'a Head>,
     /// The manifest that the destination's name refers to.
     pub current: Option<&'a Manifest>,
@@ -78,6 +78,8 @@ pub struct Pending<'a> {
 
 /// The state of both places at the start of a run.
 struct Start {
+    /// The digest of the manifest that the source's name refers to.
+    root: Digest,
     source: Manifest,
     /// The platform for which an index lists the source, if it was chosen from one.
     listed: Option<StatedPlatform>,
@@ -159,7 +161,11 @@ impl Job {
             false => self.start().await?,
         };
         if let Some(report) = self.nothing_to_do(&start).await?.filter(|_| !self.provenance) {
-            return Ok(Some(report));
+            return Ok(Some(Report { source_root: Some(start.root), ..report }));
+        }
+        if !self.frugal {
+            let head = Head::of(&start.source);
+            self.permit(Some(&head), start.current.as_ref()).await?;
         }
         let mut plan = self.plan(&start, true).await?;
         let held = self.held_by(&start, &plan).await?;
@@ -174,9 +180,17 @@ impl Job {
             },
         };
         let mut report = Report::new(&plan.root, &delivery);
+        report.source_root = Some(start.root.clone());
         report.notes.extend(self.existing.note(start.current.as_ref(), &delivery));
         self.afterwards(&plan, &mut report).await;
         Ok(Some(report))
+    }
+
+    async fn permit(&self, source: Option<&Head>, current: Option<&Manifest>) -> Result<()> {
+        match &self.permit {
+            Some(permit) => permit.permit(Pending { source, current }).await,
+            None => Ok(()),
+        }
     }
 
     /// Returns the destination's digest of the planned image, if the destination already has all of that
@@ -196,16 +210,19 @@ impl Job {
         let destination = Arc::new(Destination::new(self.sink.clone(), &reader));
         if self.in_place {
             let current = self.source.manifest().await?;
+            let root = current.digest.clone();
             let (source, listed) = match self.sink.takes_indexes() {
                 true => (current.clone(), None),
                 false => self.fitting(current.clone(), &reader).await?,
             };
-            return Ok(Start { current: Some(current), source, listed, reader, destination });
+            return Ok(Start { root, current: Some(current), source, listed, reader, destination });
         }
         let (source, current) = tokio::join!(self.source.manifest(), self.sink.current());
         // An error of the source is reported before one of the destination.
-        let (source, listed) = self.fitting(source?, &reader).await?;
-        Ok(Start { source, listed, current: current?, reader, destination })
+        let source = source?;
+        let root = source.digest.clone();
+        let (source, listed) = self.fitting(source, &reader).await?;
+        Ok(Start { root, source, listed, current: current?, reader, destination })
     }
 
     /// Returns a report if the source's digest shows that there is nothing to do; otherwise what was read.
@@ -219,11 +236,11 @@ impl Job {
         {
             return Ok(Ok(report));
         }
-        if let Some(permit) = &self.permit {
-            permit.permit(Pending { source: head.as_ref(), current: current.as_ref() }).await?;
-        }
-        let (source, listed) = self.fitting(self.source.manifest().await?, &reader).await?;
-        Ok(Err(Box::new(Start { source, listed, current, reader, destination })))
+        self.permit(head.as_ref(), current.as_ref()).await?;
+        let source = self.source.manifest().await?;
+        let root = source.digest.clone();
+        let (source, listed) = self.fitting(source, &reader).await?;
+        Ok(Err(Box::new(Start { root, source, listed, current, reader, destination })))
     }
 
     /// Returns a report if the digests show that the destination already is the result of this task.
@@ -352,10 +369,10 @@ impl Job {
         }
         let push = Push::new(&plan.overlay, &plan.copier, &*self.sink);
         push.parts().await?;
-        // In place, only the image that was read may be replaced, so that a concurrent push is not lost.
-        if self.in_place
+        // If it matters what is replaced, only the image that was read may be, so that no concurrent push is lost.
+        if (self.in_place || self.existing.is_guarded())
             && let Some(now) = self.sink.tag_digest().await?
-            && start.current.as_ref().is_some_and(|current| current.digest != now)
+            && start.current.as_ref().is_none_or(|current| current.digest != now)
         {
             return Ok(None);
         }

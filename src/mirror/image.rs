@@ -8,16 +8,16 @@ use super::report::{Action, Line};
 use super::rules::digest_tags::DigestTags;
 use super::run::{Effort, Shared};
 use crate::engine::report::{self, Report};
-use crate::engine::{Copy, Job, Known, Pending, Permit, Task};
+use crate::engine::{Backup, BackupTag, Copy, Existing, Job, Known, Pending, Permit, SharedState, Task};
 use crate::error::{Error, Kind, Result};
 use crate::image::media_type::Family;
-use crate::image::{Digest, Reference};
+use crate::image::{Digest, Manifest, Reference};
 use crate::registry::{Client, Repository};
 use crate::stats::Stats;
 use crate::transport::Source;
 use async_trait::async_trait;
+use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, OnceLock};
 use std::time::{Duration, Instant};
 
 /// Mirrors one image.
@@ -28,8 +28,7 @@ pub async fn mirror(item: &Item, shared: &Shared, wanted: Option<&Digest>) -> Li
     line.source = Some(item.source.to_string());
     line.destination = Some(item.destination.to_string());
     let is_excluded = Arc::new(AtomicBool::new(false));
-    let work =
-        Work { item, shared, stats: stats.clone(), line: line.clone(), is_excluded, head: Arc::default() };
+    let work = Work { item, shared, stats: stats.clone(), line: line.clone(), is_excluded };
     let mut line = match work.run(wanted).await {
         Ok(line) => line,
         Err(error) => line.failed(&error),
@@ -48,8 +47,6 @@ struct Work<'a> {
     line: Line,
     /// Whether the entry excludes the image's media type.
     is_excluded: Arc<AtomicBool>,
-    /// The digest of the source, if it alone did not show that there is nothing to do.
-    head: Arc<OnceLock<Digest>>,
 }
 
 impl Work<'_> {
@@ -104,7 +101,7 @@ impl Work<'_> {
         let rule = &self.item.place.rule;
         let is_part =
             rule.only.is_some() || matches!(&rule.task, Task::Copy(copy) if !copy.platforms.is_empty());
-        if let Some(head) = self.head.get()
+        if let Some(head) = &report.source_root
             && (is_part || report.family == Family::Docker)
         {
             let (source, result) = (report.source_digest.clone(), report.digest.clone());
@@ -140,13 +137,12 @@ impl Work<'_> {
         });
         let permit = Before {
             is_excluded: self.is_excluded.clone(),
-            head: self.head.clone(),
             item: self.item.clone(),
             line: self.line.clone(),
             source: source.clone(),
             client: from,
-            backup: self.backup(&to)?,
         };
+        let existing = self.existing(&to)?;
         let sink = Arc::new(Repository::sink(to, destination));
         Ok(Job {
             in_place,
@@ -154,6 +150,7 @@ impl Work<'_> {
             recheck: shared.rechecks(rule, &self.item.destination),
             frugal: !in_place,
             only: rule.only.clone(),
+            existing,
             permit: Some(Arc::new(permit)),
             known: shared.outcomes.get(rule, &self.item.destination),
             shared_state: shared.shared_state.clone(),
@@ -162,15 +159,27 @@ impl Work<'_> {
         })
     }
 
-    /// Returns a job that keeps the replaced image under another name, if the entry requests it.
-    fn backup(&self, to: &Arc<Client>) -> Result<Option<Job>> {
+    /// Returns what to do with a replaced image: to keep it under another name, if the entry requests it.
+    fn existing(&self, to: &Arc<Client>) -> Result<Existing> {
         let destination = &self.item.destination;
-        let Some(kept) = self.item.place.rule.backup(destination)? else { return Ok(None) };
+        let Some(kept) = self.item.place.rule.backup(destination)? else { return Ok(Existing::Replace) };
         if kept.host() != destination.host() {
             return Err(Error::usage(format!("invalid backup {kept}: it is on another registry"))
                 .hint("name a repository or a tag of the destination's registry"));
         }
-        self.copy(to, to, destination, &kept).map(Some)
+        let sink = Arc::new(Repository::sink(to.clone(), self.shared.hosts.reach(&kept)?));
+        let name = kept.to_string();
+        Ok(Existing::Keep(match kept.repository() == destination.repository() {
+            true => Arc::new(BackupTag { sink, name }),
+            false => Arc::new(BackupCopy {
+                client: to.clone(),
+                from: self.shared.hosts.reach(destination)?,
+                sink,
+                name,
+                shared_state: self.shared.shared_state.clone(),
+                stats: self.stats.clone(),
+            }),
+        }))
     }
 
     /// Returns a job that copies an image unchanged.
@@ -257,24 +266,46 @@ impl Work<'_> {
     }
 }
 
+/// A name in another repository for an image that is replaced: the image is copied there.
+struct BackupCopy {
+    client: Arc<Client>,
+    from: Reference,
+    sink: Arc<Repository>,
+    name: String,
+    shared_state: Arc<SharedState>,
+    stats: Arc<Stats>,
+}
+
+#[async_trait]
+impl Backup for BackupCopy {
+    fn name(&self) -> String {
+        self.name.clone()
+    }
+
+    async fn keep(&self, image: &Manifest) -> Result<()> {
+        let name = self.from.with_digest(&image.digest);
+        let source = Arc::new(Repository::source(self.client.clone(), name));
+        let job = Job {
+            shared_state: self.shared_state.clone(),
+            stats: self.stats.clone(),
+            ..Job::new(source, self.sink.clone(), Task::Copy(Copy::default()))
+        };
+        job.run().await.map(drop)
+    }
+}
+
 /// The steps before a source is read.
 struct Before {
     item: Item,
     line: Line,
     source: Arc<Fallback>,
     client: Arc<Client>,
-    backup: Option<Job>,
     is_excluded: Arc<AtomicBool>,
-    head: Arc<OnceLock<Digest>>,
 }
 
 #[async_trait]
 impl Permit for Before {
     async fn permit(&self, pending: Pending<'_>) -> Result<()> {
-        if let Some(head) = pending.source {
-            // Keeps the value of the first attempt; a later run records another one.
-            let _ = self.head.set(head.digest.clone());
-        }
         let entry = &self.item.place.rule.entry;
         if let Some(media_type) = pending.source.and_then(|head| head.media_type.as_deref())
             && !entry.media_types.is_empty()
@@ -289,11 +320,7 @@ impl Permit for Before {
         let mut line = Line { action: Action::Pending, ..self.line.clone() };
         line.source_digest = pending.source.map(|head| head.digest.clone());
         line.digest = pending.current.map(|current| current.digest.clone());
-        hooks::run(&entry.hooks, When::Pre, &line).await?;
-        if let Some(backup) = self.backup.as_ref().filter(|_| pending.current.is_some()) {
-            backup.run().await.map_err(|e| e.context("the backup"))?;
-        }
-        Ok(())
+        hooks::run(&entry.hooks, When::Pre, &line).await
     }
 }
 

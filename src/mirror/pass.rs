@@ -17,6 +17,7 @@ use futures_util::stream::{self, BoxStream};
 use futures_util::{FutureExt, StreamExt};
 use std::collections::HashMap;
 use std::collections::hash_map::Entry;
+use std::panic::AssertUnwindSafe;
 use std::sync::Arc;
 use tokio::sync::{Semaphore, mpsc};
 use tokio::task::JoinSet;
@@ -64,7 +65,7 @@ impl Pass {
         let (sender, mut lines) = mpsc::channel::<(Line, Option<Item>)>(WAITING);
         let mut tasks = JoinSet::new();
         let turns = Arc::new(Semaphore::new(self.parallel.max(1)));
-        let mut again: Vec<Item> = Vec::new();
+        let mut again: Vec<(Item, Line)> = Vec::new();
         let mut prunes: Vec<(Place, Vec<Item>)> = Vec::new();
         self.rules.iter().for_each(|rule| self.shared.rechecked.begin(rule.identity));
         // The sender is dropped when listing ends, so that the lines end with the last image.
@@ -78,17 +79,15 @@ impl Pass {
                         if line.action == Action::Failed && !line.written && again.len() < SECOND_CHANCES =>
                     {
                         tracing::info!("{line}; trying again at the end");
-                        again.push(item);
+                        again.push((item, line));
                     }
                     Some((line, _)) => report(line),
                     None => break,
                 },
             }
         }
-        if !self.halt.is_cancelled() {
-            self.once_more(again, report).await;
-            self.prune(prunes, report).await;
-        }
+        self.once_more(again, report).await;
+        self.prune(prunes, report).await;
     }
 
     /// Lists the images, and starts each of them when it has a turn.
@@ -129,7 +128,7 @@ impl Pass {
                 let (shared, sender) = (self.shared.clone(), sender.clone());
                 tasks.spawn(async move {
                     let _turn = turn;
-                    let line = image::mirror(&item, &shared, None).await;
+                    let line = mirror(&item, &shared).await;
                     let _ = sender.send((line, Some(item))).await;
                 });
                 while tasks.try_join_next().is_some() {}
@@ -188,9 +187,18 @@ impl Pass {
         }
     }
 
-    /// Retries the failed images, a few at a time, in case they failed from too much load.
-    async fn once_more(&self, again: Vec<Item>, report: &mut (dyn FnMut(Line) + Send)) {
-        let once = |item: Item| async move { image::mirror(&item, &self.shared, None).await }.boxed();
+    /// Retries the failed images, a few at a time, in case they failed from too much load. If the pass is halted,
+    /// reports their failures.
+    async fn once_more(&self, again: Vec<(Item, Line)>, report: &mut (dyn FnMut(Line) + Send)) {
+        let once = |(item, line): (Item, Line)| {
+            async move {
+                match self.halt.is_cancelled() {
+                    true => line,
+                    false => mirror(&item, &self.shared).await,
+                }
+            }
+            .boxed()
+        };
         let mut retried = stream::iter(again).map(once).buffer_unordered(self.parallel.clamp(1, 8));
         while let Some(line) = retried.next().await {
             report(line);
@@ -199,12 +207,26 @@ impl Pass {
 
     async fn prune(&self, prunes: Vec<(Place, Vec<Item>)>, report: &mut (dyn FnMut(Line) + Send)) {
         for (place, items) in prunes {
+            if self.halt.is_cancelled() {
+                return;
+            }
             let pruner = Pruner { place: &place, all: &self.all, shared: &self.shared, part: &self.part };
             for line in pruner.prune(&items).await {
                 report(line);
             }
         }
     }
+}
+
+/// Mirrors an image. A panic is reported as a failure of the image.
+async fn mirror(item: &Item, shared: &Shared) -> Line {
+    let line = AssertUnwindSafe(image::mirror(item, shared, None)).catch_unwind().await;
+    line.unwrap_or_else(|_| {
+        let mut line = Line::new(item.place.rule.entry.position, Action::Failed);
+        line.source = Some(item.source.to_string());
+        line.destination = Some(item.destination.to_string());
+        line.failed(&Error::other("internal error: the program panicked"))
+    })
 }
 
 /// Returns a line for an image whose destination another image already has; `None` for the first.

@@ -7,10 +7,13 @@ use super::report::{Action, Line};
 use super::rule::Rule;
 use super::rules::newest::{By, Candidate, Choice, Newest, Recency};
 use super::run::{Effort, Part, Shared};
+use crate::engine::recorded_list;
 use crate::error::{Kind, Result};
-use crate::image::{Digest, Manifest, Reference};
+use crate::image::{Content, Digest, Manifest, MediaType, Reference};
+use crate::read::Reader;
 use crate::registry::Repository;
-use crate::rewrite::record::{Annotations, has_record_key};
+use crate::rewrite::Image;
+use crate::rewrite::record::Annotations;
 use crate::transport::{Sink, Source};
 use std::collections::{BTreeSet, HashSet};
 use std::sync::Arc;
@@ -58,8 +61,10 @@ impl Pruner<'_> {
         let wanted: BTreeSet<String> = items.iter().map(|item| item.destination.target()).collect();
         let others = self.all.iter().filter(|rule| !Arc::ptr_eq(rule, &place.rule));
         let others: Vec<&Arc<Rule>> = others.collect();
-        let is_stale =
-            |tag: &&str| !wanted.contains(*tag) && !others.iter().any(|rule| rule.may_write(target, tag));
+        let is_stale = |tag: &&str| {
+            let is_backup = self.all.iter().any(|rule| rule.may_keep(target, tag));
+            !wanted.contains(*tag) && !is_backup && !others.iter().any(|rule| rule.may_write(target, tag))
+        };
         let stale: Vec<&str> = present.iter().map(String::as_str).filter(is_stale).collect();
         let mut old = Vec::new();
         for tag in older(&stale, choice.keep) {
@@ -85,13 +90,14 @@ impl Pruner<'_> {
         Ok(Repository::sink(self.place.pair.destination.clone(), self.shared.hosts.reach(name)?))
     }
 
-    /// Returns the digests to keep: deleting a digest would delete every tag that refers to it.
+    /// Returns the digests to keep: deleting a digest would delete every tag that refers to it, and every index would
+    /// lose it as a child.
     async fn kept(&self, present: &BTreeSet<String>, old: &[(Reference, Digest)]) -> Result<HashSet<Digest>> {
         let mut kept = HashSet::new();
         for tag in present {
             let name = self.place.target.with_tag(tag)?;
             if !old.iter().any(|(pruned, _)| *pruned == name) {
-                kept.extend(self.repository(&name)?.tag_digest().await?);
+                keep(&self.repository(&name)?, &mut kept).await?;
             }
         }
         Ok(kept)
@@ -105,7 +111,7 @@ impl Pruner<'_> {
         if kept.contains(digest) {
             line.action = Action::Skipped;
             line.written = false;
-            line.reason = Some("another tag has the same digest".into());
+            line.reason = Some("another tag or an index refers to the same digest".into());
         } else if self.shared.effort == Effort::Check {
             line.reason = Some("no longer selected; nothing was deleted".into());
         } else if let Err(error) = self.repository(name)?.delete(digest).await {
@@ -119,7 +125,7 @@ impl Pruner<'_> {
         let repository = Arc::new(self.repository(name)?);
         let Some(manifest) = repository.current().await? else { return Ok(None) };
         let is_ours = Annotations::read(&manifest).is_some_and(|record| record.describe(&manifest))
-            || has_record(repository, &manifest).await?;
+            || has_record(repository, &manifest).await;
         Ok(is_ours.then(|| manifest.digest.clone()))
     }
 }
@@ -139,19 +145,49 @@ fn older<'t>(tags: &[&'t str], keep: usize) -> Vec<&'t str> {
         .collect()
 }
 
-/// Returns whether an image, or an image of an index, has a record in its config. Docker's media types have
-/// no annotations.
-async fn has_record(repository: Arc<Repository>, manifest: &Manifest) -> Result<bool> {
-    let reader = crate::read::Reader::new(repository.clone());
-    let children: Vec<_> = manifest.children().iter().filter(|child| child.is_image()).take(1).collect();
-    let image = match children.first() {
-        Some(child) => repository.child(child).await?,
-        None => manifest.clone(),
+/// Adds the digest that a tag refers to, and the digests of everything below it.
+async fn keep(repository: &Repository, kept: &mut HashSet<Digest>) -> Result<()> {
+    let Some(head) = found(repository.head().await)?.flatten() else {
+        kept.extend(repository.tag_digest().await?);
+        return Ok(());
     };
-    let crate::image::Content::Image { config, .. } = &image.content else { return Ok(false) };
-    let bytes = reader.config(config).await?;
-    let Ok(config) = crate::image::ImageConfig::parse(bytes) else { return Ok(false) };
-    Ok(has_record_key(&config.labels))
+    kept.insert(head.digest);
+    let is_index = head.media_type.is_none_or(|media_type| MediaType::from(media_type.as_str()).is_index());
+    let mut indexes: Vec<Manifest> = Vec::new();
+    if is_index {
+        indexes.extend(found(repository.manifest().await)?);
+    }
+    while let Some(index) = indexes.pop() {
+        for child in index.children() {
+            if kept.insert(child.digest.clone()) && child.is_index() {
+                indexes.extend(found(repository.child(child).await)?);
+            }
+        }
+    }
+    Ok(())
+}
+
+/// Returns `None` if something does not exist.
+fn found<T>(outcome: Result<T>) -> Result<Option<T>> {
+    match outcome {
+        Ok(found) => Ok(Some(found)),
+        Err(error) if error.kind() == Kind::NotFound => Ok(None),
+        Err(error) => Err(error),
+    }
+}
+
+/// Returns whether the config of an image, or of the first image of a Docker list, has a valid record of it. Docker's
+/// media types have no annotations. Labels alone prove nothing: images that are built from a result inherit them.
+async fn has_record(repository: Arc<Repository>, manifest: &Manifest) -> bool {
+    let reader = Reader::new(repository);
+    match &manifest.content {
+        Content::Index { .. } => recorded_list(&reader, manifest).await.is_some(),
+        Content::Image { config, .. } => {
+            let Ok(config) = reader.config(config).await else { return false };
+            Image::new(manifest.clone(), config, true).is_ok_and(|image| image.original().is_some())
+        }
+        _ => false,
+    }
 }
 
 #[cfg(test)]

@@ -1,4 +1,4 @@
-//! The tags of a repository that are results of entries, and therefore not sources.
+//! The tags of a repository that entries write, and that are therefore not sources.
 
 use super::config::Kind;
 use super::rule::Rule;
@@ -13,13 +13,18 @@ pub struct Results {
     fixed: HashMap<String, Vec<Naming>>,
     /// The entries that write several repositories.
     registries: Vec<Arc<Rule>>,
+    /// The entries that keep replaced images.
+    keepers: Vec<Arc<Rule>>,
 }
 
 impl Results {
     /// Collects the shapes of all entries.
     pub fn new(all: &[Arc<Rule>]) -> Self {
-        let mut results = Results { fixed: HashMap::new(), registries: Vec::new() };
+        let mut results = Results { fixed: HashMap::new(), registries: Vec::new(), keepers: Vec::new() };
         for rule in all {
+            if rule.entry.backup.is_some() {
+                results.keepers.push(rule.clone());
+            }
             match rule.entry.kind {
                 Kind::Registry => results.registries.push(rule.clone()),
                 Kind::Repository | Kind::Image => {
@@ -35,7 +40,7 @@ impl Results {
         results
     }
 
-    /// Returns the results in a source's repository.
+    /// Returns the results in a source's repository, and the replaced images that are kept there.
     pub fn of(&self, source: &Reference) -> OwnResults {
         let here = source.repository_name();
         let fixed = self.fixed.get(&here).into_iter().flatten();
@@ -43,6 +48,7 @@ impl Results {
             rule.target_repository(source).is_ok_and(|target| target.repository_name() == here)
         };
         let many = self.registries.iter().filter(writes_here).map(|rule| &rule.naming);
-        OwnResults::new(fixed.chain(many).cloned())
+        let kept = self.keepers.iter().filter_map(|rule| rule.backups(source));
+        OwnResults::new(fixed.chain(many).cloned().chain(kept))
     }
 }

@@ -214,6 +214,32 @@ impl Rule {
         }
     }
 
+    /// Returns whether a tag of a repository may be the name under which the entry keeps a replaced image.
+    pub fn may_keep(&self, repository: &Reference, tag: &str) -> bool {
+        self.backups(repository).is_some_and(|naming| naming.is_result(tag))
+    }
+
+    /// Returns the shape of the tags in a repository under which the entry keeps replaced images.
+    pub fn backups(&self, repository: &Reference) -> Option<Naming> {
+        self.entry.backup.as_ref()?;
+        let target = match self.entry.kind {
+            Kind::Registry => repository.clone(),
+            Kind::Repository => self.entry.target.parse().ok()?,
+            Kind::Image => self.image_destination().ok()?,
+        };
+        let probe = match self.entry.kind {
+            Kind::Image => target,
+            _ => target.with_tag(PROBE).ok()?,
+        };
+        let kept = self.backup(&probe).ok()??;
+        // An entry for a registry may keep the images of any of its repositories in this one.
+        let is_here = match self.entry.kind {
+            Kind::Registry => kept.host() == repository.host(),
+            _ => kept.repository_name() == repository.repository_name(),
+        };
+        Naming::from_probe(kept.tag()?).ok().filter(|_| is_here)
+    }
+
     /// Returns the entry's registry, with the path prefix that its repositories share.
     fn registry(&self) -> String {
         self.entry.source.trim_end_matches('/').to_owned()

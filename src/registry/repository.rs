@@ -341,6 +341,10 @@ impl Sink for Repository {
         self.uploads.exists(descriptor, &mut attempts).await
     }
 
+    async fn is_taken(&self) -> Result<bool> {
+        Ok(self.tag_digest().await?.is_some())
+    }
+
     async fn tag_digest(&self) -> Result<Option<Digest>> {
         self.digest_of(&self.name.target()).await
     }

@@ -5,6 +5,7 @@ use super::intake::{Intake, Route, Wanted};
 use super::metrics::{Direction, Metrics};
 use super::queue::{Queue, Work};
 use super::routing::{self, Routing};
+use crate::engine::Task;
 use crate::error::{Kind, Result};
 use crate::image::Digest;
 use crate::mirror::config::Config;
@@ -317,9 +318,11 @@ impl Server {
                 Err(error) => return Err(error),
             };
             if mirrored.is_none() {
-                mirrored = Some(origin(&destination).await?);
+                mirrored = Some(origin(&item.place.rule, &destination).await?);
             }
-            let is_old = tag.is_none() || tag.as_ref() == mirrored.as_ref().and_then(Option::as_ref);
+            // If it is not known which manifest was mirrored, the tag may refer to that one.
+            let origin = mirrored.as_ref().and_then(Option::as_ref);
+            let is_old = tag.is_none() || origin.is_none_or(|origin| tag.as_ref() == Some(origin));
             if !is_old || tag.as_ref() == Some(digest) || self.queue.is_waiting(key) {
                 return Ok(None);
             }
@@ -349,13 +352,15 @@ impl Server {
     }
 }
 
-/// Returns the digest of the source of a destination, if its manifest states it.
-async fn origin(destination: &Repository) -> Result<Option<Digest>> {
-    let current = destination.current().await?;
-    Ok(current.map(|current| match Annotations::read(&current) {
-        Some(record) => record.source,
-        None => current.digest.clone(),
-    }))
+/// Returns the digest that the source's tag referred to when the destination was written, if that is known.
+async fn origin(rule: &Rule, destination: &Repository) -> Result<Option<Digest>> {
+    let Some(current) = destination.current().await? else { return Ok(None) };
+    Ok(match &rule.task {
+        // The result may be a part of what the tag refers to.
+        _ if rule.only.is_some() => None,
+        Task::Copy(copy) => copy.platforms.is_empty().then(|| current.digest.clone()),
+        _ => Annotations::read(&current).map(|record| record.source),
+    })
 }
 
 /// Returns the name of an entry in metrics.

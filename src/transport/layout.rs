@@ -239,6 +239,15 @@ impl Sink for Layout {
         .await
     }
 
+    async fn is_taken(&self) -> Result<bool> {
+        self.off_thread(|layout| {
+            let Some(index) = layout.index()? else { return Ok(false) };
+            let current = index_json::current(&index, &layout.image, layout.onto_itself, &layout.place())?;
+            Ok(current.is_some())
+        })
+        .await
+    }
+
     /// Checks the content, because a tag is about to refer to the blob; once per run.
     async fn offer(&self, descriptor: &Descriptor, _from: Option<&str>) -> Result<Offer> {
         let descriptor = descriptor.clone();

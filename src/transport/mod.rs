@@ -90,6 +90,13 @@ pub struct Head {
     pub media_type: Option<String>,
 }
 
+impl Head {
+    /// Returns the response for a manifest.
+    pub fn of(manifest: &Manifest) -> Self {
+        Head { digest: manifest.digest.clone(), media_type: Some(manifest.media_type.to_string()) }
+    }
+}
+
 /// A manifest that refers to another one as its subject.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Referrer {

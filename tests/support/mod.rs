@@ -16,6 +16,7 @@
 //! | [`engine`] | containers, run by any engine |
 //! | [`fake_engine`] | a Docker engine in this process that misbehaves on demand |
 //! | [`implementations`] | registries by several authors |
+//! | [`mirror`] | configurations of the mirror, and the reports of its passes |
 //! | [`stage`] | a directory in which the commands of documents run, with registries in place of the example hosts |
 //! | [`truth`] | images made of installed packages, to compare the verdicts of `inspect` with what happens |
 //! | [`docker_registry`], [`docker`], [`podman`] | Debian's `docker-registry`, `dockerd` and `podman`, each private to the test |
@@ -32,6 +33,7 @@ pub mod hostile;
 pub mod image;
 pub mod implementations;
 pub mod index;
+pub mod mirror;
 pub mod podman;
 pub mod refusal;
 pub mod registry;

@@ -81,8 +81,12 @@ impl<'a> Images<'a> {
         if let Outcome::Unwrapped(original) = &outcome
             && !original.exact
         {
+            let why = match image.keeps_manifest {
+                true => "another program made the present one",
+                false => "this transport stores none",
+            };
             notes.push(
-                "the config and diff_ids are restored; the manifest is regenerated, because this transport stores none"
+                format!("the config and diff_ids are restored; the manifest is regenerated, because {why}")
                     .into(),
             );
         }

@@ -18,4 +18,4 @@ pub use cache::Cache;
 pub use index::{Builder, File, Head, LayerIndex, Node, clean};
 pub use reader::Layers;
 pub use view::{Found, Place, View};
-pub use walk::{Member, Visitor, members};
+pub use walk::{Member, Visitor, diff_id, members};

@@ -52,6 +52,17 @@ pub async fn read<V: Visitor>(source: &dyn Source, layer: &Descriptor, visitor: 
     reading.await.map_err(|e| Error::other(format!("internal error: a background task failed: {e}")))?
 }
 
+/// Reads a layer, and returns its diff_id: the digest of the uncompressed layer.
+pub async fn diff_id(source: &dyn Source, layer: &Descriptor) -> Result<Digest> {
+    struct Nothing;
+    impl Visitor for Nothing {
+        fn member(&mut self, _: Member<'_>) -> std::io::Result<()> {
+            Ok(())
+        }
+    }
+    Ok(read(source, layer, Nothing).await?.1)
+}
+
 async fn feed(mut stream: BlobStream, sender: mpsc::Sender<Bytes>) -> Result<()> {
     while let Some(piece) = stream.next().await {
         // The reader may have stopped early, or failed and reported that itself; keep verifying the rest.

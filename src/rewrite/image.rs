@@ -111,7 +111,7 @@ impl Image {
 
     /// Returns the state of the record in the image's labels.
     pub fn record(&self) -> RecordState {
-        match self.keeps_manifest {
+        match self.keeps_manifest && !record::may_be_remade(&self.manifest) {
             true => record::find(&self.manifest, &self.config),
             false => record::find_without_manifest(&self.manifest, &self.config),
         }

@@ -292,8 +292,8 @@ pub struct Original {
     pub manifest: Manifest,
     /// The original config.
     pub config: ImageConfig,
-    /// Whether the manifest is the original one, digest for digest. An archive that does not store manifests
-    /// preserves only the config and the diff_ids.
+    /// Whether the manifest is the original one, digest for digest. An archive that does not store manifests, or a
+    /// program that packs the layers again, preserves only the config and the diff_ids.
     pub exact: bool,
 }
 
@@ -362,6 +362,12 @@ fn undo(manifest: &Manifest, config: &ImageConfig, record: Record) -> Result<Ori
         }
         _ => Err(stale("undoing it does not give the recorded source")),
     }
+}
+
+/// Returns whether a manifest may be one that another program made for a wrapped image: Docker's own image store, for
+/// example, packs the layers again when it pushes an image. Only OCI manifests have annotations that prove the contrary.
+pub fn may_be_remade(manifest: &Manifest) -> bool {
+    !has_record_key(&manifest.annotations)
 }
 
 /// Undoes a wrap whose manifest was not preserved (`docker-archive:` stores none): the config is restored digest for

@@ -6,6 +6,7 @@ use super::files::{self, blocking, persist, persist_new, temporary_in, unwritabl
 use crate::error::{Error, Remedy, Result};
 use crate::image::location::FileOrStdio;
 use crate::image::{Descriptor, Digest};
+use bytes::Bytes;
 use std::collections::HashMap;
 use std::fs::File;
 use std::io::{ErrorKind, Write};
@@ -23,23 +24,16 @@ pub trait Stream: Write + Send {
 pub struct ArchiveSink {
     state: Mutex<State>,
     place: String,
+    /// Whether the archive is a file, which gets its name when it is complete.
+    is_file: bool,
 }
 
 struct State {
     writer: Writer,
+    /// A member that is written before all others. A run that fails before it has content writes nothing.
+    first: Option<(String, Bytes)>,
     /// The members by the digest of their content.
     written: HashMap<Digest, String>,
-}
-
-impl Drop for State {
-    /// The tar library ends an archive when it is dropped: a stream must not look as if it were whole.
-    fn drop(&mut self) {
-        if let Writer::Open(archive) = &mut self.writer
-            && let output @ Output::Stream(_) = archive.builder.get_mut()
-        {
-            *output = Output::Nowhere;
-        }
-    }
 }
 
 /// The state of an archive that was started.
@@ -64,9 +58,22 @@ impl ArchiveSink {
         Self::of(Archive { builder, place: place.clone() }, place)
     }
 
+    /// Sets the first member.
+    #[must_use]
+    pub fn beginning_with(mut self, name: &str, content: impl Into<Bytes>) -> Self {
+        self.state.get_mut().first = Some((name.into(), content.into()));
+        self
+    }
+
     fn of(archive: Archive, place: String) -> Self {
-        let state = State { writer: Writer::Open(Box::new(archive)), written: HashMap::new() };
-        ArchiveSink { state: Mutex::new(state), place }
+        let is_file = matches!(archive.builder.get_ref(), Output::New { .. });
+        let state = State { writer: Writer::Open(Box::new(archive)), first: None, written: HashMap::new() };
+        ArchiveSink { state: Mutex::new(state), place, is_file }
+    }
+
+    /// Returns whether what is written can be given up. What went to a pipe or a device has been read already.
+    pub fn can_be_given_up(&self) -> bool {
+        self.is_file
     }
 
     /// Returns whether a digest was written.
@@ -86,6 +93,7 @@ impl ArchiveSink {
         if state.written.contains_key(&descriptor.digest) {
             return Ok(());
         }
+        state.begin(&self.place).await?;
         let archive = state.take(&self.place)?;
         let (member, size) = (name.clone(), descriptor.size);
         let added = match payload.open().await {
@@ -100,11 +108,12 @@ impl ArchiveSink {
     }
 
     /// Adds a member with this content, and remembers it by its digest if there is one.
-    pub async fn add(&self, name: String, content: bytes::Bytes, digest: Option<Digest>) -> Result<()> {
+    pub async fn add(&self, name: String, content: Bytes, digest: Option<Digest>) -> Result<()> {
         let mut state = self.state.lock().await;
         if digest.as_ref().is_some_and(|digest| state.written.contains_key(digest)) {
             return Ok(());
         }
+        state.begin(&self.place).await?;
         let archive = state.take(&self.place)?;
         let member = name.clone();
         let added = blocking(move || archive.add(&member, &content)).await;
@@ -122,6 +131,14 @@ impl ArchiveSink {
 }
 
 impl State {
+    /// Writes the first member, if that was not done yet.
+    async fn begin(&mut self, place: &str) -> Result<()> {
+        let Some((name, content)) = self.first.take() else { return Ok(()) };
+        let archive = self.take(place)?;
+        let added = blocking(move || archive.add(&name, &content)).await;
+        self.put_back(added)
+    }
+
     /// Takes the archive while something is added to it. If that fails or is cancelled, the archive is lost.
     fn take(&mut self, place: &str) -> Result<Box<Archive>> {
         let given_up = Error::other(format!("{place}: writing was cancelled"));
@@ -221,6 +238,13 @@ impl Write for Output {
     }
 }
 
+impl Drop for Archive {
+    /// The tar library ends an archive when it is dropped: one that was given up must not look as if it were whole.
+    fn drop(&mut self) {
+        *self.builder.get_mut() = Output::Nowhere;
+    }
+}
+
 impl Archive {
     fn create(name: &FileOrStdio, place: String, force: bool) -> Result<Self> {
         match Output::open(name, force).map_err(|e| unwritable(&e, &place))? {
@@ -243,9 +267,10 @@ impl Archive {
         Ok(Member { archive: self, written: 0 })
     }
 
-    fn finish(self) -> Result<()> {
-        let place = self.place;
-        let ended = self.builder.into_inner().and_then(|mut output| {
+    fn finish(mut self) -> Result<()> {
+        let builder = std::mem::replace(&mut self.builder, tar::Builder::new(Output::Nowhere));
+        let place = self.place.clone();
+        let ended = builder.into_inner().and_then(|mut output| {
             output.flush()?;
             match output {
                 Output::New { file, path, force: true } => persist(file, &path).map(|()| true),

@@ -348,6 +348,10 @@ impl Sink for DockerArchiveSink {
         Ok(None)
     }
 
+    fn takes_early(&self) -> bool {
+        self.archive.can_be_given_up()
+    }
+
     async fn offer(&self, descriptor: &Descriptor, _from: Option<&str>) -> Result<Offer> {
         Ok(if self.archive.has(&descriptor.digest).await { Offer::Existing } else { Offer::Wanted(None) })
     }
@@ -362,8 +366,6 @@ impl Sink for DockerArchiveSink {
             return Err(no_index());
         }
         let layers = layers.iter().map(plain_layer).collect::<Result<Vec<_>>>()?;
-        let config = Descriptor::new(media_type::OCI_CONFIG, config.digest.clone(), config.size);
-        let made = authored::image_manifest(&config, &layers)?;
         let mut members = Vec::new();
         for layer in &layers {
             members.push(self.archive.member(&layer.digest).await?);
@@ -371,7 +373,8 @@ impl Sink for DockerArchiveSink {
         let text = manifest_json(&self.archive.member(&config.digest).await?, &self.tags(), &members)?;
         self.archive.add("manifest.json".into(), text.into(), None).await?;
         self.archive.finish().await?;
-        Ok(made.digest.clone())
+        // Readers know the image by this digest, because no manifest is stored.
+        Ok(config.digest.clone())
     }
 
     fn inherit(&self, names: Vec<ImageName>) {

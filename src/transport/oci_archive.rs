@@ -143,7 +143,7 @@ impl OciArchiveSink {
     /// Starts an archive.
     pub async fn create(file: &FileOrStdio, image: Choice<String>, force: bool) -> Result<Self> {
         let archive = ArchiveSink::create(file, format!("oci-archive:{file}"), force).await?;
-        archive.add("oci-layout".into(), authored::oci_layout()?.into(), None).await?;
+        let archive = archive.beginning_with("oci-layout", authored::oci_layout()?);
         Ok(OciArchiveSink { archive, tag: image.name().cloned(), inherited: OnceLock::new() })
     }
 
@@ -160,6 +160,10 @@ impl OciArchiveSink {
 impl Sink for OciArchiveSink {
     async fn current(&self) -> Result<Option<Manifest>> {
         Ok(None)
+    }
+
+    fn takes_early(&self) -> bool {
+        self.archive.can_be_given_up()
     }
 
     async fn offer(&self, descriptor: &Descriptor, _from: Option<&str>) -> Result<Offer> {

@@ -3,7 +3,8 @@
 use super::layer;
 use crate::error::{Context, Error, Result};
 use crate::image::json::{Document, child, quote};
-use crate::image::{Digest, Manifest, Platform, StatedPlatform};
+use crate::image::{Content, Digest, Manifest, Platform, StatedPlatform};
+use crate::layers;
 use crate::read::machine;
 use crate::read::select;
 use crate::read::{Reader, Tree};
@@ -157,12 +158,31 @@ async fn one(reader: &Reader, image: Image, listed: Option<&StatedPlatform>) -> 
     let platform = platform(reader, &image, listed, &layer).await?;
     layer.check(&record, &platform)?;
     let before = original.image()?;
+    if image.keeps_manifest && !original.exact {
+        check_layers(reader, &image).await?;
+    }
     rewrapped(&image, &before, &platform, &record, &layer)?;
     outcome.platform = Some(platform.canonical());
     // A transport that does not store manifests preserves the source digest only in the record.
     let source = record.source.clone();
     outcome.record = Some(record);
     Ok(Checked::Image { manifest, original: Some(original.manifest), source, outcome: Box::new(outcome) })
+}
+
+/// Checks the layers against the diff_ids in the config, because their digests are not the recorded ones.
+async fn check_layers(reader: &Reader, image: &Image) -> Result<()> {
+    let Content::Image { layers, .. } = &image.manifest.content else { return Ok(()) };
+    for (layer, expected) in layers.iter().zip(&image.config.diff_ids) {
+        let found = layers::diff_id(&**reader.source(), layer).await;
+        let found = found.context(|| format!("the layer {}", layer.digest))?;
+        if found.to_string() != *expected {
+            return Err(Error::verification(format!(
+                "the layer {} has the diff_id {found}, the config says {expected}",
+                layer.digest
+            )));
+        }
+    }
+    Ok(())
 }
 
 /// Returns why wrap leaves an image unchanged, if it does.
@@ -244,7 +264,7 @@ fn rewrapped(
         Outcome::Skipped { reason, .. } => return Err(Error::verification(reason)),
         _ => return Err(Error::verification("wrapping the original changes nothing")),
     };
-    if image.keeps_manifest {
+    if original.keeps_manifest {
         compare("the config", &image.config.bytes, &again.config)?;
         return compare("the manifest", &image.manifest.bytes, &again.manifest.bytes);
     }

@@ -5,7 +5,7 @@ use crate::image::{Digest, ImagePath, Platform};
 use crate::reapers::elf::Program;
 use crate::rewrite::paths::{Attributes, Directory};
 use crate::rewrite::record::Record;
-use crate::transport::decompress::Format;
+use crate::transport::decompress::decompress;
 use bytes::Bytes;
 use std::io::Read;
 
@@ -25,15 +25,10 @@ pub struct Contents {
 /// Unpacks the reaper's layer. Returns an error unless it holds exactly one file and the directories above it.
 pub fn read(blob: &[u8]) -> Result<Contents> {
     let bad = |why: String| Error::verification(format!("the last layer was not created by reapify: {why}"));
+    // Docker archives store the layer uncompressed, and other programs may have compressed it again.
+    let (_, unpacked) = decompress(std::io::Cursor::new(blob.to_vec())).map_err(|e| bad(e.to_string()))?;
     let mut tar = Vec::new();
-    match Format::of(blob) {
-        Format::Gzip => flate2::read::GzDecoder::new(blob)
-            .take(MAX_LAYER)
-            .read_to_end(&mut tar)
-            .map_err(|e| bad(e.to_string()))?,
-        // Docker archives store the layer uncompressed.
-        _ => blob.take(MAX_LAYER).read_to_end(&mut tar)?,
-    };
+    unpacked.take(MAX_LAYER).read_to_end(&mut tar).map_err(|e| bad(e.to_string()))?;
     let mut contents = None;
     let mut parents = Vec::new();
     for entry in tar::Archive::new(&tar[..]).entries().map_err(|e| bad(e.to_string()))? {

@@ -315,8 +315,10 @@ fn every_command_honours_or_rejects_output_formats() {
 #[test]
 fn login_and_logout_are_commands_of_other_programs() {
     for command in ["login", "logout"] {
-        let outcome =
-            reapify([command, "registry.example"]).env("REGISTRY_AUTH_FILE", "/logins/auth.json").run().exits(2);
+        let outcome = reapify([command, "registry.example"])
+            .env("REGISTRY_AUTH_FILE", "/logins/auth.json")
+            .run()
+            .exits(2);
         outcome.says(&format!("docker {command} HOST")).says("/logins/auth.json");
         let outcome = reapify([command, "--output", "json"]).env("HOME", "/someone").run().exits(2);
         let error: serde_json::Value = serde_json::from_str(outcome.stderr()).expect("one JSON object");

@@ -76,12 +76,19 @@ pub fn parse(text: &str, name: &str) -> Result<Vec<Pair>> {
     Ok(pairs)
 }
 
+/// Returns whether a list comes from standard input.
+pub fn is_stdin(file: &Path) -> bool {
+    file.as_os_str() == "-"
+}
+
 /// Reads a list from a file, or from standard input if the file is `-`.
 pub fn read(file: &Path) -> Result<Vec<Pair>> {
     let name = file.display().to_string();
-    let text = match name.as_str() {
-        "-" => std::io::read_to_string(std::io::stdin()).context(|| "standard input")?,
-        _ => std::fs::read_to_string(file).map_err(|e| Error::usage(format!("cannot read {name}: {e}")))?,
+    let text = match is_stdin(file) {
+        true => std::io::read_to_string(std::io::stdin()).context(|| "standard input")?,
+        false => {
+            std::fs::read_to_string(file).map_err(|e| Error::usage(format!("cannot read {name}: {e}")))?
+        }
     };
     parse(&text, &name)
 }
@@ -93,8 +100,11 @@ pub async fn run(
     parallel: usize,
     console: &Console,
 ) -> Result<()> {
+    let logins = &transform.logins;
+    places::for_one_host(logins.source.as_ref(), pairs.iter().map(|pair| &pair.source))?;
+    places::for_one_host(logins.destination.as_ref(), pairs.iter().map(|pair| &pair.destination))?;
     let (counts, sinks) = (Arc::new(Counts::default()), Sinks::default());
-    let places = Mutex::new(Places::new(transform.from.network.network(Arc::default())?));
+    let places = Mutex::new(Places::new(transform.network.network(Arc::default())?));
     let all = pairs.len() as u64;
     let progress = transform.global.show({
         let (counts, shared_state) = (counts.clone(), transform.shared_state.clone());

@@ -3,6 +3,7 @@
 use super::interrupt::interruptible;
 use super::options::{Format, Global, SourceOptions};
 use super::output::{Console, result};
+use super::places;
 use super::pod_files::{self, Input};
 use super::pod_images::{self, Looked};
 use crate::error::{Error, Kind, Result};
@@ -76,6 +77,9 @@ pub async fn run(global: &Global, args: Args, console: &Console) -> Result<()> {
         Error::usage(format!("--ignore: {e}")).hint("docs/pod-rules.md lists the rules")
     })?;
     let mapping = args.patch.mapping()?;
+    if args.images && args.from.given().takes_stdin() && args.files.iter().any(|f| f.as_os_str() == "-") {
+        return Err(places::stdin_twice());
+    }
     let inputs = pod_files::read(&args.files)?;
     let sources: Vec<Source<'_>> =
         inputs.iter().map(|input| Source::parse(&input.name, &input.bytes)).collect();

@@ -6,7 +6,11 @@ use crate::error::Result;
 
 /// Reads bytes as each kind of answer, and as the address of an engine.
 pub fn fuzz_answer(data: &[u8]) {
-    assert_eq!(loaded(data.chunks(7)), loaded(std::iter::once(data)), "the pieces of an answer do not matter");
+    assert_eq!(
+        loaded(data.chunks(7)),
+        loaded(std::iter::once(data)),
+        "the pieces of an answer do not matter"
+    );
     if let Some(text) = message(data) {
         check_printable(&text);
     }
@@ -19,7 +23,10 @@ pub fn fuzz_answer(data: &[u8]) {
     let Ok(text) = std::str::from_utf8(data) else { return };
     if let Ok(address) = Address::parse(text, None) {
         let written = address.to_string();
-        assert_eq!(Address::parse(&written, None).expect("a displayed address is valid").to_string(), written);
+        assert_eq!(
+            Address::parse(&written, None).expect("a displayed address is valid").to_string(),
+            written
+        );
     }
 }
 

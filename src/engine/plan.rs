@@ -361,8 +361,9 @@ fn changed(history: &History, children: &[Child]) -> Option<Note> {
         true => "other fields were changed".to_string(),
         false => format!("these children are not the originals: {}", foreign.join(", ")),
     };
-    let text =
-        format!("the index was changed after it was wrapped, so its source {recorded} was not restored: {which}");
+    let text = format!(
+        "the index was changed after it was wrapped, so its source {recorded} was not restored: {which}"
+    );
     Some(text.into())
 }
 

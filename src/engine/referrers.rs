@@ -25,7 +25,8 @@ pub async fn of_source(source: &dyn Source, report: &Report) -> (Vec<Note>, Vec<
             Ok(found) => {
                 let found: Vec<String> = found.iter().map(ToString::to_string).collect();
                 let why = "because they apply only to its digest";
-                notes.push(format!("referrers of {name} were not copied, {why}: {}", found.join(", ")).into());
+                notes
+                    .push(format!("referrers of {name} were not copied, {why}: {}", found.join(", ")).into());
             }
             Err(error) => warnings.push(format!("the referrers of {name} could not be listed: {error}")),
         }

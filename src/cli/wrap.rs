@@ -195,7 +195,7 @@ pub fn given_reapers(given: &[String]) -> Result<Reapers> {
             Some((platform, file)) if !platform.contains('.') => (Some(platform.parse::<Platform>()?), file),
             _ => (None, given.as_str()),
         };
-        let program = std::fs::read(file).map_err(|e| Error::other(format!("--reaper {file}: {e}")))?;
+        let program = std::fs::read(file).map_err(|e| Error::usage(format!("--reaper {file}: {e}")))?;
         reapers.add(platform.as_ref(), program.into()).context(|| format!("--reaper {file}"))?;
     }
     Ok(reapers)

@@ -119,6 +119,26 @@ fn all_images_of_a_list_get_a_password_from_standard_input() {
     }
 }
 
+/// The similar tags of a missing image are listed for a hint only, which is given up after five seconds.
+#[test]
+fn a_slow_hint_does_not_hold_up_other_images() {
+    let registry = Registry::start();
+    let names = ["v0", "v1", "v2", "v3"];
+    for name in names {
+        image(name).in_registry(&registry, "app", name);
+    }
+    registry.hook(|asked| match asked.kind {
+        Kind::Tags { .. } => Act::Stall,
+        _ => Act::Serve,
+    });
+    let pair = |name| format!("{} {}\n", registry.name("app", name), registry.name("copy", name));
+    let list: String = ["none"].into_iter().chain(names).map(pair).collect();
+    let run = reapify(["wrap", "--parallel", "2", "--batch", "-", "--output", "json"]).stdin(list);
+    let all = lines(&run.run().exits(9));
+    let actions: Vec<&Value> = all.iter().map(|line| &line["action"]).collect();
+    assert_eq!(actions, ["wrapped", "wrapped", "wrapped", "wrapped", "failed"]);
+}
+
 #[test]
 fn credentials_for_a_list_are_sent_to_one_host_only() {
     let (one, other) = (Registry::start(), Registry::start());
@@ -203,8 +223,20 @@ fn the_replaced_image_is_kept_under_another_tag() {
         .exits(4)
         .says("could not be kept");
     assert_eq!(registry.complete("app", "v1"), now);
-    for (tag, phrase) in [("v1", "has this tag itself"), ("bad tag", "tag")] {
+    for (tag, phrase) in [("v1", "the destination has this tag itself"), ("bad tag", "tag")] {
         reapify(["wrap", "--backup", tag, &zombies(), &to]).run().exits(2).says(phrase);
+    }
+    // Nor is the source replaced.
+    registry.behave();
+    let source = image("source").in_registry(&registry, "app", "source");
+    let kept = registry.complete("app", "source");
+    for command in ["wrap", "unwrap"] {
+        let run = reapify([command, "--backup", "source", &source, &to]);
+        run.run().exits(2).says("the source has this tag itself");
+        assert_eq!(
+            (registry.complete("app", "source"), registry.complete("app", "v1")),
+            (kept.clone(), now.clone())
+        );
     }
 }
 

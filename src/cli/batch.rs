@@ -11,7 +11,7 @@ use crate::error::{Context, Error, Result};
 use crate::image::Location;
 use crate::image::json::to_json;
 use crate::mirror::{Sinks, partial};
-use crate::places::Places;
+use crate::places::{Places, replaced};
 use crate::stats::Stats;
 use futures_util::{StreamExt, stream};
 use serde::Serialize;
@@ -64,7 +64,7 @@ pub fn parse(text: &str, name: &str) -> Result<Vec<Pair>> {
         if pair.source.is_pipe() || pair.destination.is_pipe() {
             return Err(Error::usage(format!("{}: a list cannot use standard input or output", place())));
         }
-        if let Some(first) = lines.insert(pair.destination.to_string(), number) {
+        if let Some(first) = lines.insert(replaced(&pair.destination), number) {
             let destination = &pair.destination;
             return Err(Error::usage(format!(
                 "{}: line {first} also has the destination {destination}",
@@ -163,7 +163,9 @@ async fn one(transform: &Transform<'_>, places: &Mutex<Places>, sinks: &Sinks, p
     match done.await {
         Ok(done) => Ok(done),
         Err(error) => {
-            let error = places::explained(&*places.lock().await, error, &pair.source).await;
+            // A listing of tags must not hold up the other images.
+            let own = places.lock().await.fork(Arc::default());
+            let error = places::explained(&own, error, &pair.source).await;
             Err(places::located(error, &pair.source, &[&pair.destination]))
         }
     }
@@ -176,7 +178,7 @@ fn fail(pair: &Pair, error: &Error, format: Format, console: &Console) -> Result
         return Ok(());
     }
     let hint = error.remedy().map(super::hints::hint);
-    output::result(
+    output::json(
         &to_json(&Failure {
             source: pair.source.to_string(),
             destination: pair.destination.to_string(),
@@ -213,6 +215,9 @@ mod tests {
                 "h.example/a:1 h.example/b:1\nh.example/c:1 docker://h.example/b:1",
                 "list:2: line 1 also has the destination h.example/b:1",
             ),
+            ("oci:x oci-archive:a.tar\noci:y oci-archive:./a.tar", "list:2: line 1 also has the destination"),
+            ("oci:x oci-archive:a.tar:v1\noci:y docker-archive:a.tar", "list:2: line 1 also has"),
+            ("oci:x oci:none/../z:1\noci:y oci:z:1", "list:2: line 1 also has"),
             ("docker-archive:- h.example/b:1", "standard input"),
         ] {
             let error = parse(text, "list").unwrap_err();

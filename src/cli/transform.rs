@@ -93,6 +93,9 @@ impl Transform<'_> {
         if backup == *place.location {
             return Err(Error::usage(format!("--backup {tag}: the destination has this tag itself")));
         }
+        if same(place.source, &backup) {
+            return Err(Error::usage(format!("--backup {tag}: the source has this tag itself")));
+        }
         let name = backup.to_string();
         let sink = places.sink(&Written { location: &backup, ..place.clone() }, false).await?;
         Ok(Existing::Keep(Backup { sink, name }))

@@ -68,6 +68,7 @@ pub mod serve;
 pub mod stats;
 mod temporary;
 pub mod transport;
+mod unseen;
 pub mod verify;
 
 pub use api::{inspect, unwrap, verify, wrap};

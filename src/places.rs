@@ -4,7 +4,7 @@ use crate::credentials::{Credentials, Login, Store};
 use crate::daemon::{DaemonSink, DaemonSource, Engine, Environment};
 use crate::error::{Error, Result};
 use crate::image::Reference;
-use crate::image::location::{EngineImage, Location};
+use crate::image::location::{EngineImage, FileOrStdio, Location};
 use crate::registry::{Client, HostOptions, Options, Repository, Upload};
 use crate::stats::Stats;
 use crate::transport::docker_archive::{DockerArchive, DockerArchiveSink};
@@ -12,6 +12,7 @@ use crate::transport::layout::Layout;
 use crate::transport::oci_archive::{OciArchive, OciArchiveSink};
 use crate::transport::{DiscardSink, Sink, Source};
 use std::collections::BTreeSet;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 /// How to reach registries. The default is that of the command line without options.
@@ -69,8 +70,9 @@ impl Places {
             (host.clone(), credentials.clone(), Arc::new(client.fork().counting(stats.clone())))
         });
         let clients = forked.collect();
-        let options = Options { stats: stats.clone(), ..self.network.options.clone() };
-        Places { network: Network { options, ..self.network.clone() }, clients, engine: self.engine.clone() }
+        let engine = self.engine.as_ref().map(|engine| Arc::new(engine.counting(stats.clone())));
+        let options = Options { stats, ..self.network.options.clone() };
+        Places { network: Network { options, ..self.network.clone() }, clients, engine }
     }
 
     /// Takes over the connections of another instance to hosts that are new here.
@@ -179,13 +181,80 @@ pub fn same(source: &Location, destination: &Location) -> bool {
                 && from.repository_name() == to.repository_name()
                 && from.tag() == to.tag()
         }
-        (Location::Layout { dir: from, image }, Location::Layout { dir: to, image: written }) => {
-            let is_there = from.canonicalize().is_ok_and(|from| to.canonicalize().is_ok_and(|to| from == to));
-            image == written && is_there
+        (Location::Layout { image, .. }, Location::Layout { image: written, .. }) => {
+            image == written && replaced(source) == replaced(destination)
         }
         (Location::DockerDaemon(EngineImage::Name(from)), Location::DockerDaemon(EngineImage::Name(to))) => {
             from == to
         }
         _ => false,
+    }
+}
+
+/// Returns what a destination replaces, in the same words for all of its names: an archive is one file, whatever the
+/// image in it.
+pub fn replaced(destination: &Location) -> String {
+    match destination {
+        Location::Layout { dir, image } => {
+            Location::Layout { dir: absolute(dir), image: image.clone() }.to_string()
+        }
+        Location::OciArchive { file: FileOrStdio::Path(file), .. }
+        | Location::DockerArchive { file: FileOrStdio::Path(file), .. } => {
+            absolute(file).display().to_string()
+        }
+        other => other.to_string(),
+    }
+}
+
+/// Returns the absolute path of a file without symbolic links, `.` and `..`, even if the file does not exist yet.
+fn absolute(path: &Path) -> PathBuf {
+    if let Ok(path) = path.canonicalize() {
+        return path;
+    }
+    let path = std::path::absolute(path).unwrap_or_else(|_| path.to_owned());
+    match (path.parent().map(absolute), path.file_name()) {
+        (Some(dir), Some(name)) => dir.join(name),
+        // The path ends with `..`.
+        (Some(dir), None) => dir.parent().map(PathBuf::from).unwrap_or(dir),
+        (None, _) => path,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn names_of_one_file_are_the_same_place() {
+        let dir = tempfile::tempdir().unwrap();
+        let at = |path: &str| dir.path().join(path).display().to_string();
+        std::fs::create_dir(at("real")).unwrap();
+        std::os::unix::fs::symlink(at("real"), at("link")).unwrap();
+        let place = |text: String| replaced(&text.parse().unwrap());
+        let archive = |path: &str| place(format!("oci-archive:{}", at(path)));
+        for path in
+            ["./a.tar", "real/../a.tar", "none/../a.tar", "none/./x/../../a.tar", "link/../a.tar", "a.tar:v1"]
+        {
+            assert_eq!(archive(path), archive("a.tar"), "{path}");
+        }
+        assert_eq!(archive("link/a.tar"), archive("real/a.tar"));
+        assert_eq!(place(format!("docker-archive:{}", at("a.tar:app:v1"))), archive("a.tar"));
+        assert_ne!(archive("a.tar"), archive("real/a.tar"));
+        let layout = |path: &str| place(format!("oci:{}", at(path)));
+        assert_eq!(layout("none/../new:v1"), layout("new:v1"));
+        assert_ne!(layout("new:v1"), layout("new:v2"));
+        assert_eq!(place("oci:new".into()), place("oci:./new".into()));
+    }
+
+    #[test]
+    fn forks_count_the_requests_of_an_engine_for_themselves() {
+        let (first, second) = (Arc::new(Stats::default()), Arc::new(Stats::default()));
+        let address = crate::daemon::Address::parse("unix:///nowhere.sock", None).unwrap();
+        let engine = Engine::new(address, Options::default().timeouts, first.clone()).unwrap();
+        let places = Places { engine: Some(Arc::new(engine)), ..Places::default() };
+        let own = places.fork(second.clone());
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+        runtime.block_on(own.engine.unwrap().image("app")).unwrap_err();
+        assert_eq!((Stats::get(&first.requests), Stats::get(&second.requests)), (0, 1));
     }
 }

@@ -17,6 +17,11 @@ pub fn note(path: &Path) {
     files.push(path.into());
 }
 
+/// Keeps a file that is not temporary any more.
+pub fn keep(path: &Path) {
+    FILES.lock().unwrap_or_else(PoisonError::into_inner).retain(|file| file != path);
+}
+
 /// Removes all remaining temporary files, before the process ends without running destructors.
 pub fn remove_all() {
     let mut files = FILES.lock().unwrap_or_else(PoisonError::into_inner);

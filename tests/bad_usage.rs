@@ -103,7 +103,7 @@ fn rejects_unusable_reapers() {
         refused(&place, &source, &["--reaper", reaper], 5, phrase);
     }
     let none = place.path("none").display().to_string();
-    refused(&place, &source, &["--reaper", &none], 1, &none);
+    refused(&place, &source, &["--reaper", &none], 2, &none);
 }
 
 #[test]
@@ -207,6 +207,63 @@ fn escapes_control_characters_from_images() {
     for text in [shown.text(), dry.text(), refused.stderr] {
         assert!(!text.contains('\x1b') && !text.contains('\u{202e}'), "{text:?}");
     }
+}
+
+/// JSON is shown on terminals too, and has to stay valid.
+#[test]
+fn escapes_characters_that_do_not_show_in_json() {
+    const UNSEEN: &str = "a\u{1b}\u{7f}\u{9b}\u{61c}\u{200b}\u{202e}\u{e0041}b";
+    let place = Place::new();
+    let config = support::image::CONFIG.replace("/app", &UNSEEN.replace('\x1b', r"\u001b"));
+    let source = place.layout(&Image::small().config(&config));
+    let is_plain = |text: &str| text.chars().all(|c| c == '\n' || (' '..='~').contains(&c));
+    let shown = reapify(["inspect", "--output", "json", &source]).run().succeeds();
+    assert!(is_plain(&shown.text()), "{shown}");
+    assert_eq!(shown.json()["platforms"][0]["starts"][0], UNSEEN);
+    let dry = ["wrap", "--dry-run", "--output", "json", &source, &place.at("oci", "out:v1")];
+    let dry = reapify(dry).run().succeeds();
+    assert!(is_plain(&dry.text()), "{dry}");
+    let named = format!("oci:/none/{UNSEEN}");
+    let failed = reapify(["inspect", "--output", "json", &named]).run().exits(3);
+    assert!(is_plain(failed.stderr()), "{failed}");
+    let error: serde_json::Value = serde_json::from_str(failed.stderr()).expect("one JSON object");
+    assert_eq!(error["image"], named);
+    let list = format!("{named} oci:/none/other:v1\n");
+    let failed = reapify(["wrap", "--batch", "-", "--output", "json"]).stdin(list).run().exits(9);
+    assert!(is_plain(&failed.text()), "{failed}");
+    assert_eq!(failed.json()["source"], named);
+}
+
+#[test]
+fn a_failed_run_leaves_no_new_file_for_the_digest() {
+    let place = Place::new();
+    let source = place.layout(&Image::small());
+    let file = place.path("digest");
+    let wrap = |source: &str| wrap(source, &place.at("oci", "out:v1")).arg("--digest-file").arg(&file).run();
+    wrap(&place.at("oci", "none")).exits(3);
+    assert!(!file.exists());
+    let digest = wrap(&source).succeeds().text().trim_end().rsplit('@').next().map(String::from);
+    assert_eq!(std::fs::read_to_string(&file).ok(), digest);
+    // An older file keeps its content.
+    wrap(&place.at("oci", "none")).exits(3);
+    assert_eq!(std::fs::read_to_string(&file).ok(), digest);
+}
+
+#[test]
+fn a_table_without_images_has_no_head() {
+    let failed = reapify(["inspect", "oci:/none/a", "oci:/none/b"]).run().exits(3);
+    assert_eq!(failed.text(), "");
+}
+
+#[test]
+fn an_error_about_the_expected_source_names_that_place_only() {
+    let place = Place::new();
+    let source = place.layout(&Image::small());
+    let to = place.at("oci", "wrapped:v1");
+    wrap(&source, &to).run().succeeds();
+    let none = place.registry.name("none", "v1");
+    let verify = reapify(["verify", "--source", &none, &to]).run().exits(3).says("error: the source: ");
+    verify.never_says("wrapped");
 }
 
 #[test]

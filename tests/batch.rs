@@ -91,6 +91,80 @@ fn nothing_is_written_if_the_list_is_invalid() {
 }
 
 #[test]
+fn all_images_of_a_list_get_a_password_from_standard_input() {
+    let (registry, dir) = (Registry::start(), scratch());
+    for tag in ["a", "b", "c"] {
+        image(tag).in_registry(&registry, "app", tag);
+    }
+    registry.set(|settings| settings.auth = Auth::Basic { user: "ann".into(), password: "s3cret".into() });
+    let lines = |to: &dyn Fn(&str) -> String| -> String {
+        ["a", "b", "c"].map(|tag| format!("{} {}\n", registry.name("app", tag), to(tag))).concat()
+    };
+    let list = dir.path().join("list");
+    let wrap = |text: String, options: &[&str]| {
+        std::fs::write(&list, text).unwrap();
+        reapify(["wrap", "--parallel", "1", "--batch"]).arg(&list).args(options).stdin("s3cret\n").run()
+    };
+    let layout = |tag: &str| format!("oci:{}:{tag}", dir.path().join("out").display());
+    wrap(lines(&layout), &["--src-creds", "ann", "--src-password-stdin"]).succeeds();
+    let copy = |tag: &str| registry.name("copy", tag);
+    let both = ["--src-creds", "ann:s3cret", "--dest-creds", "ann", "--dest-password-stdin"];
+    wrap(lines(&copy), &both).succeeds();
+    assert!(registry.tags("copy").into_keys().eq(["a", "b", "c"]));
+    // The list and the password cannot both come from standard input.
+    for end in ["src", "dest"] {
+        let options = [format!("--{end}-creds=ann"), format!("--{end}-password-stdin")];
+        let run = reapify(["wrap", "--batch", "-"]).args(options).stdin(lines(&layout));
+        run.run().exits(2).says("standard input can be read only once");
+    }
+}
+
+/// The similar tags of a missing image are listed for a hint only, which is given up after five seconds.
+#[test]
+fn a_slow_hint_does_not_hold_up_other_images() {
+    let registry = Registry::start();
+    let names = ["v0", "v1", "v2", "v3"];
+    for name in names {
+        image(name).in_registry(&registry, "app", name);
+    }
+    registry.hook(|asked| match asked.kind {
+        Kind::Tags { .. } => Act::Stall,
+        _ => Act::Serve,
+    });
+    let pair = |name| format!("{} {}\n", registry.name("app", name), registry.name("copy", name));
+    let list: String = ["none"].into_iter().chain(names).map(pair).collect();
+    let run = reapify(["wrap", "--parallel", "2", "--batch", "-", "--output", "json"]).stdin(list);
+    let all = lines(&run.run().exits(9));
+    let actions: Vec<&Value> = all.iter().map(|line| &line["action"]).collect();
+    assert_eq!(actions, ["wrapped", "wrapped", "wrapped", "wrapped", "failed"]);
+}
+
+#[test]
+fn credentials_for_a_list_are_sent_to_one_host_only() {
+    let (one, other) = (Registry::start(), Registry::start());
+    for registry in [&one, &other] {
+        image("a").in_registry(registry, "app", "a");
+        registry.clear_log();
+    }
+    let lines = |from: [&Registry; 2], to: [&Registry; 2]| -> String {
+        let line =
+            |n: usize| format!("{} {}\n", from[n].name("app", "a"), to[n].name("copy", &n.to_string()));
+        format!("{}{}", line(0), line(1))
+    };
+    for (option, list) in [
+        ("--src-creds", lines([&one, &other], [&one, &one])),
+        ("--dest-creds", lines([&one, &one], [&one, &other])),
+        ("--creds", lines([&one, &one], [&one, &other])),
+    ] {
+        let run = reapify(["wrap", "--batch", "-", option, "ann:s3cret"]).stdin(list);
+        run.run().exits(2).says("the credentials are for one host");
+    }
+    assert!(one.log().entries.is_empty() && other.log().entries.is_empty());
+    let list = lines([&one, &one], [&other, &other]);
+    reapify(["wrap", "--batch", "-", "--creds", "ann:s3cret"]).stdin(list).run().succeeds();
+}
+
+#[test]
 fn an_interrupted_list_leaves_no_uploads() {
     let registry = Registry::start();
     for n in 0..6 {
@@ -149,8 +223,20 @@ fn the_replaced_image_is_kept_under_another_tag() {
         .exits(4)
         .says("could not be kept");
     assert_eq!(registry.complete("app", "v1"), now);
-    for (tag, phrase) in [("v1", "has this tag itself"), ("bad tag", "tag")] {
+    for (tag, phrase) in [("v1", "the destination has this tag itself"), ("bad tag", "tag")] {
         reapify(["wrap", "--backup", tag, &zombies(), &to]).run().exits(2).says(phrase);
+    }
+    // Nor is the source replaced.
+    registry.behave();
+    let source = image("source").in_registry(&registry, "app", "source");
+    let kept = registry.complete("app", "source");
+    for command in ["wrap", "unwrap"] {
+        let run = reapify([command, "--backup", "source", &source, &to]);
+        run.run().exits(2).says("the source has this tag itself");
+        assert_eq!(
+            (registry.complete("app", "source"), registry.complete("app", "v1")),
+            (kept.clone(), now.clone())
+        );
     }
 }
 

@@ -358,6 +358,8 @@ fn reads_standard_input_only_once() {
     let guarded = Guarded::new();
     let password = ["--src-creds", "ann", "--src-password-stdin"];
     let second = ["--source-creds", "ann", "--source-password-stdin"];
+    let pod = reapify(["pod", "--images", "-"]).args(password).stdin("s3cret");
+    no_secrets(pod.run().exits(2).says("standard input"));
     for (image, source, args) in [
         ("oci-archive:-", guarded.from.as_str(), &password[..]),
         (&guarded.from, "oci-archive:-", &password[..]),

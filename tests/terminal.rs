@@ -4,8 +4,10 @@ mod support;
 
 use std::time::Duration;
 
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
 use support::image::{Image, file};
-use support::registry::{Act, Kind, Registry};
+use support::registry::{Act, Auth, Kind, Registry};
 use support::run::{Outcome, reapify, tool};
 use support::{scratch, zombies};
 
@@ -98,22 +100,64 @@ fn errors_are_coloured_on_a_terminal_only() {
     reapify(["inspect", "oci:/nonexistent"]).run().exits(3).never_says("\u{1b}");
 }
 
-#[test]
-fn a_terminal_is_asked_for_a_missing_password() {
-    use support::registry::Auth;
-    let registry = Registry::start();
-    registry.set(|settings| settings.auth = Auth::Basic { user: "ann".into(), password: "s3cret".into() });
-    let to = registry.name("app", "v1");
-    let command = format!("{} wrap --creds ann {} {to}", env!("CARGO_BIN_EXE_reapify"), zombies());
+/// Runs a command on a terminal where the user answers each question: a part of it, and the answer. What is typed
+/// before the question is discarded.
+fn answering(command: &str, answers: &[(&str, &str)]) -> Outcome {
     let dir = scratch();
     let record = dir.path().join("record").display().to_string();
-    // `script` types what it reads from its own standard input. What is typed before the question is discarded.
-    let typing =
-        format!("until grep -q Password {record}; do sleep 0.1; done; sleep 0.3; echo s3cret; sleep 1");
-    let command = format!("({typing}) | script --quiet --flush --return --command '{command}' {record}");
-    let outcome = tool("sh", ["-c", &command]).env("HOME", "/nonexistent").run().succeeds();
-    assert!(outcome.text().contains("Password for ann: "), "{outcome}");
+    let typing: String = answers
+        .iter()
+        .map(|(question, answer)| {
+            format!("until grep -qF '{question}' {record}; do sleep 0.1; done; sleep 0.3; echo {answer}; ")
+        })
+        .collect();
+    // `script` types what it reads from its own standard input.
+    let command =
+        format!("({typing} sleep 1) | script --quiet --flush --return --command '{command}' {record}");
+    tool("sh", ["-c", &command]).env("HOME", "/nonexistent").run()
+}
+
+/// A registry that only `ann` may use, with this password.
+fn guarded(password: &str) -> Registry {
+    let registry = Registry::start();
+    registry.set(|settings| settings.auth = Auth::Basic { user: "ann".into(), password: password.into() });
+    registry
+}
+
+#[test]
+fn a_terminal_is_asked_for_a_missing_password() {
+    let registry = guarded("s3cret");
+    let to = registry.name("app", "v1");
+    let command = format!("{} wrap --creds ann {} {to}", env!("CARGO_BIN_EXE_reapify"), zombies());
+    let outcome = answering(&command, &[("Password for ann (--creds): ", "s3cret")]).succeeds();
+    assert_eq!(outcome.text().matches("Password for").count(), 1, "{outcome}");
     // Without a terminal nobody is asked.
     reapify(["wrap", "--creds", "ann", &zombies(), &to]).run().exits(4);
     reapify(["wrap", &zombies(), &to]).env("REAPIFY_CREDS", "ann:s3cret").run().succeeds();
+}
+
+#[test]
+fn each_place_is_asked_for_its_own_password() {
+    let (from, to) = (guarded("s3cret-0f-source"), guarded("s3cret-0f-destination"));
+    from.set(|settings| settings.auth = Auth::None);
+    let source = Image::new().in_registry(&from, "app", "v1");
+    from.set(|settings| {
+        settings.auth = Auth::Basic { user: "ann".into(), password: "s3cret-0f-source".into() }
+    });
+    let command = format!(
+        "{} wrap --src-creds ann --dest-creds ann {source} {}",
+        env!("CARGO_BIN_EXE_reapify"),
+        to.name("app", "v1")
+    );
+    let answers = [
+        ("Password for ann (--src-creds): ", "s3cret-0f-source"),
+        ("Password for ann (--dest-creds): ", "s3cret-0f-destination"),
+    ];
+    answering(&command, &answers).succeeds().never_says("s3cret");
+    let sent = |registry: &Registry, password: &str| {
+        let header = format!("Basic {}", STANDARD.encode(format!("ann:{password}")));
+        registry.log().entries.iter().any(|e| e.asked.headers.values().any(|v| v == header.as_str()))
+    };
+    assert!(sent(&from, "s3cret-0f-source") && sent(&to, "s3cret-0f-destination"));
+    assert!(!sent(&from, "s3cret-0f-destination") && !sent(&to, "s3cret-0f-source"));
 }

@@ -11,7 +11,7 @@ use crate::error::{Context, Error, Result};
 use crate::image::Location;
 use crate::image::json::to_json;
 use crate::mirror::{Sinks, partial};
-use crate::places::Places;
+use crate::places::{Places, replaced};
 use crate::stats::Stats;
 use futures_util::{StreamExt, stream};
 use serde::Serialize;
@@ -64,7 +64,7 @@ pub fn parse(text: &str, name: &str) -> Result<Vec<Pair>> {
         if pair.source.is_pipe() || pair.destination.is_pipe() {
             return Err(Error::usage(format!("{}: a list cannot use standard input or output", place())));
         }
-        if let Some(first) = lines.insert(pair.destination.to_string(), number) {
+        if let Some(first) = lines.insert(replaced(&pair.destination), number) {
             let destination = &pair.destination;
             return Err(Error::usage(format!(
                 "{}: line {first} also has the destination {destination}",
@@ -76,12 +76,19 @@ pub fn parse(text: &str, name: &str) -> Result<Vec<Pair>> {
     Ok(pairs)
 }
 
+/// Returns whether a list comes from standard input.
+pub fn is_stdin(file: &Path) -> bool {
+    file.as_os_str() == "-"
+}
+
 /// Reads a list from a file, or from standard input if the file is `-`.
 pub fn read(file: &Path) -> Result<Vec<Pair>> {
     let name = file.display().to_string();
-    let text = match name.as_str() {
-        "-" => std::io::read_to_string(std::io::stdin()).context(|| "standard input")?,
-        _ => std::fs::read_to_string(file).map_err(|e| Error::usage(format!("cannot read {name}: {e}")))?,
+    let text = match is_stdin(file) {
+        true => std::io::read_to_string(std::io::stdin()).context(|| "standard input")?,
+        false => {
+            std::fs::read_to_string(file).map_err(|e| Error::usage(format!("cannot read {name}: {e}")))?
+        }
     };
     parse(&text, &name)
 }
@@ -93,8 +100,11 @@ pub async fn run(
     parallel: usize,
     console: &Console,
 ) -> Result<()> {
+    let logins = &transform.logins;
+    places::for_one_host(logins.source.as_ref(), pairs.iter().map(|pair| &pair.source))?;
+    places::for_one_host(logins.destination.as_ref(), pairs.iter().map(|pair| &pair.destination))?;
     let (counts, sinks) = (Arc::new(Counts::default()), Sinks::default());
-    let places = Mutex::new(Places::new(transform.from.network.network(Arc::default())?));
+    let places = Mutex::new(Places::new(transform.network.network(Arc::default())?));
     let all = pairs.len() as u64;
     let progress = transform.global.show({
         let (counts, shared_state) = (counts.clone(), transform.shared_state.clone());
@@ -153,7 +163,9 @@ async fn one(transform: &Transform<'_>, places: &Mutex<Places>, sinks: &Sinks, p
     match done.await {
         Ok(done) => Ok(done),
         Err(error) => {
-            let error = places::explained(&*places.lock().await, error, &pair.source).await;
+            // A listing of tags must not hold up the other images.
+            let own = places.lock().await.fork(Arc::default());
+            let error = places::explained(&own, error, &pair.source).await;
             Err(places::located(error, &pair.source, &[&pair.destination]))
         }
     }
@@ -166,7 +178,7 @@ fn fail(pair: &Pair, error: &Error, format: Format, console: &Console) -> Result
         return Ok(());
     }
     let hint = error.remedy().map(super::hints::hint);
-    output::result(
+    output::json(
         &to_json(&Failure {
             source: pair.source.to_string(),
             destination: pair.destination.to_string(),
@@ -203,6 +215,9 @@ mod tests {
                 "h.example/a:1 h.example/b:1\nh.example/c:1 docker://h.example/b:1",
                 "list:2: line 1 also has the destination h.example/b:1",
             ),
+            ("oci:x oci-archive:a.tar\noci:y oci-archive:./a.tar", "list:2: line 1 also has the destination"),
+            ("oci:x oci-archive:a.tar:v1\noci:y docker-archive:a.tar", "list:2: line 1 also has"),
+            ("oci:x oci:none/../z:1\noci:y oci:z:1", "list:2: line 1 also has"),
             ("docker-archive:- h.example/b:1", "standard input"),
         ] {
             let error = parse(text, "list").unwrap_err();

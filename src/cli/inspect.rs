@@ -3,13 +3,14 @@
 use super::inspect_text;
 use super::interrupt::interruptible;
 use super::options::{Format, Global, PlatformOptions, SourceOptions};
-use super::output::{Console, result};
+use super::output::{Console, json, result};
 use super::places;
 use super::progress::Facts;
 use super::suggest;
 use super::values::{AnyText, TRANSPORTS};
 use crate::error::{Error, Kind, Result};
 use crate::image::Location;
+use crate::image::json::to_json;
 use crate::inspect::report::{PlatformReport, Report};
 use crate::inspect::{self, Action, Answer};
 use crate::layers::Cache;
@@ -107,12 +108,13 @@ fn print(
         // One object per image, each on its own line.
         Format::Json => {
             for report in &reports {
-                result(&serde_json::to_string(report).map_err(|e| Error::other(e.to_string()))?, false)?;
+                json(&to_json(report)?, false)?;
             }
         }
         Format::Text | Format::Sarif if is_alone => {
             reports.iter().try_for_each(|report| result(&inspect_text::of(report), false))?;
         }
+        Format::Text | Format::Sarif if reports.is_empty() => {}
         Format::Text | Format::Sarif => result(&inspect_text::table(&reports), false)?,
     }
     match (failure, check) {

@@ -1,8 +1,8 @@
 //! The text that `inspect` prints.
 
-use super::stderr::printable;
 use crate::inspect::report::{PlatformReport, Report};
 use crate::inspect::{Answer, Kind, Way, quote};
+use crate::unseen::printable;
 
 /// Formats one image, with one fact per line.
 pub fn of(report: &Report) -> String {

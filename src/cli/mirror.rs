@@ -7,11 +7,12 @@ use super::mirror_setup::{ConfigArgs, Loaded, PassArgs, Setup};
 use super::options::{Format, Global, NetworkOptions};
 use super::output::{self, Console};
 use super::progress::{Counts, Facts};
-use super::stderr::printable;
 use crate::error::{Error, Kind, Result};
+use crate::image::json::to_json;
 use crate::mirror::config::{self, Config};
 use crate::mirror::{Action, Effort, Hosts, Pass, Place, Results, repositories};
 use crate::stats::Stats;
+use crate::unseen::printable;
 use clap::Subcommand;
 use std::sync::Arc;
 
@@ -74,7 +75,7 @@ pub async fn run(global: &Global, args: Args, console: &Console) -> Result<()> {
         Command::Schema => {
             let schema = serde_json::to_string_pretty(&config::schema())
                 .map_err(|e| Error::other(format!("the schema: {e}")))?;
-            output::result(&schema, false)
+            output::json(&schema, false)
         }
     }
 }
@@ -142,7 +143,7 @@ async fn once(
 
 fn show(global: &Global, config: &Config) -> Result<()> {
     match global.output {
-        Format::Json => output::result(&config.to_json(), false),
+        Format::Json => output::json(&config.to_json(), false),
         _ => output::raw(&config.to_yaml()),
     }
 }
@@ -197,7 +198,7 @@ async fn tags(global: &Global, loaded: &Loaded, network: &NetworkOptions, consol
 
 fn tell_tag(global: &Global, line: &TagLine<'_>) -> Result<()> {
     if global.output == Format::Json {
-        return output::result(&crate::image::json::to_json(line)?, false);
+        return output::json(&to_json(line)?, false);
     }
     let text = match (&line.reason, &line.destination) {
         (Some(reason), _) => format!("{}: {reason}", line.source),

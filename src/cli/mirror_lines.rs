@@ -2,10 +2,10 @@
 
 use super::options::{Format, Global, OUTPUT};
 use super::output;
-use super::stderr::printable;
 use crate::error::{Error, Result};
 use crate::image::json::to_json;
 use crate::mirror::{Action, Line, Summary};
+use crate::unseen::{printable, printable_json};
 use serde::Serialize;
 use std::fs::File;
 use std::io::{LineWriter, Write};
@@ -68,7 +68,7 @@ impl Lines {
             map.write(&entry)?;
         }
         match self.format {
-            Format::Json => output::result(&to_json(line)?, false),
+            Format::Json => output::json(&to_json(line)?, false),
             _ if line.action == Action::Unchanged && !self.is_verbose => Ok(()),
             _ => {
                 output::result(&printable(&line.to_string()), false)?;
@@ -91,7 +91,7 @@ impl Output {
     }
 
     fn write(&mut self, line: &impl Serialize) -> Result<()> {
-        let text = to_json(line)?;
+        let text = printable_json(&to_json(line)?);
         let written = writeln!(self.file, "{text}");
         written.map_err(|e| Error::other(format!("cannot write {}: {e}", self.name)))
     }

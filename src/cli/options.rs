@@ -246,7 +246,7 @@ impl<'a> Given<'a> {
         let from_variable = std::env::var(self.variable).is_ok_and(|value| value == text);
         let place = if from_variable { self.variable } else { self.option };
         if !self.from_stdin {
-            let password = if text.contains(':') { None } else { password::ask(text)? };
+            let password = if text.contains(':') { None } else { password::ask(text, place)? };
             let credentials = match password {
                 Some(password) => Credentials::basic(text, password),
                 None => Credentials::from_user_password(text),

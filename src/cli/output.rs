@@ -2,13 +2,15 @@
 
 use super::hints::hint;
 use super::options::Format;
-use super::stderr::{above, label, printable, say, say_as};
+use super::stderr::{above, label, say, say_as, say_json};
 use crate::engine::report::{PlatformReport, Report};
 use crate::engine::{Change, Changes};
 use crate::error::{Context, Error, Result};
 use crate::image::Location;
 use crate::image::json::to_json;
 use crate::stats::Stats;
+use crate::temporary;
+use crate::unseen::{printable, printable_json};
 use serde::Serialize;
 use std::borrow::Cow;
 use std::io::Write;
@@ -33,15 +35,20 @@ struct Failure<'a> {
     image: Option<&'a str>,
 }
 
-/// The file for the digest, which is opened before the run, so that errors are found early.
+/// The file for the digest, which is opened before the run, so that errors are found early. A new file counts as
+/// temporary until it has the digest.
 pub struct DigestFile(Option<(PathBuf, std::fs::File)>);
 
 impl DigestFile {
     /// Opens the file. Its content is not changed until there is a digest.
     pub fn open(path: Option<&Path>) -> Result<Self> {
         let Some(path) = path else { return Ok(DigestFile(None)) };
+        let is_new = path.symlink_metadata().is_err();
         let file = std::fs::OpenOptions::new().write(true).create(true).truncate(false).open(path);
         let file = file.map_err(|e| Error::other(format!("--digest-file {}: {e}", path.display())))?;
+        if is_new {
+            temporary::note(path);
+        }
         Ok(DigestFile(Some((path.to_owned(), file))))
     }
 
@@ -50,7 +57,9 @@ impl DigestFile {
         let Some((path, mut file)) = self.0 else { return Ok(()) };
         // A pipe or a device has no length.
         let _ = file.set_len(0);
-        file.write_all(digest.as_bytes()).context(|| path.display().to_string())
+        file.write_all(digest.as_bytes()).context(|| path.display().to_string())?;
+        temporary::keep(&path);
+        Ok(())
     }
 }
 
@@ -82,7 +91,7 @@ impl Console {
         if self.format == Format::Json {
             let code = error.kind().code();
             let failure = Failure { error: error.to_string(), code, hint, image };
-            return say(&to_json(&failure).unwrap_or_else(|_| error.to_string()));
+            return to_json(&failure).map_or_else(|_| say(&failure.error), |json| say_json(&json));
         }
         say_as(&label("error:").red().bold(), &error.to_string());
         if let Some(hint) = hint {
@@ -114,6 +123,11 @@ pub fn result(text: &str, stdout_is_taken: bool) -> Result<()> {
         }
         _ => Ok(()),
     }
+}
+
+/// Prints JSON as a result.
+pub fn json(text: &str, stdout_is_taken: bool) -> Result<()> {
+    result(&printable_json(text), stdout_is_taken)
 }
 
 /// Prints text without adding a line end. A closed pipe is not an error.
@@ -184,11 +198,11 @@ impl Outcome<'_> {
 
     /// Prints the result.
     pub fn print(&self, format: Format) -> Result<()> {
-        let text = match format {
-            Format::Json => self.json()?,
-            Format::Text | Format::Sarif => self.text(),
-        };
-        result(&text, self.destination.is_pipe())
+        let stdout_is_taken = self.destination.is_pipe();
+        match format {
+            Format::Json => json(&self.json()?, stdout_is_taken),
+            Format::Text | Format::Sarif => result(&self.text(), stdout_is_taken),
+        }
     }
 
     fn text(&self) -> String {

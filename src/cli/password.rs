@@ -9,8 +9,9 @@ use std::sync::{Mutex, PoisonError};
 /// The maximum length of a password on standard input.
 const LONGEST: u64 = 64 << 10;
 
-/// The passwords that the user typed, by user name.
-static TYPED: Mutex<Option<HashMap<String, String>>> = Mutex::new(None);
+/// The passwords that the user typed, by the option or variable that names the user, and by the user. Options for
+/// different places may name users of different registries.
+static TYPED: Mutex<Option<HashMap<(String, String), String>>> = Mutex::new(None);
 
 /// Reads a password from standard input.
 pub fn from_stdin() -> Result<String> {
@@ -22,22 +23,23 @@ pub fn from_stdin() -> Result<String> {
     Ok(password.trim_end_matches(['\n', '\r']).into())
 }
 
-/// Asks for a user's password. Returns `None` if there is no terminal.
-pub fn ask(user: &str) -> Result<Option<String>> {
+/// Asks for the password of a user whom an option or a variable names. Returns `None` if there is no terminal.
+pub fn ask(user: &str, named_by: &str) -> Result<Option<String>> {
     if !std::io::stdin().is_terminal() || !std::io::stderr().is_terminal() {
         return Ok(None);
     }
     let mut typed = TYPED.lock().unwrap_or_else(PoisonError::into_inner);
     let typed = typed.get_or_insert_default();
-    if let Some(password) = typed.get(user) {
+    let key = (named_by.to_owned(), user.to_owned());
+    if let Some(password) = typed.get(&key) {
         return Ok(Some(password.clone()));
     }
     let password = above(|| {
         let terminal = console::Term::stderr();
-        terminal.write_str(&format!("Password for {user}: "))?;
+        terminal.write_str(&format!("Password for {user} ({named_by}): "))?;
         terminal.read_secure_line()
     });
     let password = password.map_err(|e| Error::usage(format!("cannot read the password for {user}: {e}")))?;
-    typed.insert(user.to_owned(), password.clone());
+    typed.insert(key, password.clone());
     Ok(Some(password))
 }

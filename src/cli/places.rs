@@ -1,12 +1,11 @@
 //! Helpers of commands for the places of images.
 
-use super::options::SourceOptions;
+use super::options::{DestinationOptions, SourceOptions};
 use super::suggest;
 use crate::credentials::Login;
 use crate::error::{Error, Kind, Result};
 use crate::image::location::Location;
 use crate::places::Places;
-use std::collections::BTreeSet;
 use std::time::Duration;
 use tokio::time::timeout;
 
@@ -56,18 +55,43 @@ pub fn login_of_all(from: &SourceOptions, locations: &[Location]) -> Result<Opti
         return Err(stdin_twice());
     }
     let login = from.given().login()?;
-    let hosts = locations.iter().filter_map(|location| match location {
+    for_one_host(login.as_ref(), locations.iter())?;
+    Ok(login)
+}
+
+/// Fails if credentials that were given for one place would be sent to several hosts.
+pub fn for_one_host<'a>(login: Option<&Login>, locations: impl Iterator<Item = &'a Location>) -> Result<()> {
+    let mut hosts = locations.filter_map(|location| match location {
         Location::Registry(name) => Some(name.host()),
         _ => None,
     });
-    if login.is_some() && hosts.collect::<BTreeSet<_>>().len() > 1 {
+    let first = hosts.next();
+    if login.is_some() && hosts.any(|host| Some(host) != first) {
         return Err(Error::usage("the credentials are for one host, but the images are on several")
-            .hint("log in to each host, as with `docker login`, or inspect the images one by one"));
+            .hint("log in to each host, as with `docker login`, or run the command for one host at a time"));
     }
-    Ok(login)
+    Ok(())
+}
+
+/// The credentials for the source and the destination of an image, or of all images of a list.
+pub struct Logins {
+    pub source: Option<Login>,
+    pub destination: Option<Login>,
+}
+
+impl Logins {
+    /// Reads the credentials, which can be done only once if one of them comes from standard input. `takes_stdin`
+    /// states that an image or a list comes from there.
+    pub fn read(from: &SourceOptions, to: &DestinationOptions, takes_stdin: bool) -> Result<Self> {
+        let (source, destination) = (from.given(), to.given(from));
+        if takes_stdin && (source.takes_stdin() || destination.takes_stdin()) {
+            return Err(stdin_twice());
+        }
+        Ok(Logins { source: source.login()?, destination: destination.login()? })
+    }
 }
 
 /// Returns the error for standard input that is used twice.
 pub fn stdin_twice() -> Error {
-    Error::usage("standard input can be read only once: as an image or as a password")
+    Error::usage("standard input can be read only once: as an image, a list, a document or a password")
 }

@@ -2,7 +2,8 @@
 
 use super::interrupt::interruptible;
 use super::options::{Format, Global, SourceOptions};
-use super::output::{Console, result};
+use super::output::{Console, json, result};
+use super::places;
 use super::pod_files::{self, Input};
 use super::pod_images::{self, Looked};
 use crate::error::{Error, Kind, Result};
@@ -76,6 +77,9 @@ pub async fn run(global: &Global, args: Args, console: &Console) -> Result<()> {
         Error::usage(format!("--ignore: {e}")).hint("docs/pod-rules.md lists the rules")
     })?;
     let mapping = args.patch.mapping()?;
+    if args.images && args.from.given().takes_stdin() && args.files.iter().any(|f| f.as_os_str() == "-") {
+        return Err(places::stdin_twice());
+    }
     let inputs = pod_files::read(&args.files)?;
     let sources: Vec<Source<'_>> =
         inputs.iter().map(|input| Source::parse(&input.name, &input.bytes)).collect();
@@ -124,13 +128,14 @@ async fn look(args: &Args, names: Vec<String>, console: &Console) -> Result<Look
 }
 
 fn print(global: &Global, args: &Args, report: &Report, console: &Console) -> Result<()> {
-    let text = match global.output {
-        Format::Json => report.to_json(),
-        Format::Sarif => report.to_sarif(env!("CARGO_PKG_VERSION"), env!("CARGO_PKG_HOMEPAGE")),
-        Format::Text => report.to_text(),
-    };
-    if !text.trim_end().is_empty() {
-        result(text.trim_end(), false)?;
+    let sarif = || report.to_sarif(env!("CARGO_PKG_VERSION"), env!("CARGO_PKG_HOMEPAGE"));
+    match global.output {
+        Format::Json => json(report.to_json().trim_end(), false)?,
+        Format::Sarif => json(sarif().trim_end(), false)?,
+        Format::Text => match report.to_text().trim_end() {
+            "" => {}
+            text => result(text, false)?,
+        },
     }
     problems(&report.problems, console)?;
     let is_bad = |severity: Severity| severity != Severity::Note;

@@ -1,11 +1,11 @@
 //! `reapify reaper`
 
 use super::options::{Format, Global};
-use super::output::result;
+use super::output::{json, result};
 use crate::error::{Context, Error, Result};
 use crate::image::Platform;
 use crate::reapers::{Reaper, Reapers};
-use serde_json::{Value, json};
+use serde_json::Value;
 use std::io::Write;
 use std::os::unix::fs::PermissionsExt;
 use std::path::PathBuf;
@@ -26,13 +26,11 @@ pub struct Args {
 pub fn run(global: &Global, args: Args) -> Result<()> {
     let reapers = Reapers::default();
     let (Some(platform), Some(file)) = (&args.platform, &args.file) else {
-        let text = match global.output {
-            Format::Text | Format::Sarif => {
-                reapers.embedded().iter().map(line_of).collect::<Vec<_>>().join("\n")
-            }
-            Format::Json => Value::from_iter(reapers.embedded().iter().map(json_of)).to_string(),
+        let all = reapers.embedded().iter();
+        return match global.output {
+            Format::Text | Format::Sarif => result(&all.map(line_of).collect::<Vec<_>>().join("\n"), false),
+            Format::Json => json(&Value::from_iter(all.map(json_of)).to_string(), false),
         };
-        return result(&text, false);
     };
     let platform: Platform = platform.parse()?;
     let reaper = reapers.select(&platform).map_err(|e| {
@@ -49,7 +47,7 @@ pub fn run(global: &Global, args: Args) -> Result<()> {
     }
     match global.output {
         Format::Text | Format::Sarif => Ok(()),
-        Format::Json => result(&json_of(reaper).to_string(), is_pipe),
+        Format::Json => json(&json_of(reaper).to_string(), is_pipe),
     }
 }
 
@@ -58,7 +56,7 @@ fn line_of(reaper: &Reaper) -> String {
 }
 
 fn json_of(reaper: &Reaper) -> Value {
-    json!({
+    serde_json::json!({
         "platform": reaper.platform.to_string(),
         "size": reaper.program.len(),
         "digest": reaper.digest,

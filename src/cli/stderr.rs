@@ -1,5 +1,6 @@
 //! Lines on standard error: text in colours, above the lines that show progress.
 
+use crate::unseen::{printable, printable_json};
 use console::{StyledObject, style};
 use indicatif::{MultiProgress, ProgressDrawTarget};
 use std::io::Write;
@@ -23,6 +24,11 @@ pub fn say(text: &str) {
     above(|| drop(writeln!(std::io::stderr(), "{}", printable(text))));
 }
 
+/// Prints JSON on standard error.
+pub fn say_json(json: &str) {
+    above(|| drop(writeln!(std::io::stderr(), "{}", printable_json(json))));
+}
+
 /// Prints a line with a coloured label, if standard error is a terminal with colours.
 pub fn say_as(label: &StyledObject<&str>, text: &str) {
     above(|| drop(writeln!(std::io::stderr(), "{label} {}", printable(text))));
@@ -31,21 +37,4 @@ pub fn say_as(label: &StyledObject<&str>, text: &str) {
 /// Returns a label that has colours if standard error shows them.
 pub fn label(text: &str) -> StyledObject<&str> {
     style(text).for_stderr()
-}
-
-/// Returns a line of text that is safe for a terminal. Names and commands from images and registries may contain
-/// characters that move the cursor, set colours or change the writing direction.
-pub fn printable(text: &str) -> String {
-    let is_unseen = |c: char| {
-        c.is_control()
-            || matches!(c, '\u{200e}'..='\u{200f}' | '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}')
-    };
-    let mut line = String::with_capacity(text.len());
-    for c in text.chars() {
-        match is_unseen(c) {
-            true => line.extend(c.escape_default()),
-            false => line.push(c),
-        }
-    }
-    line
 }

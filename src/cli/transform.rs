@@ -2,11 +2,10 @@
 
 use super::hints;
 use super::interrupt::{self, interruptible};
-use super::options::{DestinationOptions, Global, ReplaceOptions, SourceOptions};
+use super::options::{Global, NetworkOptions, ReplaceOptions};
 use super::output::{Console, DigestFile, Outcome};
-use super::places;
+use super::places::{self, Logins};
 use super::progress::Facts;
-use crate::credentials::Login;
 use crate::engine::report::Report;
 use crate::engine::{BackupTag, Changes, Existing, Job, SharedState, Task};
 use crate::error::{Error, Note, Remedy, Result};
@@ -32,8 +31,8 @@ pub struct Transform<'a> {
     pub global: &'a Global,
     pub task: Task,
     pub mode: Mode,
-    pub from: &'a SourceOptions,
-    pub to: &'a DestinationOptions,
+    pub network: &'a NetworkOptions,
+    pub logins: Logins,
     pub replace: &'a ReplaceOptions,
     pub shared_state: Arc<SharedState>,
 }
@@ -66,15 +65,12 @@ impl Transform<'_> {
         stats: Arc<Stats>,
     ) -> Result<Opened> {
         let begun = Instant::now();
-        if source.is_pipe() && self.to.given(self.from).takes_stdin() {
-            return Err(places::stdin_twice());
-        }
         // The destination is opened first, because some token servers grant only the first scope.
-        let login = self.to.given(self.from).login()?;
+        let login = self.logins.destination.clone();
         let place = Written { location: &destination, source: &source, login, force: self.replace.force };
         let sink = places.sink(&place, self.mode.dry_run).await?;
         let existing = self.existing(places, &place).await?;
-        let opened = places.source(&source, self.source_login(&source)?).await?;
+        let opened = places.source(&source, self.logins.source.clone()).await?;
         let job = Job {
             in_place: same(&source, &destination),
             provenance: self.mode.provenance,
@@ -89,11 +85,6 @@ impl Transform<'_> {
         Ok(Opened { source, destination, job, begun })
     }
 
-    fn source_login(&self, source: &Location) -> Result<Option<Login>> {
-        let given = self.from.given();
-        if source.is_pipe() && given.takes_stdin() { Err(places::stdin_twice()) } else { given.login() }
-    }
-
     async fn existing(&self, places: &mut Places, place: &Written<'_>) -> Result<Existing> {
         let Some(tag) = &self.replace.backup else {
             return Ok(if self.replace.no_clobber { Existing::Refuse } else { Existing::Replace });
@@ -101,6 +92,9 @@ impl Transform<'_> {
         let backup = place.location.with_tag(tag)?;
         if backup == *place.location {
             return Err(Error::usage(format!("--backup {tag}: the destination has this tag itself")));
+        }
+        if same(place.source, &backup) {
+            return Err(Error::usage(format!("--backup {tag}: the source has this tag itself")));
         }
         let name = backup.to_string();
         let sink = places.sink(&Written { location: &backup, ..place.clone() }, false).await?;
@@ -148,7 +142,7 @@ impl Transform<'_> {
                 pulled: Stats::get(&stats.bytes_pulled),
             }
         });
-        let mut places = Places::new(self.from.network.network(stats.clone())?);
+        let mut places = Places::new(self.network.network(stats.clone())?);
         let opened = self.open(&mut places, source, destination, stats).await?;
         let done = interruptible(self.run(&opened), async || opened.job.sink.release().await).await;
         drop(progress);

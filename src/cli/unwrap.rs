@@ -2,6 +2,7 @@
 
 use super::options::{DestinationOptions, Global, ReplaceOptions, ResultOptions, SourceOptions};
 use super::output::Console;
+use super::places::Logins;
 use super::suggest;
 use super::transform::{Mode, Transform};
 use super::values::{AnyText, TRANSPORTS};
@@ -46,8 +47,8 @@ pub async fn run(global: &Global, args: Args, console: &Console) -> Result<()> {
         global,
         task: Task::Unwrap,
         mode: Mode { dry_run: args.dry_run, recheck: args.recheck, ..Mode::default() },
-        from: &args.from,
-        to: &args.to,
+        network: &args.from.network,
+        logins: Logins::read(&args.from, &args.to, places.0.is_pipe())?,
         replace: &args.replace,
         shared_state: Arc::default(),
     };

@@ -2,7 +2,7 @@
 
 use super::interrupt::interruptible;
 use super::options::{ExpectedOptions, Format, Global, SourceOptions};
-use super::output::{Console, result};
+use super::output::{Console, json, result};
 use super::places;
 use super::progress::Facts;
 use super::suggest;
@@ -87,11 +87,13 @@ pub async fn run(global: &Global, args: Args, console: &Console) -> Result<()> {
     let verified = match verified {
         Ok(verified) => verified,
         Err(error) => {
-            return Err(places::located(places::explained(&places, error, &location).await, &location, &[]));
+            let others: Vec<&Location> = expected.iter().collect();
+            let error = places::explained(&places, error, &location).await;
+            return Err(places::located(error, &location, &others));
         }
     };
-    let text = match global.output {
-        Format::Json => to_json(&VerificationJson::new(&location, &verified, &reapers))?,
+    match global.output {
+        Format::Json => json(&to_json(&VerificationJson::new(&location, &verified, &reapers))?, false),
         Format::Text | Format::Sarif => {
             for image in verified.images.iter().filter(|i| i.record.is_none()) {
                 let reason = image.reason.as_deref().unwrap_or_default();
@@ -103,10 +105,9 @@ pub async fn run(global: &Global, args: Args, console: &Console) -> Result<()> {
                     console.detail(&format!("{}: the reaper is {} ({whose})", image.digest, record.reaper));
                 }
             }
-            format!("{}@{}", location.without_target(), verified.digest)
+            result(&format!("{}@{}", location.without_target(), verified.digest), false)
         }
-    };
-    result(&text, false)
+    }
 }
 
 /// The JSON form of a verification.

@@ -5,6 +5,7 @@ use super::options::{
     DestinationOptions, Global, PlatformOptions, ReplaceOptions, ResultOptions, SourceOptions,
 };
 use super::output::Console;
+use super::places::Logins;
 use super::suggest;
 use super::transform::{Mode, Transform};
 use super::values::{AnyText, TRANSPORTS};
@@ -171,6 +172,19 @@ impl Args {
             unsupported: Unsupported::Fail,
         })
     }
+
+    /// Returns how to run the task. `takes_stdin` states that the image or the list comes from standard input.
+    fn transform<'a>(&'a self, global: &'a Global, takes_stdin: bool) -> Result<Transform<'a>> {
+        Ok(Transform {
+            global,
+            task: Task::Wrap(self.task()?),
+            mode: Mode { dry_run: self.dry_run, provenance: self.provenance, recheck: self.recheck },
+            network: &self.from.network,
+            logins: Logins::read(&self.from, &self.to, takes_stdin)?,
+            replace: &self.replace_image,
+            shared_state: Arc::default(),
+        })
+    }
 }
 
 /// Returns the built-in reapers, and those given with `--reaper [PLATFORM=]FILE`.
@@ -181,7 +195,7 @@ pub fn given_reapers(given: &[String]) -> Result<Reapers> {
             Some((platform, file)) if !platform.contains('.') => (Some(platform.parse::<Platform>()?), file),
             _ => (None, given.as_str()),
         };
-        let program = std::fs::read(file).map_err(|e| Error::other(format!("--reaper {file}: {e}")))?;
+        let program = std::fs::read(file).map_err(|e| Error::usage(format!("--reaper {file}: {e}")))?;
         reapers.add(platform.as_ref(), program.into()).context(|| format!("--reaper {file}"))?;
     }
     Ok(reapers)
@@ -215,22 +229,14 @@ fn check_args(args: &[String]) -> Result<()> {
 }
 
 pub async fn run(global: &Global, args: Args, console: &Console) -> Result<()> {
-    let transform = Transform {
-        global,
-        task: Task::Wrap(args.task()?),
-        mode: Mode { dry_run: args.dry_run, provenance: args.provenance, recheck: args.recheck },
-        from: &args.from,
-        to: &args.to,
-        replace: &args.replace_image,
-        shared_state: Arc::default(),
-    };
     match (&args.source, &args.destination, &args.batch) {
         (_, _, Some(list)) => {
-            let pairs = batch::read(list)?;
-            batch::run(&transform, pairs, args.parallel.into(), console).await
+            let transform = args.transform(global, batch::is_stdin(list))?;
+            batch::run(&transform, batch::read(list)?, args.parallel.into(), console).await
         }
         (Some(source), Some(destination), None) => {
             let places = (suggest::location(source)?, suggest::destination(destination)?);
+            let transform = args.transform(global, places.0.is_pipe())?;
             transform.one(places, args.result.digest_file.as_deref(), console).await
         }
         _ => Err(Error::usage("missing the source and the destination")),

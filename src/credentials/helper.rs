@@ -5,6 +5,7 @@
 
 use super::identity::Credentials;
 use crate::error::{Error, Remedy, Result};
+use crate::unseen::is_unseen;
 use serde_json::{Map, Value};
 use std::convert::Infallible;
 use std::process::{ExitStatus, Stdio};
@@ -101,7 +102,7 @@ impl Output {
             || values
                 .iter()
                 .any(|value| line.contains(value.as_str()) || shares(value, line) || shares(line, value));
-        (!is_secret).then(|| line.chars().map(|c| if c.is_control() { ' ' } else { c }).take(200).collect())
+        (!is_secret).then(|| line.chars().map(|c| if is_unseen(c) { ' ' } else { c }).take(200).collect())
     }
 }
 

@@ -1,6 +1,7 @@
 //! Credentials with their origin, so that an error can name the credentials that were refused.
 
 use super::identity::Credentials;
+use crate::unseen::is_unseen;
 use std::fmt;
 use std::path::PathBuf;
 
@@ -76,7 +77,7 @@ impl fmt::Display for LoginSource {
 /// fixed one.
 fn is_name(user: &str, password: &str) -> bool {
     let fixed = password.is_empty() || password == "x-oauth-basic" || password == user;
-    !fixed && user.len() <= 64 && !user.chars().any(char::is_control)
+    !fixed && user.len() <= 64 && !user.chars().any(is_unseen)
 }
 
 #[cfg(test)]

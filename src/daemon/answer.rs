@@ -2,6 +2,7 @@
 
 use crate::error::{Error, Result};
 use crate::image::Digest;
+use crate::unseen::is_unseen;
 use serde::Deserialize;
 
 /// The maximum length of a message in the answer to a load.
@@ -71,7 +72,7 @@ pub fn message(body: &[u8]) -> Option<String> {
 
 /// Returns one line that is safe for a terminal.
 fn printable(text: &str) -> String {
-    let is_shown = |c: char| if c.is_control() { ' ' } else { c };
+    let is_shown = |c: char| if is_unseen(c) { ' ' } else { c };
     let shown: String = text.trim().chars().map(is_shown).take(SHOWN).collect();
     if text.trim().chars().nth(SHOWN).is_some() { format!("{shown}…") } else { shown }
 }
@@ -145,7 +146,7 @@ mod tests {
 
     #[test]
     fn finds_errors_in_every_position() {
-        let error = r#"{"errorDetail":{"message":"no space\u001b[31m left"},"error":"no space"}"#;
+        let error = r#"{"errorDetail":{"message":"no space\u001b\u202e[31m left"},"error":"no space"}"#;
         let (one, two) = error.split_at(20);
         let progress = "{\"status\":\"Loading layer\"}\n";
         for pieces in [
@@ -155,7 +156,7 @@ mod tests {
             &[progress, error, "\n", progress],
             &[&format!("{}{error}", progress.trim_end())],
         ] {
-            assert_eq!(load(pieces).unwrap_err().to_string(), "no space [31m left", "{pieces:?}");
+            assert_eq!(load(pieces).unwrap_err().to_string(), "no space  [31m left", "{pieces:?}");
         }
         assert_eq!(load(&[r#"{"error":"plain"}"#]).unwrap_err().to_string(), "plain");
     }

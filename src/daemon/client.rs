@@ -24,6 +24,7 @@ const MAX_ERROR: usize = 64 << 10;
 const SOCKET_URL: &str = "http://docker/";
 
 /// A connection to a Docker engine, or to Podman's service.
+#[derive(Clone)]
 pub struct Engine {
     address: Address,
     base: Url,
@@ -62,6 +63,11 @@ impl Engine {
         };
         let client = builder.build().map_err(|e| Error::other(format!("cannot set up HTTP: {e}")))?;
         Ok(Engine { address, base, client, timeouts, stats })
+    }
+
+    /// Returns the same connection with other counters.
+    pub fn counting(&self, stats: Arc<Stats>) -> Self {
+        Engine { stats, ..self.clone() }
     }
 
     /// Returns the engine's address.

@@ -79,13 +79,20 @@ pub(super) async fn changes(
         Root::Copied(_) => {}
     }
     let blobs = blobs(overlay, copier, destination).await?;
+    let would_write = Some(would_write(&blobs, creates));
+    changes.extend(blobs);
+    Ok(Changes { would_write, changes })
+}
+
+/// Adds up the blobs that would be sent. Manifests may state any sizes, so the sum may be too large to be counted.
+fn would_write(blobs: &[Change], creates: bool) -> WouldWrite {
     let sent = blobs.iter().filter_map(|blob| match blob {
         Change::Blob { size, how, .. } if *how != "mount" => Some(*size),
         _ => None,
     });
-    let (count, bytes) = sent.fold((0, 0), |(count, bytes), size| (count + 1, bytes + size));
-    changes.extend(blobs);
-    Ok(Changes { would_write: Some(WouldWrite { creates, blobs: count, bytes }), changes })
+    let (blobs, bytes) =
+        sent.fold((0, 0_u64), |(count, bytes), size| (count + 1, bytes.saturating_add(size)));
+    WouldWrite { creates, blobs, bytes }
 }
 
 fn child_values(child: &Child, changes: &mut Vec<Change>) {
@@ -159,4 +166,17 @@ async fn blobs(overlay: &Overlay, copier: &Copier, destination: &Destination) ->
         Result::<_>::Ok(Some(Change::Blob { digest: descriptor.digest.clone(), size: descriptor.size, how }))
     });
     Ok(try_join_all(asking).await?.into_iter().flatten().collect())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn sizes_of_any_sum_are_counted() {
+        let blob = |size, how| Change::Blob { digest: Digest::sha256("x"), size, how };
+        let blobs = [blob(1 << 63, "copy"), blob(1 << 63, "upload"), blob(1, "mount")];
+        let all = would_write(&blobs, true);
+        assert_eq!((all.blobs, all.bytes), (2, u64::MAX));
+    }
 }

@@ -30,6 +30,14 @@ pub struct Total {
     pub bytes: u64,
 }
 
+impl Total {
+    /// Adds blobs. Manifests may state any sizes, so the sum may be too large to be counted.
+    fn add(&mut self, blobs: u64, bytes: u64) {
+        self.blobs += blobs;
+        self.bytes = self.bytes.saturating_add(bytes);
+    }
+}
+
 /// The state of all transfers at one moment.
 #[derive(Debug, Clone, Default)]
 pub struct Snapshot {
@@ -91,9 +99,8 @@ impl Transfers {
         let mut snapshot = Snapshot { active: Vec::new(), sent: state.done, known: state.done };
         for progress in state.active.values() {
             let sent = progress.sent.load(Ordering::Relaxed).min(progress.size);
-            snapshot.sent.bytes += sent;
-            snapshot.known.blobs += 1;
-            snapshot.known.bytes += progress.size;
+            snapshot.sent.add(0, sent);
+            snapshot.known.add(1, progress.size);
             if let Some(begun) = progress.begun.get() {
                 let (digest, size, elapsed) = (progress.digest.clone(), progress.size, begun.elapsed());
                 snapshot.active.push(Active { digest, size, sent, elapsed });
@@ -112,8 +119,7 @@ impl Transfer<'_> {
     /// Records that the destination has the blob.
     pub fn finish(self) {
         let mut state = self.all.lock();
-        state.done.blobs += 1;
-        state.done.bytes += self.progress.size;
+        state.done.add(1, self.progress.size);
     }
 }
 
@@ -199,5 +205,15 @@ mod tests {
         assert!(snapshot.active.is_empty());
         assert_eq!(snapshot.known, Total { blobs: 1, bytes: 10 }, "a cancelled transfer is not counted");
         assert_eq!(snapshot.sent, snapshot.known);
+    }
+
+    #[test]
+    fn sizes_of_any_sum_are_counted() {
+        let transfers = Transfers::default();
+        let blob = |size| Descriptor::new("application/octet-stream", Digest::sha256("x"), size);
+        let all = [transfers.add(&blob(1 << 63)), transfers.add(&blob(1 << 63)), transfers.add(&blob(1))];
+        assert_eq!(transfers.snapshot().known, Total { blobs: 3, bytes: u64::MAX });
+        all.into_iter().for_each(Transfer::finish);
+        assert_eq!(transfers.snapshot().sent, Total { blobs: 3, bytes: u64::MAX });
     }
 }

@@ -29,3 +29,6 @@ pub use reference::Reference;
 pub const MAX_MANIFEST: u64 = 4 << 20;
 /// The largest size of a config that is read.
 pub const MAX_CONFIG: u64 = 8 << 20;
+/// The largest number of manifests below an index. A manifest counts as often as it is listed, because a few small
+/// indexes that list each other a thousand times would otherwise never end.
+pub const MAX_MANIFESTS: usize = 1024;

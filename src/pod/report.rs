@@ -2,6 +2,7 @@
 
 use super::finding::{ContainerReport, Finding, Report};
 use super::rule::Severity;
+use crate::unseen::is_unseen;
 use serde::Serialize;
 use std::fmt::Write;
 
@@ -87,8 +88,8 @@ fn write_finding(text: &mut String, finding: &Finding) {
         "{file}:{}:{}: {severity}[{rule}] {object}{container}: {message}\n    fix: {fix}\n",
         place.line, place.column
     );
-    // Names come from the input; their control characters must not reach a terminal.
-    let shown = line.chars().map(|c| if c.is_control() && c != '\n' { '\u{fffd}' } else { c });
+    // Names come from the input; characters that do not show must not reach a terminal.
+    let shown = line.chars().map(|c| if is_unseen(c) && c != '\n' { '\u{fffd}' } else { c });
     // Writing to a string cannot fail.
     let _ = write!(text, "{}", shown.collect::<String>());
 }

@@ -1,7 +1,9 @@
 //! Reading of manifests and configs: whole, verified, and each of them once.
 
 use crate::error::{Context, Error, Kind, Remedy, Result};
-use crate::image::{Content, Descriptor, Digest, MAX_CONFIG, Manifest, MediaType, StatedPlatform};
+use crate::image::{
+    Content, Descriptor, Digest, MAX_CONFIG, MAX_MANIFESTS, Manifest, MediaType, StatedPlatform,
+};
 use crate::rewrite::{Image, ImageOrArtifact};
 use crate::transport::Source;
 use crate::transport::checked::{read_whole, verified};
@@ -14,10 +16,6 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 /// The maximum depth of nested indexes.
 const MAX_DEPTH: usize = 8;
-/// The maximum number of manifests below an index. A manifest counts as often as it is listed, because a few small
-/// indexes that list each other a thousand times would otherwise never end.
-const MAX_MANIFESTS: usize = 1024;
-
 /// The maximum size of all manifests and configs together; each also has a limit of its own.
 const MAX_HELD: u64 = 128 << 20;
 

@@ -8,7 +8,7 @@ use crate::error::{Error, Result};
 use crate::image::digest::Algorithm;
 use crate::image::json::{Document, Undo, child, quote, to_json};
 use crate::image::media_type::Family;
-use crate::image::{Digest, Manifest};
+use crate::image::{Digest, MAX_MANIFESTS, Manifest};
 use crate::reapers::Reapers;
 use serde::{Deserialize, Serialize};
 
@@ -113,7 +113,7 @@ pub fn wrap(
         let is_kept = |position: usize| !children.iter().any(|child| child.position == position);
         let undos = Undos {
             index: record::condense(&undo),
-            dropped: history.dropped + dropped.len() + dropped_below,
+            dropped: history.dropped.saturating_add(dropped.len()).saturating_add(dropped_below),
             kept: stays.enumerate().filter(|(_, was)| is_kept(*was)).map(|(now, _)| now).collect(),
         };
         text.set(&undo_pointer(), &quote(&to_json(&undos)?))?;
@@ -134,8 +134,13 @@ pub fn wrap(
 
 /// Returns the positions of the children that wrap did not change, from the record of an index.
 pub fn kept(index: &Manifest) -> Vec<usize> {
-    let undos = index.annotations.get(record::undo_key()).and_then(|u| serde_json::from_str::<Undos>(u).ok());
-    undos.map(|undos| undos.kept).unwrap_or_default()
+    undos(index).map(|undos| undos.kept).unwrap_or_default()
+}
+
+/// Returns the undo record of an index. A record of more dropped children than an index may have is not ours.
+fn undos(index: &Manifest) -> Option<Undos> {
+    let text = index.annotations.get(record::undo_key())?;
+    serde_json::from_str(text).ok().filter(|undos: &Undos| undos.dropped <= MAX_MANIFESTS)
 }
 
 /// Returns an error unless undoing the result restores every byte of the original.
@@ -181,8 +186,7 @@ pub(super) fn remove(text: &mut Document, positions: &[usize]) -> Result<()> {
 /// Removes the record from an index and restores the children that wrap had replaced. `is_part` states that some
 /// children were not read and may still be wrapped, so that only the record determines the original index.
 pub fn unwrap(index: &Manifest, children: &[Replaced], is_part: bool) -> Result<History> {
-    let undos: Option<Undos> =
-        index.annotations.get(record::undo_key()).and_then(|u| serde_json::from_str(u).ok());
+    let undos = undos(index);
     let was_converted = undos.as_ref().is_some_and(|undos| undos.index.iter().any(format::is_of_index));
     let other = match index.family() {
         Family::Oci => Family::Docker,

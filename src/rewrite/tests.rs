@@ -340,6 +340,31 @@ fn unwrap_restores_an_index() {
     }
 }
 
+#[test]
+fn a_record_of_too_many_dropped_children_is_not_ours() {
+    let child = image(&config("{}", 1, ""), 1);
+    let entry = format!(
+        r#"{{"digest":"{}","size":{},"mediaType":"{OCI_MANIFEST}"}}"#,
+        child.manifest.digest,
+        child.manifest.bytes.len()
+    );
+    for (dropped, is_ours) in [(0, true), (1024, true), (1025, false), (usize::MAX, false)] {
+        let annotations = format!(
+            r#"{{"io.reapify.source":"{}","io.reapify.recipe":"{}","io.reapify.undo":"{{\"index\":[],\"dropped\":{dropped}}}"}}"#,
+            digest(1),
+            digest(2)
+        );
+        let text =
+            format!(r#"{{"schemaVersion":2,"manifests":[{entry},{entry}],"annotations":{annotations}}}"#);
+        let index = Manifest::parse(text, None).unwrap();
+        let history = index::unwrap(&index, &[], false).unwrap();
+        assert_eq!(history.is_stale, !is_ours, "{dropped}");
+        assert_eq!(history.dropped, if is_ours { dropped } else { 0 });
+        let recipe = index::recipe(&reapers(b""), &Policy::default(), "");
+        index::wrap(&history, &[], &[1], 1, &recipe, history.original.family()).unwrap();
+    }
+}
+
 fn white() -> impl Strategy<Value = String> {
     prop::sample::select(vec!["", " ", "\n  ", "\t"]).prop_map(String::from)
 }

@@ -5,7 +5,7 @@ mod support;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
-use support::image::{Image, file, noise};
+use support::image::{Image, digest, file, noise};
 use support::registry::{Act, Asked, Auth, Bearer, Kind, Log, Registry, Reply};
 use support::run::{Outcome, Run, reapify};
 use support::{in_parallel, scratch, zombies};
@@ -220,6 +220,17 @@ fn uploads_in_chunks_that_the_registry_accepts() {
     let other = Registry::start();
     other.set(|settings| settings.max_body = 1000);
     wrap(&from, &other.name("copy", "v1")).run().exits(7).says("413").says("--upload");
+}
+
+#[test]
+fn a_registry_cannot_demand_chunks_that_take_much_memory() {
+    let (registry, other) = (Registry::start(), Registry::start());
+    let layer = vec![0; 65 << 20];
+    let from = Image::new().raw_layer(&layer, &digest(&layer)).in_registry(&registry, "app", "v1");
+    other.set(|settings| settings.min_chunk = Some(1 << 40));
+    let wrap = |way: &str| wrap(&from, &other.name("copy", "v1")).args(["--upload", way]).run();
+    wrap("chunks:1").exits(5).says("demands chunks of at least 1099511627776 bytes");
+    wrap("put").succeeds();
 }
 
 #[test]

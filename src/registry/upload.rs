@@ -23,6 +23,9 @@ use std::sync::Arc;
 /// The chunk sizes that are tried after a request was too large, in descending order. nginx accepts 1 MiB by default.
 const SMALLER: [u64; 4] = [8 << 20, 4 << 20, 1 << 20, 256 << 10];
 
+/// The maximum size of chunks that a registry can demand, because a chunk is held in memory.
+const MAX_DEMANDED: u64 = 64 << 20;
+
 /// The uploads to one repository.
 pub struct Uploads {
     client: Arc<Client>,
@@ -251,7 +254,12 @@ impl<'a> Sending<'a> {
     /// Sends the blob in chunks of `size` bytes, one PATCH per chunk. A chunk is held in memory, so that the part
     /// that was not accepted can be sent again.
     async fn chunks(&self, session: &Session, size: u64, attempts: &mut Attempts) -> Result<(), Failure> {
-        let size = size.max(session.min_chunk);
+        let demanded = session.min_chunk.min(self.descriptor.size);
+        if demanded > MAX_DEMANDED {
+            let error = format!("the registry demands chunks of at least {} bytes", session.min_chunk);
+            return Err(Error::unsupported(error).hint("upload each blob in one request").into());
+        }
+        let size = size.max(demanded);
         let mut chunks = Chunks { stream: self.payload.open().await?, held: BytesMut::new() };
         let (mut url, mut at) = (session.url.clone(), 0);
         while at < self.descriptor.size {

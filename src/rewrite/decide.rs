@@ -54,9 +54,10 @@ pub fn decide(image: &Image, platform: &Platform, reapers: &Reapers, policy: &Po
                 None => Ok(Decision::Upgrade(plan(source)?, original)),
             }
         }
-        RecordState::Stale { reaper_first: true, .. } => {
-            skip("its base image is wrapped, so it already starts with a reaper")
-        }
+        RecordState::Stale { reaper_first: true, .. } => skip(match record::has_last_layer(&image.config) {
+            true => "it starts with a reaper, but another program changed it after it was wrapped",
+            false => "its base image is wrapped, so it already starts with a reaper",
+        }),
         RecordState::Stale { .. } if starts_reaper => Err(Error::unsupported(format!(
             "the image's own entrypoint is {}, the path chosen for the reaper",
             policy.path

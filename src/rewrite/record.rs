@@ -305,6 +305,12 @@ fn is_inherited(config: &ImageConfig) -> bool {
     config.entrypoint.starts_with(&record.prefix()) && config.diff_ids.contains(&diff_id)
 }
 
+/// Returns whether the last layer is the recorded one, so that nothing was built on the wrapped image.
+pub fn has_last_layer(config: &ImageConfig) -> bool {
+    let recorded = Record::read(&config.labels).map(|record| record.diff_id.to_string());
+    recorded.is_some() && recorded.as_ref() == config.diff_ids.last()
+}
+
 /// Finds the record of an image and checks it: the last layer and diff_id are the recorded ones, the entrypoint has
 /// the recorded prefix, and undoing the wrap gives the recorded source.
 pub fn find(manifest: &Manifest, config: &ImageConfig) -> RecordState {

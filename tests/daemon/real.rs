@@ -164,6 +164,49 @@ fn images_are_named_as_the_engine_names_them() {
 }
 
 #[test]
+fn an_image_that_the_engine_pushes_can_be_verified_upgraded_and_unwrapped() {
+    for under in Under::all() {
+        let registry = DockerRegistry::start();
+        let original = under.load(&zombies(), "docker.io/library/pushed:v1");
+        let wrapped = format!("{}/pushed:v1", registry.host());
+        let in_engine = format!("docker-daemon:{wrapped}");
+        under.reapify(&["wrap", "docker-daemon:pushed:v1", &in_engine]).run().succeeds();
+        let push = |format: &[&str], to: &str| {
+            let is_podman = under.engine.name() == "podman";
+            let options = if is_podman { [&["--tls-verify=false"], format].concat() } else { Vec::new() };
+            let tag = ["tag", &wrapped, to];
+            under.engine.command(&tag).run().succeeds();
+            under.engine.command(&[&["push"], &options[..], &[to]].concat()).run().succeeds();
+            is_podman
+        };
+        push(&["--format", "v2s2"], &wrapped);
+        let encoded = format!("{}/pushed:oci", registry.host());
+        if push(&["--format", "oci"], &encoded) {
+            // The config has other bytes, so that nothing proves what it was.
+            let to = registry.name("pushed", "again");
+            let report = reapify(["wrap", "--output", "json", &encoded, &to]).run().succeeds().json();
+            assert_eq!(report["action"], "skipped", "{report}");
+            assert!(report["reason"].as_str().unwrap().contains("another program changed it"), "{report}");
+            reapify(["verify", &encoded]).run().exits(6);
+        }
+        // reapify takes it from the engine to another tag, unchanged.
+        let copied = registry.name("pushed", "copied");
+        under.reapify(&["wrap", &in_engine, &copied]).run().succeeds();
+        for from in [registry.name("pushed", "v1"), copied] {
+            reapify(["verify", &from]).run().succeeds();
+            let to = registry.name("pushed", "upgraded");
+            let report =
+                reapify(["wrap", "--grace", "5", "--output", "json", &from, &to]).run().succeeds().json();
+            assert_eq!(action(&report), ("upgraded", true), "{report}");
+            let back = under.reapify(&["unwrap", &from, "docker-daemon:back:v1"]).run().succeeds();
+            if under.id("docker.io/library/back:v1") != original {
+                panic!("{}: {back}", under.engine.name());
+            }
+        }
+    }
+}
+
+#[test]
 fn an_index_needs_a_platform() {
     let registry = Registry::start();
     let images = [("linux", "amd64"), ("linux", "arm64")].map(|(os, arch)| {

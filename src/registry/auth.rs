@@ -154,7 +154,7 @@ impl Token {
         let expires_in = answer.get("expires_in");
         let number = expires_in.and_then(|e| e.as_f64().or_else(|| e.as_str()?.trim().parse().ok()));
         // The default is 60 s. A token is renewed after 80 % of its lifetime, to allow for clock skew.
-        let seconds = number.filter(|s| s.is_finite() && *s > 0.0).unwrap_or(60.0).min(86_400.0);
+        let seconds = number.filter(|s| s.is_finite() && *s > 0.0).unwrap_or(60.0).clamp(1.0, 86_400.0);
         Some(Token { text, until: now + Duration::from_secs_f64(seconds * 0.8) })
     }
 
@@ -224,6 +224,7 @@ mod tests {
             r#"{"token":null,"access_token":"t","expires_in":"60"}"#,
             r#"{"token":"t","expires_in":null,"issued_at":"yesterday"}"#,
             r#"{"token":"t","expires_in":-1}"#,
+            r#"{"token":"t","expires_in":1e-15}"#,
         ] {
             let token = Token::read(text.as_bytes(), now).unwrap();
             assert_eq!(token.header(), "Bearer t");

@@ -162,6 +162,11 @@ pub fn undo_key() -> &'static str {
     key::UNDO
 }
 
+/// Returns the annotation key of the platform.
+pub fn platform_key() -> &'static str {
+    key::PLATFORM
+}
+
 /// The annotations of OCI manifests and indexes, which show that an image is up to date without its config.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Annotations {
@@ -192,8 +197,13 @@ impl Annotations {
 
     /// Writes the annotations; a missing content digest gets a placeholder, for [`write_content`].
     pub fn write(&self, manifest: &mut Document) -> Result<Vec<Undo>> {
+        self.write_with(self.platform.as_ref().map(Platform::to_string).as_deref(), manifest)
+    }
+
+    /// Writes the annotations like [`Annotations::write`], with this text as the platform.
+    pub fn write_with(&self, platform: Option<&str>, manifest: &mut Document) -> Result<Vec<Undo>> {
         let content = self.content.as_ref().map(Digest::to_string).unwrap_or_default();
-        let platform = self.platform.as_ref().map(|platform| (key::PLATFORM, platform.to_string()));
+        let platform = platform.map(|platform| (key::PLATFORM, platform.to_string()));
         let pairs = [(key::SOURCE, self.source.to_string()), (key::RECIPE, self.recipe.to_string())];
         pairs
             .into_iter()

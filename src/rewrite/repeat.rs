@@ -37,7 +37,9 @@ fn annotate(text: &mut Document, source: &Manifest, result: &Manifest) -> Result
     if source.family() == Family::Oci
         && let Some(theirs) = Annotations::read(result)
     {
-        Annotations { source: source.digest.clone(), ..theirs }.write(text)?;
+        // The text of the platform, because a config may state a variant that no platform has.
+        let platform = result.annotations.get(record::platform_key()).map(String::as_str);
+        Annotations { source: source.digest.clone(), ..theirs }.write_with(platform, text)?;
     }
     Ok(())
 }

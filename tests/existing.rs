@@ -216,3 +216,65 @@ fn kept_images_are_not_pruned() {
     assert_eq!(tags, ["1.0", "before-1.0"]);
     target.complete("copy/app", "before-1.0");
 }
+
+#[test]
+fn a_source_that_is_wrapped_already_is_copied() {
+    let (source, target) = (Registry::start(), Registry::start());
+    image("plain").in_registry(&source, "plain", "v1");
+    reapify(["wrap", &source.name("plain", "v1"), &source.name("app", "v1")]).run().succeeds();
+    let config = Config::between(&source, &target, "");
+    let outcome = config.run("once").run().succeeds();
+    assert!(outcome.text().starts_with("copied "), "{outcome}");
+    target.complete("copy/app", "v1");
+    assert_eq!(actions(&config.once()), [("copy/app:v1", "unchanged")]);
+}
+
+#[test]
+fn the_map_of_a_pass_that_fails_does_not_replace_an_earlier_one() {
+    let (source, target) = (Registry::start(), Registry::start());
+    image("one").in_registry(&source, "app", "v1");
+    let config = Config::between(&source, &target, "");
+    let map = config.file("map");
+    let once = || config.run("once").arg("--map-file").arg(&map).run();
+    once().succeeds();
+    let first = std::fs::read_to_string(&map).unwrap();
+    assert!(first.contains("app:v1"), "{first}");
+    source.put_manifest("app", "v2", Family::Oci.manifest(), b"{}");
+    once().exits(9);
+    assert_eq!(std::fs::read_to_string(&map).unwrap(), first);
+    image("two").in_registry(&source, "app", "v2");
+    once().succeeds();
+    assert_eq!(std::fs::read_to_string(&map).unwrap().lines().count(), 2);
+}
+
+#[test]
+fn one_image_is_listed_alone_and_may_be_too_young() {
+    let (source, target) = (Registry::start(), Registry::start());
+    let now = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).unwrap().as_secs();
+    let created = |seconds: u64| {
+        let time = rfc_3339(seconds);
+        format!(
+            r#"{{"created":"{time}","os":"linux","architecture":"amd64","config":{{"Cmd":["/app"]}},"rootfs":{{"type":"layers","diff_ids":[$DIFF_IDS]}}}}"#
+        )
+    };
+    image("young").config(&created(now)).in_registry(&source, "app", "young");
+    image("old").config(&created(now - 100_000)).in_registry(&source, "app", "old");
+    for (tag, is_taken) in [("young", false), ("old", true)] {
+        let config = Config::new(&format!(
+            "version: 1\nsync:\n  - source: {0}/app:{tag}\n    target: {1}/copy:{tag}\n    type: image\n    minAge: 24h\n",
+            source.host(),
+            target.host()
+        ));
+        let listed =
+            reapify(["mirror", "tags", "-c"]).arg(config.file("regsync.yml")).run().succeeds().text();
+        assert_eq!(listed.lines().count(), 1, "{listed}");
+        assert_eq!(listed.contains("younger than minAge 24h"), !is_taken, "{listed}");
+        assert_eq!(config.once().len(), usize::from(is_taken));
+    }
+}
+
+/// Returns a time as RFC 3339 text.
+fn rfc_3339(seconds: u64) -> String {
+    let date = support::run::tool("date", ["-u", "-d", &format!("@{seconds}"), "+%Y-%m-%dT%H:%M:%SZ"]);
+    date.run().succeeds().line()
+}

@@ -171,3 +171,45 @@ fn a_patched_pod_runs_with_the_reaper_as_pid_1() {
     new.stop(60);
     assert_eq!(new.exit_code(), 143);
 }
+
+#[test]
+fn a_check_fails_if_an_image_cannot_be_read() {
+    let registry = Registry::start();
+    let name = registry.name("app", "absent").replace("docker://", "");
+    let dir = scratch();
+    let documents = write(dir.path(), "pod.yaml", &pod(&[("web", &name, "")]));
+    let run = |options: &[&str]| reapify(["pod", "--images", &documents]).args(options).run();
+    run(&[]).succeeds().says("pod.yaml:6:1: Pod/web/web: ").says("404");
+    run(&["--check"]).exits(3).says("pod.yaml:6:1: Pod/web/web: ").says("404");
+    let report = run(&["--check", "--output", "json"]).exits(3).json();
+    assert_eq!(report["problems"][0]["line"], 6, "{report}");
+    let log = run(&["--check", "--output", "sarif"]).exits(3).json();
+    let invocation = &log["runs"][0]["invocations"][0];
+    assert_eq!(invocation["executionSuccessful"], false, "{log}");
+    assert!(invocation["toolExecutionNotifications"][0]["message"]["text"].as_str().unwrap().contains("404"));
+    let driver = &log["runs"][0]["tool"]["driver"];
+    for address in [&driver["informationUri"], &driver["rules"][0]["helpUri"]] {
+        assert!(address.as_str().unwrap().starts_with("https://"), "{address}");
+    }
+}
+
+#[test]
+fn options_that_map_no_image_are_named() {
+    let dir = scratch();
+    let documents = write(dir.path(), "pod.yaml", &pod(&[("web", "registry.example/app:1", "")]));
+    let empty = write(dir.path(), "empty", "");
+    let patch = |options: &[&str]| reapify(["pod", "--patch", &documents]).args(options).run();
+    patch(&["--map", "registry.example/app=mirror.example/app"]).succeeds().never_says("warning");
+    let options = [
+        ["--map", "registry.example/ap=mirror.example/app"],
+        ["--rewrite-registry", "registry.exampel=mirror.example"],
+        ["--map-file", &empty],
+    ];
+    for option in options {
+        let phrase = format!("{} {}: no image of the documents matches", option[0], option[1]);
+        patch(&option).succeeds().says(&phrase);
+    }
+    for format in ["json", "sarif"] {
+        patch(&["--output", format]).exits(2).says("--patch prints documents");
+    }
+}

@@ -91,7 +91,7 @@ async fn once(
     let setup =
         Setup { network: &args.network, part: &args.part, effort, recheck, rechecked: Default::default() };
     let stats = Arc::new(Stats::default());
-    let mut lines = Lines::open(&args.files, global)?;
+    let mut lines = Lines::open(&args.files, global, true)?;
     let shared = Arc::new(setup.shared(&loaded.config, &stats));
     let pass = Pass {
         rules: loaded.rules.clone(),
@@ -123,7 +123,7 @@ async fn once(
     drop(progress);
     lines.summary.add_requests(Stats::get(&stats.requests));
     console.note(&lines.summary.to_string());
-    lines.close()?;
+    lines.close(outcome.is_ok())?;
     outcome?;
     if let Some(failure) = lines.summary.failure() {
         return Err(failure);

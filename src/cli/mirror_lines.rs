@@ -5,11 +5,13 @@ use super::output;
 use crate::error::{Error, Result};
 use crate::image::json::to_json;
 use crate::mirror::{Action, Line, Summary};
+use crate::transport::files;
 use crate::unseen::{printable, printable_json};
 use serde::Serialize;
 use std::fs::File;
 use std::io::{LineWriter, Write};
 use std::path::{Path, PathBuf};
+use tempfile::NamedTempFile;
 
 /// Files that a run writes.
 #[derive(clap::Args, Clone)]
@@ -37,16 +39,20 @@ pub struct Lines {
 struct Output {
     file: LineWriter<File>,
     name: String,
+    /// The file that is renamed to `path` when the output is complete; otherwise it is written directly.
+    replaces: Option<(NamedTempFile, PathBuf)>,
 }
 
 impl Lines {
-    /// Opens the files before the run starts, so that errors are found early.
-    pub fn open(files: &Files, global: &Global) -> Result<Self> {
+    /// Opens the files before the run starts, so that errors are found early. The map of a single pass replaces an
+    /// earlier one when it is complete.
+    pub fn open(files: &Files, global: &Global, is_one_pass: bool) -> Result<Self> {
+        let map = if is_one_pass { Output::replacing } else { Output::open };
         Ok(Lines {
             format: global.output,
             is_verbose: global.verbose > 0,
             report: files.report.as_deref().map(Output::open).transpose()?,
-            map: files.map_file.as_deref().map(Output::open).transpose()?,
+            map: files.map_file.as_deref().map(map).transpose()?,
             summary: Summary::default(),
             failure: None,
         })
@@ -77,9 +83,16 @@ impl Lines {
         }
     }
 
-    /// Returns an error if any line could not be written.
-    pub fn close(&mut self) -> Result<()> {
-        self.failure.take().map_or(Ok(()), Err)
+    /// Replaces the map, unless the run was stopped or an image failed: the earlier map knows more then. Returns an error
+    /// if any line could not be written.
+    pub fn close(&mut self, is_complete: bool) -> Result<()> {
+        if let Some(failure) = self.failure.take() {
+            return Err(failure);
+        }
+        match self.map.take() {
+            Some(map) if is_complete && self.summary.count(Action::Failed) == 0 => map.finish(),
+            _ => Ok(()),
+        }
     }
 }
 
@@ -87,7 +100,24 @@ impl Output {
     fn open(path: &Path) -> Result<Self> {
         let name = path.display().to_string();
         let file = File::create(path).map_err(|e| Error::other(format!("cannot write {name}: {e}")))?;
-        Ok(Output { file: LineWriter::new(file), name })
+        Ok(Output { file: LineWriter::new(file), name, replaces: None })
+    }
+
+    /// Opens a temporary file in place of a regular file; devices and pipes are written directly.
+    fn replacing(path: &Path) -> Result<Self> {
+        if std::fs::metadata(path).is_ok_and(|metadata| !metadata.is_file()) {
+            return Output::open(path);
+        }
+        let name = path.display().to_string();
+        let failed = |e| Error::other(format!("cannot write {name}: {e}"));
+        let temporary = files::temporary_in(files::parent(path)).map_err(failed)?;
+        let file = temporary.reopen().map_err(failed)?;
+        Ok(Output { file: LineWriter::new(file), replaces: Some((temporary, path.into())), name })
+    }
+
+    fn finish(self) -> Result<()> {
+        let Some((temporary, path)) = self.replaces else { return Ok(()) };
+        files::persist(temporary, &path).map_err(|e| Error::other(format!("cannot write {}: {e}", self.name)))
     }
 
     fn write(&mut self, line: &impl Serialize) -> Result<()> {

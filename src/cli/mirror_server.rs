@@ -47,7 +47,7 @@ pub async fn run(global: &Global, args: Args, console: &Console) -> Result<()> {
     };
     let loaded = Loaded::read(args.pass.config.path(), console)?;
     let receivers = receivers(&loaded.config.events)?;
-    let lines = Arc::new(Mutex::new(Lines::open(&args.pass.files, global)?));
+    let lines = Arc::new(Mutex::new(Lines::open(&args.pass.files, global, false)?));
     let first = current(loaded, &setup);
     let workers = first.parallel.min(WORKERS);
     let (queue, metrics) = (Queue::new(QUEUE), Arc::new(Metrics::default()));
@@ -81,7 +81,7 @@ pub async fn run(global: &Global, args: Args, console: &Console) -> Result<()> {
     }
     let mut lines = lines.lock().unwrap_or_else(PoisonError::into_inner);
     console.note(&lines.summary.to_string());
-    lines.close()
+    lines.close(true)
 }
 
 async fn listen(address: SocketAddr, console: &Console) -> Result<TcpListener> {

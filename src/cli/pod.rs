@@ -8,8 +8,8 @@ use super::pod_files::{self, Input};
 use super::pod_images::{self, Looked};
 use crate::error::{Error, Kind, Result};
 use crate::pod::{
-    Change, Deep, Ignore, Knowledge, Mapping, NoImages, NoReapers, Patch, Patched, Problem, Replaced, Report,
-    Severity, Source, WordsOnly, examine, images, unified_diff,
+    Change, Deep, Ignore, Knowledge, Mapping, NoImages, NoReapers, Patch, Patched, Place, Problem, Replaced,
+    Report, Severity, Source, WordsOnly, examine, images, unified_diff,
 };
 use std::collections::HashMap;
 use std::path::PathBuf;
@@ -84,26 +84,43 @@ pub async fn run(global: &Global, args: Args, console: &Console) -> Result<()> {
     let sources: Vec<Source<'_>> =
         inputs.iter().map(|input| Source::parse(&input.name, &input.bytes)).collect();
     if args.patch.patch {
+        if global.output != Format::Text {
+            return Err(Error::usage("--patch prints documents, which have no other form: remove --output"));
+        }
         return patch(&args, &inputs, &sources, &mapping, console).await;
     }
-    let report = match args.images {
-        true => with_images(&args, &sources, &ignore, console).await?,
+    let (report, unread) = match args.images {
+        true => with_images(&args, &sources, &ignore).await?,
         false => {
             let knowledge = Knowledge { images: &NoImages, commands: &Deep::new(Default::default()) };
-            examine(&sources, knowledge, &ignore)
+            (examine(&sources, knowledge, &ignore), None)
         }
     };
-    print(global, &args, &report, console)
+    print(global, &args, &report, unread, console)
 }
 
-/// Judges documents with their images, until no command leads to a file that has not been read.
-async fn with_images(
-    args: &Args,
-    sources: &[Source<'_>],
-    ignore: &Ignore,
-    console: &Console,
-) -> Result<Report> {
-    let mut looked = look(args, images(sources), console).await?;
+/// Judges documents with their images, until no command leads to a file that has not been read. Returns the kind of the
+/// failure as well if an image could not be read.
+async fn with_images(args: &Args, sources: &[Source<'_>], ignore: &Ignore) -> Result<(Report, Option<Kind>)> {
+    let looking = pod_images::look(&args.from, images(sources), args.no_cache);
+    let (looked, failures) = interruptible(looking, async || {}).await?;
+    let mut report = judge(looked, sources, ignore).await?;
+    for (name, error) in &failures {
+        let users = report.containers.iter().filter(|container| container.image == *name);
+        let problems = users.map(|container| Problem {
+            file: container.file.clone(),
+            place: Place { line: container.line, column: 1 },
+            // Whoever checks wants to know about every image.
+            is_error: args.check,
+            message: format!("{}/{}: {error}", container.object, container.container),
+        });
+        let problems: Vec<Problem> = problems.collect();
+        report.problems.extend(problems);
+    }
+    Ok((report, failures.first().map(|(_, error)| error.kind())))
+}
+
+async fn judge(mut looked: Looked, sources: &[Source<'_>], ignore: &Ignore) -> Result<Report> {
     for _ in 0..pod_images::MAX_ROUNDS {
         let facts = looked.facts();
         let deep = looked.judge();
@@ -121,14 +138,20 @@ async fn with_images(
 async fn look(args: &Args, names: Vec<String>, console: &Console) -> Result<Looked> {
     let looking = pod_images::look(&args.from, names, args.no_cache);
     let (looked, failures) = interruptible(looking, async || {}).await?;
-    for failure in failures {
+    for (_, failure) in failures {
         console.note(&format!("warning: {failure}"));
     }
     Ok(looked)
 }
 
-fn print(global: &Global, args: &Args, report: &Report, console: &Console) -> Result<()> {
-    let sarif = || report.to_sarif(env!("CARGO_PKG_VERSION"), env!("CARGO_PKG_HOMEPAGE"));
+fn print(
+    global: &Global,
+    args: &Args,
+    report: &Report,
+    unread: Option<Kind>,
+    console: &Console,
+) -> Result<()> {
+    let sarif = || report.to_sarif(env!("CARGO_PKG_VERSION"), env!("CARGO_PKG_REPOSITORY"));
     match global.output {
         Format::Json => json(report.to_json().trim_end(), false)?,
         Format::Sarif => json(sarif().trim_end(), false)?,
@@ -137,19 +160,22 @@ fn print(global: &Global, args: &Args, report: &Report, console: &Console) -> Re
             text => result(text, false)?,
         },
     }
-    problems(&report.problems, console)?;
+    problems(&report.problems, unread.unwrap_or(Kind::Unsupported), console)?;
     let is_bad = |severity: Severity| severity != Severity::Note;
     let bad = report.findings.iter().filter(|finding| is_bad(finding.severity)).count();
     match args.check && bad > 0 {
-        true => Err(Error::new(Kind::Check, format!("{bad} findings other than notes")).hint(
+        true => Err(Error::new(Kind::Check, match bad {
+            1 => "1 finding other than a note".to_string(),
+            _ => format!("{bad} findings other than notes"),
+        }).hint(
             "each finding says what to do; use --ignore RULE or the annotation reapify.io/ignore to ignore it",
         )),
         false => Ok(()),
     }
 }
 
-/// Reports what could not be read. Fails if any of it is more than a warning.
-fn problems(problems: &[Problem], console: &Console) -> Result<()> {
+/// Reports what could not be read. Fails with this kind if any of it is more than a warning.
+fn problems(problems: &[Problem], kind: Kind, console: &Console) -> Result<()> {
     let (errors, warnings): (Vec<_>, Vec<_>) = problems.iter().partition(|problem| problem.is_error);
     for warning in warnings {
         console.note(&format!(
@@ -160,29 +186,52 @@ fn problems(problems: &[Problem], console: &Console) -> Result<()> {
     let place = |p: &Problem| format!("{}:{}:{}: {}", p.file, p.place.line, p.place.column, p.message);
     let Some((last, others)) = errors.split_last() else { return Ok(()) };
     for other in others {
-        console.error(&Error::unsupported(place(other)), None);
+        console.error(&Error::new(kind, place(other)), None);
     }
-    Err(Error::unsupported(place(last)))
+    Err(Error::new(kind, place(last)))
 }
 
+/// An option that maps images, and what it adds to a mapping.
+type Given<'a> = (String, Box<dyn Fn(&mut Mapping) -> Result<(), String> + 'a>);
+
 impl PatchOptions {
-    fn mapping(&self) -> Result<Mapping> {
-        let mut mapping = Mapping::default();
+    fn given(&self) -> Vec<Given<'_>> {
+        let mut given: Vec<Given<'_>> = Vec::new();
         for text in &self.map {
-            mapping.add(text).map_err(|e| Error::usage(format!("--map {text}: {e}")))?;
+            given.push((format!("--map {text}"), Box::new(|mapping| mapping.add(text))));
         }
         for text in &self.rewrite_registry {
-            mapping
-                .add_registry(text)
-                .map_err(|e| Error::usage(format!("--rewrite-registry {text}: {e}")))?;
+            let option = format!("--rewrite-registry {text}");
+            given.push((option, Box::new(|mapping| mapping.add_registry(text))));
         }
         for file in &self.map_file {
-            let failed = |e: String| Error::usage(format!("--map-file {}: {e}", file.display()));
-            let text = std::fs::read_to_string(file).map_err(|e| failed(e.to_string()))?;
-            mapping.add_file(&text).map_err(failed)?;
+            let add = move |mapping: &mut Mapping| {
+                mapping.add_file(&std::fs::read_to_string(file).map_err(|e| e.to_string())?)
+            };
+            given.push((format!("--map-file {}", file.display()), Box::new(add)));
+        }
+        given
+    }
+
+    fn mapping(&self) -> Result<Mapping> {
+        let mut mapping = Mapping::default();
+        for (option, add) in self.given() {
+            add(&mut mapping).map_err(|e| Error::usage(format!("{option}: {e}")))?;
         }
         mapping.check().map_err(Error::usage)?;
         Ok(mapping)
+    }
+
+    /// Warns about options that apply to no image, and may be misspelt.
+    fn warn_of_unused(&self, images: &[String], console: &Console) {
+        for (option, add) in self.given() {
+            let mut mapping = Mapping::default();
+            if add(&mut mapping).is_ok()
+                && images.iter().all(|image| mapping.replace(image) == Replaced::Kept)
+            {
+                console.note(&format!("warning: {option}: no image of the documents matches"));
+            }
+        }
     }
 }
 
@@ -199,6 +248,7 @@ async fn patch(
         return Err(Error::usage("--in-place: standard input cannot be changed in place")
             .hint("remove --in-place to print the result on standard output"));
     }
+    options.warn_of_unused(&images(sources), console);
     let prefixes = match args.images {
         true => {
             let targets = images(sources).into_iter().map(|name| match mapping.replace(&name) {
@@ -222,7 +272,7 @@ async fn patch(
             Err(problems) => refused.extend(problems),
         }
     }
-    problems(&refused, console)?;
+    problems(&refused, Kind::Unsupported, console)?;
     write(options, inputs, sources, &patched, console)
 }
 

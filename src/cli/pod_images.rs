@@ -35,7 +35,11 @@ pub struct Looked {
 }
 
 /// Inspects images. Returns the failures as well; images that failed count as unknown.
-pub async fn look(from: &SourceOptions, names: Vec<String>, no_cache: bool) -> Result<(Looked, Vec<String>)> {
+pub async fn look(
+    from: &SourceOptions,
+    names: Vec<String>,
+    no_cache: bool,
+) -> Result<(Looked, Vec<(String, Error)>)> {
     let cache = Cache::of_user().filter(|_| !no_cache);
     let mut places = Places::new(from.network.network(Arc::new(Stats::default()))?);
     // Placeholders and invalid names are reported with the documents.
@@ -49,7 +53,7 @@ pub async fn look(from: &SourceOptions, names: Vec<String>, no_cache: bool) -> R
     for (name, location) in names.into_iter().zip(locations) {
         match places.source(&location, login.clone()).await {
             Ok(source) => opened.push((name, location, source)),
-            Err(error) => failures.push(error.to_string()),
+            Err(error) => failures.push((name, error)),
         }
     }
     let cache = &cache;
@@ -62,7 +66,7 @@ pub async fn look(from: &SourceOptions, names: Vec<String>, no_cache: bool) -> R
     while let Some((name, one)) = looking.next().await {
         match one {
             Ok(one) => drop(images.insert(name, one)),
-            Err(error) => failures.push(error.to_string()),
+            Err(error) => failures.push((name, error)),
         }
     }
     Ok((Looked { images }, failures))

@@ -221,6 +221,8 @@ impl Work<'_> {
             report::Action::Upgraded => Action::Upgraded,
             report::Action::Repaired => Action::Repaired,
             report::Action::Copied => Action::Copied,
+            // A source that is wrapped already is copied as it is.
+            report::Action::Unchanged if report.written => Action::Copied,
             report::Action::Unchanged => Action::Unchanged,
             // An image that was there before and stays is not worth reporting.
             report::Action::Skipped if !report.written => Action::Unchanged,

@@ -3,7 +3,7 @@
 use super::config::Kind;
 use super::hosts::{Hosts, Pair};
 use super::rule::Rule;
-use super::rules::newest::{Candidate, Choice};
+use super::rules::newest::{Candidate, Choice, Recency};
 use super::rules::select::Verdict;
 use super::rules::suffix::OwnResults;
 use crate::error::{Context, Kind as ErrorKind, Result};
@@ -53,6 +53,11 @@ pub struct Listed {
     pub refused: Option<String>,
 }
 
+/// Returns a tag that is not excluded.
+fn selected(tag: &str) -> Listed {
+    Listed { tag: tag.to_owned(), refused: None }
+}
+
 /// Returns the repositories of an entry, sorted.
 pub async fn repositories(rule: &Arc<Rule>, hosts: &Hosts) -> Result<Vec<(Reference, Reference)>> {
     let names = match rule.entry.kind {
@@ -85,8 +90,15 @@ impl Place {
     /// that entries write to it.
     pub async fn items(&self, hosts: &Hosts, results: &OwnResults) -> Result<Vec<Item>> {
         if self.rule.entry.kind == Kind::Image {
+            let is_taken = match self.source.tag() {
+                Some(tag) => {
+                    self.choose(hosts, vec![selected(tag)]).await?.iter().all(|one| one.refused.is_none())
+                }
+                None => true,
+            };
             let (source, destination) = (self.source.clone(), self.target.clone());
-            return Ok(vec![Item { place: self.clone(), source, destination }]);
+            let item = is_taken.then(|| Item { place: self.clone(), source, destination });
+            return Ok(item.into_iter().collect());
         }
         let listed = self.tags(hosts, results).await?;
         let taken = listed.into_iter().filter(|listed| listed.refused.is_none());
@@ -101,27 +113,45 @@ impl Place {
 
     /// Returns all tags of the repository, each with the reason if it is excluded.
     pub async fn tags(&self, hosts: &Hosts, results: &OwnResults) -> Result<Vec<Listed>> {
-        let tags = self.all_tags(hosts).await?;
-        let mut candidates = Vec::new();
-        let mut listed = Vec::new();
-        for tag in tags {
-            let refused = match self.rule.filter.verdict(tag) {
-                _ if results.contains(tag) => Some("a result of this mirror".to_owned()),
-                Verdict::Selected { names_prerelease } => {
-                    candidates.push(Candidate { tag, names_prerelease });
-                    None
-                }
-                refused => Some(refused.to_string()),
-            };
-            listed.push(Listed { tag: tag.clone(), refused });
+        if self.rule.entry.kind == Kind::Image {
+            return self.choose(hosts, self.source.tag().map(selected).into_iter().collect()).await;
         }
+        let tags = self.all_tags(hosts).await?.iter();
+        let listed = tags.map(|tag| match self.rule.filter.verdict(tag) {
+            _ if results.contains(tag) => {
+                Listed { tag: tag.clone(), refused: Some("a result of this mirror".into()) }
+            }
+            Verdict::Selected { .. } => selected(tag),
+            refused => Listed { tag: tag.clone(), refused: Some(refused.to_string()) },
+        });
+        self.choose(hosts, listed.collect()).await
+    }
+
+    /// Chooses the newest tags, and those that are old enough, among the ones that are not excluded yet.
+    async fn choose(&self, hosts: &Hosts, mut listed: Vec<Listed>) -> Result<Vec<Listed>> {
+        let candidates = listed.iter().filter(|one| one.refused.is_none());
+        let candidates: Vec<Candidate<'_>> = candidates
+            .map(|one| {
+                let names_prerelease = matches!(
+                    self.rule.filter.verdict(&one.tag),
+                    Verdict::Selected { names_prerelease: true }
+                );
+                Candidate { tag: &one.tag, names_prerelease }
+            })
+            .collect();
         let created = self.created(hosts, &candidates).await?;
         let created = |tag: &str| created.get(tag).copied();
-        let choices = self.rule.recency.choose(&candidates, created, SystemTime::now());
-        let left_out: HashMap<&str, Choice> =
-            choices.into_iter().filter(|(_, choice)| *choice != Choice::Taken).collect();
+        // One image is always the newest.
+        let recency = match self.rule.entry.kind {
+            Kind::Image => Recency { newest: None, ..self.rule.recency },
+            _ => self.rule.recency,
+        };
+        let choices = recency.choose(&candidates, created, SystemTime::now());
+        let left_out = choices.into_iter().filter(|(_, choice)| *choice != Choice::Taken);
+        let left_out: HashMap<String, String> =
+            left_out.map(|(tag, choice)| (tag.to_owned(), choice.to_string())).collect();
         for listed in listed.iter_mut().filter(|listed| listed.refused.is_none()) {
-            listed.refused = left_out.get(listed.tag.as_str()).map(ToString::to_string);
+            listed.refused = left_out.get(&listed.tag).cloned();
         }
         Ok(listed)
     }

@@ -16,7 +16,7 @@ pub enum Action {
     Upgraded,
     /// The destination had the result without all of its parts; the missing ones were sent.
     Repaired,
-    /// The image was copied unchanged, as the entry requests.
+    /// The image was copied unchanged, because the entry requests it or the source is wrapped already.
     Copied,
     /// The image was copied unchanged or left out, for the given reason.
     Skipped,

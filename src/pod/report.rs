@@ -1,6 +1,7 @@
 //! Reports as text for people and as JSON.
 
 use super::finding::{ContainerReport, Finding, Report};
+use super::parse::Problem;
 use super::rule::Severity;
 use crate::unseen::is_unseen;
 use serde::Serialize;
@@ -10,6 +11,28 @@ use std::fmt::Write;
 struct JsonReport<'r> {
     containers: &'r [ContainerReport],
     findings: Vec<JsonFinding<'r>>,
+    problems: Vec<JsonProblem<'r>>,
+}
+
+#[derive(Serialize)]
+struct JsonProblem<'r> {
+    severity: &'r str,
+    file: &'r str,
+    line: usize,
+    column: usize,
+    message: &'r str,
+}
+
+impl<'r> JsonProblem<'r> {
+    fn of(problem: &'r Problem) -> JsonProblem<'r> {
+        JsonProblem {
+            severity: if problem.is_error { "error" } else { "warning" },
+            file: &problem.file,
+            line: problem.place.line,
+            column: problem.place.column,
+            message: &problem.message,
+        }
+    }
 }
 
 #[derive(Serialize)]
@@ -42,10 +65,11 @@ impl<'r> JsonFinding<'r> {
 }
 
 impl Report {
-    /// Returns the report as one JSON object: `containers` and `findings`, as `docs/pod.schema.json` describes them.
+    /// Returns the report as one JSON object: `containers`, `findings` and `problems`, as `docs/pod.schema.json` describes them.
     pub fn to_json(&self) -> String {
         let findings = self.findings.iter().map(JsonFinding::of).collect();
-        let report = JsonReport { containers: &self.containers, findings };
+        let problems = self.problems.iter().map(JsonProblem::of).collect();
+        let report = JsonReport { containers: &self.containers, findings, problems };
         // Serialization of strings, numbers and lists cannot fail.
         serde_json::to_string_pretty(&report).unwrap_or_default() + "\n"
     }

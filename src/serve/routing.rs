@@ -50,7 +50,7 @@ impl Routing<'_> {
                 return Err("the entry reads another tag".into());
             }
         } else if !rule.filter.verdict(&push.tag).is_selected() {
-            return Err(format!("the tag is {}", rule.filter.verdict(&push.tag)));
+            return Err(format!("the tag is not selected: {}", rule.filter.verdict(&push.tag)));
         }
         if self.results.of(&source).contains(&push.tag) {
             return Err("the tag is a result of this mirror".into());

@@ -6,6 +6,7 @@
 //! that the newest are counted among those that are old enough.
 
 use super::semver::Version;
+use crate::mirror::duration;
 use std::fmt;
 use std::time::{Duration, SystemTime};
 
@@ -134,7 +135,7 @@ impl fmt::Display for Choice {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Choice::Taken => f.write_str("selected"),
-            Choice::TooYoung(min_age) => write!(f, "younger than minAge {min_age:?}"),
+            Choice::TooYoung(min_age) => write!(f, "younger than minAge {}", duration::format(*min_age)),
             Choice::AgeUnknown => f.write_str("its config has no creation time, so minAge excludes it"),
             Choice::Prerelease => f.write_str("a prerelease that no filter names"),
             Choice::TooOld(Newest { count, by: By::Semver }) => {

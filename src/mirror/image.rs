@@ -211,7 +211,7 @@ impl Work<'_> {
             _ => Action::Wrapped,
         };
         self.line.written = true;
-        self.line.reason = Some("the source and the destination differ; nothing was written".into());
+        self.line.reason = Some("the source and the destination differ; a check writes nothing".into());
         Ok(self.line)
     }
 

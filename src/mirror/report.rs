@@ -213,8 +213,9 @@ impl Summary {
 /// Returns the error for several images of which some failed.
 pub fn partial(failed: u64, all: u64) -> Option<Error> {
     (failed > 0).then(|| {
-        Error::new(Kind::Partial, format!("{failed} of {all} images failed"))
-            .hint("the other images are done; run the command again to retry the failed ones")
+        let images = if all == 1 { "image" } else { "images" };
+        Error::new(Kind::Partial, format!("{failed} of {all} {images} failed"))
+            .hint("each failure has its reason above; run again, the command skips what is done")
     })
 }
 
@@ -227,7 +228,8 @@ impl fmt::Display for Summary {
                 write!(f, ", {} {action}", self.count(action))?;
             }
         }
-        write!(f, "; {} requests, {} bytes", self.requests, self.bytes)
+        let requests = if self.requests == 1 { "request" } else { "requests" };
+        write!(f, "; {} {requests}, {} bytes", self.requests, self.bytes)
     }
 }
 

@@ -249,10 +249,16 @@ fn an_existing_image_is_not_replaced_without_leave() {
         let wrap = |options: &[&str]| reapify(["wrap", "--no-clobber", &zombies(), &to]).args(options).run();
         let first = wrap(&[]).succeeds().text();
         assert_eq!(wrap(&[]).succeeds().text(), first, "the result itself may be there");
-        wrap(&["--group"]).exits(1).says("already refers to another image").says("--no-clobber");
-        wrap(&["--group", "--dry-run"]).exits(1);
+        let digest = first.rsplit_once('@').unwrap().1.trim();
+        let refusal = wrap(&["--group"]).exits(2).says("--no-clobber");
+        refusal.says(&format!("{}: the destination already refers to another image, {digest}", first.rsplit_once('@').unwrap().0));
+        wrap(&["--group", "--dry-run"]).exits(2);
         assert_eq!(wrap(&[]).succeeds().text(), first);
     }
+    let archive = format!("oci-archive:{}", dir.path().join("a.tar").display());
+    let wrap = || reapify(["wrap", "--no-clobber", &zombies(), &archive]).run();
+    wrap().succeeds();
+    wrap().exits(2).says("exists").says("use --force in place of --no-clobber");
 }
 
 #[test]

@@ -180,6 +180,7 @@ impl Done {
             stats: &self.stats,
             elapsed: self.elapsed,
             changes: self.changes.as_ref(),
+            is_listed: false,
         }
     }
 

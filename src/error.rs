@@ -31,6 +31,8 @@ pub enum Kind {
     Interrupted,
     /// SIGTERM ended the run.
     Terminated,
+    /// SIGHUP ended the run: its terminal was closed.
+    HungUp,
 }
 
 impl Kind {
@@ -46,6 +48,7 @@ impl Kind {
             Kind::Network => 7,
             Kind::Check => 8,
             Kind::Partial => 9,
+            Kind::HungUp => 129,
             Kind::Interrupted => 130,
             Kind::Terminated => 143,
         }
@@ -79,6 +82,7 @@ impl Kind {
             Kind::Partial => "partial",
             Kind::Interrupted => "interrupted",
             Kind::Terminated => "terminated",
+            Kind::HungUp => "hung-up",
         }
     }
 }

@@ -144,6 +144,12 @@ fn rejects_invalid_names_and_options() {
         (&source, &to, &["--reaper-arg", "program"], "accepts only options of the reaper"),
         (&source, &to, &["--grace", "soon"], "soon"),
         (&source, &to, &["--rewrite", "TERM"], "TERM"),
+        (&source, &to, &["--rewrite", "TERM:FOO"], "invalid value 'TERM:FOO' for '--rewrite <FROM:TO>'"),
+        (&source, &to, &["--plain-http", "http://registry.example"], "--plain-http"),
+        (&source, &to, &["--insecure", ""], "--insecure"),
+        (&source, &to, &["--ca-file", "/nope"], "cannot read /nope"),
+        (&source, &to, &["--ca-file", "registry.example=/nope"], "cannot read /nope"),
+        (&source, &to, &["--ca-file", "bad host=/"], "invalid host"),
         (&source, &to, &["--upload", "chunks:x"], "chunks"),
         (&source, &to, &["--no-such-option"], "--no-such-option"),
         (&source, &to, &["--src-password-stdin"], "--src-creds"),
@@ -151,6 +157,15 @@ fn rejects_invalid_names_and_options() {
     ] {
         refused_to(&place, source, destination, options, 2, phrase);
     }
+}
+
+#[test]
+fn a_chosen_path_must_not_be_the_entrypoint() {
+    let place = Place::new();
+    let run = reapify(["wrap", "--path", "/zombies", &support::zombies(), &place.at("oci", "out:v1")]).run();
+    has_one_error(
+        run.exits(5).says("the image's own entrypoint is /zombies, the path chosen for the reaper"),
+    );
 }
 
 #[test]

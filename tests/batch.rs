@@ -37,6 +37,7 @@ fn wraps_a_list_and_goes_on_after_failures() {
     assert_eq!((failed.len(), &failed[0]["code"]), (1, &Value::from("not-found")), "{outcome}");
     assert!(failed[0]["source"].as_str().unwrap().ends_with("app:none"));
     outcome.says("13 images, 12 wrapped, 1 failed");
+    outcome.says("the other images are done; correct the errors");
     for name in &names {
         let alone = reapify(["wrap", "--dry-run", &registry.name("app", name), &registry.name("x", "y")]);
         assert_eq!(
@@ -67,6 +68,31 @@ fn lines_name_their_image() {
             .all(|to| results.contains(&to.trim_start_matches("docker://").replace(":1", "@sha256:"))),
         "{outcome}"
     );
+}
+
+#[test]
+fn changes_of_a_dry_run_name_their_image() {
+    let registry = Registry::start();
+    let list = format!("{} {}\n", zombies(), registry.name("a", "1"));
+    let outcome = reapify(["wrap", "--dry-run", "--batch", "-"])
+        .stdin(list)
+        .run()
+        .succeeds()
+        .says("1 image, 1 wrapped");
+    let text = outcome.text();
+    let (result, changes) =
+        text.lines().collect::<Vec<_>>().split_last().map(|(r, c)| (*r, c.to_vec())).unwrap();
+    assert!(changes.len() > 1 && changes.iter().all(|line| line.starts_with(&zombies())), "{outcome}");
+    assert!(result.contains("/a@sha256:"), "{outcome}");
+}
+
+#[test]
+fn a_list_of_failures_has_a_hint_that_fits() {
+    let registry = Registry::start();
+    let list = format!("{} {}\n", registry.name("app", "none"), registry.name("a", "1"));
+    let outcome = reapify(["wrap", "--batch", "-"]).stdin(list).run().exits(9);
+    let outcome = outcome.says("1 image, 1 failed").says("1 of 1 image failed").says("correct the errors");
+    outcome.never_says("the other images");
 }
 
 #[test]
@@ -249,10 +275,19 @@ fn an_existing_image_is_not_replaced_without_leave() {
         let wrap = |options: &[&str]| reapify(["wrap", "--no-clobber", &zombies(), &to]).args(options).run();
         let first = wrap(&[]).succeeds().text();
         assert_eq!(wrap(&[]).succeeds().text(), first, "the result itself may be there");
-        wrap(&["--group"]).exits(1).says("already refers to another image").says("--no-clobber");
-        wrap(&["--group", "--dry-run"]).exits(1);
+        let digest = first.rsplit_once('@').unwrap().1.trim();
+        let refusal = wrap(&["--group"]).exits(2).says("--no-clobber");
+        refusal.says(&format!(
+            "{}: the destination already refers to another image, {digest}",
+            first.rsplit_once('@').unwrap().0
+        ));
+        wrap(&["--group", "--dry-run"]).exits(2);
         assert_eq!(wrap(&[]).succeeds().text(), first);
     }
+    let archive = format!("oci-archive:{}", dir.path().join("a.tar").display());
+    let wrap = || reapify(["wrap", "--no-clobber", &zombies(), &archive]).run();
+    wrap().succeeds();
+    wrap().exits(2).says("exists").says("use --force in place of --no-clobber");
 }
 
 #[test]

@@ -28,7 +28,7 @@ fn an_image_that_cannot_be_read_is_not_lost() {
     std::fs::write(layout.path().join("blobs").join(digest), "damaged").unwrap();
     let before = std::fs::read(&index).unwrap();
     for to in [registry.name("app", "v1"), in_layout] {
-        wrap(&["--group", "--no-clobber"], &to).exits(1).says("already refers to another image");
+        wrap(&["--group", "--no-clobber"], &to).exits(2).says("already refers to another image");
         wrap(&["--group", "--backup", "old"], &to).exits(5).says("cannot be read");
     }
     assert_eq!(registry.manifest("app", "v1").unwrap().bytes, &b"not even JSON"[..]);
@@ -39,7 +39,7 @@ fn an_image_that_cannot_be_read_is_not_lost() {
 
 #[test]
 fn an_image_that_is_pushed_during_the_run_is_not_lost() {
-    for (option, code) in [("--no-clobber", 1), ("--backup=before", 0)] {
+    for (option, code) in [("--no-clobber", 2), ("--backup=before", 0)] {
         for exists in [false, true] {
             let registry = Arc::new(Registry::start());
             if exists {

@@ -280,7 +280,11 @@ fn end(mut running: Running, signal: &str) -> Outcome {
     let outcome = running.wait();
     let took = begun.elapsed();
     assert!(took < Duration::from_secs(2), "{outcome}\nit took {took:?} to end");
-    outcome.exits(if signal == "INT" { 130 } else { 143 })
+    outcome.exits(match signal {
+        "HUP" => 129,
+        "INT" => 130,
+        _ => 143,
+    })
 }
 
 /// Waits for a request that is not answered.
@@ -297,7 +301,7 @@ fn let_it_hang() {
     std::thread::sleep(Duration::from_millis(500));
 }
 
-const SIGNALS: [&str; 2] = ["INT", "TERM"];
+const SIGNALS: [&str; 3] = ["INT", "TERM", "HUP"];
 
 #[test]
 fn a_signal_ends_a_run_waiting_for_a_server() {

@@ -132,7 +132,11 @@ fn a_terminal_is_asked_for_a_missing_password() {
     let outcome = answering(&command, &[("Password for ann (--creds): ", "s3cret")]).succeeds();
     assert_eq!(outcome.text().matches("Password for").count(), 1, "{outcome}");
     // Without a terminal nobody is asked.
-    reapify(["wrap", "--creds", "ann", &zombies(), &to]).run().exits(4);
+    let to_nobody = |options: &[&str]| reapify(["wrap", &zombies(), &to]).args(options).run().exits(2);
+    to_nobody(&["--creds", "ann"]).says("--creds has no password, and standard input is not a terminal");
+    to_nobody(&["--dest-creds", "ann", "--dest-password-stdin"])
+        .says("standard input has no password for --dest-creds");
+    reapify(["wrap", "--creds", "ann:", &zombies(), &to]).run().exits(4);
     reapify(["wrap", &zombies(), &to]).env("REAPIFY_CREDS", "ann:s3cret").run().succeeds();
 }
 

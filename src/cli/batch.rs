@@ -2,15 +2,15 @@
 
 use super::interrupt::interruptible;
 use super::options::Format;
-use super::output::{self, Console};
+use super::output::{self, Console, Outcome};
 use super::places;
 use super::progress::{Counts, Facts};
 use super::suggest;
 use super::transform::{Done, Transform};
-use crate::error::{Context, Error, Result};
+use crate::error::{Context, Error, Kind, Result};
 use crate::image::Location;
 use crate::image::json::to_json;
-use crate::mirror::{Sinks, partial};
+use crate::mirror::Sinks;
 use crate::places::{Places, replaced};
 use crate::stats::Stats;
 use futures_util::{StreamExt, stream};
@@ -114,6 +114,7 @@ pub async fn run(
             pulled: 0,
         }
     });
+    let mut may_recover = false;
     let mut actions: BTreeMap<String, u64> = BTreeMap::new();
     let work = async {
         let one = async |pair: Pair| (one(transform, &places, &sinks, &pair).await, pair);
@@ -122,7 +123,7 @@ pub async fn run(
             let failure = match outcome {
                 Ok(done) => {
                     *actions.entry(done.report.action.to_string()).or_default() += 1;
-                    let outcome = done.outcome();
+                    let outcome = Outcome { is_listed: true, ..done.outcome() };
                     outcome.print_notes(&console.about(&pair.source.to_string()));
                     outcome.print(transform.global.output)?;
                     done.report.failure.clone()
@@ -131,6 +132,7 @@ pub async fn run(
             };
             counts.add(failure.is_some());
             if let Some(error) = failure {
+                may_recover |= error.kind() == Kind::Network;
                 fail(&pair, &error, transform.global.output, console)?;
             }
         }
@@ -141,9 +143,24 @@ pub async fn run(
     let failed = counts.failed();
     let done: Vec<String> = actions.iter().map(|(action, count)| format!(", {count} {action}")).collect();
     let failures = if failed > 0 { format!(", {failed} failed") } else { String::new() };
-    console.note(&format!("{all} images{}{failures}", done.concat()));
+    console.note(&format!("{}{}{failures}", images(all), done.concat()));
     outcome?;
-    partial(failed, all).map_or(Ok(()), Err)
+    if failed == 0 { Ok(()) } else { Err(partial(failed, all, may_recover)) }
+}
+
+fn images(count: u64) -> String {
+    format!("{count} {}", if count == 1 { "image" } else { "images" })
+}
+
+/// Returns the error for a list of which some images failed. `may_recover` states that a second try may help.
+fn partial(failed: u64, all: u64, may_recover: bool) -> Error {
+    let hint = match (failed < all, may_recover) {
+        (true, true) => "the other images are done; run the command again to retry the failed ones",
+        (true, false) => "the other images are done; correct the errors, then run the command again",
+        (false, true) => "run the command again to retry",
+        (false, false) => "correct the errors, then run the command again",
+    };
+    Error::new(Kind::Partial, format!("{failed} of {} failed", images(all))).hint(hint)
 }
 
 async fn one(transform: &Transform<'_>, places: &Mutex<Places>, sinks: &Sinks, pair: &Pair) -> Result<Done> {
@@ -194,7 +211,6 @@ fn fail(pair: &Pair, error: &Error, format: Format, console: &Console) -> Result
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::error::Kind;
 
     #[test]
     fn reads_pairs_and_ignores_comments() {

@@ -109,8 +109,7 @@ Terminal:
 Mirror:
   JOB_COMPLETION_INDEX, REAPIFY_SHARDS  the part of the work that this process does (--shard)";
 
-const EXIT_CODES: &str = "\
-  0    done: wrapped, already wrapped, or skipped with a reason
+const EXIT_CODES: &str = "  0    done: wrapped, already wrapped, or skipped with a reason
   1    any other error
   2    usage: an invalid name or option, or a platform that the image does not have
   3    image not found
@@ -120,6 +119,7 @@ const EXIT_CODES: &str = "\
   7    the registry, the engine or the network failed, after retries
   8    `inspect --check` or `pod --check` found a problem; `mirror check` found work
   9    some images of a mirror or a list failed; the others are done
+  129  ended by SIGHUP: the terminal was closed
   130  interrupted by Ctrl-C (SIGINT)
   143  terminated by SIGTERM";
 

@@ -125,20 +125,36 @@ fn print(
 }
 
 fn checked(reports: &[Report], check: Check) -> Result<()> {
-    let is_bad = |image: &&PlatformReport| {
-        let answers = [image.orphans_reaped, image.term_reaches_service];
-        let is_needed = answers.iter().any(|answer| matches!(answer, Answer::No | Answer::Depends));
-        let is_unclear = check == Check::Strict && answers.contains(&Answer::Unknown);
-        image.recommendation.action == Action::Wrap && (is_needed || is_unclear)
+    let answers = |image: &PlatformReport| [image.orphans_reaped, image.term_reaches_service];
+    let is_needed = |image: &PlatformReport| {
+        answers(image).iter().any(|answer| matches!(answer, Answer::No | Answer::Depends))
     };
-    let bad: Vec<String> = reports
-        .iter()
-        .flat_map(|report| report.platforms.iter().filter(is_bad).map(move |image| (report, image)))
+    let is_unclear = |image: &PlatformReport| {
+        check == Check::Strict && !is_needed(image) && answers(image).contains(&Answer::Unknown)
+    };
+    let (needed, unclear) = (lacking(reports, is_needed), lacking(reports, is_unclear));
+    let message = match (&needed[..], &unclear[..]) {
+        ("", "") => return Ok(()),
+        ("", unclear) => format!("it is unknown whether a reaper is needed in {unclear}"),
+        (needed, "") => format!("a reaper is needed in {needed}"),
+        (needed, unclear) => {
+            format!("a reaper is needed in {needed}; it is unknown whether one is needed in {unclear}")
+        }
+    };
+    let wrap = (!needed.is_empty()).then_some("run `reapify wrap` to add it");
+    // The table of several images has no reasons.
+    let reasons = (reports.len() > 1).then_some("`reapify inspect` of a single image gives the reasons");
+    let hints: Vec<&str> = wrap.into_iter().chain(reasons).collect();
+    let error = Error::new(Kind::Check, message);
+    Err(if hints.is_empty() { error } else { error.hint(hints.join("; ")) })
+}
+
+/// Returns the names of the images that wrap could change and for which the condition holds.
+fn lacking(reports: &[Report], condition: impl Fn(&PlatformReport) -> bool) -> String {
+    let images = reports.iter().flat_map(|report| report.platforms.iter().map(move |image| (report, image)));
+    let lacking = images.filter(|(_, image)| image.recommendation.action == Action::Wrap && condition(image));
+    lacking
         .map(|(report, image)| format!("{} for {}", report.image, image.platform))
-        .collect();
-    match bad.is_empty() {
-        true => Ok(()),
-        false => Err(Error::new(Kind::Check, format!("a reaper is needed in {}", bad.join(", ")))
-            .hint("run `reapify wrap` to add it; `reapify inspect` without --check gives the reasons")),
-    }
+        .collect::<Vec<_>>()
+        .join(", ")
 }

@@ -1,4 +1,4 @@
-//! Ctrl-C and SIGTERM. A separate thread watches for them from the start of the program, so that a run ends
+//! Ctrl-C, SIGTERM, and SIGHUP of a closed terminal. A separate thread watches for them from the start of the program, so that a run ends
 //! in any state: the run is notified and may clean up, and is ended if it does not end by itself.
 
 use super::options::Format;
@@ -26,6 +26,7 @@ const LAST_WORDS: Duration = Duration::from_millis(200);
 enum Signal {
     Interrupt,
     Terminate,
+    HangUp,
 }
 
 /// State shared by the thread and the run.
@@ -75,18 +76,38 @@ fn watch(ready: &mpsc::Sender<()>) -> std::io::Result<()> {
     runtime.block_on(async {
         let mut interrupt = unix::signal(SignalKind::interrupt())?;
         let mut terminate = unix::signal(SignalKind::terminate())?;
+        let mut hangup = if ignores_hangup() { None } else { Some(unix::signal(SignalKind::hangup())?) };
         let _ = ready.send(());
-        let mut next = async || {
-            tokio::select! {
+        let mut next = async || loop {
+            let hung_up = async {
+                match &mut hangup {
+                    Some(hangup) => hangup.recv().await,
+                    None => std::future::pending().await,
+                }
+            };
+            return tokio::select! {
                 _ = interrupt.recv() => Signal::Interrupt,
                 _ = terminate.recv() => Signal::Terminate,
-            }
+                // A run that ends by itself is a server, which reloads its configuration.
+                _ = hung_up => match SHARED.allowed.load(Ordering::SeqCst) {
+                    0 => Signal::HangUp,
+                    _ => continue,
+                },
+            };
         };
         let first = next().await;
         SHARED.received.send_replace(Some(first));
         let allowed = Duration::from_millis(SHARED.allowed.load(Ordering::SeqCst));
         end(timeout(GRACE.max(allowed), next()).await.unwrap_or(first))
     })
+}
+
+/// Returns whether SIGHUP is not to be watched: it is ignored, as by nohup, or the system does not tell.
+fn ignores_hangup() -> bool {
+    const HANGUP: u64 = 1;
+    let status = std::fs::read_to_string("/proc/self/status").unwrap_or_default();
+    let ignored = status.lines().find_map(|line| line.strip_prefix("SigIgn:"));
+    ignored.and_then(|mask| u64::from_str_radix(mask.trim(), 16).ok()).is_none_or(|mask| mask & HANGUP != 0)
 }
 
 /// Ends the program without waiting for the run.
@@ -127,6 +148,7 @@ fn error(signal: Signal) -> Error {
     let kind = match signal {
         Signal::Interrupt => Kind::Interrupted,
         Signal::Terminate => Kind::Terminated,
+        Signal::HangUp => Kind::HungUp,
     };
     let run = SHARED.run.lock().unwrap_or_else(PoisonError::into_inner).clone();
     match run.map(|stats| stats.tag.state()) {

@@ -2,7 +2,7 @@
 
 use super::password;
 use super::progress::{Facts, Mode, Progress};
-use super::values::{AnyText, PLATFORMS};
+use super::values::{self, AnyText, PLATFORMS};
 use crate::credentials::{Credentials, Login, Store};
 use crate::error::{Error, Result};
 use crate::image::Platform;
@@ -152,13 +152,13 @@ pub struct NetworkOptions {
     authfile: Option<PathBuf>,
     /// Trust the CA certificates, or a server certificate, in this file, for one host or for all; may be
     /// repeated. Loopback uses TLS only if it is the HOST here, in certs.d or of --insecure
-    #[arg(long, value_name = "[HOST=]FILE")]
+    #[arg(long, value_name = "[HOST=]FILE", value_parser = values::authority)]
     ca_file: Vec<Authority>,
     /// Use plain HTTP for this host (the default for loopback)
-    #[arg(long, value_name = "HOST")]
+    #[arg(long, value_name = "HOST", value_parser = values::host)]
     plain_http: Vec<String>,
     /// Do not verify the certificate of this host
-    #[arg(long, value_name = "HOST")]
+    #[arg(long, value_name = "HOST", value_parser = values::host)]
     insecure: Vec<String>,
     /// Number of retries of a failed request
     #[arg(long, value_name = "N", default_value_t = 5)]
@@ -246,10 +246,9 @@ impl<'a> Given<'a> {
         let from_variable = std::env::var(self.variable).is_ok_and(|value| value == text);
         let place = if from_variable { self.variable } else { self.option };
         if !self.from_stdin {
-            let password = if text.contains(':') { None } else { password::ask(text, place)? };
-            let credentials = match password {
-                Some(password) => Credentials::basic(text, password),
-                None => Credentials::from_user_password(text),
+            let credentials = match text.contains(':') {
+                true => Credentials::from_user_password(text),
+                false => Credentials::basic(text, password::ask(text, place)?),
             };
             return Ok(Some(Login::given(place, credentials)));
         }
@@ -257,7 +256,7 @@ impl<'a> Given<'a> {
             return Err(Error::usage(format!("{place} already contains a password"))
                 .hint("remove it, or the option that reads one from standard input"));
         }
-        Ok(Some(Login::given(place, Credentials::basic(text, password::from_stdin()?))))
+        Ok(Some(Login::given(place, Credentials::basic(text, password::from_stdin(place)?))))
     }
 }
 

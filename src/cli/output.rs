@@ -150,6 +150,8 @@ pub struct Outcome<'a> {
     pub elapsed: Duration,
     /// The changes that would be made, for a dry run.
     pub changes: Option<&'a Changes>,
+    /// Whether the image is one of a list, so that the lines about it name it.
+    pub is_listed: bool,
 }
 
 impl Outcome<'_> {
@@ -219,6 +221,9 @@ impl Outcome<'_> {
                     write.bytes
                 ),
             });
+        }
+        if self.is_listed {
+            lines.iter_mut().for_each(|line| *line = format!("{}: {line}", self.source));
         }
         lines.push(format!("{}@{}", self.destination.without_target(), self.report.digest));
         lines.join("\n")

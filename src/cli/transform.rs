@@ -68,7 +68,7 @@ impl Transform<'_> {
         // The destination is opened first, because some token servers grant only the first scope.
         let login = self.logins.destination.clone();
         let place = Written { location: &destination, source: &source, login, force: self.replace.force };
-        let sink = places.sink(&place, self.mode.dry_run).await?;
+        let sink = places.sink(&place, self.mode.dry_run).await.map_err(|e| self.kept(e))?;
         let existing = self.existing(places, &place).await?;
         let opened = places.source(&source, self.logins.source.clone()).await?;
         let job = Job {
@@ -83,6 +83,16 @@ impl Transform<'_> {
         };
         job.sink.inherit(job.source.names().await?);
         Ok(Opened { source, destination, job, begun })
+    }
+
+    /// Fits the hint about an archive that exists: `--no-clobber` and `--force` exclude each other.
+    fn kept(&self, error: Error) -> Error {
+        match error.remedy() {
+            Some(Remedy::ReplaceArchive) if self.replace.no_clobber => {
+                error.hint("choose another name, or use --force in place of --no-clobber to replace it")
+            }
+            _ => error,
+        }
     }
 
     async fn existing(&self, places: &mut Places, place: &Written<'_>) -> Result<Existing> {
@@ -104,10 +114,14 @@ impl Transform<'_> {
     /// Runs the task for an image.
     pub async fn run(&self, opened: &Opened) -> Result<Done> {
         let Opened { source, destination, job, begun } = opened;
-        let (mut report, changes) = match self.mode.dry_run {
-            true => job.dry_run().await.map(|(report, changes)| (report, Some(changes)))?,
-            false => (job.run().await?, None),
+        let done = match self.mode.dry_run {
+            true => job.dry_run().await.map(|(report, changes)| (report, Some(changes))),
+            false => job.run().await.map(|report| (report, None)),
         };
+        let (mut report, changes) = done.map_err(|error| match error.remedy() {
+            Some(Remedy::ReplaceImage) => error.context(destination.without_target()),
+            _ => error,
+        })?;
         report.notes.extend(unseen(&report, destination));
         report.notes = report.notes.into_iter().map(hints::name_options).collect();
         Ok(Done {
@@ -166,6 +180,7 @@ impl Done {
             stats: &self.stats,
             elapsed: self.elapsed,
             changes: self.changes.as_ref(),
+            is_listed: false,
         }
     }
 

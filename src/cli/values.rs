@@ -1,9 +1,13 @@
 //! Values that shells complete, although others are accepted as well.
 
+use crate::image::reference::check_host;
+use crate::registry::{Authority, Pem};
 use clap::builder::{PossibleValue, StringValueParser, TypedValueParser};
 use clap::error::Error;
 use clap::{Arg, Command};
 use std::ffi::OsStr;
+use std::fs::File;
+use std::path::Path;
 
 /// The transports, as they begin the name of an image.
 pub const TRANSPORTS: [&str; 5] = ["docker://", "oci:", "oci-archive:", "docker-archive:", "docker-daemon:"];
@@ -36,6 +40,35 @@ impl TypedValueParser for AnyText {
 
     fn possible_values(&self) -> Option<Box<dyn Iterator<Item = PossibleValue> + '_>> {
         Some(Box::new(self.0.iter().map(PossibleValue::new)))
+    }
+}
+
+/// Parses the name of a registry's host.
+pub fn host(text: &str) -> Result<String, String> {
+    match check_host(text) {
+        Ok(()) => Ok(text.into()),
+        Err(why) => Err(format!("{why}; use HOST or HOST:PORT, as in registry.example:5000")),
+    }
+}
+
+/// Parses `[HOST=]FILE`, and opens the file, so that a mistake is found before anything is sent.
+pub fn authority(text: &str) -> Result<Authority, String> {
+    let Ok(authority) = text.parse::<Authority>();
+    if let Some(name) = &authority.host {
+        host(name)?;
+    }
+    if let Pem::File(path) = &authority.pem {
+        readable(path).map_err(|e| format!("cannot read {}: {e}", path.display()))?;
+    }
+    Ok(authority)
+}
+
+/// Checks that there is a file. A pipe is not opened, because its content can be read only once.
+fn readable(path: &Path) -> std::io::Result<()> {
+    match path.metadata()? {
+        found if found.is_file() => File::open(path).map(drop),
+        found if found.is_dir() => Err(std::io::ErrorKind::IsADirectory.into()),
+        _ => Ok(()),
     }
 }
 

@@ -54,7 +54,7 @@ pub struct Args {
     #[arg(long, conflicts_with = "reaper")]
     group: bool,
     /// Translate a signal before forwarding it, as in TERM:INT; may be repeated
-    #[arg(long, value_name = "FROM:TO", conflicts_with = "reaper")]
+    #[arg(long, value_name = "FROM:TO", value_parser = translation, conflicts_with = "reaper")]
     rewrite: Vec<String>,
     /// What to do if the image already starts with an init
     #[arg(long, value_enum, default_value_t, value_name = "WHAT")]
@@ -70,7 +70,7 @@ pub struct Args {
     /// Attach a provenance statement (in-toto, SLSA v1) to the result as a referrer
     #[arg(long, conflicts_with = "dry_run")]
     provenance: bool,
-    /// Fail if an image of an index cannot be wrapped, instead of copying it unchanged
+    /// Fail if a Linux image of an index cannot be wrapped, instead of copying it unchanged
     #[arg(long)]
     strict: bool,
     /// Check every blob of an image that the destination already has, and send missing ones
@@ -206,6 +206,14 @@ fn seconds(text: &str) -> std::result::Result<String, String> {
     match reaper::parse([b"-t".as_slice(), text.as_bytes()].into_iter()) {
         Ok(_) => Ok(text.into()),
         Err(_) => Err("use seconds with up to three decimals, as in 3 or 0.25".into()),
+    }
+}
+
+/// Parses `--rewrite` as the reaper does: as two signals.
+fn translation(text: &str) -> std::result::Result<String, String> {
+    match reaper::parse([b"-r".as_slice(), text.as_bytes()].into_iter()) {
+        Ok(_) => Ok(text.into()),
+        Err(_) => Err("use two signals, as in TERM:INT".into()),
     }
 }
 

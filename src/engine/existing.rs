@@ -53,7 +53,8 @@ impl Existing {
     pub(super) async fn check(&self, sink: &dyn Sink, current: Option<&Manifest>) -> Result<()> {
         match self {
             Existing::Refuse if current.is_some() || sink.is_taken().await? => {
-                Err(Error::other("the destination already refers to another image")
+                let which = current.map(|image| format!(", {}", image.digest)).unwrap_or_default();
+                Err(Error::usage(format!("the destination already refers to another image{which}"))
                     .hint(Remedy::ReplaceImage))
             }
             // If it can be read now, it was written in the meantime, and the run starts over before the tag moves.

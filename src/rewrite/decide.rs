@@ -5,7 +5,7 @@ use super::image::Image;
 use super::known_inits;
 use super::outcome::Outcome;
 use super::paths::Directory;
-use super::policy::{IfInit, Policy};
+use super::policy::{DEFAULT_PATH, IfInit, Policy};
 use super::record::{self, Original, RecordState};
 use crate::error::{Error, Remedy, Result};
 use crate::image::Platform;
@@ -58,14 +58,14 @@ pub fn decide(image: &Image, platform: &Platform, reapers: &Reapers, policy: &Po
             true => "it starts with a reaper, but another program changed it after it was wrapped",
             false => "its base image is wrapped, so it already starts with a reaper",
         }),
-        RecordState::Stale { .. } if starts_reaper => Err(Error::unsupported(format!(
+        RecordState::Absent if starts_reaper && policy.path.as_str() == DEFAULT_PATH => {
+            skip(&format!("its entrypoint is already {}, but it has no reapify record", policy.path))
+        }
+        RecordState::Stale { .. } | RecordState::Absent if starts_reaper => Err(Error::unsupported(format!(
             "the image's own entrypoint is {}, the path chosen for the reaper",
             policy.path
         ))
         .hint(Remedy::ChoosePath)),
-        RecordState::Absent if starts_reaper => {
-            skip(&format!("its entrypoint is already {}, but it has no reapify record", policy.path))
-        }
         RecordState::Stale { .. } | RecordState::Absent => match own_init(image, policy) {
             Some(reason) => skip(&reason),
             None => Ok(Decision::Wrap(plan(image.clone())?)),

@@ -124,6 +124,8 @@ fn unreadable_layers_make_the_answer_unknown() {
     let report = inspect(reapify(["inspect", &name]));
     assert_eq!((&report["orphans_reaped"], &report["pid1"]["kind"]), (&"unknown".into(), &"unknown".into()));
     assert!(report["evidence"].to_string().contains("cannot be read"), "{report}");
+    let strict = reapify(["inspect", "--check=strict", &name]).run().exits(8);
+    strict.says("it is unknown whether a reaper is needed in").never_says("without --check");
 }
 
 #[test]

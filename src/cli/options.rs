@@ -212,6 +212,7 @@ impl NetworkOptions {
     pub fn hosts(&self) -> HostOptions {
         HostOptions {
             plain_http: self.plain_http.clone(),
+            tls: Vec::new(),
             insecure: self.insecure.clone(),
             authorities: self.ca_file.clone(),
             identities: Vec::new(),

@@ -176,7 +176,7 @@ fn given(known: &Credential) -> Option<Login> {
 fn add_options(hosts: &mut HostOptions, credential: &Credential) {
     let host = credential.hostname.as_ref().unwrap_or(&credential.host).clone();
     match credential.tls {
-        Tls::Enabled => {}
+        Tls::Enabled => hosts.tls.push(host.clone()),
         Tls::Insecure => hosts.insecure.push(host.clone()),
         Tls::Disabled => hosts.plain_http.push(host.clone()),
     }

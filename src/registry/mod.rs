@@ -30,5 +30,5 @@ pub use http::Timeouts;
 pub use quirks::Upload;
 pub use repository::Repository;
 pub use retry::Policy;
-pub use tls::{Authority, HostOptions, Identity, Pem, is_loopback, plain_client};
+pub use tls::{Authority, HostOptions, Identity, Pem, is_loopback, plain_client, speaks_plain_http};
 pub use trust::{Trust, config as tls_config};

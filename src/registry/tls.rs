@@ -17,6 +17,8 @@ use std::time::Duration;
 pub struct HostOptions {
     /// Hosts that speak plain HTTP.
     pub plain_http: Vec<String>,
+    /// Hosts that speak TLS, even if they are this machine.
+    pub tls: Vec<String>,
     /// Hosts whose certificate is not verified.
     pub insecure: Vec<String>,
     /// Further certificates to trust.
@@ -69,9 +71,9 @@ impl HostOptions {
 /// Returns the address of a registry. Loopback speaks plain HTTP unless an option requires TLS for that host.
 pub fn base(host: &str, options: &HostOptions) -> Result<Url> {
     let has_tls = is_named(&options.insecure, host)
-        || certs_dir(host).is_some()
+        || is_named(&options.tls, host)
         || options.authorities.iter().any(|given| given.host.as_deref() == Some(host));
-    let plain = is_named(&options.plain_http, host) || (is_loopback(host) && !has_tls);
+    let plain = is_named(&options.plain_http, host) || (speaks_plain_http(host) && !has_tls);
     // The registry of Docker Hub has another host name than references use.
     let address = if host == "docker.io" { "registry-1.docker.io" } else { host };
     let scheme = if plain { "http" } else { "https" };
@@ -236,6 +238,11 @@ fn trust_in(host: &str, options: &HostOptions) -> Result<rustls::ClientConfig> {
     };
     let identity = given.or_else(found);
     trust::config(host, trust, identity)
+}
+
+/// Returns whether a host speaks plain HTTP if nothing else is said of it: this machine, without certificates for it.
+pub fn speaks_plain_http(host: &str) -> bool {
+    is_loopback(host) && certs_dir(host).is_none()
 }
 
 /// Returns whether the host of a reference is this machine.

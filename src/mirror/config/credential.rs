@@ -5,6 +5,7 @@ use super::keys::{CREDENTIAL, TLS};
 use super::model::{Credential, Tls};
 use super::secret::Secret;
 use super::template_parts::{Context, Scope};
+use crate::registry::speaks_plain_http;
 use std::time::Duration;
 
 /// The name of Docker Hub in references.
@@ -57,6 +58,9 @@ fn credential(fields: &Fields<'_, '_>) -> Result<Option<(Credential, bool)>> {
     });
     let tls = fields.get("tls").map_or(Ok(None), |item| tls(&item))?;
     let has_tls = tls.is_some() || is_http;
+    let regcert = expanded("regcert")?;
+    // As for registries that the configuration does not name.
+    let is_plain = regcert.is_none() && speaks_plain_http(hostname.as_deref().unwrap_or(&host));
     let credential = Credential {
         host,
         hostname,
@@ -70,8 +74,8 @@ fn credential(fields: &Fields<'_, '_>) -> Result<Option<(Credential, bool)>> {
             .transpose()?
             .filter(|time| !time.is_zero()),
         cred_host: fields.text("credHost")?,
-        tls: tls.unwrap_or(if is_http { Tls::Disabled } else { Tls::Enabled }),
-        regcert: expanded("regcert")?,
+        tls: tls.unwrap_or(if is_http || is_plain { Tls::Disabled } else { Tls::Enabled }),
+        regcert,
         client_cert: expanded("clientCert")?,
         client_key: secret(expanded("clientKey")?),
         path_prefix: fields.text("pathPrefix")?.map(|prefix| prefix.trim_matches('/').into()),

@@ -53,12 +53,16 @@ impl Server {
 
     /// Posts an event; returns the status.
     fn post(&self, body: &str, secret: &str) -> u16 {
+        self.answer(body, secret).split(' ').nth(1).and_then(|code| code.parse().ok()).unwrap_or(0)
+    }
+
+    /// Posts an event; returns the whole answer.
+    fn answer(&self, body: &str, secret: &str) -> String {
         let request = format!(
             "POST /events/plain HTTP/1.1\r\nhost: x\r\nconnection: close\r\nauthorization: Bearer {secret}\r\ncontent-length: {}\r\n\r\n{body}",
             body.len()
         );
-        let answer = self.ask(&request).unwrap_or_default();
-        answer.split(' ').nth(1).and_then(|code| code.parse().ok()).unwrap_or(0)
+        self.ask(&request).unwrap_or_default()
     }
 
     fn ask(&self, request: &str) -> Result<String, String> {
@@ -236,6 +240,8 @@ fn reloads_valid_configurations_and_ignores_invalid_ones() {
     let mut server = Server::start(&source, &target, "    tags: {allow: [a]}\n");
     becomes(&source, &target, "a");
     image("b").in_registry(&source, "app", "b");
+    let answer = server.answer(&event(&source, "b"), "s3cret");
+    assert!(answer.contains("the tag is not selected: matches no allow pattern"), "{answer}");
     // A file that is being written is empty for a moment.
     for text in ["nonsense: 1\n", ""] {
         std::fs::write(server.file("regsync.yml"), text).unwrap();
@@ -320,4 +326,27 @@ fn failures_of_one_image_do_not_delay_others() {
         text.contains("action=\"failed\"").then_some(()).ok_or(text)
     });
     server.ends("TERM", 0);
+}
+
+#[test]
+fn entries_that_nothing_runs_again_are_noted() {
+    let (source, target) = (Registry::start(), Registry::start());
+    let dir = scratch();
+    let file = dir.path().join("regsync.yml");
+    std::fs::write(&file, config(&source, &target, "")).unwrap();
+    let server = |options: &[&str]| {
+        let run = reapify(["mirror", "server", "--drain", "0", "-c"]).arg(&file).args(options);
+        let mut running = run.env("SECRET", "s3cret").start();
+        eventually(SOON, "the first pass", || match source.log().entries.is_empty() {
+            true => Err("no request".to_owned()),
+            false => Ok(()),
+        });
+        source.clear_log();
+        running.signal("TERM");
+        running.wait().exits(0)
+    };
+    server(&[]).says("entries with neither an interval nor a schedule: 1 of 1;");
+    server(&["--listen", "localhost:0"]).never_says("SIGHUP").says("127.0.0.1:");
+    let bad = reapify(["mirror", "server", "--listen", "8080", "-c"]).arg(&file).run();
+    bad.exits(2).says("as in 127.0.0.1:8080 or :8080");
 }

@@ -121,7 +121,9 @@ const EXIT_CODES: &str = "  0    done: wrapped, already wrapped, or skipped with
   9    some images of a mirror or a list failed; the others are done
   129  ended by SIGHUP: the terminal was closed
   130  interrupted by Ctrl-C (SIGINT)
-  143  terminated by SIGTERM";
+  143  terminated by SIGTERM
+
+`mirror server` exits with 0 when Ctrl-C or SIGTERM stops it.";
 
 const REAPER_OPTIONS: &str = "\
 These options are stored in the image's entrypoint. `wrap` sets the first three; any of them can be set with

@@ -1,13 +1,13 @@
 //! `reapify mirror server`: runs passes by schedule, and mirrors images by webhook.
 
 use super::interrupt;
-use super::mirror_lines::Lines;
+use super::mirror_lines::{Lines, Map};
 use super::mirror_setup::{Loaded, PassArgs, Setup};
 use super::options::Global;
 use super::output::Console;
 use crate::error::{Error, Result};
 use crate::mirror::config::{EventKind, Events, Proof as Stated};
-use crate::mirror::{Effort, Results};
+use crate::mirror::{Effort, Results, Rule, schedule};
 use crate::serve::{Current, Kind, Limits, Metrics, Proof, Queue, Receiver, Server, Service, serve};
 use std::net::SocketAddr;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -25,7 +25,7 @@ const WORKERS: usize = 16;
 #[derive(clap::Args)]
 pub struct Args {
     /// Address of the HTTP listener for webhooks, metrics and health checks: /events, /metrics, /healthz, /readyz
-    #[arg(long, value_name = "ADDRESS:PORT")]
+    #[arg(long, value_name = "ADDRESS:PORT", value_parser = address)]
     listen: Option<SocketAddr>,
     /// Time to finish images from webhooks after SIGTERM
     #[arg(long, value_name = "SECONDS", default_value_t = 25)]
@@ -46,6 +46,7 @@ pub async fn run(global: &Global, args: Args, console: &Console) -> Result<()> {
         rechecked: Default::default(),
     };
     let loaded = Loaded::read(args.pass.config.path(), console)?;
+    note_idle(&loaded, &args, console);
     let receivers = receivers(&loaded.config.events)?;
     let lines = Arc::new(Mutex::new(Lines::open(&args.pass.files, global, false)?));
     let first = current(loaded, &setup);
@@ -84,6 +85,29 @@ pub async fn run(global: &Global, args: Args, console: &Console) -> Result<()> {
     lines.close(true)
 }
 
+/// Reads an address. Without a host it is that of all interfaces.
+fn address(text: &str) -> std::result::Result<SocketAddr, String> {
+    let full = match text.rsplit_once(':') {
+        Some(("", port)) => format!("0.0.0.0:{port}"),
+        Some(("localhost", port)) => format!("127.0.0.1:{port}"),
+        _ => text.to_owned(),
+    };
+    full.parse().map_err(|_| "an address and a port are expected, as in 127.0.0.1:8080 or :8080".into())
+}
+
+/// Notes the entries that run only once, because nothing starts them again.
+fn note_idle(loaded: &Loaded, args: &Args, console: &Console) {
+    let is_idle = |rule: &&Arc<Rule>| matches!(schedule(&rule.entry), Ok(None));
+    let idle = loaded.rules.iter().filter(is_idle).count();
+    if args.listen.is_none() && idle > 0 {
+        let all = loaded.rules.len();
+        console.note(&format!(
+            "note: entries with neither an interval nor a schedule: {idle} of {all}; without --listen, only SIGHUP runs \
+             them again"
+        ));
+    }
+}
+
 async fn listen(address: SocketAddr, console: &Console) -> Result<TcpListener> {
     let listener = TcpListener::bind(address).await.map_err(|e| {
         Error::other(format!("cannot listen on {address}: {e}")).hint("choose another address with --listen")
@@ -106,6 +130,7 @@ async fn until_signal(
             () = interrupt::signalled() => return Ok(()),
             _ = hangup.recv() => match again(service, args, console) {
                 Ok(loaded) => {
+                    note_idle(&loaded, args, console);
                     server.reload(current(loaded, setup));
                     console.note("the configuration was reloaded");
                 }
@@ -158,5 +183,25 @@ fn kind(kind: EventKind) -> Kind {
         EventKind::DockerHub => Kind::DockerHub,
         EventKind::Quay => Kind::Quay,
         EventKind::Plain => Kind::Plain,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_address_may_lack_its_host() {
+        for (text, expected) in [
+            (":8080", "0.0.0.0:8080"),
+            ("localhost:5921", "127.0.0.1:5921"),
+            ("127.0.0.1:0", "127.0.0.1:0"),
+            ("[::]:8080", "[::]:8080"),
+        ] {
+            assert_eq!(address(text).unwrap().to_string(), expected);
+        }
+        for text in ["8080", "", ":", "localhost", "registry.example:80"] {
+            assert!(address(text).unwrap_err().contains("as in 127.0.0.1:8080"), "{text}");
+        }
     }
 }

@@ -1,7 +1,7 @@
 //! `reapify mirror server`: runs passes by schedule, and mirrors images by webhook.
 
 use super::interrupt;
-use super::mirror_lines::{Lines, Map};
+use super::mirror_lines::Lines;
 use super::mirror_setup::{Loaded, PassArgs, Setup};
 use super::options::Global;
 use super::output::Console;

@@ -275,11 +275,9 @@ fn an_existing_image_is_not_replaced_without_leave() {
         let first = wrap(&[]).succeeds().text();
         assert_eq!(wrap(&[]).succeeds().text(), first, "the result itself may be there");
         let digest = first.rsplit_once('@').unwrap().1.trim();
-        let refusal = wrap(&["--group"]).exits(2).says("--no-clobber");
-        refusal.says(&format!(
-            "{}: the destination already refers to another image, {digest}",
-            first.rsplit_once('@').unwrap().0
-        ));
+        let name = to.trim_start_matches("docker://");
+        let refusal = format!("{name}: the destination already refers to another image, {digest}");
+        wrap(&["--group"]).exits(2).says("--no-clobber").says(&refusal);
         wrap(&["--group", "--dry-run"]).exits(2);
         assert_eq!(wrap(&[]).succeeds().text(), first);
     }

@@ -119,7 +119,7 @@ impl Transform<'_> {
             false => job.run().await.map(|report| (report, None)),
         };
         let (mut report, changes) = done.map_err(|error| match error.remedy() {
-            Some(Remedy::ReplaceImage) => error.context(destination.without_target()),
+            Some(Remedy::ReplaceImage) => error.context(destination),
             _ => error,
         })?;
         report.notes.extend(unseen(&report, destination));

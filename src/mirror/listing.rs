@@ -90,12 +90,8 @@ impl Place {
     /// that entries write to it.
     pub async fn items(&self, hosts: &Hosts, results: &OwnResults) -> Result<Vec<Item>> {
         if self.rule.entry.kind == Kind::Image {
-            let is_taken = match self.source.tag() {
-                Some(tag) => {
-                    self.choose(hosts, vec![selected(tag)]).await?.iter().all(|one| one.refused.is_none())
-                }
-                None => true,
-            };
+            // A source without a tag is not listed, and has no age.
+            let is_taken = self.tags(hosts, results).await?.iter().all(|listed| listed.refused.is_none());
             let (source, destination) = (self.source.clone(), self.target.clone());
             let item = is_taken.then(|| Item { place: self.clone(), source, destination });
             return Ok(item.into_iter().collect());

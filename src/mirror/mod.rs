@@ -25,7 +25,7 @@ pub use hosts::Hosts;
 pub use image::mirror;
 pub use listing::{Item, Listed, Place, repositories};
 pub use pass::Pass;
-pub use report::{Action, Line, Summary, partial};
+pub use report::{Action, Line, Summary};
 pub use results::Results;
 pub use rule::{ReadReapers, Rule, schedule};
 pub use run::{Effort, Outcomes, Part, Rechecked, Shared, Sinks};

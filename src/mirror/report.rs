@@ -206,17 +206,12 @@ impl Summary {
     pub fn failure(&self) -> Option<Error> {
         let failed = self.count(Action::Failed);
         let all: u64 = self.actions.values().sum();
-        partial(failed, all)
+        (failed > 0).then(|| {
+            let images = if all == 1 { "image" } else { "images" };
+            Error::new(Kind::Partial, format!("{failed} of {all} {images} failed"))
+                .hint("each failure has its reason above; run the command again, which skips what is done")
+        })
     }
-}
-
-/// Returns the error for several images of which some failed.
-pub fn partial(failed: u64, all: u64) -> Option<Error> {
-    (failed > 0).then(|| {
-        let images = if all == 1 { "image" } else { "images" };
-        Error::new(Kind::Partial, format!("{failed} of {all} {images} failed"))
-            .hint("each failure has its reason above; run again, the command skips what is done")
-    })
 }
 
 impl fmt::Display for Summary {

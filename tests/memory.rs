@@ -247,7 +247,7 @@ fn a_large_index_takes_little_memory_and_the_fewest_requests() {
     registry.complete("copy", "reaped");
     let peak = peak.lock().expect("no panic").expect("the tag was written");
     println!("{PLATFORMS} platforms of {LAYERS_EACH} layers: {peak} kB");
-    // An unoptimised program takes sixteen megabytes more; `scripts/test` also runs this test optimised.
+    // An unoptimised program takes sixteen megabytes more. With --release, this test checks an optimised one.
     let limit = if cfg!(debug_assertions) { 44 << 10 } else { 28 << 10 };
     assert!(peak < limit, "{peak} kB");
 

@@ -4,6 +4,7 @@
 use std::fs;
 use std::os::unix::fs::PermissionsExt as _;
 use std::path::Path;
+use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use serde_json::json;
@@ -11,6 +12,7 @@ use serde_json::json;
 use super::docker::Docker;
 use super::docker_registry::DockerRegistry;
 use super::image::{Family, Image, digest, file, write_blob, write_index};
+use super::refusal::files_below;
 use super::run::{Outcome, tool};
 use super::{program, project, scratch, zombies};
 
@@ -20,6 +22,8 @@ pub struct Stage {
     hosts: Vec<(&'static str, DockerRegistry)>,
     /// The value of `DOCKER_HOST`.
     engine: Option<String>,
+    /// Held while the engine is used: all stages give its images the same names.
+    _turn: Option<MutexGuard<'static, ()>>,
 }
 
 /// The user and the password of `private.example`.
@@ -65,7 +69,7 @@ impl Stage {
             ("private.example", DockerRegistry::with_user(LOGIN.0, LOGIN.1).start()),
             ("tls.example", super::docker_registry::Options::default().tls().start()),
         ];
-        let stage = Self { dir: scratch(), hosts, engine: None };
+        let stage = Self { dir: scratch(), hosts, engine: None, _turn: None };
         stage.write_files();
         stage.push_images();
         stage
@@ -101,8 +105,13 @@ impl Stage {
         for dir in ["target", "home", "tmp", "bin"] {
             fs::create_dir_all(self.dir().join(dir)).expect("a directory");
         }
-        for name in ["testdata", "examples", "action.yml"] {
+        for name in ["testdata", "action.yml"] {
             std::os::unix::fs::symlink(project(name), self.dir().join(name)).expect("a link");
+        }
+        for example in files_below(&project("examples")) {
+            let name = example.strip_prefix(project("")).expect("a file of the project");
+            let text = fs::read_to_string(&example).expect("a text");
+            self.write(name.to_str().expect("UTF-8"), &self.localised(&text));
         }
         let authority = fs::read(self.registry("tls.example").authority()).expect("the certificate");
         fs::write(self.dir().join("ca.crt"), authority).expect("a file");
@@ -134,6 +143,8 @@ impl Stage {
 
     /// Starts a Docker engine, which holds the images `app` and `localhost/app`.
     pub fn with_docker(mut self) -> Self {
+        static TURN: Mutex<()> = Mutex::new(());
+        self._turn = Some(TURN.lock().unwrap_or_else(PoisonError::into_inner));
         self.engine = Some(Docker::get().host());
         let app = self.registry("registry.example").name("app", "1.4").replace("docker://", "");
         self.bash(&format!(

@@ -58,6 +58,7 @@ pub mod layers;
 pub mod mirror;
 mod note;
 pub mod places;
+mod plural;
 pub mod pod;
 pub mod read;
 pub mod reapers;

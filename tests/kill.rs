@@ -371,7 +371,7 @@ fn a_signal_ends_a_run_waiting_for_a_lock() {
         assert!(outcome.stderr.contains("tag"), "{outcome}");
         assert_eq!(image::layout_manifest(dir.path(), "v1"), before);
         for path in files_below(dir.path()) {
-            assert!(!path.to_string_lossy().contains(".tmp"), "{path:?} is left behind");
+            assert!(!path.to_string_lossy().contains(".reapify-"), "{path:?} is left behind");
         }
     }
 }

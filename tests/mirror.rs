@@ -154,9 +154,12 @@ fn check_reports_what_would_change_and_changes_nothing() {
     let (source, target) = (Registry::start(), Registry::start());
     image("a").in_registry(&source, "app", "a");
     let config = Config::between(&source, &target, "");
-    config.run("check").run().exits(8).says("1 image would change");
+    let check = config.run("check").run().exits(8).says("1 image would change").prints_some("would wrap");
+    check.says("1 image, 1 would be wrapped;").never_says("nothing was written");
     assert!(target.repositories().is_empty());
     assert_eq!(source.log().count(|entry| entry.asked.method == "GET"), 1, "only the tags are read");
+    let line = config.run("check").args(["--output", "json"]).run().exits(8).json();
+    assert_eq!((&line["action"], &line["written"]), (&"wrapped".into(), &false.into()), "{line}");
     config.once();
     config.run("check").run().succeeds();
 }
@@ -402,7 +405,7 @@ fn prunes_results_that_are_no_longer_selected() {
     Config::between(&source, &target, rules).once();
     assert_eq!(target.tags("copy/app").len(), 5, "nothing is deleted by default");
     let config = Config::between(&source, &target, &format!("{rules}    prune: {{keep: 1}}\n"));
-    config.run("check").run().exits(8).prints_some("pruned");
+    config.run("check").run().exits(8).prints_some("would prune");
     assert_eq!(target.tags("copy/app").len(), 5);
     let lines = config.once();
     let pruned: Vec<_> = actions(&lines).into_iter().filter(|(_, action)| *action == "pruned").collect();
@@ -585,7 +588,11 @@ fn pod_accepts_the_map_file() {
     image("a").in_registry(&source, "app", "a");
     let config = Config::between(&source, &target, "");
     let map = config.file("map");
+    // A symbolic link, as in a checkout of a configuration, stays one.
+    std::fs::write(config.file("target"), "").expect("a file");
+    std::os::unix::fs::symlink("target", &map).expect("a link");
     config.run("once").arg("--map-file").arg(&map).run().succeeds();
+    assert!(map.is_symlink());
     let pod = format!(
         "apiVersion: v1\nkind: Pod\nmetadata: {{name: x}}\nspec:\n  containers:\n    - name: x\n      image: {}/app:a\n",
         source.host()

@@ -179,10 +179,10 @@ fn a_check_fails_if_an_image_cannot_be_read() {
     let dir = scratch();
     let documents = write(dir.path(), "pod.yaml", &pod(&[("web", &name, "")]));
     let run = |options: &[&str]| reapify(["pod", "--images", &documents]).args(options).run();
-    run(&[]).succeeds().says("pod.yaml:6:1: Pod/web/web: ").says("404");
-    run(&["--check"]).exits(3).says("pod.yaml:6:1: Pod/web/web: ").says("404");
+    run(&[]).succeeds().says("pod.yaml:7:5: Pod/web/web: ").says("404");
+    run(&["--check"]).exits(3).says("pod.yaml:7:5: Pod/web/web: ").says("404");
     let report = run(&["--check", "--output", "json"]).exits(3).json();
-    assert_eq!(report["problems"][0]["line"], 6, "{report}");
+    assert_eq!(report["problems"][0]["line"], 7, "{report}");
     let log = run(&["--check", "--output", "sarif"]).exits(3).json();
     let invocation = &log["runs"][0]["invocations"][0];
     assert_eq!(invocation["executionSuccessful"], false, "{log}");
@@ -191,6 +191,48 @@ fn a_check_fails_if_an_image_cannot_be_read() {
     for address in [&driver["informationUri"], &driver["rules"][0]["helpUri"]] {
         assert!(address.as_str().unwrap().starts_with("https://"), "{address}");
     }
+}
+
+#[test]
+fn each_image_that_cannot_be_read_has_its_own_error() {
+    let registry = Registry::start();
+    let name = registry.name("app", "absent").replace("docker://", "");
+    let dir = scratch();
+    let text = pod(&[("absent", &name, ""), ("down", "127.0.0.1:1/app:1", ""), ("again", &name, "")]);
+    let documents = write(dir.path(), "pod.yaml", &text);
+    let check = ["pod", "--images", "--check", "--retries", "0", "--output", "json", &documents];
+    let outcome = reapify(check).run().exits(3);
+    let errors: Vec<Value> =
+        outcome.stderr.lines().map(|line| serde_json::from_str(line).expect("an error in JSON")).collect();
+    let codes: Vec<&str> = errors.iter().map(|error| error["code"].as_str().expect("a code")).collect();
+    assert_eq!(codes, ["network", "not-found", "not-found"], "{outcome}");
+    let report = outcome.json();
+    let problems = report["problems"].as_array().expect("a list");
+    let codes: Vec<&str> = problems.iter().map(|problem| problem["code"].as_str().expect("a code")).collect();
+    assert_eq!(codes, ["not-found", "network", "not-found"], "{report}");
+}
+
+#[test]
+fn a_patch_fails_if_an_image_cannot_be_read() {
+    let registry = Registry::start();
+    let name = |tag: &str| registry.name("app", tag).replace("docker://", "");
+    let dir = scratch();
+    let text = pod(&[("web", "registry.example/app:1", "    command: [/app]\n")]);
+    let documents = write(dir.path(), "pod.yaml", &text);
+    let map = format!("registry.example/app:1={}", name("absent"));
+    // Whether the command needs the reaper is not known.
+    let patch = ["pod", "--patch", "--images", "--in-place", "--map", &map, &documents];
+    reapify(patch).run().exits(3).says("pod.yaml:7:5: Pod/web/web: ").says("404");
+    assert_eq!(fs::read_to_string(&documents).expect("the file"), text);
+}
+
+#[test]
+fn a_patch_without_effect_says_so() {
+    let dir = scratch();
+    let documents = write(dir.path(), "pod.yaml", &pod(&[("web", "registry.example/app:1", "")]));
+    reapify(["pod", "--patch", &documents]).run().succeeds().says("nothing was patched");
+    let map = ["--map", "registry.example/app=mirror.example/app"];
+    reapify(["pod", "--patch", &documents]).args(map).run().succeeds().never_says("nothing was patched");
 }
 
 #[test]

@@ -12,6 +12,7 @@ use crate::image::Location;
 use crate::image::json::to_json;
 use crate::mirror::Sinks;
 use crate::places::{Places, replaced};
+use crate::plural::counted;
 use crate::stats::Stats;
 use futures_util::{StreamExt, stream};
 use serde::Serialize;
@@ -143,13 +144,9 @@ pub async fn run(
     let failed = counts.failed();
     let done: Vec<String> = actions.iter().map(|(action, count)| format!(", {count} {action}")).collect();
     let failures = if failed > 0 { format!(", {failed} failed") } else { String::new() };
-    console.note(&format!("{}{}{failures}", images(all), done.concat()));
+    console.note(&format!("{}{}{failures}", counted(all, "image"), done.concat()));
     outcome?;
     if failed == 0 { Ok(()) } else { Err(partial(failed, all, may_recover)) }
-}
-
-fn images(count: u64) -> String {
-    format!("{count} {}", if count == 1 { "image" } else { "images" })
 }
 
 /// Returns the error for a list of which some images failed. `may_recover` states that a second try may help.
@@ -160,7 +157,7 @@ fn partial(failed: u64, all: u64, may_recover: bool) -> Error {
         (false, true) => "run the command again to retry",
         (false, false) => "correct the errors, then run the command again",
     };
-    Error::new(Kind::Partial, format!("{failed} of {} failed", images(all))).hint(hint)
+    Error::new(Kind::Partial, format!("{failed} of {} failed", counted(all, "image"))).hint(hint)
 }
 
 async fn one(transform: &Transform<'_>, places: &Mutex<Places>, sinks: &Sinks, pair: &Pair) -> Result<Done> {

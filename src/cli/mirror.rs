@@ -11,6 +11,7 @@ use crate::error::{Error, Kind, Result};
 use crate::image::json::to_json;
 use crate::mirror::config::{self, Config};
 use crate::mirror::{Action, Effort, Hosts, Pass, Place, Results, repositories};
+use crate::plural::counted;
 use crate::stats::Stats;
 use crate::unseen::printable;
 use clap::Subcommand;
@@ -131,11 +132,8 @@ async fn once(
     match effort {
         Effort::Check if lines.summary.pending > 0 => {
             let pending = lines.summary.pending;
-            Err(Error::new(
-                Kind::Check,
-                format!("{pending} {} would change", if pending == 1 { "image" } else { "images" }),
-            )
-            .hint("run `reapify mirror once` to change them"))
+            Err(Error::new(Kind::Check, format!("{} would change", counted(pending, "image")))
+                .hint("run `reapify mirror once` to change them"))
         }
         _ => Ok(()),
     }

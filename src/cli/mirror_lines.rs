@@ -5,13 +5,12 @@ use super::output;
 use crate::error::{Error, Result};
 use crate::image::json::to_json;
 use crate::mirror::{Action, Line, Summary};
-use crate::transport::files;
+use crate::transport::files::Replacement;
 use crate::unseen::{printable, printable_json};
 use serde::Serialize;
 use std::fs::File;
 use std::io::{LineWriter, Write};
 use std::path::{Path, PathBuf};
-use tempfile::NamedTempFile;
 
 /// Files that a run writes.
 #[derive(clap::Args, Clone)]
@@ -39,8 +38,8 @@ pub struct Lines {
 struct Output {
     file: LineWriter<File>,
     name: String,
-    /// The file that is renamed to `path` when the output is complete; otherwise it is written directly.
-    replaces: Option<(NamedTempFile, PathBuf)>,
+    /// What is written, if it replaces a file when it is complete.
+    replacement: Option<Replacement>,
 }
 
 impl Lines {
@@ -100,7 +99,7 @@ impl Output {
     fn open(path: &Path) -> Result<Self> {
         let name = path.display().to_string();
         let file = File::create(path).map_err(|e| Error::other(format!("cannot write {name}: {e}")))?;
-        Ok(Output { file: LineWriter::new(file), name, replaces: None })
+        Ok(Output { file: LineWriter::new(file), name, replacement: None })
     }
 
     /// Opens a temporary file in place of a regular file; devices and pipes are written directly.
@@ -110,14 +109,14 @@ impl Output {
         }
         let name = path.display().to_string();
         let failed = |e| Error::other(format!("cannot write {name}: {e}"));
-        let temporary = files::temporary_in(files::parent(path)).map_err(failed)?;
-        let file = temporary.reopen().map_err(failed)?;
-        Ok(Output { file: LineWriter::new(file), replaces: Some((temporary, path.into())), name })
+        let replacement = Replacement::create(path).map_err(failed)?;
+        let file = replacement.file().try_clone().map_err(failed)?;
+        Ok(Output { file: LineWriter::new(file), replacement: Some(replacement), name })
     }
 
     fn finish(self) -> Result<()> {
-        let Some((temporary, path)) = self.replaces else { return Ok(()) };
-        files::persist(temporary, &path).map_err(|e| Error::other(format!("cannot write {}: {e}", self.name)))
+        let Some(replacement) = self.replacement else { return Ok(()) };
+        replacement.persist().map_err(|e| Error::other(format!("cannot write {}: {e}", self.name)))
     }
 
     fn write(&mut self, line: &impl Serialize) -> Result<()> {

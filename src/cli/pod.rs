@@ -7,9 +7,10 @@ use super::places;
 use super::pod_files::{self, Input};
 use super::pod_images::{self, Looked};
 use crate::error::{Error, Kind, Result};
+use crate::plural::counted;
 use crate::pod::{
-    Change, Deep, Ignore, Knowledge, Mapping, NoImages, NoReapers, Patch, Patched, Place, Problem, Replaced,
-    Report, Severity, Source, WordsOnly, examine, images, unified_diff,
+    Change, Deep, Ignore, Knowledge, Mapping, NoImages, NoReapers, Patch, Patched, Problem, Replaced, Report,
+    Severity, Source, Use, WordsOnly, examine, images, unified_diff, uses,
 };
 use std::collections::HashMap;
 use std::path::PathBuf;
@@ -89,35 +90,23 @@ pub async fn run(global: &Global, args: Args, console: &Console) -> Result<()> {
         }
         return patch(&args, &inputs, &sources, &mapping, console).await;
     }
-    let (report, unread) = match args.images {
+    let report = match args.images {
         true => with_images(&args, &sources, &ignore).await?,
         false => {
             let knowledge = Knowledge { images: &NoImages, commands: &Deep::new(Default::default()) };
-            (examine(&sources, knowledge, &ignore), None)
+            examine(&sources, knowledge, &ignore)
         }
     };
-    print(global, &args, &report, unread, console)
+    print(global, &args, &report, console)
 }
 
-/// Judges documents with their images, until no command leads to a file that has not been read. Returns the kind of the
-/// failure as well if an image could not be read.
-async fn with_images(args: &Args, sources: &[Source<'_>], ignore: &Ignore) -> Result<(Report, Option<Kind>)> {
-    let looking = pod_images::look(&args.from, images(sources), args.no_cache);
-    let (looked, failures) = interruptible(looking, async || {}).await?;
+/// Judges documents with their images, until no command leads to a file that has not been read.
+async fn with_images(args: &Args, sources: &[Source<'_>], ignore: &Ignore) -> Result<Report> {
+    // Whoever checks wants to know about every image.
+    let (looked, unread) = look(args, uses(sources), args.check).await?;
     let mut report = judge(looked, sources, ignore).await?;
-    for (name, error) in &failures {
-        let users = report.containers.iter().filter(|container| container.image == *name);
-        let problems = users.map(|container| Problem {
-            file: container.file.clone(),
-            place: Place { line: container.line, column: 1 },
-            // Whoever checks wants to know about every image.
-            is_error: args.check,
-            message: format!("{}/{}: {error}", container.object, container.container),
-        });
-        let problems: Vec<Problem> = problems.collect();
-        report.problems.extend(problems);
-    }
-    Ok((report, failures.first().map(|(_, error)| error.kind())))
+    report.problems.extend(unread);
+    Ok(report)
 }
 
 async fn judge(mut looked: Looked, sources: &[Source<'_>], ignore: &Ignore) -> Result<Report> {
@@ -135,22 +124,25 @@ async fn judge(mut looked: Looked, sources: &[Source<'_>], ignore: &Ignore) -> R
     Ok(examine(sources, Knowledge { images: &facts, commands: &WordsOnly }, ignore))
 }
 
-async fn look(args: &Args, names: Vec<String>, console: &Console) -> Result<Looked> {
+/// Inspects the images of containers, each once. Returns a problem for each container whose image could not be read.
+async fn look(args: &Args, uses: Vec<Use>, is_error: bool) -> Result<(Looked, Vec<Problem>)> {
+    let mut names: Vec<String> = Vec::new();
+    for used in &uses {
+        if !names.contains(&used.image) {
+            names.push(used.image.clone());
+        }
+    }
     let looking = pod_images::look(&args.from, names, args.no_cache);
     let (looked, failures) = interruptible(looking, async || {}).await?;
-    for (_, failure) in failures {
-        console.note(&format!("warning: {failure}"));
-    }
-    Ok(looked)
+    let unread = uses.iter().flat_map(|used| {
+        let failed = failures.iter().filter(|(name, _)| *name == used.image);
+        failed.map(|(_, error)| used.unread(error, is_error))
+    });
+    let unread = unread.collect();
+    Ok((looked, unread))
 }
 
-fn print(
-    global: &Global,
-    args: &Args,
-    report: &Report,
-    unread: Option<Kind>,
-    console: &Console,
-) -> Result<()> {
+fn print(global: &Global, args: &Args, report: &Report, console: &Console) -> Result<()> {
     let sarif = || report.to_sarif(env!("CARGO_PKG_VERSION"), env!("CARGO_PKG_REPOSITORY"));
     match global.output {
         Format::Json => json(report.to_json().trim_end(), false)?,
@@ -160,35 +152,28 @@ fn print(
             text => result(text, false)?,
         },
     }
-    problems(&report.problems, unread.unwrap_or(Kind::Unsupported), console)?;
+    problems(&report.problems, console)?;
     let is_bad = |severity: Severity| severity != Severity::Note;
-    let bad = report.findings.iter().filter(|finding| is_bad(finding.severity)).count();
+    let bad = report.findings.iter().filter(|finding| is_bad(finding.severity)).count() as u64;
     match args.check && bad > 0 {
-        true => Err(Error::new(Kind::Check, match bad {
-            1 => "1 finding other than a note".to_string(),
-            _ => format!("{bad} findings other than notes"),
-        }).hint(
+        true => Err(Error::new(Kind::Check, format!("{} other than notes", counted(bad, "finding"))).hint(
             "each finding says what to do; use --ignore RULE or the annotation reapify.io/ignore to ignore it",
         )),
         false => Ok(()),
     }
 }
 
-/// Reports what could not be read. Fails with this kind if any of it is more than a warning.
-fn problems(problems: &[Problem], kind: Kind, console: &Console) -> Result<()> {
+/// Reports what could not be read. Fails if any of it is more than a warning.
+fn problems(problems: &[Problem], console: &Console) -> Result<()> {
+    let text = |p: &Problem| format!("{}:{}:{}: {}", p.file, p.place.line, p.place.column, p.message);
     let (errors, warnings): (Vec<_>, Vec<_>) = problems.iter().partition(|problem| problem.is_error);
     for warning in warnings {
-        console.note(&format!(
-            "warning: {}:{}:{}: {}",
-            warning.file, warning.place.line, warning.place.column, warning.message
-        ));
+        console.note(&format!("warning: {}", text(warning)));
     }
-    let place = |p: &Problem| format!("{}:{}:{}: {}", p.file, p.place.line, p.place.column, p.message);
-    let Some((last, others)) = errors.split_last() else { return Ok(()) };
-    for other in others {
-        console.error(&Error::new(kind, place(other)), None);
-    }
-    Err(Error::new(kind, place(last)))
+    let mut errors = errors.into_iter().map(|problem| Error::new(problem.kind, text(problem)));
+    let Some(first) = errors.next() else { return Ok(()) };
+    errors.for_each(|other| console.error(&other, None));
+    Err(first)
 }
 
 /// An option that maps images, and what it adds to a mapping.
@@ -250,13 +235,7 @@ async fn patch(
     }
     options.warn_of_unused(&images(sources), console);
     let prefixes = match args.images {
-        true => {
-            let targets = images(sources).into_iter().map(|name| match mapping.replace(&name) {
-                Replaced::By(target) => target,
-                _ => name,
-            });
-            look(args, targets.collect(), console).await?.prefixes()
-        }
+        true => prefixes(args, sources, mapping, console).await?,
         false => HashMap::new(),
     };
     let patch = Patch {
@@ -272,8 +251,30 @@ async fn patch(
             Err(problems) => refused.extend(problems),
         }
     }
-    problems(&refused, Kind::Unsupported, console)?;
+    problems(&refused, console)?;
+    if patched.iter().all(|done| done.changes.is_empty()) {
+        console.note("warning: nothing was patched");
+    }
     write(options, inputs, sources, &patched, console)
+}
+
+/// Returns the words that start the reapers of the images in the patched documents. Fails if an image cannot be read,
+/// because the command of its container might then lack the reaper.
+async fn prefixes(
+    args: &Args,
+    sources: &[Source<'_>],
+    mapping: &Mapping,
+    console: &Console,
+) -> Result<HashMap<String, Vec<String>>> {
+    let mut uses = uses(sources);
+    for used in &mut uses {
+        if let Replaced::By(target) = mapping.replace(&used.image) {
+            used.image = target;
+        }
+    }
+    let (looked, unread) = look(args, uses, true).await?;
+    problems(&unread, console)?;
+    Ok(looked.prefixes())
 }
 
 fn write(

@@ -1,6 +1,7 @@
 //! The files of `reapify pod`: reads documents, and writes patched ones.
 
 use crate::error::{Error, Result};
+use crate::transport::files::Replacement;
 use std::fs;
 use std::io::{Read, Write};
 use std::path::{Path, PathBuf};
@@ -77,15 +78,9 @@ fn failed(path: &Path, error: &std::io::Error) -> Error {
 /// Replaces a file atomically, keeping its permissions. If it is a symbolic link, its target is replaced.
 pub fn replace(path: &Path, text: &str) -> Result<()> {
     let replaced = || -> std::io::Result<()> {
-        let path = fs::canonicalize(path)?;
-        let dir = path.parent().unwrap_or(Path::new("/"));
-        let mut file = tempfile::Builder::new().prefix(".reapify-").tempfile_in(dir)?;
-        crate::temporary::note(file.path());
-        file.write_all(text.as_bytes())?;
-        file.as_file().set_permissions(fs::metadata(&path)?.permissions())?;
-        file.as_file().sync_all()?;
-        file.persist(&path)?;
-        Ok(())
+        let replacement = Replacement::create(path)?;
+        replacement.file().write_all(text.as_bytes())?;
+        replacement.persist()
     };
     replaced().map_err(|e| Error::other(format!("cannot write {}: {e}", path.display())))
 }

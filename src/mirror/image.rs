@@ -210,8 +210,8 @@ impl Work<'_> {
             Task::Copy(_) => Action::Copied,
             _ => Action::Wrapped,
         };
-        self.line.written = true;
-        self.line.reason = Some("the source and the destination differ; a check writes nothing".into());
+        self.line.pending = true;
+        self.line.reason = Some("the source and the destination differ".into());
         Ok(self.line)
     }
 

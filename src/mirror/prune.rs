@@ -107,15 +107,17 @@ impl Pruner<'_> {
         let mut line = Line::new(self.place.rule.entry.position, Action::Pruned);
         line.destination = Some(name.to_string());
         line.digest = Some(digest.clone());
-        line.written = true;
         if kept.contains(digest) {
             line.action = Action::Skipped;
-            line.written = false;
             line.reason = Some("another tag or an index refers to the same digest".into());
         } else if self.shared.effort == Effort::Check {
-            line.reason = Some("no longer selected; nothing was deleted".into());
-        } else if let Err(error) = self.repository(name)?.delete(digest).await {
-            line = line.failed(&error);
+            line.pending = true;
+            line.reason = Some("no longer selected".into());
+        } else {
+            match self.repository(name)?.delete(digest).await {
+                Ok(()) => line.written = true,
+                Err(error) => line = line.failed(&error),
+            }
         }
         Ok(line)
     }

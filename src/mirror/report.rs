@@ -2,6 +2,7 @@
 
 use crate::error::{Error, Kind};
 use crate::image::Digest;
+use crate::plural::counted;
 use serde::Serialize;
 use std::collections::BTreeMap;
 use std::fmt;
@@ -43,6 +44,18 @@ impl Action {
         Action::Failed,
     ];
 
+    /// Returns what a check says of an image that is not in this state yet.
+    fn future(self) -> &'static str {
+        match self {
+            Action::Wrapped => "would wrap",
+            Action::Upgraded => "would upgrade",
+            Action::Repaired => "would repair",
+            Action::Copied => "would copy",
+            Action::Pruned => "would prune",
+            other => other.word(),
+        }
+    }
+
     /// Returns the word for it in JSON.
     pub fn word(self) -> &'static str {
         match self {
@@ -80,8 +93,11 @@ pub struct Line {
     pub digest: Option<Digest>,
     /// What happened to the image.
     pub action: Action,
-    /// Whether the destination was written, or in a check would be.
+    /// Whether the destination was written.
     pub written: bool,
+    /// Whether a check found that the action is still to be taken.
+    #[serde(skip)]
+    pub pending: bool,
     /// The reason, unless it is obvious.
     pub reason: Option<String>,
     /// Failures that do not affect the result, and notes for the user.
@@ -112,6 +128,7 @@ impl Line {
             digest: None,
             action,
             written: false,
+            pending: false,
             reason: None,
             notes: Vec::new(),
             code: None,
@@ -126,7 +143,7 @@ impl Line {
     /// Turns the line into that of a failure.
     pub fn failed(mut self, error: &Error) -> Self {
         self.action = Action::Failed;
-        self.written = false;
+        (self.written, self.pending) = (false, false);
         self.reason = Some(error.to_string());
         self.code = Some(error.kind().code());
         self.hint = error.hint_text().map(String::from);
@@ -148,7 +165,7 @@ impl Line {
 /// The line in plain text.
 impl fmt::Display for Line {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{}", self.action)?;
+        f.write_str(if self.pending { self.action.future() } else { self.action.word() })?;
         match (&self.source, &self.destination) {
             (Some(source), Some(destination)) => write!(f, " {source} -> {destination}")?,
             (Some(one), None) | (None, Some(one)) => write!(f, " {one}")?,
@@ -189,7 +206,7 @@ impl Summary {
         *self.actions.entry(line.action).or_default() += 1;
         self.requests += line.requests;
         self.bytes += line.bytes;
-        self.pending += u64::from(line.written);
+        self.pending += u64::from(line.pending);
     }
 
     /// Adds requests that do not belong to an image.
@@ -207,8 +224,7 @@ impl Summary {
         let failed = self.count(Action::Failed);
         let all: u64 = self.actions.values().sum();
         (failed > 0).then(|| {
-            let images = if all == 1 { "image" } else { "images" };
-            Error::new(Kind::Partial, format!("{failed} of {all} {images} failed"))
+            Error::new(Kind::Partial, format!("{failed} of {} failed", counted(all, "image")))
                 .hint("each failure has its reason above; run the command again, which skips what is done")
         })
     }
@@ -217,14 +233,16 @@ impl Summary {
 impl fmt::Display for Summary {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let all: u64 = self.actions.values().sum();
-        write!(f, "{all} {}", if all == 1 { "image" } else { "images" })?;
+        f.write_str(&counted(all, "image"))?;
         for action in Action::ALL {
             if self.count(action) > 0 {
-                write!(f, ", {} {action}", self.count(action))?;
+                // Whatever a check finds to be done is not done yet.
+                let tense =
+                    if self.pending > 0 && action.future() != action.word() { "would be " } else { "" };
+                write!(f, ", {} {tense}{action}", self.count(action))?;
             }
         }
-        let requests = if self.requests == 1 { "request" } else { "requests" };
-        write!(f, "; {} {requests}, {} bytes", self.requests, self.bytes)
+        write!(f, "; {}, {}", counted(self.requests, "request"), counted(self.bytes, "byte"))
     }
 }
 
@@ -240,6 +258,17 @@ mod tests {
         summary.add(&Line::new(2, Action::Wrapped).failed(&Error::network("no answer").hint("wait")));
         assert_eq!(summary.to_string(), "2 images, 1 unchanged, 1 failed; 3 requests, 10 bytes");
         assert_eq!(summary.failure().unwrap().kind(), Kind::Partial);
+    }
+
+    #[test]
+    fn a_check_is_not_in_the_past_tense() {
+        let mut line = Line { requests: 1, bytes: 1, pending: true, ..Line::new(1, Action::Wrapped) };
+        line.destination = Some("b.example/x:1".into());
+        assert_eq!(line.to_string(), "would wrap b.example/x:1");
+        let mut summary = Summary::default();
+        summary.add(&line);
+        assert_eq!(summary.to_string(), "1 image, 1 would be wrapped; 1 request, 1 byte");
+        assert_eq!(line.failed(&Error::other("x")).to_string(), "failed b.example/x:1: x");
     }
 
     #[test]

@@ -6,7 +6,9 @@ use super::finding::{ContainerReport, Finding, Findings, Report};
 use super::judge::{self, JudgedPod};
 use super::parse::{Problem, Source};
 use super::rule::Ignore;
+use super::tree::Place;
 use super::{check_namespace, check_start, check_stop, find};
+use crate::error::{Error, Kind};
 
 /// The knowledge on which judgements are based, besides the documents.
 #[derive(Clone, Copy)]
@@ -34,6 +36,7 @@ pub fn examine(sources: &[Source<'_>], knowledge: Knowledge<'_>, ignore: &Ignore
                 file: source.name.to_string(),
                 place,
                 is_error: false,
+                kind: Kind::Unsupported,
                 message: format!("invalid annotation {}: no rule has the id {id:?}", find::IGNORE),
             }));
         }
@@ -57,7 +60,48 @@ fn check(pod: &JudgedPod<'_, '_>) -> Vec<Finding> {
 /// Returns the images that the sources name, each once, in the order of the text.
 pub fn images(sources: &[Source<'_>]) -> Vec<String> {
     let mut seen = std::collections::HashSet::new();
-    let pods = sources.iter().flat_map(find::pods);
-    let images = pods.flat_map(|pod| pod.containers).map(|container| container.image);
-    images.filter(|image| !image.is_empty() && seen.insert(image.clone())).collect()
+    let images = uses(sources).into_iter().map(|used| used.image);
+    images.filter(|image| seen.insert(image.clone())).collect()
+}
+
+/// A container that runs an image.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Use {
+    /// The image.
+    pub image: String,
+    /// The file.
+    pub file: String,
+    /// The place of the image's name.
+    pub place: Place,
+    /// The object and the container: "Deployment/web/app".
+    pub container: String,
+}
+
+impl Use {
+    /// Returns the problem that the image of the container could not be read.
+    pub fn unread(&self, error: &Error, is_error: bool) -> Problem {
+        Problem {
+            file: self.file.clone(),
+            place: self.place,
+            is_error,
+            kind: error.kind(),
+            message: format!("{}: {error}", self.container),
+        }
+    }
+}
+
+/// Returns the containers of the sources that name an image, in the order of the text.
+pub fn uses(sources: &[Source<'_>]) -> Vec<Use> {
+    let mut uses = Vec::new();
+    for pod in sources.iter().flat_map(find::pods) {
+        for container in pod.containers.iter().filter(|container| !container.image.is_empty()) {
+            uses.push(Use {
+                image: container.image.clone(),
+                file: pod.file.to_owned(),
+                place: container.image_place(),
+                container: format!("{}/{}", pod.object, container.name),
+            });
+        }
+    }
+    uses
 }

@@ -38,7 +38,7 @@ pub use command::{
 };
 pub use config_map::ScriptFile;
 pub use deep::{Deep, Opened, both};
-pub use examine::{Knowledge, examine, images};
+pub use examine::{Knowledge, Use, examine, images, uses};
 pub use finding::{ContainerReport, Finding, Report};
 pub use judge::Way;
 pub use mapping::{ImageName, Mapping, Replaced};

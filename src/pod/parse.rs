@@ -1,6 +1,7 @@
 //! Parsing of documents: several per text, in YAML or JSON, within limits, with the place of each error.
 
 use super::tree::{Document, Kind, Node, NodeId, Place, Style};
+use crate::error::Kind as ErrorKind;
 use granit_parser::{Event, Marker, Parser, ScalarStyle, Span, StructureStyle, options};
 use serde_json::value::RawValue;
 use std::collections::HashSet;
@@ -26,6 +27,8 @@ pub struct Problem {
     pub place: Place,
     /// Whether the part of the input is unusable; otherwise the problem is a warning.
     pub is_error: bool,
+    /// The class of the problem.
+    pub kind: ErrorKind,
     /// The message.
     pub message: String,
 }
@@ -81,7 +84,8 @@ impl<'a> Source<'a> {
 
     fn problem(&mut self, place: Place, message: String) {
         if self.problems.len() < MAX_PROBLEMS {
-            self.problems.push(Problem { file: self.name.to_string(), place, is_error: true, message });
+            let (file, kind) = (self.name.to_string(), ErrorKind::Unsupported);
+            self.problems.push(Problem { file, place, is_error: true, kind, message });
         }
     }
 }

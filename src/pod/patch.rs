@@ -10,6 +10,7 @@ use super::prove;
 use super::rule::{Ignore, Rule};
 use super::spec::{Container, Pod, Switch, Words, has_placeholder};
 use super::tree::{Place, View};
+use crate::error::Kind;
 
 /// A source of facts about reapers in images.
 pub trait Reapers {
@@ -108,6 +109,7 @@ impl Source<'_> {
             file: self.name.to_string(),
             place,
             is_error: true,
+            kind: Kind::Unsupported,
             message: format!("cannot patch: {message}"),
         }
     }

@@ -3,6 +3,7 @@
 use super::finding::{ContainerReport, Finding, Report};
 use super::parse::Problem;
 use super::rule::Severity;
+use crate::plural::counted;
 use crate::unseen::is_unseen;
 use serde::Serialize;
 use std::fmt::Write;
@@ -20,6 +21,7 @@ struct JsonProblem<'r> {
     file: &'r str,
     line: usize,
     column: usize,
+    code: &'static str,
     message: &'r str,
 }
 
@@ -30,6 +32,7 @@ impl<'r> JsonProblem<'r> {
             file: &problem.file,
             line: problem.place.line,
             column: problem.place.column,
+            code: problem.kind.code(),
             message: &problem.message,
         }
     }
@@ -88,9 +91,9 @@ impl Report {
         if !self.findings.is_empty() {
             text.push('\n');
         }
-        let count = |severity| self.findings.iter().filter(|f| f.severity == severity).count();
+        let count = |severity| self.findings.iter().filter(|f| f.severity == severity).count() as u64;
         let parts = [
-            counted(self.containers.len(), "container"),
+            counted(self.containers.len() as u64, "container"),
             counted(count(Severity::Error), "error"),
             counted(count(Severity::Warning), "warning"),
             counted(count(Severity::Note), "note"),
@@ -99,10 +102,6 @@ impl Report {
         text.push('\n');
         text
     }
-}
-
-fn counted(n: usize, what: &str) -> String {
-    format!("{n} {what}{}", if n == 1 { "" } else { "s" })
 }
 
 fn write_finding(text: &mut String, finding: &Finding) {

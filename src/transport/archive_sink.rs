@@ -2,7 +2,7 @@
 //! directly.
 
 use super::Payload;
-use super::files::{self, blocking, persist, persist_new, temporary_in, unwritable};
+use super::files::{self, blocking, persist, persist_new, temporary_for, unwritable};
 use crate::error::{Error, Remedy, Result};
 use crate::image::location::FileOrStdio;
 use crate::image::{Descriptor, Digest};
@@ -209,10 +209,9 @@ impl Output {
     }
 
     fn create(path: &Path, force: bool) -> std::io::Result<Self> {
-        let dir = files::parent(path);
         // Parent directories are created only for layouts.
-        std::fs::metadata(dir)?;
-        Ok(Output::New { file: temporary_in(dir)?, path: path.into(), force })
+        std::fs::metadata(files::parent(path))?;
+        Ok(Output::New { file: temporary_for(path)?, path: path.into(), force })
     }
 }
 

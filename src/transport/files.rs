@@ -7,15 +7,19 @@ use crate::image::Digest;
 use crate::image::digest::{Algorithm, Hasher};
 use bytes::Bytes;
 use futures_util::StreamExt;
+use std::ffi::OsString;
 use std::fs::{self, File};
 use std::io::{ErrorKind, Read, Write};
-use std::path::Path;
+use std::os::unix::fs::PermissionsExt;
+use std::path::{Path, PathBuf};
 use tempfile::NamedTempFile;
 
 /// The size of the pieces in which a file is read.
 pub const PIECE: usize = 128 << 10;
 /// The maximum number of pieces of a stream that wait to be written.
 const QUEUE: usize = 4;
+/// The length of the longest file name that is part of the name of a temporary file.
+const LONGEST_NAME: usize = 200;
 
 /// Runs blocking work off the thread that drives all transfers.
 pub async fn blocking<T: Send + 'static>(work: impl FnOnce() -> Result<T> + Send + 'static) -> Result<T> {
@@ -115,14 +119,54 @@ pub async fn write_stream<W: Write, T: Send + 'static>(
     failed.map_or(written, Err)
 }
 
-/// Creates a temporary file in a directory, which is created if necessary. It is meant to be renamed when complete.
-/// Its mode follows the umask, like that of any other file.
-pub fn temporary_in(dir: &Path) -> std::io::Result<NamedTempFile> {
-    use std::os::unix::fs::PermissionsExt;
+/// Creates a temporary file beside a file, whose directory is created if necessary. It is meant to be renamed to that
+/// file when complete: its name says so, and its mode follows the umask, like that of any other file.
+pub fn temporary_for(path: &Path) -> std::io::Result<NamedTempFile> {
+    let dir = parent(path);
     fs::create_dir_all(dir)?;
-    let file = tempfile::Builder::new().permissions(fs::Permissions::from_mode(0o666)).tempfile_in(dir)?;
+    let mut prefix = OsString::from(".");
+    if let Some(name) = path.file_name().filter(|name| name.len() <= LONGEST_NAME) {
+        prefix.push(name);
+        prefix.push(".");
+    }
+    prefix.push("reapify-");
+    let mode = fs::Permissions::from_mode(0o666);
+    let file = tempfile::Builder::new().prefix(&prefix).permissions(mode).tempfile_in(dir)?;
     crate::temporary::note(file.path());
     Ok(file)
+}
+
+/// A temporary file that replaces another when it is complete, with the permissions of that one. If its name is a
+/// symbolic link, the target is replaced.
+pub struct Replacement {
+    file: NamedTempFile,
+    path: PathBuf,
+}
+
+impl Replacement {
+    /// Creates the temporary file.
+    pub fn create(path: &Path) -> std::io::Result<Self> {
+        let path = match path.canonicalize() {
+            Err(e) if e.kind() == ErrorKind::NotFound => path.to_owned(),
+            target => target?,
+        };
+        let file = temporary_for(&path)?;
+        match fs::metadata(&path) {
+            Err(e) if e.kind() == ErrorKind::NotFound => {}
+            before => file.as_file().set_permissions(before?.permissions())?,
+        }
+        Ok(Replacement { file, path })
+    }
+
+    /// Returns the temporary file.
+    pub fn file(&self) -> &File {
+        self.file.as_file()
+    }
+
+    /// Replaces the file.
+    pub fn persist(self) -> std::io::Result<()> {
+        persist(self.file, &self.path)
+    }
 }
 
 /// Renames a finished file to its final name, replacing an existing file.
@@ -180,7 +224,7 @@ mod tests {
             run(write_stream(
                 file_stream(input),
                 "a file".into(),
-                move || temporary_in(parent(&out)),
+                move || temporary_for(&out),
                 move |file| persist(file, &path),
             ))
             .unwrap();
@@ -191,12 +235,12 @@ mod tests {
     #[test]
     fn a_failed_stream_leaves_no_file() {
         let dir = tempfile::tempdir().unwrap();
-        let (path, out) = (dir.path().join("file"), dir.path().to_owned());
+        let (path, out) = (dir.path().join("file"), dir.path().join("file"));
         let pieces = vec![Ok(Bytes::from_static(b"half")), Err(Error::verification("not what it should be"))];
         let outcome = run(write_stream(
             Box::pin(futures_util::stream::iter(pieces)),
             "a file".into(),
-            move || temporary_in(&out),
+            move || temporary_for(&out),
             move |file| persist(file, &path),
         ));
         assert_eq!(outcome.unwrap_err().kind(), crate::error::Kind::Verification);
@@ -208,10 +252,35 @@ mod tests {
         let dir = tempfile::tempdir().unwrap();
         let path = dir.path().join("file");
         for (content, is_new) in [("first", true), ("second", false)] {
-            let mut file = temporary_in(dir.path()).unwrap();
+            let mut file = temporary_for(&path).unwrap();
             file.write_all(content.as_bytes()).unwrap();
             assert_eq!(persist_new(file, &path).unwrap(), is_new);
         }
         assert_eq!(fs::read(&path).unwrap(), b"first");
+    }
+
+    #[test]
+    fn a_replacement_keeps_symbolic_links_and_permissions() {
+        let dir = tempfile::tempdir().unwrap();
+        let (target, link) = (dir.path().join("target"), dir.path().join("link"));
+        fs::write(&target, "before").unwrap();
+        fs::set_permissions(&target, fs::Permissions::from_mode(0o600)).unwrap();
+        std::os::unix::fs::symlink("target", &link).unwrap();
+        let replacement = Replacement::create(&link).unwrap();
+        replacement.file().write_all(b"after").unwrap();
+        assert_eq!(fs::read(&target).unwrap(), b"before");
+        replacement.persist().unwrap();
+        assert!(fs::symlink_metadata(&link).unwrap().is_symlink());
+        assert_eq!(fs::read(&target).unwrap(), b"after");
+        assert_eq!(fs::metadata(&target).unwrap().permissions().mode() & 0o777, 0o600);
+    }
+
+    #[test]
+    fn the_name_of_a_temporary_file_says_what_it_is() {
+        let dir = tempfile::tempdir().unwrap();
+        for (name, prefix) in [("app.tar".into(), ".app.tar.reapify-"), ("x".repeat(255), ".reapify-")] {
+            let file = temporary_for(&dir.path().join(name)).unwrap();
+            assert!(file.path().file_name().unwrap().to_string_lossy().starts_with(prefix));
+        }
     }
 }

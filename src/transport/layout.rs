@@ -1,7 +1,7 @@
 //! An OCI image layout in a directory (OCI image specification, "Image Layout").
 
 use super::checked::checked_manifest;
-use super::files::{self, blocking, file_stream, persist, persist_new, temporary_in, unwritable};
+use super::files::{self, blocking, file_stream, persist, persist_new, temporary_for, unwritable};
 use super::{BlobStream, ImageName, Offer, Origin, Payload, Referrer, Sink, Slot, Source, index_json};
 use crate::error::{Context, Error, Result};
 use crate::image::{Choice, Descriptor, Digest, MAX_MANIFEST, Manifest, authored};
@@ -110,7 +110,7 @@ impl Layout {
         let path = self.dir.join("oci-layout");
         if !path.exists() {
             // If several processes create it, all lock the first one's file.
-            let mut file = temporary_in(&self.dir).map_err(|e| self.unwritable(&e))?;
+            let mut file = temporary_for(&path).map_err(|e| self.unwritable(&e))?;
             let content = authored::oci_layout()?;
             let written = file.write_all(content.as_bytes()).and_then(|()| persist_new(file, &path));
             written.map_err(|e| self.unwritable(&e))?;
@@ -126,7 +126,7 @@ impl Layout {
 
     /// The temporary file is in the same directory, so that it can be renamed.
     fn write(&self, path: &Path, content: &[u8]) -> Result<()> {
-        let written = temporary_in(files::parent(path)).and_then(|mut file| {
+        let written = temporary_for(path).and_then(|mut file| {
             file.write_all(content)?;
             persist(file, path)
         });
@@ -260,12 +260,12 @@ impl Sink for Layout {
 
     async fn put(&self, _slot: Option<Slot>, descriptor: &Descriptor, payload: Payload<'_>) -> Result<()> {
         let path = self.blob_path(&descriptor.digest);
-        let dir = files::parent(&path).to_owned();
+        let out = path.clone();
         let stream = payload.open().await?;
         files::write_stream(
             stream,
             self.place(),
-            move || temporary_in(&dir),
+            move || temporary_for(&out),
             move |file| persist(file, &path),
         )
         .await

@@ -60,6 +60,8 @@ pub enum Remedy {
     ConvertMediaTypes,
     /// Allow an existing archive to be replaced.
     ReplaceArchive,
+    /// Choose a destination that can hold several images under tags.
+    ChooseDestinationWithTags,
     /// Use another tag, or allow the tag to be moved.
     ReplaceImage,
     /// Decompress an archive before it is read.
@@ -182,6 +184,7 @@ impl fmt::Display for Remedy {
             }
             Remedy::KeepFormat => "keep the format of the source, or compress the layers with gzip",
             Remedy::ReplaceArchive => "use another name, or allow the archive to be replaced",
+            Remedy::ChooseDestinationWithTags => "registries and oci: directories can",
             Remedy::ReplaceImage => "use another tag, or allow this one to be moved",
             Remedy::DecompressArchive { program } => {
                 return write!(f, "decompress it first, with {program} -dc FILE");

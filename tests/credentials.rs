@@ -232,7 +232,7 @@ fn finds_files_where_docker_and_podman_do() {
     let entries = format!(r#"{{"https://{}/v1/": {{"auth": "{BASIC}"}}}}"#, guarded.host());
     no_secrets(guarded.inspect().home_file(".dockercfg", &entries).run().succeeds());
     no_secrets(run().args(["--authfile", &named]).run().succeeds());
-    run().args(["--authfile", "/nowhere.json"]).run().exits(1).says("/nowhere.json");
+    run().args(["--authfile", "/nowhere.json"]).run().exits(2).says("/nowhere.json");
     let torn = dir.path().join("torn.json");
     std::fs::write(&torn, format!(r#"{{"auths": {{"x": {{"auth": "{BASIC}""#)).expect("a file");
     let outcome = run().args(["--authfile", &torn.display().to_string()]).run();

@@ -60,6 +60,7 @@ pub fn hint(remedy: &Remedy) -> Cow<'_, str> {
         }
         Remedy::KeepFormat => "remove --format docker, or compress the layers with gzip",
         Remedy::ReplaceArchive => "choose another name, or use --force to replace it",
+        Remedy::ChooseDestinationWithTags => "--backup works with registries and oci: directories",
         Remedy::ReplaceImage => "use another tag, or remove --no-clobber",
         Remedy::DecompressArchive { program } => {
             return Cow::Owned(format!("decompress it first: {program} -dc FILE | reapify wrap …:- …"));

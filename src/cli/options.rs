@@ -148,7 +148,7 @@ pub struct ResultOptions {
 #[command(next_help_heading = NETWORK)]
 pub struct NetworkOptions {
     /// The only file to read credentials from [default: podman's auth.json, then docker's config.json]
-    #[arg(long, value_name = "FILE", help_heading = CREDENTIALS)]
+    #[arg(long, value_name = "FILE", value_parser = values::file(), help_heading = CREDENTIALS)]
     authfile: Option<PathBuf>,
     /// Trust the CA certificates, or a server certificate, in this file, for one host or for all; may be
     /// repeated. Loopback uses TLS only if it is the HOST here, in certs.d or of --insecure

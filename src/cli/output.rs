@@ -45,7 +45,7 @@ impl DigestFile {
         let Some(path) = path else { return Ok(DigestFile(None)) };
         let is_new = path.symlink_metadata().is_err();
         let file = std::fs::OpenOptions::new().write(true).create(true).truncate(false).open(path);
-        let file = file.map_err(|e| Error::other(format!("--digest-file {}: {e}", path.display())))?;
+        let file = file.map_err(|e| Error::usage(format!("--digest-file {}: {e}", path.display())))?;
         if is_new {
             temporary::note(path);
         }

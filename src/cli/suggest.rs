@@ -29,6 +29,12 @@ pub fn destination(text: &str) -> Result<Location> {
 }
 
 fn check(text: &str) -> Result<()> {
+    if let Some(inner) = text.strip_prefix("oci:")
+        && TRANSPORTS.iter().any(|transport| inner.starts_with(transport))
+    {
+        return Err(Error::usage(format!("{text:?} has two transports"))
+            .hint(format!("use {inner}, or oci:./{inner} for a directory of that name")));
+    }
     if !TRANSPORTS.iter().any(|transport| text.starts_with(transport)) {
         if let Some(error) = local(text) {
             return Err(error);

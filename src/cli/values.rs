@@ -2,12 +2,12 @@
 
 use crate::image::reference::check_host;
 use crate::registry::{Authority, Pem};
-use clap::builder::{PossibleValue, StringValueParser, TypedValueParser};
+use clap::builder::{PathBufValueParser, PossibleValue, StringValueParser, TypedValueParser};
 use clap::error::Error;
 use clap::{Arg, Command};
 use std::ffi::OsStr;
 use std::fs::File;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 /// The transports, as they begin the name of an image.
 pub const TRANSPORTS: [&str; 5] = ["docker://", "oci:", "oci-archive:", "docker-archive:", "docker-daemon:"];
@@ -58,18 +58,24 @@ pub fn authority(text: &str) -> Result<Authority, String> {
         host(name)?;
     }
     if let Pem::File(path) = &authority.pem {
-        readable(path).map_err(|e| format!("cannot read {}: {e}", path.display()))?;
+        readable(path)?;
     }
     Ok(authority)
 }
 
+/// Parses the name of a file that is read later.
+pub fn file() -> impl TypedValueParser<Value = PathBuf> {
+    PathBufValueParser::new().try_map(|path| readable(&path).map(|()| path))
+}
+
 /// Checks that there is a file. A pipe is not opened, because its content can be read only once.
-fn readable(path: &Path) -> std::io::Result<()> {
-    match path.metadata()? {
+fn readable(path: &Path) -> Result<(), String> {
+    let opened = || match path.metadata()? {
         found if found.is_file() => File::open(path).map(drop),
         found if found.is_dir() => Err(std::io::ErrorKind::IsADirectory.into()),
         _ => Ok(()),
-    }
+    };
+    opened().map_err(|e| format!("cannot read {}: {e}", path.display()))
 }
 
 #[cfg(test)]

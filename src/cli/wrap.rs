@@ -48,7 +48,7 @@ pub struct Args {
     #[arg(long, value_name = "OPTION", allow_hyphen_values = true)]
     reaper_arg: Vec<String>,
     /// Time between SIGTERM and SIGKILL for processes that remain when the main process exits
-    #[arg(long, value_name = "SECONDS", value_parser = seconds, conflicts_with = "reaper")]
+    #[arg(long, value_name = "SECONDS", value_parser = seconds, allow_negative_numbers = true, conflicts_with = "reaper")]
     grace: Option<String>,
     /// Forward signals to the whole process group of the main process
     #[arg(long, conflicts_with = "reaper")]
@@ -213,7 +213,12 @@ fn seconds(text: &str) -> std::result::Result<String, String> {
 fn translation(text: &str) -> std::result::Result<String, String> {
     match reaper::parse([b"-r".as_slice(), text.as_bytes()].into_iter()) {
         Ok(_) => Ok(text.into()),
-        Err(_) => Err("use two signals, as in TERM:INT".into()),
+        Err(_) => {
+            let mut words = text.splitn(2, ':').filter(|_| text.contains(':'));
+            let unknown = words.find(|word| reaper::signal::Signal::parse(word.as_bytes()).is_none());
+            let unknown = unknown.map(|word| format!("unknown signal {word:?}; ")).unwrap_or_default();
+            Err(format!("{unknown}use two signals, as in TERM:INT"))
+        }
     }
 }
 

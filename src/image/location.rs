@@ -260,7 +260,7 @@ impl Location {
             Location::Layout { dir, .. } => format!("oci:{}:{tag}", dir.display()),
             Location::OciArchive { .. } | Location::DockerArchive { .. } | Location::DockerDaemon(_) => {
                 return Err(Error::usage(format!("{self} cannot hold an image under another tag"))
-                    .hint("registries and oci: directories can"));
+                    .hint(Remedy::ChooseDestinationWithTags));
             }
         };
         let location: Location = text.parse()?;

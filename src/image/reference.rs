@@ -128,12 +128,12 @@ fn parse(text: &str) -> Result<Reference, String> {
     if let Some(tag) = tag {
         check_tag(tag)?;
     }
+    check_repository(repository)?;
     let host = host.filter(|host| *host != "index.docker.io").unwrap_or(HUB);
     let repository = match host == HUB && !repository.contains('/') {
-        true if !repository.is_empty() => format!("library/{repository}"),
-        _ => repository.to_string(),
+        true => format!("library/{repository}"),
+        false => repository.to_string(),
     };
-    check_repository(&repository)?;
     let tag = tag.or((digest.is_none()).then_some("latest"));
     Ok(Reference { host: host.into(), repository, tag: tag.map(String::from), digest })
 }

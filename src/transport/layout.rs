@@ -177,7 +177,11 @@ impl Source for Layout {
         self.off_thread(|layout| {
             let place = layout.place();
             let index = layout.index()?.ok_or_else(|| {
-                Error::not_found(format!("{place} is not an OCI layout: it has no index.json"))
+                let why = match layout.dir.is_dir() {
+                    true => "is not an OCI layout: it has no index.json",
+                    false => "does not exist, or is not a directory",
+                };
+                Error::not_found(format!("{place} {why}"))
                     .hint("use the directory that contains index.json and blobs/")
             })?;
             match index_json::find(&index, &layout.image, &place)? {

@@ -174,3 +174,27 @@ fn the_recommended_command_works() {
     let wrapped = format!("oci:{}:v1-reaped", dir.path().join("a b").display());
     assert_eq!(inspect(reapify(["inspect", &wrapped]))["way"], "init");
 }
+
+#[test]
+fn an_image_that_wrap_leaves_alone_has_the_reason() {
+    let registry = Registry::start();
+    let text = config(r#""Entrypoint":["/app"]"#);
+    let cases = [
+        ("windows", text.replace("linux", "windows"), "the image is not for Linux"),
+        (
+            "vax",
+            text.replace("amd64", "vax"),
+            "however, wrap does not change this image: there is no reaper for linux/vax",
+        ),
+    ];
+    for (tag, config, why) in cases {
+        Image::new().layer(&[file("app", &elf())]).config(&config).in_registry(&registry, "app", tag);
+        registry.clear_log();
+        let report = inspect(reapify(["inspect", &registry.name("app", tag)]));
+        let advice = &report["recommendation"];
+        assert_eq!(advice["action"], "leave", "{report}");
+        assert!(advice["why"].as_str().expect("a reason").ends_with(why), "{report}");
+        // Layers of another system say nothing about a PID 1.
+        assert_eq!(layers_read(&registry), usize::from(tag == "vax"), "{tag}");
+    }
+}

@@ -4,7 +4,7 @@ use super::files::{FileFacts, Files, Found};
 use super::judge::{Step, judge};
 use super::layered::Layered;
 use super::start::Start;
-use super::verdict::{Evidence, Verdict};
+use super::verdict::{Action, Evidence, Recommendation, Verdict};
 use crate::error::{Kind as ErrorKind, Result};
 use crate::image::{Digest, ImageConfig, Platform, StatedPlatform};
 use crate::layers::marks::{Mark, Marks};
@@ -29,8 +29,8 @@ pub struct Findings {
     pub digest: Digest,
     /// The verdict on how it starts.
     pub verdict: Verdict,
-    /// Whether wrap would add a reaper.
-    pub is_wrappable: bool,
+    /// The reason why wrap would add no reaper, if it would not.
+    pub refusal: Option<String>,
     /// The record, if it is valid.
     pub record: Option<Record>,
     /// The version of the reaper, if it is one of the built-in ones.
@@ -59,6 +59,7 @@ pub async fn look(
     let platform = machine::stated(image, listed);
     let start = start(config, platform.as_ref());
     let verdict = match layers {
+        _ if platform.as_ref().is_some_and(|platform| platform.os != "linux") => elsewhere(&start),
         None => shallow(&start, record.as_ref()),
         Some(layers) => match layered(&start, layers).await {
             // Engines could not unpack these layers either, or fetch them from elsewhere.
@@ -75,11 +76,10 @@ pub async fn look(
             }
         },
     };
-    let decided = platform.as_ref().map(|p| rewrite::decide(image, p, reapers, &Policy::default()));
     let reaper_version =
         record.as_ref().and_then(|r| reapers.all().find(|known| known.digest == r.reaper)?.version());
     Ok(Findings {
-        is_wrappable: matches!(decided, Some(Ok(Decision::Wrap(_) | Decision::Upgrade(..)))),
+        refusal: refusal(image, platform.as_ref(), reapers),
         platform: platform.map_or_else(|| config.platform.clone(), Into::into),
         digest: image.id().clone(),
         verdict,
@@ -89,6 +89,25 @@ pub async fn look(
         user: config.user.clone(),
         stop_signal: config.stop_signal.clone(),
     })
+}
+
+/// Returns the reason why wrap would not change an image, if it would not.
+fn refusal(image: &Image, platform: Option<&Platform>, reapers: &Reapers) -> Option<String> {
+    let Some(platform) = platform else { return Some("its platform is unknown".into()) };
+    match rewrite::decide(image, platform, reapers, &Policy::default()) {
+        Ok(Decision::Wrap(_) | Decision::Upgrade(..)) => None,
+        Ok(Decision::Keep(_)) => Some("it is wrapped already".into()),
+        Ok(Decision::Skip { reason, .. }) => Some(reason),
+        Err(error) => Some(error.to_string()),
+    }
+}
+
+/// Judges an image for another system than Linux, where PID 1 is a process like others.
+fn elsewhere(start: &Start) -> Verdict {
+    let why = "only Linux has a PID 1 that adopts orphans and that signals do not end by default";
+    let evidence = vec![Evidence { file: None, line: None, layer: None, what: why.into() }];
+    let recommendation = Recommendation { action: Action::Leave, why: "the image is not for Linux".into() };
+    Verdict { evidence, recommendation, ..shallow(start, None) }
 }
 
 /// Returns the parts of a config that determine how its image starts.

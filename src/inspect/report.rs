@@ -130,7 +130,7 @@ fn platform(location: &Location, findings: Findings) -> PlatformReport {
         must_be_pid1,
         background_jobs,
         evidence,
-        recommendation: advice(location, recommendation, findings.is_wrappable),
+        recommendation: advice(location, recommendation, findings.refusal),
         user: findings.user.unwrap_or_default(),
         stop_signal: findings.stop_signal,
         layers: findings.layers,
@@ -150,15 +150,15 @@ fn wrapped(record: &Record, version: Option<String>) -> Wrapped {
 }
 
 /// Returns the recommendation, adjusted to what wrap would do.
-fn advice(location: &Location, recommendation: Recommendation, is_wrappable: bool) -> Advice {
+fn advice(location: &Location, recommendation: Recommendation, refusal: Option<String>) -> Advice {
     let Recommendation { action, why } = recommendation;
-    match action {
-        Action::Wrap if !is_wrappable => Advice {
+    match (action, refusal) {
+        (Action::Wrap, Some(refusal)) => Advice {
             action: Action::Leave,
             command: None,
-            why: format!("{why}; however, wrap does not change this image"),
+            why: format!("{why}; however, wrap does not change this image: {refusal}"),
         },
-        Action::Wrap => Advice { action, command: Some(command(location)), why },
+        (Action::Wrap, None) => Advice { action, command: Some(command(location)), why },
         _ => Advice { action, command: None, why },
     }
 }

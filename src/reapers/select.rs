@@ -100,8 +100,11 @@ impl Reapers {
             (Some(i), _) => Ok(&self.given[i]),
             (None, Some(i)) => Ok(&self.embedded[i]),
             (None, None) => {
-                Err(Error::unsupported(format!("there is no reaper for {platform}"))
-                    .hint(Remedy::ProvideReaper))
+                let remedy = match platform.os == "linux" {
+                    true => Remedy::ProvideReaper,
+                    false => Remedy::Text("only Linux needs one: its PID 1 adopts orphans".into()),
+                };
+                Err(Error::unsupported(format!("there is no reaper for {platform}")).hint(remedy))
             }
         }
     }

@@ -75,14 +75,14 @@ impl Places {
         Places { network: Network { options, ..self.network.clone() }, clients, engine }
     }
 
-    /// Takes over the connections of another instance to hosts that are new here.
-    pub fn adopt(&mut self, others: &Self) {
-        for (host, credentials, client) in &others.clients {
-            if self.known(host, credentials).is_none() {
-                self.clients.push((host.clone(), credentials.clone(), client.clone()));
-            }
+    /// Creates the client that a location needs, so that instances that are forked afterwards share it. Nothing is
+    /// read from the location.
+    pub async fn prepare(&mut self, location: &Location, given: Option<Login>) -> Result<()> {
+        match location {
+            Location::Registry(name) => self.client(name, given).await.map(drop),
+            Location::DockerDaemon(_) => self.engine().map(drop),
+            Location::Layout { .. } | Location::OciArchive { .. } | Location::DockerArchive { .. } => Ok(()),
         }
-        self.engine = self.engine.take().or_else(|| others.engine.clone());
     }
 
     /// Opens a source, with the given credentials, if any.

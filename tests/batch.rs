@@ -3,9 +3,10 @@
 mod support;
 
 use serde_json::Value;
+use std::time::{Duration, Instant};
 use support::image::{Image, file};
 use support::registry::{Act, Auth, Kind, Registry, Reply};
-use support::run::{Outcome, reapify};
+use support::run::{Outcome, reapify, tool};
 use support::{scratch, zombies};
 
 fn image(text: &str) -> Image {
@@ -299,4 +300,31 @@ fn similar_tags_are_suggested() {
     missing("unrelated").never_says("similar");
     registry.set(|settings| settings.auth = Auth::Basic { user: "ann".into(), password: "x".into() });
     reapify(["inspect", &registry.name("app", "1.25")]).run().exits(4).never_says("similar");
+}
+
+#[test]
+fn a_slow_archive_does_not_hold_up_other_images() {
+    let dir = scratch();
+    let at = |name: &str| dir.path().join(name);
+    tool("skopeo", ["copy", "-q", &zombies(), &format!("oci-archive:{}:v1", at("whole").display())])
+        .run()
+        .succeeds();
+    tool("mkfifo", [&at("pipe")]).run().succeeds();
+    let list = format!(
+        "oci-archive:{} oci:{}:v1\n{} oci:{}:v1\n",
+        at("pipe").display(),
+        at("slow").display(),
+        zombies(),
+        at("fast").display()
+    );
+    let running = reapify(["wrap", "--batch", "-"]).stdin(list).start();
+    let deadline = Instant::now() + Duration::from_secs(30);
+    while !at("fast/index.json").exists() {
+        assert!(Instant::now() < deadline, "the second image waits for the first");
+        std::thread::sleep(Duration::from_millis(10));
+    }
+    assert!(!at("slow").exists());
+    std::fs::copy(at("whole"), at("pipe")).expect("the run reads the pipe");
+    running.wait().succeeds().says("2 images, 2 wrapped");
+    assert!(at("slow/index.json").exists());
 }

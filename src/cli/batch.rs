@@ -164,13 +164,13 @@ async fn one(transform: &Transform<'_>, places: &Mutex<Places>, sinks: &Sinks, p
     let (source, destination) = (pair.source.clone(), pair.destination.clone());
     let done = async {
         let stats = Arc::new(Stats::default());
-        let opened = {
+        let mut own = {
             let mut shared = places.lock().await;
-            let mut own = shared.fork(stats.clone());
-            let opened = transform.open(&mut own, source, destination, stats).await;
-            shared.adopt(&own);
-            opened?
+            shared.prepare(&destination, transform.logins.destination.clone()).await?;
+            shared.prepare(&source, transform.logins.source.clone()).await?;
+            shared.fork(stats.clone())
         };
+        let opened = transform.open(&mut own, source, destination, stats).await?;
         let _guest = sinks.enter(opened.job.sink.clone());
         transform.run(&opened).await
     };

@@ -112,13 +112,9 @@ fn notes_a_resolved_disagreement() {
     let note = report["notes"][0].as_str().unwrap();
     assert!(note.contains("linux/arm64") && note.contains("linux/amd64"), "{note}");
     // The platform of the index is the one to request, and the one that an archive gets.
-    for to in [
-        registry.name("copy", "some"),
-        format!("docker-archive:{}", scratch().path().join("x.tar").display()),
-    ] {
-        let _ = std::fs::create_dir_all(
-            std::path::Path::new(to.trim_start_matches("docker-archive:")).parent().unwrap(),
-        );
+    let dir = scratch();
+    let archive = format!("docker-archive:{}", dir.path().join("x.tar").display());
+    for to in [registry.name("copy", "some"), archive] {
         let report = wrap(&from, &to, &["--platform", "linux/arm64"]).succeeds().json();
         assert_eq!(report["platforms"][0]["platform"], "linux/arm64");
         wrap(&from, &to, &["--platform", "linux/amd64"]).exits(2);

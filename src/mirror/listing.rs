@@ -175,8 +175,10 @@ impl Place {
         let name = hosts.reach(&self.source.with_tag(&tag)?)?;
         match created(self.pair.source.clone(), name.clone()).await {
             Ok(time) => Ok(time.map(|time| (tag, time))),
-            // A missing image has no creation time, nor has something that is not an image.
-            Err(e) if matches!(e.kind(), ErrorKind::NotFound | ErrorKind::Unsupported) => Ok(None),
+            // Something that is not an image has no creation time.
+            Err(e) if e.kind() == ErrorKind::Unsupported => Ok(None),
+            // A tag that was listed may be gone; the one that an entry names has to exist.
+            Err(e) if e.kind() == ErrorKind::NotFound && self.rule.entry.kind != Kind::Image => Ok(None),
             Err(e) => Err(e.context(format!("reading when {name} was created"))),
         }
     }

@@ -227,7 +227,7 @@ fn entry(fields: &Fields<'_, '_>, position: usize, defaults: &Settings) -> Resul
         force_recursive: flag(own.force_recursive, defaults.force_recursive),
         include_external: flag(own.include_external, defaults.include_external),
         wrap: own.wrap.over(&defaults.wrap),
-        newest: own.newest.or(defaults.newest).flatten(),
+        newest: newest(fields, kind, own.newest.or(defaults.newest).flatten()),
         min_age: own.min_age.or(defaults.min_age).filter(|age| !age.is_zero()),
         prune: own.prune.or(defaults.prune),
         on_unsupported: own.on_unsupported.or(defaults.on_unsupported).unwrap_or_default(),
@@ -332,6 +332,17 @@ fn tag_set(item: &Item<'_, '_>) -> Result<TagSet> {
     let (semver_range, range_places) = nullable_texts(&fields, "semverRange")?;
     let places = TagPlaces { allow: allow_places, deny: deny_places, semver_range: range_places };
     Ok(TagSet { allow, deny, semver_range, places })
+}
+
+/// Returns `newest`, unless the entry is for one image.
+fn newest(fields: &Fields<'_, '_>, kind: Kind, newest: Option<Newest>) -> Option<Newest> {
+    if kind == Kind::Image && fields.get("newest").is_some() {
+        fields.reader.note(
+            fields.place_of("newest"),
+            "newest has no effect on an entry of type image: its source names the tag",
+        );
+    }
+    newest.filter(|_| kind != Kind::Image)
 }
 
 /// Reads `repos`, which only entries of type registry have.

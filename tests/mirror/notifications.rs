@@ -1,15 +1,13 @@
 //! A real registry that notifies the mirror of every push.
 
-mod support;
-
+use crate::support::docker_registry::{DockerRegistry, Options};
+use crate::support::image::{Image, file};
+use crate::support::registry::Registry;
+use crate::support::run::{Running, reapify};
+use crate::support::{eventually, in_parallel, scratch};
 use std::io::{Read, Write};
 use std::net::TcpStream;
 use std::time::Duration;
-use support::docker_registry::{DockerRegistry, Options};
-use support::image::{Image, file};
-use support::registry::Registry;
-use support::run::{Running, reapify};
-use support::{eventually, in_parallel, scratch};
 
 /// The number of images that are pushed in a burst.
 const BURST: usize = 500;

@@ -1,16 +1,14 @@
 //! The long-running mirror: webhooks, schedules, reloads, and shutdown.
 
-mod support;
-
+use crate::support::image::{Family, Image, digest, file};
+use crate::support::index::{child, image_for, put_index};
+use crate::support::registry::{Act, Asked, Kind, Registry, Reply};
+use crate::support::run::{Running, reapify};
+use crate::support::{eventually, scratch};
 use std::io::{Read, Write};
 use std::net::TcpStream;
 use std::path::PathBuf;
 use std::time::Duration;
-use support::image::{Family, Image, digest, file};
-use support::index::{child, image_for, put_index};
-use support::registry::{Act, Asked, Kind, Registry, Reply};
-use support::run::{Running, reapify};
-use support::{eventually, scratch};
 
 const SOON: Duration = Duration::from_secs(30);
 

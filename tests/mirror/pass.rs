@@ -1,14 +1,12 @@
 //! The mirror: what a pass does, what it costs, and what it reports.
 
-mod support;
-
+use crate::support::image::Family;
+use crate::support::index::{attestation, child, image_for, put_index};
+use crate::support::mirror::{Config, actions, image, lines};
+use crate::support::registry::{Act, Auth, Bearer, Kind, Registry, Reply};
+use crate::support::run::reapify;
 use serde_json::Value;
 use std::collections::BTreeMap;
-use support::image::Family;
-use support::index::{attestation, child, image_for, put_index};
-use support::mirror::{Config, actions, image, lines};
-use support::registry::{Act, Auth, Bearer, Kind, Registry, Reply};
-use support::run::{Outcome, reapify};
 
 /// Counts every request except those for tags and to token servers, as `METHOD kind`.
 fn requests(registry: &Registry) -> BTreeMap<String, usize> {
@@ -100,7 +98,7 @@ fn transfers_a_shared_blob_once() {
     let config = Config::new(&format!("version: 1\nsync:\n{}", entries.join("")));
     config.once();
     let base = image("").blobs()[0].clone();
-    let base = support::image::digest(&base);
+    let base = crate::support::image::digest(&base);
     let reads = source.log().count(|entry| {
         matches!(&entry.asked.kind, Kind::Blob { digest, .. } if *digest == base)
             && entry.asked.method == "GET"
@@ -118,103 +116,6 @@ fn transfers_a_shared_blob_once() {
 }
 
 #[test]
-fn reports_a_failure_in_a_line_of_its_own() {
-    let (source, target) = (Registry::start(), Registry::start());
-    for tag in ["a", "b", "c", "d"] {
-        image(tag).in_registry(&source, "app", tag);
-    }
-    source.hook(|asked| match &asked.kind {
-        Kind::Manifest { reference, .. } if reference == "b" => Act::Answer(Reply::status(403)),
-        _ => Act::Serve,
-    });
-    let config = Config::between(&source, &target, "");
-    let report = config.file("report");
-    let outcome = config.run("once").args(["--output", "json", "--report"]).arg(&report).run().exits(9);
-    outcome.says("1 of 4 images failed");
-    let lines = lines(&report);
-    let expected = [("a", "wrapped"), ("b", "failed"), ("c", "wrapped"), ("d", "wrapped")];
-    let expected: Vec<(String, &str)> =
-        expected.iter().map(|(tag, action)| (format!("copy/app:{tag}"), *action)).collect();
-    let found: Vec<(String, &str)> =
-        actions(&lines).into_iter().map(|(name, action)| (name.to_owned(), action)).collect();
-    assert_eq!(found, expected);
-    assert_eq!(lines["copy/app:b"]["code"], "denied");
-    // One retry at the end, and no more.
-    let looks = source
-        .log()
-        .count(|entry| matches!(&entry.asked.kind, Kind::Manifest { reference, .. } if reference == "b"));
-    assert_eq!(looks, 2, "{:#?}", source.log().lines());
-
-    source.behave();
-    assert_eq!(config.once()["copy/app:b"]["action"], "wrapped");
-}
-
-#[test]
-fn check_reports_what_would_change_and_changes_nothing() {
-    let (source, target) = (Registry::start(), Registry::start());
-    image("a").in_registry(&source, "app", "a");
-    let config = Config::between(&source, &target, "");
-    let check = config.run("check").run().exits(8).says("1 image would change").prints_some("would wrap");
-    check.says("1 image, 1 would be wrapped;").never_says("nothing was written");
-    assert!(target.repositories().is_empty());
-    assert_eq!(source.log().count(|entry| entry.asked.method == "GET"), 1, "only the tags are read");
-    let line = config.run("check").args(["--output", "json"]).run().exits(8).json();
-    assert_eq!((&line["action"], &line["written"]), (&"wrapped".into(), &false.into()), "{line}");
-    config.once();
-    config.run("check").run().succeeds();
-}
-
-#[test]
-fn shards_process_every_image_exactly_once() {
-    let (source, target) = (Registry::start(), Registry::start());
-    for n in 0..12 {
-        image(&n.to_string()).in_registry(&source, &format!("team/app{n}"), "v1");
-    }
-    let text = format!(
-        "version: 1\nsync:\n  - {{source: {}, target: {}/copy, type: registry}}\n",
-        source.host(),
-        target.host()
-    );
-    let config = Config::new(&text);
-    let mut done = Vec::new();
-    for index in 0..4 {
-        let report = config.file(&index.to_string());
-        let run = config.run("once").arg("--report").arg(&report);
-        match index % 2 {
-            0 => run.arg(format!("--shard={index}/4")),
-            _ => run.env("JOB_COMPLETION_INDEX", index.to_string()).env("REAPIFY_SHARDS", "4"),
-        }
-        .run()
-        .succeeds();
-        done.extend(lines(&report).into_keys());
-    }
-    done.sort();
-    let mut expected: Vec<String> = (0..12).map(|n| format!("copy/team/app{n}:v1")).collect();
-    expected.sort();
-    assert_eq!(done, expected);
-    config.run("once").env("JOB_COMPLETION_INDEX", "1").run().exits(2).says("REAPIFY_SHARDS");
-}
-
-#[test]
-fn results_in_the_same_repository_are_not_sources() {
-    let registry = Registry::start();
-    for tag in ["1.0", "2.0"] {
-        image(tag).in_registry(&registry, "app", tag);
-    }
-    let host = registry.host();
-    let config = Config::new(&format!(
-        "version: 1\nsync:\n  - {{source: {host}/app, target: {host}/app, type: repository, suffix: -reaped}}\n"
-    ));
-    for action in ["wrapped", "unchanged"] {
-        let lines = config.once();
-        let expected = [("app:1.0-reaped", action), ("app:2.0-reaped", action)];
-        assert_eq!(actions(&lines), expected);
-    }
-    let tags: Vec<String> = registry.tags("app").into_keys().collect();
-    assert_eq!(tags, ["1.0", "1.0-reaped", "2.0", "2.0-reaped"]);
-}
-
-#[test]
 fn copies_digest_tags_and_referrers_once() {
     let (source, target) = (Registry::start(), Registry::start());
     source.set(|settings| settings.referrers = true);
@@ -229,7 +130,7 @@ fn copies_digest_tags_and_referrers_once() {
         plain.manifest_bytes().len()
     );
     source.put_blob("app", b"{}");
-    let name = support::image::digest(referrer.as_bytes());
+    let name = crate::support::image::digest(referrer.as_bytes());
     source.put_manifest("app", &name, Family::Oci.manifest(), referrer.as_bytes());
     let more = "    tags: {allow: [v1]}\n    wrap: {mode: copy}\n    digestTags: true\n    referrers: true\n";
     let config = Config::between(&source, &target, more);
@@ -240,7 +141,7 @@ fn copies_digest_tags_and_referrers_once() {
     source.clear_log();
     target.clear_log();
     assert_eq!(config.once()["copy/app:v1"]["action"], "unchanged");
-    let pulls = |entry: &support::registry::Entry| {
+    let pulls = |entry: &crate::support::registry::Entry| {
         entry.asked.method == "GET" && matches!(entry.asked.kind, Kind::Manifest { .. } | Kind::Blob { .. })
     };
     assert_eq!(source.log().count(pulls), 0, "{:#?}", source.log().lines());
@@ -353,122 +254,6 @@ fn an_unchanged_docker_list_costs_three_requests() {
 }
 
 #[test]
-fn lists_tags_with_the_reason_for_their_exclusion() {
-    let (source, target) = (Registry::start(), Registry::start());
-    for tag in ["1.0.0", "1.1.0", "1.2.0", "2.0.0", "latest", "1.1.0-rc1"] {
-        image(tag).in_registry(&source, "app", tag);
-    }
-    let more = "    newest: 2\n    tags:\n      semverRange: ['^1']\n      deny: ['1\\.2.*']\n";
-    let config = Config::between(&source, &target, more);
-    let outcome = config.run("tags").run().succeeds();
-    let text = outcome.text();
-    let line = |tag: &str| {
-        let end = format!("/app:{tag}");
-        let line = text.lines().find(|line| {
-            line.split_once([' ', ':']).is_some() && line.contains(&format!("{end}:"))
-                || line.contains(&format!("{end} "))
-        });
-        line.unwrap_or_else(|| panic!("{tag}: {text}")).to_owned()
-    };
-    for tag in ["1.0.0", "1.1.0"] {
-        assert!(line(tag).contains(&format!("-> {}/copy/app:{tag}", target.host())), "{text}");
-    }
-    assert!(line("1.2.0").contains("deny pattern"), "{text}");
-    assert!(line("2.0.0").contains("semver range"), "{text}");
-    assert!(line("latest").contains("version"), "{text}");
-    assert_eq!(config.once().len(), 2);
-}
-
-#[test]
-fn selects_the_newest_by_the_creation_time_in_their_configs() {
-    let (source, target) = (Registry::start(), Registry::start());
-    for (tag, year) in [("1.0", 2021), ("2.0", 2024), ("3.0", 2023)] {
-        let config = format!(
-            r#"{{"created":"{year}-01-01T00:00:00Z","os":"linux","architecture":"amd64","config":{{"Cmd":["/app"]}},"rootfs":{{"type":"layers","diff_ids":[$DIFF_IDS]}}}}"#
-        );
-        image(tag).config(&config).in_registry(&source, "app", tag);
-    }
-    let config = Config::between(&source, &target, "    newest: {count: 2, by: created}\n");
-    let lines = config.once();
-    assert_eq!(actions(&lines), [("copy/app:2.0", "wrapped"), ("copy/app:3.0", "wrapped")]);
-}
-
-#[test]
-fn prunes_results_that_are_no_longer_selected() {
-    let (source, target) = (Registry::start(), Registry::start());
-    for tag in ["1.0", "1.1", "1.2", "2.0"] {
-        image(tag).in_registry(&source, "app", tag);
-    }
-    image("stranger").in_registry(&target, "copy/app", "0.1");
-    Config::between(&source, &target, "").once();
-    let rules = "    tags: {allow: ['2.*']}\n";
-    Config::between(&source, &target, rules).once();
-    assert_eq!(target.tags("copy/app").len(), 5, "nothing is deleted by default");
-    let config = Config::between(&source, &target, &format!("{rules}    prune: {{keep: 1}}\n"));
-    config.run("check").run().exits(8).prints_some("would prune");
-    assert_eq!(target.tags("copy/app").len(), 5);
-    let lines = config.once();
-    let pruned: Vec<_> = actions(&lines).into_iter().filter(|(_, action)| *action == "pruned").collect();
-    assert_eq!(pruned, [("copy/app:1.0", "pruned"), ("copy/app:1.1", "pruned")]);
-    let tags: Vec<String> = target.tags("copy/app").into_keys().collect();
-    assert_eq!(tags, ["0.1", "1.2", "2.0"]);
-}
-
-#[test]
-fn does_not_prune_results_of_other_entries() {
-    let (source, target) = (Registry::start(), Registry::start());
-    for tag in ["1.0", "1.1", "2.0", "dev"] {
-        image(tag).in_registry(&source, "app", tag);
-    }
-    let entry = |tags: &str, more: &str| {
-        let (from, to) = (source.host(), target.host());
-        format!(
-            "  - {{source: {from}/app, target: {to}/copy, type: repository, tags: {{allow: ['{tags}']}}{more}}}\n"
-        )
-    };
-    let config = Config::new("");
-    let all = [entry("1.*", ""), entry("2.*", ", prune: {keep: 1}"), entry("dev", "")];
-    config.write(&format!("version: 1\nsync:\n{}", all.join("")));
-    for action in ["wrapped", "unchanged"] {
-        let lines = config.once();
-        assert!(lines.values().all(|line| line["action"] == action), "{lines:?}");
-    }
-    assert_eq!(target.tags("copy").len(), 4);
-}
-
-#[test]
-fn a_source_without_tags_prunes_nothing() {
-    let (source, target) = (Registry::start(), Registry::start());
-    for tag in ["1.0", "1.1", "1.2"] {
-        image(tag).in_registry(&source, "app", tag);
-    }
-    let config = Config::between(&source, &target, "    prune: {keep: 1}\n");
-    config.once();
-    source.hook(|asked| match asked.kind {
-        Kind::Tags { .. } => Act::Answer(Reply::status(200).body("{\"name\":\"app\",\"tags\":null}")),
-        _ => Act::Serve,
-    });
-    assert!(config.once().is_empty());
-    assert_eq!(target.tags("copy/app").len(), 3);
-}
-
-#[test]
-fn shards_give_the_same_results() {
-    let (source, target) = (Registry::start(), Registry::start());
-    for n in 0..10 {
-        image(&n.to_string()).in_registry(&source, "app", &format!("1.{n}"));
-    }
-    Config::between(&source, &target, "").once();
-    let rules = "    tags: {allow: ['1\\.[89]']}\n    prune: {keep: 2}\n";
-    let config = Config::between(&source, &target, rules);
-    for part in 0..3 {
-        config.run("once").args([format!("--shard={part}/3"), "--shard-by=tag".into()]).run().succeeds();
-    }
-    let tags: Vec<String> = target.tags("copy/app").into_keys().collect();
-    assert_eq!(tags, ["1.6", "1.7", "1.8", "1.9"]);
-}
-
-#[test]
 fn keeps_replaced_images_under_the_backup_name() {
     let (source, target) = (Registry::start(), Registry::start());
     image("old").in_registry(&source, "app", "v1");
@@ -480,56 +265,6 @@ fn keeps_replaced_images_under_the_backup_name() {
     config.once();
     assert_ne!(target.complete("copy/app", "v1"), old);
     assert_eq!(target.complete("copy/app", "v1-old"), old);
-}
-
-#[test]
-fn hooks_receive_the_facts_about_an_image() {
-    let (source, target) = (Registry::start(), Registry::start());
-    image("a").in_registry(&source, "app", "a");
-    let config = Config::new("");
-    let told = config.file("told");
-    let hook = |name: &str| {
-        let script =
-            format!("cat >> {0}; echo {name} $REAPIFY_ACTION $REAPIFY_DESTINATION >> {0}", told.display());
-        format!("      {name}: [{{exec: [sh, -c, '{script}']}}]\n")
-    };
-    let hooks = format!("    hooks:\n{}{}{}", hook("pre"), hook("post"), hook("unchanged"));
-    config.write(&format!(
-        "version: 1\nsync:\n  - source: {}/app\n    target: {}/copy\n    type: repository\n{hooks}",
-        source.host(),
-        target.host()
-    ));
-    config.once();
-    config.once();
-    let text = std::fs::read_to_string(&told).unwrap();
-    let destination = format!("{}/copy:a", target.host());
-    for expected in [
-        format!("pre pending {destination}"),
-        format!("post wrapped {destination}"),
-        format!("unchanged unchanged {destination}"),
-    ] {
-        assert!(text.contains(&expected), "{expected}: {text}");
-    }
-    // A failure after an image was written is reported, although the image is there.
-    let after = hooks.replace("post: [{exec: [sh, -c, 'cat >>", "post: [{exec: [sh, -c, 'exit 4; cat >>");
-    assert_ne!(after, hooks);
-    image("again").in_registry(&source, "app", "a");
-    config.write(&format!(
-        "version: 1\nsync:\n  - source: {}/app\n    target: {}/copy\n    type: repository\n{after}",
-        source.host(),
-        target.host()
-    ));
-    config.run("once").run().exits(9).prints_some("the post hook");
-    let failing = hooks.replace("cat >>", "exit 3; cat >>");
-    image("b").in_registry(&source, "app", "a");
-    config.write(&format!(
-        "version: 1\nsync:\n  - source: {}/app\n    target: {}/copy\n    type: repository\n{failing}",
-        source.host(),
-        target.host()
-    ));
-    let before = target.complete("copy", "a");
-    config.run("once").run().exits(9).prints_some("the pre hook");
-    assert_eq!(target.complete("copy", "a"), before);
 }
 
 #[test]
@@ -552,53 +287,11 @@ fn a_recheck_restores_lost_blobs() {
     image("a").in_registry(&source, "app", "a");
     let config = Config::between(&source, &target, "");
     config.once();
-    let lost = support::image::digest(&image("a").blobs()[1]);
+    let lost = crate::support::image::digest(&image("a").blobs()[1]);
     target.remove_blob("copy/app", &lost);
     assert_eq!(config.once()["copy/app:a"]["action"], "unchanged");
     config.run("once").arg("--recheck").run().succeeds().prints_some("repaired");
     target.complete("copy/app", "a");
-}
-
-#[test]
-fn reports_entries_with_the_same_destination() {
-    let (source, target) = (Registry::start(), Registry::start());
-    image("a").in_registry(&source, "one", "v1");
-    image("b").in_registry(&source, "two", "v1");
-    let entry = |name: &str| {
-        format!(
-            "  - {{source: {}/{name}, target: {}/copy, type: repository}}\n",
-            source.host(),
-            target.host()
-        )
-    };
-    let config = Config::new(&format!("version: 1\nsync:\n{}{}", entry("two"), entry("one")));
-    for _ in 0..2 {
-        let outcome = config.run("once").args(["--output", "json"]).run().succeeds();
-        assert!(outcome.text().contains("entry 1 has the same destination"), "{outcome}");
-        let digest = target.complete("copy", "v1");
-        let alone = Registry::start();
-        let wrapped = reapify(["wrap", &source.name("two", "v1"), &alone.name("copy", "v1")]).run();
-        assert_eq!(wrapped.succeeds().digest(), digest);
-    }
-}
-
-#[test]
-fn pod_accepts_the_map_file() {
-    let (source, target) = (Registry::start(), Registry::start());
-    image("a").in_registry(&source, "app", "a");
-    let config = Config::between(&source, &target, "");
-    let map = config.file("map");
-    // A symbolic link, as in a checkout of a configuration, stays one.
-    std::fs::write(config.file("target"), "").expect("a file");
-    std::os::unix::fs::symlink("target", &map).expect("a link");
-    config.run("once").arg("--map-file").arg(&map).run().succeeds();
-    assert!(map.is_symlink());
-    let pod = format!(
-        "apiVersion: v1\nkind: Pod\nmetadata: {{name: x}}\nspec:\n  containers:\n    - name: x\n      image: {}/app:a\n",
-        source.host()
-    );
-    let patched = reapify(["pod", "-", "--patch", "--map-file"]).arg(&map).stdin(pod).run().succeeds();
-    assert!(patched.text().contains(&format!("{}/copy/app:a", target.host())), "{patched}");
 }
 
 #[test]
@@ -673,47 +366,4 @@ fn a_faulty_source_affects_only_its_own_images() {
     for tag in bad {
         target.complete(&format!("copy/{tag}"), "v1");
     }
-}
-
-#[test]
-fn reports_errors_with_their_place() {
-    let cases = [
-        ("version: 1\nsync:\n  - sorce: a.example/x\n", "regsync.yml:3:5", "source"),
-        ("version: 2\n", "regsync.yml:1:10", "version"),
-        ("", "regsync.yml", "nothing to mirror"),
-        ("version: 1\nsync: []\n", "regsync.yml", "nothing to mirror"),
-        (
-            "version: 1\nsync:\n  - {source: a.example/x, target: b.example/x, type: repository, schedule: 'x y'}\n",
-            "regsync.yml:3:",
-            "schedule",
-        ),
-        (
-            "version: 1\nsync:\n  - {source: a.example/x, target: b.example/x, type: repository, tags: {allow: ['(']}}\n",
-            "regsync.yml:3:",
-            "pattern",
-        ),
-        (
-            "version: 1\nsync:\n  - {source: 'a.example/x:1', target: b.example/x, type: repository}\n",
-            "regsync.yml:3",
-            "a repository has no tag",
-        ),
-    ];
-    for (text, place, word) in cases {
-        let config = Config::new(text);
-        config.run("once").run().exits(2).says(place).says(word);
-    }
-    reapify(["mirror", "once", "-c", "/nowhere.yml"]).run().exits(2).says("/nowhere.yml");
-}
-
-#[test]
-fn a_printed_configuration_loads_again_and_contains_no_secret() {
-    let text = "version: 1\ncreds:\n  - {registry: a.example, user: ann, pass: hunter2}\nsync:\n  - {source: a.example/x, target: b.example/x, type: repository}\n";
-    let config = Config::new(text);
-    let shown = config.run("config").run().succeeds().never_says("hunter2").text();
-    assert!(shown.contains("***"), "{shown}");
-    Config::new(&shown).run("config").run().succeeds().prints(&shown);
-    let schema: Outcome = reapify(["mirror", "schema"]).run().succeeds();
-    let schema: Value = serde_json::from_str(&schema.text()).unwrap();
-    let instance: Value = serde_yaml_ng::from_str(text).unwrap();
-    assert!(jsonschema::is_valid(&schema, &instance));
 }

@@ -55,7 +55,7 @@ fn an_unwritable_digest_file_prevents_the_run() {
         reapify(["wrap", &from, &to, "--digest-file"])
             .arg(&place)
             .run()
-            .exits(1)
+            .exits(2)
             .says(&place.display().to_string());
         assert_eq!(registry.log().len(), 0, "a request was made");
     }

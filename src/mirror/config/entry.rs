@@ -201,6 +201,7 @@ fn entry(fields: &Fields<'_, '_>, position: usize, defaults: &Settings) -> Resul
     let platform = fields.text("platform")?;
     let (source, target) = names(fields, &platform, (interval, &schedule), &backup)?;
     let flag = |own: Option<bool>, default: Option<bool>| own.or(default).unwrap_or(false);
+    note_idle_newest(fields, kind);
     Ok(Entry {
         position,
         line: fields.place.line,
@@ -227,7 +228,7 @@ fn entry(fields: &Fields<'_, '_>, position: usize, defaults: &Settings) -> Resul
         force_recursive: flag(own.force_recursive, defaults.force_recursive),
         include_external: flag(own.include_external, defaults.include_external),
         wrap: own.wrap.over(&defaults.wrap),
-        newest: newest(fields, kind, own.newest.or(defaults.newest).flatten()),
+        newest: own.newest.or(defaults.newest).flatten(),
         min_age: own.min_age.or(defaults.min_age).filter(|age| !age.is_zero()),
         prune: own.prune.or(defaults.prune),
         on_unsupported: own.on_unsupported.or(defaults.on_unsupported).unwrap_or_default(),
@@ -334,15 +335,12 @@ fn tag_set(item: &Item<'_, '_>) -> Result<TagSet> {
     Ok(TagSet { allow, deny, semver_range, places })
 }
 
-/// Returns `newest`, unless the entry is for one image.
-fn newest(fields: &Fields<'_, '_>, kind: Kind, newest: Option<Newest>) -> Option<Newest> {
+/// Notes `newest` on an entry for one image, which has no choice.
+fn note_idle_newest(fields: &Fields<'_, '_>, kind: Kind) {
     if kind == Kind::Image && fields.get("newest").is_some() {
-        fields.reader.note(
-            fields.place_of("newest"),
-            "newest has no effect on an entry of type image: its source names the tag",
-        );
+        let why = "newest has no effect on an entry of type image: its source names the tag";
+        fields.reader.note(fields.place_of("newest"), why);
     }
-    newest.filter(|_| kind != Kind::Image)
 }
 
 /// Reads `repos`, which only entries of type registry have.

@@ -76,20 +76,26 @@ impl Places {
     }
 
     /// Creates the client that a location needs, so that instances that are forked afterwards share it. Nothing is
-    /// read from the location.
-    pub async fn prepare(&mut self, location: &Location, given: Option<Login>) -> Result<()> {
+    /// read from the location. Returns the credentials to open it with, which need not be looked up again.
+    pub async fn prepare(&mut self, location: &Location, given: Option<Login>) -> Result<Option<Login>> {
         match location {
-            Location::Registry(name) => self.client(name, given).await.map(drop),
-            Location::DockerDaemon(_) => self.engine().map(drop),
-            Location::Layout { .. } | Location::OciArchive { .. } | Location::DockerArchive { .. } => Ok(()),
+            Location::Registry(name) => {
+                let login = self.login(name, given).await?;
+                self.client(name, login.clone())?;
+                return Ok(Some(login));
+            }
+            Location::DockerDaemon(_) => drop(self.engine()?),
+            Location::Layout { .. } | Location::OciArchive { .. } | Location::DockerArchive { .. } => {}
         }
+        Ok(given)
     }
 
     /// Opens a source, with the given credentials, if any.
     pub async fn source(&mut self, location: &Location, given: Option<Login>) -> Result<Arc<dyn Source>> {
         Ok(match location {
             Location::Registry(name) => {
-                Arc::new(Repository::source(self.client(name, given).await?, name.clone()))
+                let login = self.login(name, given).await?;
+                Arc::new(Repository::source(self.client(name, login)?, name.clone()))
             }
             Location::Layout { dir, image } => Arc::new(Layout::new(dir.clone(), image.clone())),
             Location::OciArchive { file, image } => Arc::new(OciArchive::open(file, image.clone()).await?),
@@ -107,7 +113,8 @@ impl Places {
         let in_place = same(place.source, location);
         Ok(match location {
             Location::Registry(name) => {
-                Arc::new(Repository::sink(self.client(name, place.login.clone()).await?, name.clone()))
+                let login = self.login(name, place.login.clone()).await?;
+                Arc::new(Repository::sink(self.client(name, login)?, name.clone()))
             }
             Location::Layout { dir, image } => {
                 let layout = Layout::new(dir.clone(), image.clone());
@@ -157,11 +164,14 @@ impl Places {
         self.clients.iter().find(is_it).map(|(_, _, client)| client)
     }
 
-    async fn client(&mut self, name: &Reference, given: Option<Login>) -> Result<Arc<Client>> {
-        let login = match given {
-            Some(login) => login,
-            None => self.network.store.lookup(name.host(), name.repository()).await?,
-        };
+    async fn login(&self, name: &Reference, given: Option<Login>) -> Result<Login> {
+        match given {
+            Some(login) => Ok(login),
+            None => self.network.store.lookup(name.host(), name.repository()).await,
+        }
+    }
+
+    fn client(&mut self, name: &Reference, login: Login) -> Result<Arc<Client>> {
         if let Some(client) = self.known(name.host(), &login.credentials) {
             return Ok(client.clone());
         }

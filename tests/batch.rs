@@ -328,3 +328,25 @@ fn a_slow_archive_does_not_hold_up_other_images() {
     running.wait().succeeds().says("2 images, 2 wrapped");
     assert!(at("slow/index.json").exists());
 }
+
+#[test]
+fn a_list_asks_a_credential_helper_once_for_each_end_of_an_image() {
+    let (registry, dir) = (Registry::start(), scratch());
+    let asked = dir.path().join("asked");
+    let script = format!(
+        "#!/bin/sh\ncat >/dev/null\necho >>'{}'\necho '{{\"Username\":\"ann\",\"Secret\":\"secret\"}}'\n",
+        asked.display()
+    );
+    let helper = dir.path().join("docker-credential-keys").display().to_string();
+    tool("install", ["-m", "755", "/dev/stdin", &helper]).stdin(script).run().succeeds();
+    let mut list = String::new();
+    for tag in ["v1", "v2"] {
+        image(tag).in_registry(&registry, "app", tag);
+        list.push_str(&format!("{} {}\n", registry.name("app", tag), registry.name("copy", tag)));
+    }
+    let config = format!(r#"{{"credHelpers": {{"{}": "keys"}}}}"#, registry.host());
+    let path = format!("{}:{}", dir.path().display(), std::env::var("PATH").unwrap());
+    let run = reapify(["wrap", "--batch", "-"]).env("PATH", path).home_file(".docker/config.json", &config);
+    run.stdin(list).run().succeeds().says("2 images, 2 wrapped");
+    assert_eq!(std::fs::read_to_string(&asked).unwrap().lines().count(), 4);
+}

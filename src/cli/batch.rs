@@ -3,7 +3,7 @@
 use super::interrupt::interruptible;
 use super::options::Format;
 use super::output::{self, Console, Outcome};
-use super::places;
+use super::places::{self, Logins};
 use super::progress::{Counts, Facts};
 use super::suggest;
 use super::transform::{Done, Transform};
@@ -164,13 +164,15 @@ async fn one(transform: &Transform<'_>, places: &Mutex<Places>, sinks: &Sinks, p
     let (source, destination) = (pair.source.clone(), pair.destination.clone());
     let done = async {
         let stats = Arc::new(Stats::default());
-        let mut own = {
-            let mut shared = places.lock().await;
-            shared.prepare(&destination, transform.logins.destination.clone()).await?;
-            shared.prepare(&source, transform.logins.source.clone()).await?;
-            shared.fork(stats.clone())
+        let (mut own, logins) = {
+            let (mut shared, given) = (places.lock().await, transform.logins.clone());
+            let logins = Logins {
+                destination: shared.prepare(&destination, given.destination).await?,
+                source: shared.prepare(&source, given.source).await?,
+            };
+            (shared.fork(stats.clone()), logins)
         };
-        let opened = transform.open(&mut own, source, destination, stats).await?;
+        let opened = transform.open(&mut own, (source, destination), logins, stats).await?;
         let _guest = sinks.enter(opened.job.sink.clone());
         transform.run(&opened).await
     };

@@ -82,14 +82,15 @@ impl Lines {
         }
     }
 
-    /// Replaces the map, unless the run was stopped or an image failed: the earlier map knows more then. Returns an error
-    /// if any line could not be written.
+    /// Replaces the map, unless the run was stopped, an image failed, or a check found one to be outdated: the earlier
+    /// map knows more then. Returns an error if any line could not be written.
     pub fn close(&mut self, is_complete: bool) -> Result<()> {
         if let Some(failure) = self.failure.take() {
             return Err(failure);
         }
+        let has_all = self.summary.count(Action::Failed) == 0 && self.summary.pending == 0;
         match self.map.take() {
-            Some(map) if is_complete && self.summary.count(Action::Failed) == 0 => map.finish(),
+            Some(map) if is_complete && has_all => map.finish(),
             _ => Ok(()),
         }
     }

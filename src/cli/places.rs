@@ -74,6 +74,7 @@ pub fn for_one_host<'a>(login: Option<&Login>, locations: impl Iterator<Item = &
 }
 
 /// The credentials for the source and the destination of an image, or of all images of a list.
+#[derive(Clone)]
 pub struct Logins {
     pub source: Option<Login>,
     pub destination: Option<Login>,

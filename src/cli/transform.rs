@@ -60,17 +60,17 @@ impl Transform<'_> {
     pub async fn open(
         &self,
         places: &mut Places,
-        source: Location,
-        destination: Location,
+        (source, destination): (Location, Location),
+        logins: Logins,
         stats: Arc<Stats>,
     ) -> Result<Opened> {
         let begun = Instant::now();
         // The destination is opened first, because some token servers grant only the first scope.
-        let login = self.logins.destination.clone();
+        let login = logins.destination;
         let place = Written { location: &destination, source: &source, login, force: self.replace.force };
         let sink = places.sink(&place, self.mode.dry_run).await.map_err(|e| self.kept(e))?;
         let existing = self.existing(places, &place).await?;
-        let opened = places.source(&source, self.logins.source.clone()).await?;
+        let opened = places.source(&source, logins.source).await?;
         let job = Job {
             in_place: same(&source, &destination),
             provenance: self.mode.provenance,
@@ -157,7 +157,7 @@ impl Transform<'_> {
             }
         });
         let mut places = Places::new(self.network.network(stats.clone())?);
-        let opened = self.open(&mut places, source, destination, stats).await?;
+        let opened = self.open(&mut places, (source, destination), self.logins.clone(), stats).await?;
         let done = interruptible(self.run(&opened), async || opened.job.sink.release().await).await;
         drop(progress);
         match done {

@@ -1,5 +1,5 @@
-//! Ctrl-C, SIGTERM, and SIGHUP of a closed terminal. A separate thread watches for them from the start of the program, so that a run ends
-//! in any state: the run is notified and may clean up, and is ended if it does not end by itself.
+//! Ctrl-C, SIGTERM, and SIGHUP of a closed terminal. A separate thread watches for them from the start of the program,
+//! so that a run ends in any state: the run is notified and may clean up, and is ended if it does not end by itself.
 
 use super::options::Format;
 use super::output::Console;

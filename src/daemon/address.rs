@@ -53,7 +53,8 @@ impl Default for Address {
 impl Address {
     /// Parses an address: `unix://PATH` or `tcp://HOST[:PORT]`. With `tls`, TCP is encrypted.
     pub fn parse(text: &str, tls: Option<Tls>) -> Result<Self> {
-        let invalid = |why: &str| Error::usage(format!("invalid Docker host {text:?}: {why}"));
+        let shown = without_user(text);
+        let invalid = |why: &str| Error::usage(format!("invalid Docker host {shown:?}: {why}"));
         let Some((scheme, rest)) = text.split_once("://") else {
             return Err(invalid("it has no scheme").hint("write unix:///PATH or tcp://HOST:PORT"));
         };
@@ -98,6 +99,18 @@ impl fmt::Display for Address {
     }
 }
 
+/// Returns an address for messages: without a user and password, which it must not have.
+fn without_user(text: &str) -> String {
+    let (scheme, rest) = match text.split_once("://") {
+        Some((scheme, rest)) => (format!("{scheme}://"), rest),
+        None => (String::new(), text),
+    };
+    match rest.rsplit_once('@') {
+        Some((_, host)) => format!("{scheme}***@{host}"),
+        None => text.to_owned(),
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -138,12 +151,16 @@ mod tests {
             "npipe:////./pipe/docker",
             "tcp://",
             "tcp://h:99999",
-            "tcp://user:secret@h:1",
+            "tcp://user:s3cret@h:1",
+            "tcp://user:s3c/re@t@h:1",
+            "tcp:user:s3cret@h:1",
+            "user:s3cret@h",
             "tcp://h:1?x",
         ] {
             let error = Address::parse(text, None).unwrap_err();
             assert_eq!(error.kind(), crate::error::Kind::Usage, "{text}: {error}");
             assert!(error.to_string().starts_with("invalid Docker host"), "{error}");
+            assert!(!error.to_string().contains("s3c"), "{error}");
         }
     }
 }

@@ -1,7 +1,7 @@
 //! The copy engine: decides which blobs to move and how, and moves each of them once. It knows neither HTTP
 //! nor the fields of configs.
 //!
-//! That the destination has something is [`Claimed`] if only its present image says so, and [`Checked`] if
+//! That the destination has something is [`Claimed`] if only its current image says so, and [`Checked`] if
 //! the destination confirmed it in this run: it answered a request, or accepted the blob. Only this module
 //! creates both.
 
@@ -23,7 +23,7 @@ use tokio::task::{JoinHandle, JoinSet};
 /// thousands of moves.
 const BEGUN: usize = 128;
 
-/// A digest that the destination should have, because its present image refers to it or the source is in the
+/// A digest that the destination should have, because its current image refers to it or the source is in the
 /// same repository. No tag may rely on a claim, unless the destination refuses manifests with missing parts.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Claimed(Digest);
@@ -63,7 +63,7 @@ pub struct Copier {
 
 #[derive(Default)]
 struct State {
-    /// The digests that the destination's present image refers to.
+    /// The digests that the destination's current image refers to.
     claims: HashSet<Digest>,
     moves: HashMap<Digest, Move>,
     /// Uploads opened in advance; each can serve any blob.
@@ -112,7 +112,7 @@ impl Copier {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Records what the destination's present image refers to.
+    /// Records what the destination's current image refers to.
     pub fn claim(&self, digests: impl IntoIterator<Item = Digest>) {
         self.lock().claims.extend(digests);
     }

@@ -51,19 +51,20 @@ impl Backup for BackupTag {
 impl Existing {
     /// Checks that the name may be written. It refers to `current`, to something that cannot be read, or to nothing.
     pub(super) async fn check(&self, sink: &dyn Sink, current: Option<&Manifest>) -> Result<()> {
+        let is_taken = async || sink.is_taken().await.context(|| "cannot tell whether an image would be replaced");
         match self {
-            Existing::Refuse if current.is_some() || sink.is_taken().await? => {
+            Existing::Refuse if current.is_some() || is_taken().await? => {
                 let which = current.map(|image| format!(", {}", image.digest)).unwrap_or_default();
                 Err(Error::usage(format!("the destination already refers to another image{which}"))
                     .hint(Remedy::ReplaceImage))
             }
             // If it can be read now, it was written in the meantime, and the run starts over before the tag moves.
             Existing::Keep(backup)
-                if current.is_none() && sink.is_taken().await? && sink.current().await?.is_none() =>
+                if current.is_none() && is_taken().await? && sink.current().await?.is_none() =>
             {
                 let name = backup.name();
                 Err(Error::unsupported(format!(
-                    "the present image cannot be read, and so not be kept as {name}"
+                    "the current image cannot be read, so it cannot be kept as {name}"
                 ))
                 .hint("remove it, or use another tag for the result"))
             }

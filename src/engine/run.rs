@@ -421,7 +421,8 @@ impl Job {
             self.existing.check(&*self.sink, start.current.as_ref()).await?;
         }
         let Plan { root, overlay, copier, .. } = &plan;
-        let creates = start.current.is_none() && !self.sink.is_taken().await?;
+        // If the destination does not say whether the tag exists, neither does the dry run.
+        let creates = start.current.is_none() && matches!(self.sink.is_taken().await, Ok(false));
         let changes = changes::changes(root, overlay, copier, &start.destination, creates)
             .await
             .context(|| "a dry run")?;

@@ -207,10 +207,24 @@ impl Mapping {
             destination: Option<String>,
             source_digest: Option<String>,
             digest: Option<String>,
+            action: Option<String>,
+            #[serde(default)]
+            dry_run: bool,
         }
         let read: Line = serde_json::from_str(line).map_err(|e| format!("invalid JSON: {e}"))?;
-        // Reports also contain lines that are not about images.
-        let (Some(source), Some(destination)) = (read.source, read.destination) else { return Ok(()) };
+        if read.dry_run {
+            return Err("invalid map: a dry run wrote no image; use the output of the run itself".into());
+        }
+        // Reports also contain lines that are not about images, and images that do not exist: the copy failed, is
+        // pending, or was deleted.
+        let is_gone = match read.action.as_deref() {
+            Some("failed" | "pruned") => true,
+            Some(_) => read.digest.is_none(),
+            None => false,
+        };
+        let (Some(source), Some(destination), false) = (read.source, read.destination, is_gone) else {
+            return Ok(());
+        };
         self.add_pair(&source, &destination)?;
         let Some(source_digest) = read.source_digest else { return Ok(()) };
         let name: ImageName = source.trim_start_matches("docker://").parse()?;
@@ -394,6 +408,27 @@ mod tests {
         assert_eq!(map.replace("quay.io/a/b:1@sha256:aa"), by("r.test/b:1@sha256:bb"));
         assert!(matches!(map.replace("quay.io/a/b:1@sha256:cc"), Replaced::Refused(_)));
         assert_eq!(map.replace("quay.io/a/b:2@sha256:cc"), Replaced::Kept);
+    }
+
+    #[test]
+    fn ignores_images_that_a_report_does_not_confirm() {
+        let line = |more: &str| format!(r#"{{"source":"quay.io/a/b:1","destination":"r.test/b:1"{more}}}"#);
+        let digests = r#","source_digest":"sha256:aa","digest":"sha256:bb""#;
+        for (more, is_there) in [
+            (r#","action":"failed""#.to_owned(), false),
+            (format!(r#"{digests},"action":"failed""#), false),
+            (format!(r#"{digests},"action":"pruned""#), false),
+            (r#","source_digest":null,"digest":null,"action":"wrapped","written":false"#.to_owned(), false),
+            (format!(r#"{digests},"action":"unchanged","written":false"#), true),
+            (format!(r#"{digests},"action":"wrapped","written":true"#), true),
+        ] {
+            let mut map = Mapping::default();
+            map.add_file(&line(&more)).unwrap();
+            let expected = if is_there { by("r.test/b:1") } else { Replaced::Kept };
+            assert_eq!(map.replace("quay.io/a/b:1"), expected, "{more}");
+        }
+        let dry_run = line(&format!(r#"{digests},"action":"wrapped","dry_run":true"#));
+        assert!(Mapping::default().add_file(&dry_run).unwrap_err().starts_with("line 1: invalid map: a dry run"));
     }
 
     #[test]

@@ -142,8 +142,8 @@ impl Repository {
     ) -> Result<FullResponse> {
         let is_tag = !target.contains(':');
         if is_tag && is_about_immutability(&refusal) {
-            let held = self.digest_of(target).await?;
-            if held.is_some_and(|held| held.matches(&manifest.bytes)) {
+            // If the tag cannot be read, it counts as another image.
+            if matches!(self.digest_of(target).await, Ok(Some(held)) if held.matches(&manifest.bytes)) {
                 return Ok(answer);
             }
             return Err(refusal
@@ -160,7 +160,11 @@ impl Repository {
         Err(refusal.into_error())
     }
 
-    /// Returns the digest that a tag currently refers to.
+    /// Returns the digest that a tag currently refers to; `None` if it does not exist.
+    ///
+    /// # Errors
+    ///
+    /// Fails if the registry does not say: a tag that may not be read may exist.
     pub(super) async fn digest_of(&self, target: &str) -> Result<Option<Digest>> {
         let operation = format!("looking for {}", self.described(target));
         let request = self
@@ -178,7 +182,11 @@ impl Repository {
         }
         // Some registries do not allow HEAD, or omit the digest.
         let answer = self.get(target).await?;
-        Ok((answer.status == StatusCode::OK).then(|| Digest::sha256(&answer.body)))
+        match answer.status {
+            StatusCode::OK => Ok(Some(Digest::sha256(&answer.body))),
+            StatusCode::NOT_FOUND => Ok(None),
+            _ => Err(answer.refusal(&request.operation).into_error()),
+        }
     }
 
     /// Deletes a manifest, and with it every tag that refers to it.
@@ -335,7 +343,12 @@ impl Sink for Repository {
 
     async fn has(&self, descriptor: &Descriptor) -> Result<bool> {
         if descriptor.is_manifest() {
-            return self.digest_of(&descriptor.digest.to_string()).await.map(|found| found.is_some());
+            return match self.digest_of(&descriptor.digest.to_string()).await {
+                Ok(found) => Ok(found.is_some()),
+                // What may not be read is sent; that may be allowed.
+                Err(error) if error.kind() == Kind::Denied => Ok(false),
+                Err(error) => Err(error),
+            };
         }
         let mut attempts = self.client.options().retry.at_most(1).start();
         self.uploads.exists(descriptor, &mut attempts).await

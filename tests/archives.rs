@@ -285,6 +285,29 @@ fn detects_layers_that_do_not_match_the_config() {
     ]));
     case.wrap("docker-archive", "").exits(6).says(&digest(&parts.layer));
     assert!(!case.layout().join("index.json").exists());
+    // No manifest states the digest of a compressed layer.
+    let cut = gzip(&parts.layer)[..20].to_vec();
+    for (second, phrase) in [
+        (gzip(&other), "\"m.tar\" has the diff_id"),
+        (zstd(&other), "\"m.tar\" has the diff_id"),
+        (cut, "\"m.tar\" is malformed"),
+    ] {
+        let case = Case::new(&tar_of(&[
+            ("l.tar", FILE, &gzip(&parts.layer)),
+            ("m.tar", FILE, &second),
+            ("c.json", FILE, &parts.config),
+            ("manifest.json", FILE, manifest.as_bytes()),
+        ]));
+        case.wrap("docker-archive", "").exits(6).says(phrase);
+        assert!(!case.layout().join("index.json").exists());
+    }
+    let case = Case::new(&tar_of(&[
+        ("l.tar", FILE, &gzip(&parts.layer)),
+        ("m.tar", FILE, &zstd(&parts.layer)),
+        ("c.json", FILE, &parts.config),
+        ("manifest.json", FILE, manifest.as_bytes()),
+    ]));
+    case.wrap("docker-archive", "").succeeds();
 }
 
 #[test]

@@ -184,6 +184,18 @@ fn restores_missing_and_damaged_blobs_of_a_layout() {
     std::fs::write(&path, bytes).unwrap();
     assert_eq!(wrap(&newer, &to, &[]).succeeds().json()["action"], "wrapped");
     reapify(["verify", "--deep", &to]).run().succeeds();
+    // With --recheck, the content of all blobs counts.
+    let written: Value = serde_json::from_slice(&layout_manifest(&out, "v1")).unwrap();
+    let blobs = written["layers"].as_array().unwrap().iter().chain([&written["config"]]);
+    for blob in blobs.map(|blob| blob_path(&out, blob["digest"].as_str().unwrap())) {
+        let mut bytes = std::fs::read(&blob).unwrap();
+        *bytes.last_mut().unwrap() ^= 1;
+        std::fs::write(&blob, bytes).unwrap();
+        let outcome = wrap(&newer, &to, &["--recheck"]).succeeds();
+        assert_eq!(outcome.json()["action"], "repaired", "{}", blob.display());
+        reapify(["verify", "--deep", &to]).run().succeeds();
+    }
+    assert_eq!(wrap(&newer, &to, &["--recheck"]).succeeds().json()["action"], "unchanged");
     std::fs::remove_file(&path).unwrap();
     assert_eq!(wrap(&from, &to, &[]).succeeds().json()["action"], "wrapped");
     reapify(["verify", "--deep", &to]).run().succeeds();

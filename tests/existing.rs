@@ -8,7 +8,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use support::image::{Family, Image, file};
 use support::index::{child, image_for, put_index};
 use support::mirror::{Config, actions, image};
-use support::registry::{Act, Registry};
+use support::registry::{Act, Kind, Registry, Reply};
 use support::run::reapify;
 use support::{scratch, zombies};
 
@@ -35,6 +35,31 @@ fn an_image_that_cannot_be_read_is_not_lost() {
     assert_eq!(std::fs::read(&index).unwrap(), before);
     // Without these options it may be replaced.
     wrap(&[], &registry.name("app", "v1")).succeeds();
+}
+
+#[test]
+fn a_tag_that_may_not_be_read_is_not_replaced_unasked() {
+    for status in [401, 403] {
+        let registry = Registry::start();
+        image("old").in_registry(&registry, "app", "v1");
+        let old = registry.manifest("app", "v1").unwrap().digest;
+        registry.hook(move |asked| match &asked.kind {
+            Kind::Manifest { .. } if matches!(asked.method.as_str(), "GET" | "HEAD") => {
+                Act::Answer(Reply::error(status, "DENIED", "this user may only push"))
+            }
+            _ => Act::Serve,
+        });
+        let to = registry.name("app", "v1");
+        let wrap = |options: &[&str]| reapify(["wrap", &zombies(), &to]).args(options).run();
+        for option in ["--no-clobber", "--backup=old"] {
+            wrap(&[option]).exits(4).says("cannot tell whether an image would be replaced");
+        }
+        assert_eq!(registry.manifest("app", "v1").unwrap().digest, old, "{status}");
+        assert_eq!(registry.tags("app").len(), 1, "no other tag");
+        wrap(&["--dry-run"]).succeeds().never_says("would create");
+        wrap(&[]).succeeds();
+        assert_ne!(registry.manifest("app", "v1").unwrap().digest, old, "{status}");
+    }
 }
 
 #[test]

@@ -306,6 +306,26 @@ fn detects_a_wrong_source() {
     reapify(["verify", &other]).run().exits(6).says("not wrapped").says("no record");
 }
 
+#[test]
+fn a_wrapped_source_must_have_the_same_original() {
+    let index = Index::new();
+    let (registry, name) = (&index.registry, |tag: &str| index.registry.name("app", tag));
+    let verify =
+        |image: &str, source: &str| reapify(["verify", &name(image), "--source", &name(source)]).run();
+    verify("reaped", "reaped").succeeds();
+    reapify(["wrap", "--group", &name("all"), &name("grouped")]).run().succeeds();
+    verify("grouped", "reaped").succeeds();
+    verify("reaped", "grouped").succeeds();
+    // The same children in an index of its own.
+    let mut other: Value = serde_json::from_slice(&registry.manifest("app", "all").unwrap().bytes).unwrap();
+    other["annotations"] = serde_json::json!({"other": "index"});
+    registry.put_manifest("app", "annotated", Family::Oci.index(), other.to_string().as_bytes());
+    reapify(["wrap", &name("annotated"), &name("other-reaped")]).run().succeeds();
+    for (image, source) in [("other-reaped", "reaped"), ("reaped", "other-reaped")] {
+        verify(image, source).exits(6).says("not from the source");
+    }
+}
+
 /// An index in a registry that is changed after it was wrapped.
 struct Index {
     registry: Registry,

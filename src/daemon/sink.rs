@@ -44,8 +44,8 @@ impl DaemonSink {
         DaemonSink { engine, name, replaces: None, load: OnceCell::new() }
     }
 
-    /// Creates a destination that is also the source. The name is not moved if it refers to another image by
-    /// then.
+    /// Creates a destination that is also the source. The name is not moved if it was changed since it was
+    /// read.
     ///
     /// # Errors
     ///

@@ -10,12 +10,14 @@ use std::collections::{HashMap, HashSet};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 /// How closely the destination is checked.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Depth {
     /// Checks the children of indexes.
     Children,
     /// Checks every blob as well.
     Blobs,
+    /// Checks the content of every blob as well, if that needs no transfer.
+    Content,
 }
 
 type Answer = Shared<BoxFuture<'static, Result<bool>>>;
@@ -25,7 +27,8 @@ pub struct Destination {
     sink: Arc<dyn Sink>,
     /// Reads from the destination, if it can be read.
     reader: Option<Arc<Reader>>,
-    answers: Mutex<HashMap<Digest, Answer>>,
+    /// The answers, by digest and by whether the content was checked.
+    answers: Mutex<HashMap<(Digest, bool), Answer>>,
 }
 
 impl Destination {
@@ -39,7 +42,7 @@ impl Destination {
         Destination { sink, reader, answers: Mutex::default() }
     }
 
-    fn answers(&self) -> MutexGuard<'_, HashMap<Digest, Answer>> {
+    fn answers(&self) -> MutexGuard<'_, HashMap<(Digest, bool), Answer>> {
         self.answers.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
@@ -50,18 +53,27 @@ impl Destination {
 
     /// Returns whether the destination has a manifest or a blob.
     pub async fn has(&self, descriptor: &Descriptor) -> Result<bool> {
+        self.ask(descriptor, false).await
+    }
+
+    async fn ask(&self, descriptor: &Descriptor, reads: bool) -> Result<bool> {
         let answer = {
             let (sink, descriptor) = (self.sink.clone(), descriptor.clone());
-            let key = descriptor.digest.clone();
-            let ask = || async move { sink.has(&descriptor).await }.boxed().shared();
-            self.answers().entry(key).or_insert_with(ask).clone()
+            let key = (descriptor.digest.clone(), reads);
+            let ask = async move {
+                match reads {
+                    true => sink.has_intact(&descriptor).await,
+                    false => sink.has(&descriptor).await,
+                }
+            };
+            self.answers().entry(key).or_insert_with(|| ask.boxed().shared()).clone()
         };
         answer.await
     }
 
     /// Records that the destination has something, because it was read from there.
     pub fn note(&self, digest: &Digest) {
-        self.answers().insert(digest.clone(), ready(Ok(true)).boxed().shared());
+        self.answers().insert((digest.clone(), false), ready(Ok(true)).boxed().shared());
     }
 
     /// Returns whether the destination has everything that one of its manifests refers to.
@@ -88,16 +100,17 @@ impl Look<'_> {
             }
             let children = manifest.children().iter().map(|child| self.child(child, depth).boxed());
             let blobs = manifest.blobs().into_iter().filter(|blob| !blob.is_foreign());
-            let blobs = blobs.filter(|_| self.depth == Depth::Blobs);
+            let blobs = blobs.filter(|_| self.depth >= Depth::Blobs);
+            let reads = self.depth == Depth::Content;
             let answers =
-                try_join_all(children.chain(blobs.map(|b| self.destination.has(b).boxed()))).await?;
+                try_join_all(children.chain(blobs.map(|b| self.destination.ask(b, reads).boxed()))).await?;
             Ok(answers.into_iter().all(|is_there| is_there))
         }
         .boxed()
     }
 
     async fn child(&self, child: &Descriptor, depth: usize) -> Result<bool> {
-        let is_read = child.is_index() || (child.is_manifest() && self.depth == Depth::Blobs);
+        let is_read = child.is_index() || (child.is_manifest() && self.depth >= Depth::Blobs);
         let Some(reader) = self.destination.reader().filter(|_| is_read) else {
             return self.destination.has(child).await;
         };

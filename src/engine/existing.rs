@@ -51,7 +51,8 @@ impl Backup for BackupTag {
 impl Existing {
     /// Checks that the name may be written. It refers to `current`, to something that cannot be read, or to nothing.
     pub(super) async fn check(&self, sink: &dyn Sink, current: Option<&Manifest>) -> Result<()> {
-        let is_taken = async || sink.is_taken().await.context(|| "cannot tell whether an image would be replaced");
+        let is_taken =
+            async || sink.is_taken().await.context(|| "cannot tell whether an image would be replaced");
         match self {
             Existing::Refuse if current.is_some() || is_taken().await? => {
                 let which = current.map(|image| format!(", {}", image.digest)).unwrap_or_default();

@@ -264,7 +264,7 @@ impl Job {
             }
             (None, _) => (head.digest == current.digest).then(|| Report::held(&head.digest, current)),
         };
-        let is_whole = !self.recheck || destination.is_whole(current, Depth::Blobs).await?;
+        let is_whole = !self.recheck || destination.is_whole(current, Depth::Content).await?;
         Ok(report.filter(|_| is_whole))
     }
 
@@ -315,7 +315,11 @@ impl Job {
     async fn is_whole(&self, start: &Start, current: &Manifest) -> Result<bool> {
         let is_image = !matches!(start.source.content, Content::Index { .. });
         let is_cheap = self.sink.is_local() || (is_image && self.source.is_local());
-        let depth = if self.recheck || is_cheap { Depth::Blobs } else { Depth::Children };
+        let depth = match self.recheck {
+            true => Depth::Content,
+            false if is_cheap => Depth::Blobs,
+            false => Depth::Children,
+        };
         start.destination.is_whole(current, depth).await
     }
 

@@ -6,18 +6,12 @@ use crate::image::{Descriptor, Digest};
 use crate::rewrite::paths::{Attributes, EntryKind};
 use crate::transport::checked::verified;
 use crate::transport::decompress::decompress;
-use crate::transport::limit::{Bounded, ReadLimit};
+use crate::transport::limit::{Bounded, GROWS, ReadLimit, most_unpacked};
 use crate::transport::{BlobStream, Source};
 use bytes::Bytes;
 use futures_util::StreamExt;
 use std::io::Read;
 use tokio::sync::mpsc;
-
-/// The maximum growth of a layer by decompression. gzip expands at most about 1000-fold; more is a decompression
-/// bomb.
-const MAX_GROWTH: u64 = 1100;
-/// The size up to which growth is not limited.
-const ALWAYS_READ: u64 = 64 << 20;
 
 /// An entry of a layer, in the order of the layer.
 pub struct Member<'a> {
@@ -45,7 +39,7 @@ pub trait Visitor: Send + Sized + 'static {
 pub async fn read<V: Visitor>(source: &dyn Source, layer: &Descriptor, visitor: V) -> Result<(V, Digest)> {
     let stream = verified(source.blob(layer).await?, layer);
     let (sender, receiver) = mpsc::channel(4);
-    let limit = layer.size.saturating_mul(MAX_GROWTH).max(ALWAYS_READ);
+    let limit = most_unpacked(layer.size);
     let reading =
         tokio::task::spawn_blocking(move || members(Pipe { receiver, piece: Bytes::new() }, limit, visitor));
     feed(stream, sender).await?;
@@ -96,7 +90,7 @@ impl Read for Pipe {
 pub fn members<V: Visitor>(layer: impl Read + 'static, limit: u64, mut visitor: V) -> Result<(V, Digest)> {
     let malformed = |e: std::io::Error| Error::unsupported(format!("the layer is malformed: {e}"));
     let (_, tar) = decompress(layer).context(|| "the layer")?;
-    let tar = Bounded::new(tar, limit, "it grows more than a thousandfold when it is decompressed");
+    let tar = Bounded::new(tar, limit, GROWS);
     let (limit, mut tar) = ReadLimit::new(Hashed { inner: tar, hasher: Hasher::new(Algorithm::Sha256) });
     let mut archive = tar::Archive::new(&mut tar);
     let mut entries = archive.entries().map_err(malformed)?;

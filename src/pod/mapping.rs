@@ -428,7 +428,9 @@ mod tests {
             assert_eq!(map.replace("quay.io/a/b:1"), expected, "{more}");
         }
         let dry_run = line(&format!(r#"{digests},"action":"wrapped","dry_run":true"#));
-        assert!(Mapping::default().add_file(&dry_run).unwrap_err().starts_with("line 1: invalid map: a dry run"));
+        assert!(
+            Mapping::default().add_file(&dry_run).unwrap_err().starts_with("line 1: invalid map: a dry run")
+        );
     }
 
     #[test]

@@ -126,7 +126,7 @@ pub fn place(url: &Url) -> String {
 
 /// Returns the error for a timeout.
 pub fn timeout_error(after: Duration) -> Error {
-    Error::network(format!("timed out: no data received for {} s", after.as_secs()))
+    Error::network(format!("timed out: no data sent or received for {} s", after.as_secs()))
         .retryable(Retry::Later { after: None })
 }
 

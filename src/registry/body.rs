@@ -47,7 +47,7 @@ impl Progress {
         self.sent.notify_one();
     }
 
-    /// Waits for a response: without limit while the body is being sent, and then for `commit`.
+    /// Waits for a response. Fails if no byte moves for `stall` while the body is sent; then waits up to `commit`.
     pub async fn watch<T>(
         &self,
         sending: impl Future<Output = T>,

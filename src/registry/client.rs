@@ -5,6 +5,7 @@ use super::auth::Scope;
 use super::error::{Refusal, is_transient, response_error};
 use super::governor::{Governor, Governors};
 use super::http::{Http, Lane, Request, Timeouts};
+use super::pages::next_link;
 use super::quirks::Upload;
 use super::retry::{Attempts, Policy};
 use super::tls::HostOptions;
@@ -136,6 +137,12 @@ impl Client {
         location.map(|location| self.http.resolve(&answer.url, location, operation)).transpose()
     }
 
+    /// Returns the URL of the next page of a list, of which `answer` is the page at `url`.
+    pub fn next_page(&self, url: &Url, answer: &FullResponse, operation: &str) -> Result<Option<Url>> {
+        let link = answer.header("link").and_then(next_link);
+        link.map(|link| self.http.next_page(url, link, operation)).transpose()
+    }
+
     /// Returns whether a URL belongs to the registry itself rather than to its storage.
     pub fn is_own(&self, url: &Url) -> bool {
         self.http.is_own(url)
@@ -255,7 +262,7 @@ impl Client {
         }
         let url = self.root_url("")?;
         let request = Request::new(Method::GET, url, format!("asking {} for its challenge", self.host));
-        let answer = self.http.exchange(&request, Lane::Guest, &|_| None).await?;
+        let answer = self.http.exchange(&request, Lane::Free, &|_| None).await?;
         if self.http.is_own(&answer.url) {
             self.tokens.on_refusal(&answer, None, &[]);
         }

@@ -67,7 +67,7 @@ impl Download {
         if self.at > 0 {
             request = request.header(header::RANGE, &format!("bytes={}-", self.at))?;
         }
-        let answer = self.client.send(&request, &self.scopes, Lane::Guest, &mut self.attempts).await?;
+        let answer = self.client.send(&request, &self.scopes, Lane::Download, &mut self.attempts).await?;
         self.skip = match answer.status() {
             // A full response of another size was not interrupted: the registry has another blob, or part of one.
             StatusCode::OK => match answer.content_length().filter(|n| *n != self.descriptor.size) {

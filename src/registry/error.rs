@@ -9,6 +9,8 @@ use reqwest::header::{self, HeaderMap};
 use serde::Deserialize;
 use std::time::{Duration, SystemTime};
 
+/// The maximum number of errors of one response that a message repeats.
+const MOST_ITEMS: usize = 4;
 /// The maximum size of an error body that is read.
 const MAX_BODY: usize = 64 << 10;
 
@@ -49,14 +51,16 @@ impl Refusal {
         let items = serde_json::from_slice::<Body>(body).ok().and_then(|b| b.errors).unwrap_or_default();
         let mut message = format!("{place} answered {status}");
         let (mut codes, mut other_codes, mut words) = (Vec::new(), Vec::new(), String::new());
-        for item in &items {
+        for (n, item) in items.iter().enumerate() {
             let text = |value: &Option<serde_json::Value>| {
                 value.as_ref().and_then(|v| v.as_str()).unwrap_or_default().to_owned()
             };
             let (code, text, detail) = (text(&item.code), text(&item.message), text(&item.detail));
-            message.push_str(&format!(": {}", shortened([&*code, &*text].join(" ").trim())));
-            if !detail.is_empty() && !text.contains(&detail) {
-                message.push_str(&format!(" ({})", shortened(&detail)));
+            if n < MOST_ITEMS {
+                message.push_str(&format!(": {}", shortened([&*code, &*text].join(" ").trim())));
+                if !detail.is_empty() && !text.contains(&detail) {
+                    message.push_str(&format!(" ({})", shortened(&detail)));
+                }
             }
             words.push_str(&format!("{text} {detail} ").to_lowercase());
             match code.parse() {

@@ -81,8 +81,7 @@ impl Governor {
     /// Waits for a turn to send one request.
     pub async fn request(&self) -> Turn {
         let turn = acquire(&self.requests).await;
-        self.ready().await;
-        self.space().await;
+        self.pace().await;
         Turn(turn.into_iter().collect())
     }
 
@@ -93,6 +92,12 @@ impl Governor {
             turns.extend(acquire(&self.requests).await);
         }
         Turn(turns)
+    }
+
+    /// Waits until a request may be sent: no pause is in effect, and the rate limit allows it.
+    pub async fn pace(&self) {
+        self.ready().await;
+        self.space().await;
     }
 
     /// Waits until no pause is in effect.
@@ -215,8 +220,15 @@ mod tests {
         governor.pause(Duration::from_secs(10));
         governor.pause(Duration::from_secs(3));
         let begun = Instant::now();
-        drop(governor.request().await);
+        let download = async {
+            let turn = governor.download().await;
+            // Each request of a download waits.
+            governor.pace().await;
+            turn
+        };
+        let turns = tokio::join!(governor.request(), download);
         assert_eq!(begun.elapsed().as_secs(), 10);
+        drop(turns);
     }
 
     #[tokio::test(start_paused = true)]

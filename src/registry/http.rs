@@ -54,13 +54,15 @@ pub struct Request<'a> {
     pub is_wanted: Option<&'a (dyn Fn() -> bool + Sync)>,
 }
 
-/// Whether an exchange waits for a turn.
-#[derive(Debug, Clone, Copy)]
+/// What an exchange waits for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Lane {
     /// The exchange waits for a turn of its own.
     Request,
-    /// The exchange is part of an operation that holds a turn, or is sent to another host.
-    Guest,
+    /// The exchange is part of a download, which holds a turn. It waits for pauses and for the rate limit.
+    Download,
+    /// The exchange waits for nothing: it is with a token server, or cancels an upload.
+    Free,
 }
 
 impl<'a> Request<'a> {
@@ -129,6 +131,9 @@ impl Http {
     ) -> Result<Answer> {
         let mut turn = None;
         let mut url = request.url.clone();
+        if lane == Lane::Download {
+            self.governor.pace().await;
+        }
         for _ in 0..=MAX_REDIRECTS {
             let mut stream = None;
             if let Body::Part { payload, from, len } = &request.body {
@@ -137,7 +142,7 @@ impl Http {
                 let opened = payload.open().await.map_err(|e| of_operation(e, &request.operation))?;
                 stream = Some(part(opened, *from, *len));
             }
-            if turn.is_none() && matches!(lane, Lane::Request) {
+            if turn.is_none() && lane == Lane::Request {
                 turn = Some(self.governor.request().await);
             }
             if request.is_wanted.is_some_and(|is_wanted| !is_wanted()) {
@@ -252,6 +257,16 @@ impl Http {
         Ok(url)
     }
 
+    /// Resolves the `Link` to the next page of a list, which must be on the same host as the page at `from`.
+    pub fn next_page(&self, from: &Url, link: &str, operation: &str) -> Result<Url> {
+        let bad = |why: String| Error::network(format!("{operation}: invalid Link {link:?}: {why}"));
+        let next = self.on_own_origin(from.join(link).map_err(|e| bad(e.to_string()))?);
+        match next.origin() == from.origin() {
+            true => Ok(next),
+            false => Err(bad("another host".into())),
+        }
+    }
+
     /// Corrects the origin of a registry that does not know its own address, because a proxy terminates TLS or
     /// forwards a port: its own host over plain HTTP, or without the port, is the registry itself.
     fn on_own_origin(&self, url: Url) -> Url {
@@ -344,6 +359,21 @@ mod tests {
             let location = HeaderValue::from_str(location).unwrap();
             let resolved = http.resolve(&base.parse().unwrap(), &location, "x").ok();
             assert_eq!(resolved.as_ref().map(Url::as_str), expected, "{base} {location:?}");
+        }
+    }
+    #[test]
+    fn next_pages_are_on_the_same_host() {
+        let http = http("https://r.example/v2/");
+        let page: Url = "https://r.example/v2/x/referrers/sha256:0".parse().unwrap();
+        for (link, expected) in [
+            ("/v2/x/referrers/sha256:0?page=2", Some("https://r.example/v2/x/referrers/sha256:0?page=2")),
+            ("?page=2", Some("https://r.example/v2/x/referrers/sha256:0?page=2")),
+            ("http://r.example/v2/x?page=2", Some("https://r.example/v2/x?page=2")),
+            ("https://other.example/v2/", None),
+            ("http://[", None),
+        ] {
+            let next = http.next_page(&page, link, "x").ok();
+            assert_eq!(next.as_ref().map(Url::as_str), expected, "{link}");
         }
     }
 }

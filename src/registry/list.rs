@@ -4,7 +4,6 @@
 use super::auth::{Access, Scope};
 use super::client::Client;
 use super::http::Request;
-use super::referrers::{next_link, next_page};
 use crate::error::{Context, Error, Result};
 use reqwest::{Method, StatusCode, Url};
 use serde::Deserialize;
@@ -14,6 +13,8 @@ use std::collections::BTreeSet;
 const MAX_PAGE: usize = 8 << 20;
 /// The maximum number of names in a list, so that a registry cannot send an endless one.
 const MAX_NAMES: usize = 2_000_000;
+/// The maximum length of a name: longer ones are neither repositories nor tags.
+const MAX_NAME: usize = 255;
 /// The number of names requested per page. Registries may return fewer.
 const PAGE: &str = "n=1000";
 
@@ -67,17 +68,24 @@ impl Client {
             if answer.status != StatusCode::OK {
                 return Err(answer.refusal(operation).into_error());
             }
+            let next = self.next_page(&url, &answer, operation)?;
             let known = names.len();
             let page = read(&answer.body)
                 .map_err(|e| Error::network(format!("invalid list: {e}")))
                 .context(|| operation)?;
+            if let Some(long) = page.iter().find(|name| name.len() > MAX_NAME) {
+                return Err(Error::network(format!(
+                    "{operation}: invalid list: a name of {} bytes",
+                    long.len()
+                )));
+            }
             names.extend(page);
             if names.len() > MAX_NAMES {
                 return Err(Error::network(format!("{operation}: more than {MAX_NAMES} names")));
             }
-            match answer.header("link").and_then(next_link) {
+            match next {
                 // Stop at a page without new names, because others might follow without end.
-                Some(next) if names.len() > known => url = next_page(&url, next, operation)?,
+                Some(next) if names.len() > known => url = next,
                 _ => return Ok(names),
             }
         }

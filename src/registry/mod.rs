@@ -13,6 +13,7 @@ mod error;
 mod governor;
 mod http;
 mod list;
+mod pages;
 mod quirks;
 mod referrers;
 mod repository;

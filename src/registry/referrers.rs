@@ -9,7 +9,7 @@ use crate::image::json::Document;
 use crate::image::media_type::OCI_INDEX;
 use crate::image::{Content, Descriptor, Digest, Manifest};
 use crate::transport::Referrer;
-use reqwest::{Method, StatusCode, Url};
+use reqwest::{Method, StatusCode};
 
 /// The maximum size of a page of a list.
 const MAX_PAGE: usize = 4 << 20;
@@ -57,11 +57,11 @@ impl Repository {
                 _ if found.is_empty() => return Ok(None),
                 _ => return Err(answer.refusal(&request.operation).into_error()),
             }
-            let next = answer.header("link").and_then(next_link).map(str::to_owned);
+            let next = self.client.next_page(&url, &answer, &request.operation)?;
             let index = Manifest::parse(answer.body, Some(OCI_INDEX)).context(|| &request.operation)?;
             found.extend(index.children().iter().cloned());
             match next {
-                Some(next) => url = next_page(&url, &next, &request.operation)?,
+                Some(next) => url = next,
                 None => return Ok(Some(found)),
             }
         }
@@ -109,53 +109,5 @@ impl Repository {
             StatusCode::NOT_FOUND => Ok(None),
             _ => Err(answer.refusal(&self.reading(tag)).into_error()),
         }
-    }
-}
-
-/// Returns the target of `Link: <URL>; rel="next"` (RFC 8288).
-pub(super) fn next_link(header: &str) -> Option<&str> {
-    header.split(',').find_map(|link| {
-        let (target, parameters) = link.trim().strip_prefix('<')?.split_once('>')?;
-        let is_next = |parameter: &str| {
-            let value = parameter.trim().strip_prefix("rel=")?;
-            value.trim_matches('"').split(' ').any(|rel| rel.eq_ignore_ascii_case("next")).then_some(())
-        };
-        parameters.split(';').find_map(is_next).map(|()| target)
-    })
-}
-
-/// Returns the URL of the next page, which must be on the same host.
-pub(super) fn next_page(url: &Url, link: &str, operation: &str) -> Result<Url> {
-    let bad = |why: String| Error::network(format!("{operation}: invalid Link {link:?}: {why}"));
-    let next = url.join(link).map_err(|e| bad(e.to_string()))?;
-    match next.origin() == url.origin() {
-        true => Ok(next),
-        false => Err(bad("another host".into())),
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn finds_the_next_link_among_others() {
-        for (header, expected) in [
-            (r#"</v2/x?n=1&last=a>; rel="next""#, Some("/v2/x?n=1&last=a")),
-            (r#"<a>; rel=prev, <b>; rel=next"#, Some("b")),
-            (r#"<b>; title="x"; rel="last next""#, Some("b")),
-            (r#"<a>; rel="prev""#, None),
-            ("a; rel=next", None),
-            ("", None),
-        ] {
-            assert_eq!(next_link(header), expected, "{header}");
-        }
-    }
-
-    #[test]
-    fn rejects_pages_on_other_hosts() {
-        let url: Url = "https://r.example/v2/x/referrers/sha256:0".parse().unwrap();
-        assert!(next_page(&url, "/v2/x/referrers/sha256:0?page=2", "x").is_ok());
-        assert!(next_page(&url, "https://other.example/v2/", "x").is_err());
     }
 }

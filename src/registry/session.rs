@@ -167,7 +167,7 @@ impl Sessions {
             return;
         }
         let request = Request::new(Method::DELETE, session.url, "cancelling an upload");
-        let cancelling = self.client.send_once(&request, &self.scopes, Lane::Guest);
+        let cancelling = self.client.send_once(&request, &self.scopes, Lane::Free);
         if let Ok(Err(error)) = timeout(CANCEL, cancelling).await {
             tracing::info!("{error}");
         }

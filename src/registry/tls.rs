@@ -240,7 +240,7 @@ fn trust_in(host: &str, options: &HostOptions) -> Result<rustls::ClientConfig> {
     trust::config(host, trust, identity)
 }
 
-/// Returns whether a host speaks plain HTTP if nothing else is said of it: this machine, without certificates for it.
+/// Returns whether a host speaks plain HTTP by default: loopback hosts without a directory of certificates.
 pub fn speaks_plain_http(host: &str) -> bool {
     is_loopback(host) && certs_dir(host).is_none()
 }

@@ -250,7 +250,7 @@ impl Tokens {
         request: &Request<'_>,
         authorize: &(dyn Fn(&Url) -> Option<HeaderValue> + Sync),
     ) -> Result<Bytes> {
-        let answer = http.exchange(request, Lane::Guest, authorize).await?;
+        let answer = http.exchange(request, Lane::Free, authorize).await?;
         let status = answer.status();
         if status.is_success() {
             return answer.body(MAX_TOKEN).await.map_err(|e| e.context(&request.operation));
@@ -264,8 +264,8 @@ impl Tokens {
         })
     }
 
-    /// Returns the token server's address, if credentials may be sent there. Its own host decides that, whoever named
-    /// it.
+    /// Returns the token server's address, if credentials may be sent there. Whether plain HTTP is allowed depends
+    /// on the realm's host, not on the registry that named it.
     fn checked_realm(&self, http: &Http, realm: &str, operation: &str) -> Result<Url> {
         let url = Url::parse(realm)
             .map_err(|e| Error::network(format!("{operation}: invalid realm {realm:?}: {e}")))?;

@@ -321,7 +321,7 @@ impl<'a> Sending<'a> {
             Some(n) if n > 1 => n,
             _ => 0,
         };
-        let is_known = answer.status().is_success() && sent.contains(&taken) || taken == sent.end;
+        let is_known = answer.status().is_success() && (sent.start..=sent.end).contains(&taken);
         if !is_known {
             let error = format!("{}: the upload cannot be resumed", request.operation);
             return Err(Error::network(error).retryable(Retry::Later { after: None }).into());

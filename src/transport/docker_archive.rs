@@ -4,8 +4,9 @@
 
 use super::archive::Archive;
 use super::archive_sink::ArchiveSink;
-use super::decompress::Format;
+use super::decompress::{Format, decompress};
 use super::files::{self, blocking};
+use super::limit::{Bounded, GROWS, most_unpacked};
 use super::{BlobStream, ImageName, Offer, Origin, Payload, Sink, Slot, Source};
 use crate::error::{Context, Error, Remedy, Result};
 use crate::image::digest::Algorithm;
@@ -204,8 +205,8 @@ impl DockerArchive {
     fn layer(&self, member: &str, diff_id: &str) -> Result<Descriptor> {
         let size = self.archive.size(member)?;
         let (media_type, digest) = match self.archive.format(member)? {
-            Format::Gzip => (media_type::OCI_LAYER_GZIP, self.hash(member)?),
-            Format::Zstd => (media_type::OCI_LAYER_ZSTD, self.hash(member)?),
+            Format::Gzip => (media_type::OCI_LAYER_GZIP, self.compressed(member, size, diff_id)?),
+            Format::Zstd => (media_type::OCI_LAYER_ZSTD, self.compressed(member, size, diff_id)?),
             // For an uncompressed layer the diff_id is the digest, which is verified when the layer is read.
             Format::Plain => {
                 (media_type::OCI_LAYER, diff_id.parse().context(|| format!("{}: diff_ids", self.place))?)
@@ -221,9 +222,17 @@ impl DockerArchive {
         Ok(Descriptor::new(media_type, digest, size))
     }
 
-    fn hash(&self, member: &str) -> Result<Digest> {
-        let reader = self.archive.reader(member)?;
-        files::hash(reader, Algorithm::Sha256).context(|| format!("{}: {member:?}", self.place))
+    /// Returns the digest of a compressed layer. No manifest states it, so the layer must have the diff_id of the config.
+    fn compressed(&self, member: &str, size: u64, diff_id: &str) -> Result<Digest> {
+        let here = || format!("{}: the layer {member:?}", self.place);
+        let (_, unpacked) = decompress(self.archive.reader(member)?)?;
+        let found = files::hash(Bounded::new(unpacked, most_unpacked(size), GROWS), Algorithm::Sha256)
+            .map_err(|e| Error::verification(format!("{} is malformed: {e}", here())))?;
+        if found.to_string() != diff_id {
+            let why = format!("{} has the diff_id {found}, the config says {diff_id}", here());
+            return Err(Error::verification(why));
+        }
+        files::hash(self.archive.reader(member)?, Algorithm::Sha256).context(here)
     }
 }
 

@@ -96,11 +96,13 @@ impl Layout {
             }
             Err(e) => return Err(self.unreadable(e)),
         };
-        let mut text = String::new();
-        file.take(index_json::MAX_INDEX + 1).read_to_string(&mut text).map_err(|e| self.unreadable(e))?;
-        if text.len() as u64 > index_json::MAX_INDEX {
+        let mut bytes = Vec::new();
+        file.take(index_json::MAX_INDEX + 1).read_to_end(&mut bytes).map_err(|e| self.unreadable(e))?;
+        if bytes.len() as u64 > index_json::MAX_INDEX {
             return Err(Error::unsupported(format!("{}: index.json is larger than 64 MiB", self.place())));
         }
+        let text = String::from_utf8(bytes)
+            .map_err(|_| Error::unsupported(format!("{}: index.json is not valid UTF-8", self.place())))?;
         index_json::parse(text).context(|| self.place()).map(Some)
     }
 
@@ -254,12 +256,8 @@ impl Sink for Layout {
 
     /// Checks the content, because a tag is about to refer to the blob; once per run.
     async fn offer(&self, descriptor: &Descriptor, _from: Option<&str>) -> Result<Offer> {
-        let descriptor = descriptor.clone();
-        self.off_thread(move |layout| {
-            let is_there = layout.has_size(&descriptor) && layout.is_intact(&descriptor)?;
-            Ok(if is_there { Offer::Existing } else { Offer::Wanted(None) })
-        })
-        .await
+        let is_there = self.has_intact(descriptor).await?;
+        Ok(if is_there { Offer::Existing } else { Offer::Wanted(None) })
     }
 
     async fn put(&self, _slot: Option<Slot>, descriptor: &Descriptor, payload: Payload<'_>) -> Result<()> {
@@ -309,6 +307,12 @@ impl Sink for Layout {
     async fn has(&self, descriptor: &Descriptor) -> Result<bool> {
         let descriptor = descriptor.clone();
         self.off_thread(move |layout| Ok(layout.has_size(&descriptor))).await
+    }
+
+    async fn has_intact(&self, descriptor: &Descriptor) -> Result<bool> {
+        let descriptor = descriptor.clone();
+        self.off_thread(move |layout| Ok(layout.has_size(&descriptor) && layout.is_intact(&descriptor)?))
+            .await
     }
 
     fn as_source(self: Arc<Self>) -> Option<Arc<dyn Source>> {

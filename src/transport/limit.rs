@@ -8,6 +8,20 @@ use std::rc::Rc;
 /// with which engines read layers, has the same limit.
 const MAX_EXTENSION: u64 = 1 << 20;
 
+/// The maximum growth of a layer by decompression. gzip expands at most about 1000-fold; more is a decompression
+/// bomb.
+const MAX_GROWTH: u64 = 1100;
+/// The size up to which growth is not limited.
+const ALWAYS_READ: u64 = 64 << 20;
+
+/// The message about a layer that exceeds [`most_unpacked`].
+pub const GROWS: &str = "it grows more than a thousandfold when it is decompressed";
+
+/// Returns the maximum size of a layer of `size` bytes when it is decompressed.
+pub fn most_unpacked(size: u64) -> u64 {
+    size.saturating_mul(MAX_GROWTH).max(ALWAYS_READ)
+}
+
 /// The limit of a [`LimitedReader`].
 #[derive(Debug, Clone)]
 pub struct ReadLimit(Rc<Cell<u64>>);

@@ -133,7 +133,7 @@ pub enum Offer {
     Mounted,
     /// The destination already had the blob.
     Existing,
-    /// The destination needs the blob, in this upload if one was opened in passing.
+    /// The destination needs the blob, in this upload if a refused mount opened one.
     Wanted(Option<Slot>),
 }
 
@@ -163,6 +163,12 @@ pub trait Sink: Send + Sync {
     /// checks only the size.
     async fn has(&self, _descriptor: &Descriptor) -> Result<bool> {
         Ok(false)
+    }
+
+    /// Returns whether the destination has a manifest or a blob, and its content is right as far as that can be checked
+    /// without a transfer.
+    async fn has_intact(&self, descriptor: &Descriptor) -> Result<bool> {
+        self.has(descriptor).await
     }
 
     /// Returns the digest that the destination has for an image, if its name already refers to that image. Places

@@ -98,15 +98,6 @@ impl Checked {
             Checked::Other => Vec::new(),
         }
     }
-
-    /// Returns the digests of the images before the wrap, in order.
-    pub(super) fn originals(&self) -> Vec<Option<&Digest>> {
-        match self {
-            Checked::Image { original, .. } => vec![original.as_ref().map(|m| &m.digest)],
-            Checked::Index { children, .. } => children.iter().flat_map(|(_, c)| c.originals()).collect(),
-            Checked::Other => Vec::new(),
-        }
-    }
 }
 
 /// Checks a manifest and everything below it.

@@ -86,21 +86,22 @@ fn known_reaper(image: &VerifiedImage, reapers: &Reapers) -> Result<()> {
     .hint(Remedy::ExpectReaper))
 }
 
-/// Reads every blob in full.
+/// Reads every blob in full, and returns their number.
 async fn read_all(reader: &Reader, manifest: Manifest) -> Result<usize> {
     let mut pending = vec![Arc::new(manifest)];
-    let mut seen = HashSet::new();
+    let (mut seen, mut blobs) = (HashSet::new(), HashSet::new());
     while let Some(manifest) = pending.pop() {
         let (children, others): (Vec<_>, Vec<_>) =
             manifest.children().iter().partition(|child| child.is_manifest());
         for descriptor in children {
-            if seen.insert(descriptor.digest.clone()) {
+            if seen.insert((descriptor.digest.clone(), descriptor.size)) {
                 let here = || format!("the child {}", descriptor.digest);
                 pending.push(reader.child(descriptor).await.context(here)?);
             }
         }
         for descriptor in manifest.blobs().into_iter().chain(others).filter(|d| !d.is_foreign()) {
-            if seen.insert(descriptor.digest.clone()) {
+            if seen.insert((descriptor.digest.clone(), descriptor.size)) {
+                blobs.insert(descriptor.digest.clone());
                 let mut stream = verified(reader.source().blob(descriptor).await?, descriptor);
                 while let Some(piece) = stream.next().await {
                     piece.context(|| format!("the blob {}", descriptor.digest))?;
@@ -108,5 +109,5 @@ async fn read_all(reader: &Reader, manifest: Manifest) -> Result<usize> {
             }
         }
     }
-    Ok(seen.len())
+    Ok(blobs.len())
 }

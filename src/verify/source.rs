@@ -20,11 +20,14 @@ pub async fn verify(place: Arc<dyn Source>, expected: Manifest, checked: &Checke
     {
         return Ok(());
     }
-    // If the source is itself wrapped, compare the originals of both.
+    // If the source is itself wrapped, both must have the same original.
     let digest = expected.digest.clone();
     let theirs = check(&reader, tree(&reader, expected).await?).await.context(|| "the source")?;
-    let (ours, theirs) = (checked.originals(), theirs.originals());
-    match !theirs.is_empty() && theirs == ours && theirs.iter().all(Option::is_some) {
+    let is_same = match theirs.original() {
+        Some(original) => made_from(&reader, original, checked).await?,
+        None => false,
+    };
+    match is_same {
         true => Ok(()),
         false => Err(Error::verification(format!(
             "the image was made from {}, not from the source {digest}",

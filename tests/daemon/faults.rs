@@ -172,12 +172,12 @@ fn an_engine_that_breaks_off_or_falls_silent_is_an_error() {
     let cut = loading(|_| {});
     write_to(&cut).run().exits(7).says(&cut.host());
     let deaf = loading(move |_| wait());
-    write_to(&deaf).run().exits(7).says("no data received for 2 s").says(&deaf.host());
+    write_to(&deaf).run().exits(7).says("no data sent or received for 2 s").says(&deaf.host());
     let silent = loading(move |exchange| {
         exchange.body();
         wait();
     });
-    write_to(&silent).run().exits(7).says("no data received for 2 s");
+    write_to(&silent).run().exits(7).says("no data sent or received for 2 s");
 }
 
 #[test]

@@ -106,7 +106,7 @@ impl Pace {
     fn check(&mut self, waited: Duration, received: u64) -> Result<()> {
         self.waited += waited;
         self.received += received;
-        if self.waited > self.stall + Duration::from_secs(self.received / LEAST_RATE) {
+        if self.waited > self.stall.saturating_add(Duration::from_secs(self.received / LEAST_RATE)) {
             return Err(Error::network(format!(
                 "the response is too slow: {} bytes in {} s",
                 self.received,

@@ -51,15 +51,15 @@ impl Attempts {
     pub fn after(&mut self, error: Error) -> Result<Duration> {
         let (retries, pause) = match error.retry() {
             None => return Err(error),
-            Some(Retry::Once) => (self.policy.retries.min(1), jittered(SOON.min(self.policy.backoff * 2))),
+            Some(Retry::Once) => (self.policy.retries.min(1), jittered(SOON.min(self.policy.backoff.saturating_mul(2)))),
             Some(Retry::Later { after: Some(after) }) => (self.policy.retries, after.min(MAX_PAUSE)),
             Some(Retry::Later { after: None }) => {
-                let doubled = self.policy.backoff * 2u32.pow(self.failed.min(6));
+                let doubled = self.policy.backoff.saturating_mul(2u32.pow(self.failed.min(6)));
                 (self.policy.retries, jittered(doubled))
             }
         };
         self.failed += 1;
-        let is_late = self.since.elapsed() + pause > self.policy.total;
+        let is_late = self.since.elapsed().saturating_add(pause) > self.policy.total;
         if self.failed > retries || is_late {
             return Err(match self.failed {
                 1 => error,

@@ -11,7 +11,7 @@ use support::image::{
 use support::index::{child, image_for, put_index};
 use support::registry::Registry;
 use support::run::{Outcome, reapify};
-use support::tars::{DIRECTORY, Member, SYMLINK, gzip};
+use support::tars::{DIRECTORY, FILE, Member, SYMLINK, gzip, tar_of, zstd};
 use support::{in_parallel, scratch};
 
 const CONFIG: &str = r#"{"architecture":"amd64","os":"linux","created":"2024-01-02T03:04:05Z","config":{"Entrypoint":["/app"],"Env":["A=b"]},"history":[{"created_by":"by hand"}],"rootfs":{"type":"layers","diff_ids":[$DIFF_IDS]}}"#;
@@ -323,6 +323,57 @@ fn a_wrapped_source_must_have_the_same_original() {
     reapify(["wrap", &name("annotated"), &name("other-reaped")]).run().succeeds();
     for (image, source) in [("other-reaped", "reaped"), ("reaped", "other-reaped")] {
         verify(image, source).exits(6).says("not from the source");
+    }
+}
+
+#[test]
+fn an_index_with_a_child_that_wrap_cannot_rewrite_is_verified() {
+    let tar = tar_of(&[("app", FILE, b"app")]);
+    let layer = zstd(&tar);
+    let zstd_manifest = format!(
+        r#"{{"schemaVersion":2,"mediaType":"{}","config":{{"mediaType":"{}",$CONFIG}},"layers":[{{"mediaType":"application/vnd.oci.image.layer.v1.tar+zstd","digest":"{}","size":{}}}]}}"#,
+        Family::Oci.manifest(),
+        Family::Oci.config(),
+        digest(&layer),
+        layer.len()
+    );
+    let arm64 = CONFIG.replace("amd64", "arm64");
+    let cases: [(&str, Image, &[&str]); 4] = [
+        (
+            "a duplicate label",
+            {
+                let labels = r#""config":{"Labels":{"a":"1","a":"2"},"#;
+                Image::small().config(&arm64.replace(r#""config":{"#, labels))
+            },
+            &[],
+        ),
+        (
+            "a duplicate key",
+            {
+                let twice = r#"{"architecture":"arm64","x":1,"x":2,"#;
+                Image::small().config(&arm64.replace(r#"{"architecture":"arm64","#, twice))
+            },
+            &[],
+        ),
+        (
+            "another format",
+            Image::new().raw_layer(&layer, &digest(&tar)).config(&arm64).manifest(&zstd_manifest),
+            &["--format", "docker"],
+        ),
+        ("its own path", Image::small().config(&arm64.replace("/app", "/opt")), &["--path", "/opt"]),
+    ];
+    for (what, bad, options) in cases {
+        let registry = Registry::start();
+        let good = Image::small();
+        good.in_registry(&registry, "app", "good");
+        bad.in_registry(&registry, "app", "bad");
+        let children = [child(&good, "linux", "amd64"), child(&bad, "linux", "arm64")];
+        put_index(&registry, "app", "v1", Family::Oci, &children);
+        let (from, to) = (registry.name("app", "v1"), registry.name("app", "reaped"));
+        let report = reapify(["wrap", "--output", "json", &from, &to]).args(options).run().succeeds().json();
+        assert_eq!(report["platforms"][1]["action"], "skipped", "{what}: {report}");
+        reapify(["verify", &to]).run().succeeds();
+        reapify(["verify", &to, "--source", &from]).run().succeeds();
     }
 }
 

@@ -51,7 +51,9 @@ impl Attempts {
     pub fn after(&mut self, error: Error) -> Result<Duration> {
         let (retries, pause) = match error.retry() {
             None => return Err(error),
-            Some(Retry::Once) => (self.policy.retries.min(1), jittered(SOON.min(self.policy.backoff.saturating_mul(2)))),
+            Some(Retry::Once) => {
+                (self.policy.retries.min(1), jittered(SOON.min(self.policy.backoff.saturating_mul(2))))
+            }
             Some(Retry::Later { after: Some(after) }) => (self.policy.retries, after.min(MAX_PAUSE)),
             Some(Retry::Later { after: None }) => {
                 let doubled = self.policy.backoff.saturating_mul(2u32.pow(self.failed.min(6)));

@@ -1,10 +1,10 @@
 //! Checks images and indexes against their records.
 
 use super::layer;
-use crate::error::{Context, Error, Result};
+use crate::error::{Context, Error, Kind, Result};
 use crate::image::json::{Document, child, quote};
 use crate::image::{Content, Digest, Manifest, Platform, StatedPlatform};
-use crate::layers;
+use crate::layers::{self, Layers};
 use crate::read::machine;
 use crate::read::select;
 use crate::read::{Reader, Tree};
@@ -12,7 +12,7 @@ use crate::reapers::Reapers;
 use crate::reapers::elf::Program;
 use crate::rewrite::index::{self, History, Replaced};
 use crate::rewrite::record::{self, Annotations, Record};
-use crate::rewrite::{self, Decision, Format, IfInit, Image, Outcome, Policy, Target};
+use crate::rewrite::{self, DEFAULT_PATH, Format, IfInit, Image, Outcome, Policy, Target};
 use futures_util::future::{BoxFuture, FutureExt, try_join_all};
 
 /// The result for one image.
@@ -101,18 +101,40 @@ impl Checked {
 }
 
 /// Checks a manifest and everything below it.
-pub(super) fn check(reader: &Reader, tree: Tree) -> BoxFuture<'_, Result<Checked>> {
+pub(super) async fn check(reader: &Reader, tree: Tree) -> Result<Checked> {
+    let mut policies = Vec::new();
+    find_policies(&tree, &mut policies);
+    if policies.is_empty() {
+        policies.push(Policy::default());
+    }
+    below(reader, tree, &policies).await
+}
+
+/// Collects the policies by which the images were wrapped, as far as their records are consistent.
+fn find_policies(tree: &Tree, found: &mut Vec<Policy>) {
+    match tree {
+        Tree::Image(image, _) => {
+            let policy = Record::read(&image.config.labels).and_then(|record| policy_of(&record));
+            found.extend(policy.filter(|policy| !found.contains(policy)));
+        }
+        Tree::Index(_, children) => children.iter().for_each(|(_, child)| find_policies(child, found)),
+        Tree::Other(_) => {}
+    }
+}
+
+fn below<'a>(reader: &'a Reader, tree: Tree, policies: &'a [Policy]) -> BoxFuture<'a, Result<Checked>> {
     async move {
         match tree {
             Tree::Other(_) => Ok(Checked::Other),
             Tree::Image(image, listed) => {
                 let here = format!("the image {}", image.id());
-                one(reader, *image, listed.as_ref()).await.context(|| here)
+                one(reader, *image, listed.as_ref(), policies).await.context(|| here)
             }
-            Tree::Index(manifest, below) => {
-                let below =
-                    below.into_iter().map(async |(at, tree)| check(reader, tree).await.map(|c| (at, c)));
-                let children = try_join_all(below).await?;
+            Tree::Index(manifest, children) => {
+                let children = children
+                    .into_iter()
+                    .map(async |(at, tree)| below(reader, tree, policies).await.map(|c| (at, c)));
+                let children = try_join_all(children).await?;
                 let history = verify_index(&manifest, &children)?;
                 Ok(Checked::Index { manifest, history: Box::new(history), children })
             }
@@ -122,7 +144,12 @@ pub(super) fn check(reader: &Reader, tree: Tree) -> BoxFuture<'_, Result<Checked
 }
 
 /// Checks one image against its record, or against the reasons for having none.
-async fn one(reader: &Reader, image: Image, listed: Option<&StatedPlatform>) -> Result<Checked> {
+async fn one(
+    reader: &Reader,
+    image: Image,
+    listed: Option<&StatedPlatform>,
+    policies: &[Policy],
+) -> Result<Checked> {
     let mut outcome = VerifiedImage {
         platform: machine::stated(&image, listed),
         digest: image.id().clone(),
@@ -135,7 +162,7 @@ async fn one(reader: &Reader, image: Image, listed: Option<&StatedPlatform>) -> 
         if record::has_record_key(&image.config.labels) {
             return Err(Error::verification(why_stale(&image)));
         }
-        let why = exempt(reader, &image, listed).await?;
+        let why = exempt(reader, &image, listed, policies).await?;
         outcome.exempt = why.is_some();
         outcome.reason = Some(why.unwrap_or_else(|| "it has no record".into()));
         let source = manifest.digest.clone();
@@ -176,8 +203,13 @@ async fn check_layers(reader: &Reader, image: &Image) -> Result<()> {
     Ok(())
 }
 
-/// Returns why wrap leaves an image unchanged, if it does.
-async fn exempt(reader: &Reader, image: &Image, listed: Option<&StatedPlatform>) -> Result<Option<String>> {
+/// Returns why wrap leaves an image unchanged under one of the policies, if it does.
+async fn exempt(
+    reader: &Reader,
+    image: &Image,
+    listed: Option<&StatedPlatform>,
+    policies: &[Policy],
+) -> Result<Option<String>> {
     let platform = match Target::of(listed, &image.config.platform) {
         Target::Known(platform) => platform,
         contested => match contested.resolve(machine::of_program(reader.source(), image).await?) {
@@ -185,8 +217,37 @@ async fn exempt(reader: &Reader, image: &Image, listed: Option<&StatedPlatform>)
             Err(reason) => return Ok(Some(reason)),
         },
     };
-    Ok(match rewrite::decide(image, &platform, &Reapers::default(), &Policy::default()) {
-        Ok(Decision::Skip { reason, .. }) => Some(reason),
+    for policy in policies {
+        if let Some(reason) = left_alone(reader, image, &platform, policy).await? {
+            return Ok(Some(reason));
+        }
+    }
+    Ok(None)
+}
+
+/// Returns why wrap leaves an image unchanged under a policy, if it does.
+async fn left_alone(
+    reader: &Reader,
+    image: &Image,
+    platform: &Platform,
+    policy: &Policy,
+) -> Result<Option<String>> {
+    let decision = match rewrite::decide(image, platform, &Reapers::default(), policy) {
+        Ok(decision) => decision,
+        Err(error) => return Ok(Some(error.to_string())),
+    };
+    let mut parents = Vec::new();
+    if let Some(plan) = decision.plan().filter(|_| policy.path != DEFAULT_PATH) {
+        let source = plan.image();
+        let mut layers = Layers::new(reader.source().clone(), &source.manifest, &source.config, None);
+        parents = match layers.parents(&policy.path, true).await {
+            Ok(parents) => parents,
+            Err(error) if error.kind() == Kind::Unsupported => return Ok(Some(error.to_string())),
+            Err(error) => return Err(error),
+        };
+    }
+    Ok(match decision.build(&parents) {
+        Ok(Outcome::Skipped { reason, .. }) => Some(reason),
         Ok(_) => None,
         Err(error) => Some(error.to_string()),
     })
@@ -222,6 +283,17 @@ async fn platform(
     Ok(recorded.filter(is_same).unwrap_or(known))
 }
 
+/// Returns the policy of a record: the one with its path and options that gives its recipe.
+fn policy_of(record: &Record) -> Option<Policy> {
+    let policies = [IfInit::Skip, IfInit::Wrap].into_iter().flat_map(|if_init| {
+        [Format::Keep, Format::Oci, Format::Docker].map(|format| {
+            let (path, args) = (record.path.clone(), record.args.clone());
+            Policy { path, args, if_init, format }
+        })
+    });
+    policies.into_iter().find(|policy| record::recipe(&record.reaper, policy) == record.recipe)
+}
+
 /// Wraps the original again with the reaper in the image, and compares the results.
 fn rewrapped(
     image: &Image,
@@ -233,21 +305,13 @@ fn rewrapped(
     let mut reapers = Reapers::empty();
     // Accept any variant of the machine: the image shows which one wrap chose.
     reapers.add(None, layer.program.clone())?;
-    let policies = [IfInit::Skip, IfInit::Wrap].into_iter().flat_map(|if_init| {
-        [Format::Keep, Format::Oci, Format::Docker].map(|format| {
-            let (path, args) = (record.path.clone(), record.args.clone());
-            Policy { path, args, if_init, format }
-        })
-    });
-    let policies: Vec<Policy> = policies.collect();
-    let policy =
-        policies.iter().find(|p| record::recipe(&record.reaper, p) == record.recipe).ok_or_else(|| {
-            Error::verification(format!(
-                "the recorded recipe {} does not match its reaper, path and options",
-                record.recipe
-            ))
-        })?;
-    let again = match rewrite::decide(original, platform, &reapers, policy)?.build(&layer.parents)? {
+    let policy = policy_of(record).ok_or_else(|| {
+        Error::verification(format!(
+            "the recorded recipe {} does not match its reaper, path and options",
+            record.recipe
+        ))
+    })?;
+    let again = match rewrite::decide(original, platform, &reapers, &policy)?.build(&layer.parents)? {
         Outcome::Wrapped(new) => match &record.list {
             Some(list) => rewrite::with_list(&new, original, list)?,
             None => *new,

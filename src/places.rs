@@ -201,8 +201,7 @@ pub fn same(source: &Location, destination: &Location) -> bool {
     }
 }
 
-/// Returns what a destination replaces, in the same words for all of its names: an archive is one file, whatever the
-/// image in it.
+/// Returns one canonical name for what a destination replaces: an archive is one file, whatever the image in it.
 pub fn replaced(destination: &Location) -> String {
     match destination {
         Location::Layout { dir, image } => {

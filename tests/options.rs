@@ -30,7 +30,7 @@ fn stranger(dir: &Path) -> String {
 }
 
 #[test]
-fn rejects_our_reapers_options_for_another_reaper() {
+fn rejects_reaper_options_for_a_given_reaper() {
     let dir = scratch();
     let other = stranger(dir.path());
     for option in [&["--grace", "5"][..], &["--group"], &["--rewrite", "TERM:INT"]] {

@@ -108,7 +108,7 @@ fn the_rest_is_warned_once_waited_for_and_killed() {
 }
 
 #[test]
-fn nothing_left_is_an_exit_at_once() {
+fn exits_at_once_if_no_process_remains() {
     let mut stop = Stop::new(3000);
     assert_eq!(stop.step(0, false), Step::Exit);
     assert_eq!(stop.step(0, true), Step::Terminate);

@@ -57,8 +57,7 @@ impl EngineImage {
         }
     }
 
-    /// Returns what the engine is asked for, until it has it. The digest in a name may also be an ID: so results are
-    /// written.
+    /// Returns the names to try, in order. The digest may be an image's ID, because results are printed as `NAME@ID`.
     pub fn queries(&self) -> Vec<String> {
         match self {
             EngineImage::Name(name) => {

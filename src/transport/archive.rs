@@ -182,7 +182,7 @@ fn spool(input: impl Read + 'static) -> Result<File> {
         let most = counter.load(Ordering::Relaxed).saturating_mul(MAX_GROWTH).max(ALWAYS_SPOOLED);
         if format != Format::Plain && written > most {
             return Err(Error::unsupported(format!(
-                "the archive is hostile: decompression expands it more than {MAX_GROWTH}-fold"
+                "invalid archive: decompression expands it more than {MAX_GROWTH}-fold"
             ))
             .hint("if you trust it, decompress it first"));
         }
@@ -227,7 +227,7 @@ fn members(file: &File) -> Result<HashMap<String, Member>> {
         let name = normal(&name, "")?;
         room = room
             .checked_sub(name.len() + 100)
-            .ok_or_else(|| Error::unsupported("the archive is hostile: it has too many members"))?;
+            .ok_or_else(|| Error::unsupported("invalid archive: it has too many members"))?;
         let kind = entry.header().entry_type();
         end = entry.raw_file_position().saturating_add(entry.size());
         end = end.checked_next_multiple_of(512).unwrap_or(u64::MAX);
@@ -265,7 +265,7 @@ fn members(file: &File) -> Result<HashMap<String, Member>> {
 /// Normalizes a member's name. Returns an error if the name points outside the archive.
 fn normal(name: &str, from: &str) -> Result<String> {
     let outside = || {
-        Error::unsupported(format!("the archive is hostile: the entry {name:?} points outside it"))
+        Error::unsupported(format!("invalid archive: the entry {name:?} points outside it"))
             .hint("do not extract this archive; nothing was written")
     };
     if name.starts_with('/') {

@@ -71,8 +71,8 @@ impl ArchiveSink {
         ArchiveSink { state: Mutex::new(state), place, is_file }
     }
 
-    /// Returns whether what is written can be given up. What went to a pipe or a device has been read already.
-    pub fn can_be_given_up(&self) -> bool {
+    /// Returns whether what is written can be discarded. Output to a pipe or a device cannot be withdrawn.
+    pub fn can_discard(&self) -> bool {
         self.is_file
     }
 

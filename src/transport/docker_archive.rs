@@ -358,7 +358,7 @@ impl Sink for DockerArchiveSink {
     }
 
     fn takes_early(&self) -> bool {
-        self.archive.can_be_given_up()
+        self.archive.can_discard()
     }
 
     async fn offer(&self, descriptor: &Descriptor, _from: Option<&str>) -> Result<Offer> {

@@ -42,14 +42,14 @@ fn read_from(engine: &FakeEngine, options: &[&str]) -> Outcome {
 }
 
 #[test]
-fn an_image_that_is_saved_well_is_read() {
+fn reads_a_saved_image() {
     let engine = with_get(|exchange, tar| exchange.answer(200, tar));
     read_from(&engine, &[]).succeeds();
     assert_eq!(engine.asked().len(), 2, "{:?}", engine.asked());
 }
 
 #[test]
-fn answers_about_an_image_that_make_no_sense_are_refused() {
+fn rejects_invalid_answers_about_an_image() {
     for (status, body, code, said) in [
         (404, &br#"{"message":"No such image: app:v1"}"#[..], 3, "no such image"),
         (404, b"404 page not found", 7, "is not a docker engine"),
@@ -121,7 +121,7 @@ fn an_image_that_does_not_arrive_whole_is_refused() {
 }
 
 #[test]
-fn another_image_than_the_one_that_was_asked_for_is_refused() {
+fn rejects_an_image_that_was_not_asked_for() {
     let (tar, _) = saved();
     let id = digest(b"another");
     let engine = FakeEngine::start(move |exchange| match exchange.asked.as_str() {
@@ -181,7 +181,7 @@ fn an_engine_that_breaks_off_or_falls_silent_is_an_error() {
 }
 
 #[test]
-fn a_name_that_does_not_stand_for_what_was_loaded_is_an_error() {
+fn fails_if_the_name_refers_to_another_image_after_loading() {
     let ok = |exchange: &mut Exchange| {
         exchange.body();
         exchange.answer(200, b"{\"stream\":\"Loaded image: app:v1\\n\"}\r\n");

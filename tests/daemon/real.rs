@@ -321,7 +321,7 @@ fn a_dry_run_writes_nothing() {
 }
 
 #[test]
-fn killed_half_way_the_name_stands_for_the_old_image() {
+fn an_aborted_load_keeps_the_old_image() {
     let large = noise(24 << 20);
     let config = r#"{"os":"linux","architecture":"amd64","config":{"Entrypoint":["/zombies"]},"rootfs":{"type":"layers","diff_ids":[$DIFF_IDS]}}"#;
     let program = program();

@@ -160,7 +160,7 @@ fn segments(file: &[u8]) -> Vec<(u64, u64)> {
 }
 
 #[test]
-fn every_file_is_a_small_static_elf_with_nothing_to_relocate_and_nothing_to_fear() {
+fn prebuilt_files_are_small_static_elf_files_without_relocations() {
     let [load, dynamic, interp, stack] = [1, 2, 3, 0x6474_e551];
     for (platform, _, machine, most) in PLATFORMS {
         let file = std::fs::read(prebuilt().join(platform)).expect("it was built");

@@ -126,7 +126,7 @@ fn term_to_a_stopped_child_is_followed_by_cont() {
 }
 
 #[test]
-fn a_running_child_gets_no_cont_of_ours() {
+fn does_not_send_cont_to_running_children() {
     let run = Start::pid1(&["--", &probe(), "record"]).run();
     run.says("ready").settles().signal(libc::SIGTERM).says("signal 15");
     run.signal(libc::SIGUSR1).says("signal 10");

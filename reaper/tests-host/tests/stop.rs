@@ -56,7 +56,7 @@ fn the_rest_gets_term_in_every_session_and_its_time() {
 }
 
 #[test]
-fn a_stopped_rest_gets_cont_too() {
+fn sends_cont_to_remaining_stopped_processes() {
     for place in [Pid1, Beside, BesideWithoutProc] {
         let left = "trap \"echo cleaned; exit\" TERM; READY; kill -STOP $$; sleep 1000";
         let mut run = run(place, &[], left);
@@ -93,7 +93,7 @@ fn the_grace_is_3_seconds_and_the_environment_can_change_it() {
 }
 
 #[test]
-fn a_grace_of_0_tells_nobody() {
+fn no_signals_are_sent_with_a_grace_of_0() {
     let left = "trap \"echo told\" TERM; READY; while :; do sleep 0.05; done";
     let mut run = run(Pid1, &["-t", "0"], left);
     assert_eq!(run.code(), 7);
@@ -162,7 +162,7 @@ fn the_exit_code_is_the_main_processs() {
 }
 
 #[test]
-fn codes_that_are_expected_become_0() {
+fn expected_exit_codes_become_0() {
     for (flags, code) in [("-e143", 0), ("-e 143", 0), ("-e 1 -e 143", 0), ("-e 142", 143)] {
         let args = flags.split(' ').chain(["--", "sh", "-c", "kill -TERM $$"]).collect::<Vec<_>>();
         assert_eq!(Start::pid1(&args).run().code(), code, "{flags}");
@@ -301,7 +301,7 @@ fn a_shortage_of_processes_is_an_error() {
 }
 
 #[test]
-fn neither_signals_nor_orphans_change_the_grace() {
+fn signals_and_orphans_do_not_extend_the_grace_period() {
     // The process that remains ignores TERM, continuously signals the init, and creates orphans.
     let left = "trap \"\" TERM; while :; do kill -WINCH 1; (sleep 0 &); done";
     let script = format!("setsid sh -c '{left}' & sleep 0.2; exit 7");

@@ -15,7 +15,7 @@ fn it_is_silent_unless_asked() {
 }
 
 #[test]
-fn reaped_orphans_are_told_with_w() {
+fn w_reports_reaped_orphans() {
     let script = "(sh -c 'exit 3' &); sleep 0.1; exit 7";
     let (code, _, err) = run(&["-w", "--", "sh", "-c", script]);
     assert_eq!(code, 7);

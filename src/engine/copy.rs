@@ -8,6 +8,7 @@
 use super::destination::Destination;
 use super::relation::Relation;
 use super::shared_state::{SharedState, Spot};
+use super::transfers::Transfer;
 use crate::error::{Error, Result};
 use crate::image::{Descriptor, Digest};
 use crate::stats::{Stats, Tag};
@@ -175,7 +176,7 @@ impl Copier {
         if descriptor.is_foreign() {
             return Ok(Part::Foreign);
         }
-        self.one_move(descriptor).again(Cargo::Blob).await.map(Part::Checked)
+        self.one_move(descriptor).again(self.whole(descriptor)).await.map(Part::Checked)
     }
 
     fn one_move(&self, descriptor: &Descriptor) -> OneMove {
@@ -193,16 +194,21 @@ impl Copier {
         }
     }
 
+    /// Returns a blob of the source to move. It counts as left until then.
+    fn whole(&self, descriptor: &Descriptor) -> Cargo {
+        Cargo::Blob(self.shared_state.transfers().add(descriptor))
+    }
+
     fn moving(&self, descriptor: &Descriptor) -> (Move, bool) {
         let mut state = self.lock();
         if let Some(moving) = state.moves.get(&descriptor.digest) {
             return (moving.clone(), false);
         }
-        let (one, gate) = (self.one_move(descriptor), self.gate.clone());
+        let (one, cargo, gate) = (self.one_move(descriptor), self.whole(descriptor), self.gate.clone());
         // Queued moves hold only the descriptor; the large future is boxed on start.
         let moving = async move {
             let _begun = gate.acquire().await;
-            one.run(Cargo::Blob).boxed().await
+            one.run(cargo).boxed().await
         };
         let moving: Move = moving.boxed().shared();
         state.moves.insert(descriptor.digest.clone(), moving.clone());
@@ -265,7 +271,7 @@ impl Copier {
 /// The content of a move.
 enum Cargo {
     /// A blob of the source.
-    Blob,
+    Blob(Transfer),
     /// Bytes in memory, and an upload that was opened for them.
     Bytes(Bytes, Option<JoinHandle<Result<Option<Slot>>>>),
 }
@@ -363,7 +369,7 @@ impl OneMove {
                 };
                 self.sink.put(slot, &self.descriptor, Payload::Bytes(bytes)).await?;
             }
-            Cargo::Blob => {
+            Cargo::Blob(transfer) => {
                 // The upload is opened while the blob waits for memory.
                 let opening = async {
                     match slot {
@@ -371,7 +377,6 @@ impl OneMove {
                         None => self.sink.open().await,
                     }
                 };
-                let transfer = self.shared_state.transfers().add(&self.descriptor);
                 let (_memory, slot) = tokio::join!(self.shared_state.memory(self.descriptor.size), opening);
                 let source = transfer.counted(&*self.source);
                 self.sink.put(slot?, &self.descriptor, Payload::Blob(&source, &self.descriptor)).await?;

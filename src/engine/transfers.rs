@@ -11,8 +11,8 @@ use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 use std::time::{Duration, Instant};
 
 /// The transfers of all jobs that share it.
-#[derive(Debug, Default)]
-pub struct Transfers(Mutex<State>);
+#[derive(Debug, Clone, Default)]
+pub struct Transfers(Arc<Mutex<State>>);
 
 #[derive(Debug, Default)]
 struct State {
@@ -70,9 +70,9 @@ struct Progress {
     begun: OnceLock<Instant>,
 }
 
-/// A transfer. It counts as cancelled if it is dropped before [`Transfer::finish`].
-pub struct Transfer<'a> {
-    all: &'a Transfers,
+/// A transfer. It counts as cancelled, or as not needed, if it is dropped before [`Transfer::finish`].
+pub struct Transfer {
+    all: Transfers,
     number: u64,
     progress: Arc<Progress>,
 }
@@ -82,15 +82,15 @@ impl Transfers {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Adds a transfer that is about to begin.
-    pub fn add(&self, blob: &Descriptor) -> Transfer<'_> {
+    /// Adds a transfer that may be needed. It is shown once it begins; until then it counts as left.
+    pub fn add(&self, blob: &Descriptor) -> Transfer {
         let (digest, size) = (blob.digest.clone(), blob.size);
         let progress = Arc::new(Progress { digest, size, sent: AtomicU64::new(0), begun: OnceLock::new() });
         let mut state = self.lock();
         let number = state.next;
         state.next += 1;
         state.active.insert(number, progress.clone());
-        Transfer { all: self, number, progress }
+        Transfer { all: self.clone(), number, progress }
     }
 
     /// Returns the state at this moment.
@@ -110,7 +110,7 @@ impl Transfers {
     }
 }
 
-impl Transfer<'_> {
+impl Transfer {
     /// Returns the source with its bytes counted.
     pub fn counted<'s>(&self, source: &'s dyn Source) -> Counted<'s> {
         Counted { source, progress: self.progress.clone() }
@@ -123,7 +123,7 @@ impl Transfer<'_> {
     }
 }
 
-impl Drop for Transfer<'_> {
+impl Drop for Transfer {
     fn drop(&mut self) {
         self.all.lock().active.remove(&self.number);
     }

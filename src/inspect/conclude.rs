@@ -284,7 +284,7 @@ fn recommend(single: &Single, jobs: &[BackgroundJob], stop: &str) -> Recommendat
         }
         _ => advice(
             Action::Wrap,
-            "it is unknown whether orphans are reaped; a reaper does no harm".into(),
+            "it is unknown whether orphans are reaped; adding a reaper is harmless".into(),
         ),
     }
 }

@@ -223,7 +223,7 @@ async fn read_all(archive: Arc<dyn Source>) -> Result<()> {
 /// Checks layers, which may be hostile.
 pub fn layers(data: &[u8]) {
     let _ = crate::verify::layer::read(data);
-    let builder = Builder::new(BTreeSet::new());
+    let builder = Builder::new(BTreeSet::new(), layers::MAX_SIZE);
     if let Ok((builder, _)) = layers::members(std::io::Cursor::new(data.to_vec()), 4 << 20, builder) {
         let mut view = View::default();
         view.push(Arc::new(builder.finish()));

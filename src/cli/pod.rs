@@ -114,7 +114,7 @@ async fn judge(mut looked: Looked, sources: &[Source<'_>], ignore: &Ignore) -> R
         let facts = looked.facts();
         let deep = looked.judge();
         let report = examine(sources, Knowledge { images: &facts, commands: &deep }, ignore);
-        let wants = deep.wants();
+        let wants = deep.wants()?;
         if wants.is_empty() {
             return Ok(report);
         }

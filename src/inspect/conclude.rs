@@ -35,22 +35,22 @@ impl Single {
 }
 
 /// Draws the verdict from a walk that needs no more files.
-pub fn verdict(starts: Vec<String>, judge: Trail) -> Verdict {
-    let stop = judge.stop.clone();
+pub fn verdict(starts: Vec<String>, trail: Trail) -> Verdict {
+    let stop = trail.stop.clone();
     let mut running: Vec<&Outcome> =
-        judge.outcomes.iter().filter(|outcome| !matches!(outcome.end, End::Fails | End::Finishes)).collect();
+        trail.outcomes.iter().filter(|outcome| !matches!(outcome.end, End::Fails | End::Finishes)).collect();
     // If the image itself names no such program, the one that the container names does not count.
     if running.iter().any(|outcome| !matches!(outcome.end, End::Given(_))) {
         running.retain(|outcome| !matches!(outcome.end, End::Given(_)));
     }
-    let finishing = judge.outcomes.iter().find(|outcome| matches!(outcome.end, End::Finishes));
+    let finishing = trail.outcomes.iter().find(|outcome| matches!(outcome.end, End::Finishes));
     let singles: Vec<Single> = running.iter().map(|outcome| single(outcome, &stop)).collect();
     let merged = singles.into_iter().reduce(merge).unwrap_or_else(|| nothing(&starts, finishing));
-    let mut evidence = evidence(&judge, &running);
+    let mut evidence = evidence(&trail, &running);
     if merged.holds == Answer::Depends || merged.reaps == Answer::Depends || merged.term == Answer::Depends {
-        evidence.extend(judge.forks.iter().cloned());
+        evidence.extend(trail.forks.iter().cloned());
     }
-    let mut background_jobs: Vec<BackgroundJob> = judge
+    let mut background_jobs: Vec<BackgroundJob> = trail
         .jobs
         .iter()
         .map(|job| BackgroundJob { file: job.file.to_string(), line: job.line, stays: job.stays })
@@ -207,8 +207,8 @@ fn merge(one: Single, two: Single) -> Single {
     }
 }
 
-fn evidence(judge: &Trail, running: &[&Outcome]) -> Vec<Evidence> {
-    let mut evidence = judge.notes.clone();
+fn evidence(trail: &Trail, running: &[&Outcome]) -> Vec<Evidence> {
+    let mut evidence = trail.notes.clone();
     let mut push = |outcome: &Outcome, what: String| {
         let place = &outcome.place;
         let file = place.file.as_ref().map(ToString::to_string);
@@ -232,7 +232,7 @@ fn evidence(judge: &Trail, running: &[&Outcome]) -> Vec<Evidence> {
             push(outcome, doubt.to_string());
         }
     }
-    for job in judge.jobs.iter().filter(|job| job.stays) {
+    for job in trail.jobs.iter().filter(|job| job.stays) {
         let what = format!("`{}` runs in the background and becomes a child of the service", job.name);
         evidence.push(Evidence {
             file: Some(job.file.to_string()),
@@ -282,6 +282,9 @@ fn recommend(single: &Single, jobs: &[BackgroundJob], stop: &str) -> Recommendat
         (_, Answer::No | Answer::Depends, _) => {
             advice(Action::Wrap, format!("{} does not reap orphans", single.pid1.program))
         }
-        _ => advice(Action::Wrap, "it is unknown whether orphans are reaped; a reaper does no harm".into()),
+        _ => advice(
+            Action::Wrap,
+            "it is unknown whether orphans are reaped; adding a reaper is harmless".into(),
+        ),
     }
 }

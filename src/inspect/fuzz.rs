@@ -38,7 +38,7 @@ pub fn fuzz_script(data: &[u8]) -> Option<Verdict> {
         env: vec!["MODE=web".into()],
         ..Start::default()
     };
-    match judge(&start, &OneScript(data)) {
+    match judge(&start, &OneScript(data)).expect("the judge does not fail") {
         Step::Done(verdict) => Some(*verdict),
         Step::Wants(_) => None,
     }

@@ -34,6 +34,7 @@ use super::start::{Start, User};
 use super::trail::Trail;
 use super::verdict::Verdict;
 use super::{conclude, programs};
+use crate::error::{Context, Error, Result};
 use std::collections::BTreeMap;
 use std::rc::Rc;
 
@@ -51,19 +52,30 @@ const STACK: usize = 128 << 20;
 
 /// Judges how an image starts. Does no input or output: it requests files through [`Step::Wants`], and starts again
 /// when they have been read.
-pub fn judge(start: &Start, files: &dyn Files) -> Step {
-    let on_thread = std::thread::scope(|scope| {
+///
+/// # Errors
+///
+/// Returns an error if the thread that judges cannot be started or panics: an unknown verdict would hide that.
+pub fn judge(start: &Start, files: &dyn Files) -> Result<Step> {
+    std::thread::scope(|scope| {
         let thread =
             std::thread::Builder::new().stack_size(STACK).spawn_scoped(scope, || judge_here(start, files));
-        thread.ok().and_then(|thread| thread.join().ok())
-    });
-    on_thread.unwrap_or_else(|| {
-        Step::Done(Box::new(conclude::verdict(start.command(), Trail::new(files, "TERM".into()))))
+        let thread = thread.context(|| "cannot start a thread to judge how the image starts")?;
+        thread.join().map_err(|_| Error::other("internal error: the judge of how images start panicked"))
     })
 }
 
 /// Judges `command:` and `args:` of a Kubernetes container, applied to an image's config or to none.
-pub fn judge_command(command: &[String], args: &[String], image: Option<&Start>, files: &dyn Files) -> Step {
+///
+/// # Errors
+///
+/// Returns an error like [`judge`].
+pub fn judge_command(
+    command: &[String],
+    args: &[String],
+    image: Option<&Start>,
+    files: &dyn Files,
+) -> Result<Step> {
     let mut start = image.cloned().unwrap_or_default();
     if !command.is_empty() {
         start.entrypoint = command.to_vec();
@@ -77,14 +89,14 @@ pub fn judge_command(command: &[String], args: &[String], image: Option<&Start>,
 
 fn judge_here(start: &Start, files: &dyn Files) -> Step {
     let stop = programs::signal(start.stop_signal.as_deref().unwrap_or("TERM"));
-    let mut judge = Trail::new(files, stop);
+    let mut trail = Trail::new(files, stop);
     let command = start.command();
     let argv: Vec<Arg> = command.iter().map(|word| Arg::text(word.as_str())).collect();
-    judge.follow(&argv, process(start), &Place::default());
-    if judge.wants.is_empty() {
-        Step::Done(Box::new(conclude::verdict(command, judge)))
+    trail.follow(&argv, process(start), &Place::default());
+    if trail.wants.is_empty() {
+        Step::Done(Box::new(conclude::verdict(command, trail)))
     } else {
-        Step::Wants(judge.wants.into_iter().collect())
+        Step::Wants(trail.wants.into_iter().collect())
     }
 }
 

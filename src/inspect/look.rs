@@ -59,12 +59,12 @@ pub async fn look(
     let platform = machine::stated(image, listed);
     let start = start(config, platform.as_ref());
     let verdict = match layers {
-        _ if platform.as_ref().is_some_and(|platform| platform.os != "linux") => elsewhere(&start),
-        None => shallow(&start, record.as_ref()),
+        _ if platform.as_ref().is_some_and(|platform| platform.os != "linux") => elsewhere(&start)?,
+        None => shallow(&start, record.as_ref())?,
         Some(layers) => match layered(&start, layers).await {
             // Engines could not unpack these layers either, or fetch them from elsewhere.
             Err(error) if error.kind() == ErrorKind::Unsupported => {
-                let mut verdict = shallow(&start, record.as_ref());
+                let mut verdict = shallow(&start, record.as_ref())?;
                 let what = format!("the layers cannot be read: {error}");
                 verdict.evidence.push(Evidence { file: None, line: None, layer: None, what });
                 verdict
@@ -103,11 +103,11 @@ fn refusal(image: &Image, platform: Option<&Platform>, reapers: &Reapers) -> Opt
 }
 
 /// Judges an image for another system than Linux, where PID 1 is a process like others.
-fn elsewhere(start: &Start) -> Verdict {
+fn elsewhere(start: &Start) -> Result<Verdict> {
     let why = "only Linux has a PID 1 that adopts orphans and that signals do not end by default";
     let evidence = vec![Evidence { file: None, line: None, layer: None, what: why.into() }];
     let recommendation = Recommendation { action: Action::Leave, why: "the image is not for Linux".into() };
-    Verdict { evidence, recommendation, ..shallow(start, None) }
+    Ok(Verdict { evidence, recommendation, ..shallow(start, None)? })
 }
 
 /// Returns the parts of a config that determine how its image starts.
@@ -147,7 +147,7 @@ fn program(verdict: &Verdict, platform: Option<&Platform>, view: &View) -> Optio
 pub async fn layered(start: &Start, layers: &mut Layers) -> Result<Verdict> {
     let mut asked = BTreeSet::new();
     for _ in 0..MAX_ROUNDS {
-        let step = judge(start, &Layered::new(layers.view(), layers.len(), &asked));
+        let step = judge(start, &Layered::new(layers.view(), layers.len(), &asked))?;
         match step {
             Step::Done(verdict) => return Ok(*verdict),
             Step::Wants(paths) => {
@@ -155,13 +155,13 @@ pub async fn layered(start: &Start, layers: &mut Layers) -> Result<Verdict> {
             }
         }
     }
-    Ok(shallow(start, None))
+    shallow(start, None)
 }
 
 /// Judges an image by its config alone, and by the record in it.
-fn shallow(start: &Start, record: Option<&Record>) -> Verdict {
-    match judge(start, &RecordedReaper(record)) {
-        Step::Done(verdict) => *verdict,
+fn shallow(start: &Start, record: Option<&Record>) -> Result<Verdict> {
+    match judge(start, &RecordedReaper(record))? {
+        Step::Done(verdict) => Ok(*verdict),
         Step::Wants(_) => unreachable!("no file is ever unread"),
     }
 }

@@ -3,9 +3,26 @@
 use crate::inspect::files::{Files, Found};
 use crate::inspect::locate::{DEFAULT_PATH, Located, locate};
 use crate::inspect::process::{End, Job, Outcome, Place, Process};
+use crate::inspect::shell::ast::List;
+use crate::inspect::shell::parse::{self, Failure, Parsed};
+use crate::inspect::shell::state::size_of;
 use crate::inspect::shell::value::{Arg, Variable};
 use crate::inspect::verdict::Evidence;
 use std::collections::BTreeSet;
+use std::rc::Rc;
+
+/// The maximum number of steps of one walk. Judging a command is one step; work that grows with the script counts as
+/// more, so that no script takes long.
+const MAX_STEPS: usize = 40_000;
+/// How many bytes of text are read in one step.
+const TEXT_PER_STEP: usize = 64;
+/// The steps of looking up one path in the layers.
+const LOOKUP_STEPS: usize = 4;
+/// How many bytes of command lines and environments are queued in one step.
+const QUEUED_PER_STEP: usize = 1024;
+
+/// The reason why a walk ends early.
+pub const TOO_COMPLEX: &str = "the start script is too complex to follow";
 
 /// A walk with everything that it has found.
 pub struct Trail<'f> {
@@ -22,8 +39,8 @@ pub struct Trail<'f> {
     pub notes: Vec<Evidence>,
     /// Command lines that are still to be followed.
     pending: Vec<(Vec<Arg>, Process, Place)>,
-    /// The number of commands that were judged.
-    pub steps: u32,
+    /// The number of steps that are left.
+    steps: usize,
     /// The stop signal.
     pub stop: String,
 }
@@ -40,8 +57,34 @@ impl<'f> Trail<'f> {
             forks: Vec::new(),
             notes: Vec::new(),
             pending: Vec::new(),
-            steps: 0,
+            steps: MAX_STEPS,
         }
+    }
+
+    /// Counts steps. Returns whether the walk may go on; when it may not, whatever is still open ends as
+    /// [`TOO_COMPLEX`].
+    pub fn charge(&mut self, steps: usize) -> bool {
+        let left = self.steps.checked_sub(steps);
+        self.steps = left.unwrap_or(0);
+        left.is_some()
+    }
+
+    /// Counts the steps of reading a text.
+    pub fn charge_text(&mut self, text: &[u8]) -> bool {
+        self.charge(text.len() / TEXT_PER_STEP)
+    }
+
+    /// Returns whether no steps are left.
+    pub fn is_exhausted(&self) -> bool {
+        self.steps == 0
+    }
+
+    /// Parses a script or a part of one.
+    pub fn parse(&mut self, text: &[u8], first_line: u32) -> Parsed<List> {
+        if !self.charge_text(text) {
+            return Err(Failure { line: first_line, why: TOO_COMPLEX });
+        }
+        parse::parse(text, first_line)
     }
 
     /// Requests the content of a file.
@@ -51,6 +94,9 @@ impl<'f> Trail<'f> {
 
     /// Looks up a path, and requests it if it has not been read.
     pub fn find(&mut self, path: &str) -> Found {
+        if !self.charge(LOOKUP_STEPS) {
+            return Found::Unknown;
+        }
         let found = self.files.find(path);
         if let Found::Unread = found {
             self.wants.insert(path.into());
@@ -67,6 +113,8 @@ impl<'f> Trail<'f> {
                 }
             }
         }
+        // The conclusion does not need the rest, of which there may be much.
+        let process = Process { environment: Rc::default(), directory: None, jobs: Vec::new(), ..process };
         self.outcomes.push(Outcome { end, process, place: place.clone() });
     }
 
@@ -89,6 +137,11 @@ impl<'f> Trail<'f> {
             Some(_) => None,
             None => Some(DEFAULT_PATH.into()),
         };
+        let places =
+            if name.contains('/') { 1 } else { path.iter().flat_map(|path| path.split(':')).count() };
+        if !self.charge(LOOKUP_STEPS * places) {
+            return Located::Unknown;
+        }
         let wants = &mut self.wants;
         locate(self.files, name, path.as_deref(), process.directory.as_deref(), &mut |path| {
             _ = wants.insert(path)
@@ -97,7 +150,11 @@ impl<'f> Trail<'f> {
 
     /// Queues a command line to be followed later.
     pub fn later(&mut self, argv: &[Arg], process: Process, place: &Place) {
-        self.pending.push((argv.to_vec(), process, place.clone()));
+        let size = argv.iter().map(Arg::size).sum::<usize>() + size_of(&process.environment);
+        match self.charge(size / QUEUED_PER_STEP) {
+            true => self.pending.push((argv.to_vec(), process, place.clone())),
+            false => self.end(End::Unclear(TOO_COMPLEX.into()), process, place),
+        }
     }
 
     /// Returns the next command line to follow.

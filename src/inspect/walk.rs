@@ -5,7 +5,7 @@ use crate::inspect::locate::{Located, interpreter, is_elf};
 use crate::inspect::process::{End, Place, Process, Under, apply};
 use crate::inspect::programs::{self, Facts, Init};
 use crate::inspect::shell::value::{Arg, Value};
-use crate::inspect::trail::Trail;
+use crate::inspect::trail::{TOO_COMPLEX, Trail};
 use crate::inspect::verdict::{InitFound, Kind, Pid1};
 use crate::inspect::wrappers::{self, Wrapped};
 use std::rc::Rc;
@@ -68,7 +68,9 @@ impl Trail<'_> {
     /// Follows a command line to its end.
     fn run(&mut self, argv: &[Arg], mut process: Process, place: &Place) {
         process.depth += 1;
-        self.steps += 1;
+        if !self.charge(1) {
+            return self.end(End::Unclear(TOO_COMPLEX.into()), process, place);
+        }
         if process.depth > MAX_DEPTH {
             return self.end(End::Unclear("the start script runs itself without end".into()), process, place);
         }
@@ -250,7 +252,7 @@ impl Trail<'_> {
         let script = Pid1 { kind: Kind::Script, ..program.pid1() };
         self.note(place, format!("{} is a script for {interpreter}", first.shown()));
         process.script.get_or_insert(script);
-        process.is_opaque |= tells_of_processes(&file.head);
+        process.is_opaque |= !self.charge_text(&file.head) || tells_of_processes(&file.head);
         let argv = [Some(Arg::text(interpreter)), argument.map(Arg::text), Some(Arg::text(path))];
         let argv: Vec<Arg> = argv.into_iter().flatten().chain(args.iter().cloned()).collect();
         self.run(&argv, process, place);

@@ -15,8 +15,15 @@ pub const HEAD: usize = 256 << 10;
 const MAX_KEPT: usize = 4 << 20;
 /// The number of bytes at the start of a program that contain its headers and the name of its loader.
 const HEADERS: usize = 8 << 10;
-/// The maximum number of links, directories and programs in one layer, which are kept by name.
-const MAX_NODES: usize = 400_000;
+/// How many bytes are kept of all layers of an image, as [`LayerIndex::size`] counts them: about 800,000 links,
+/// directories, programs and whiteouts. A tiny layer may contain millions, or few with long names.
+pub const MAX_SIZE: usize = 128 << 20;
+/// How many of these bytes only names may take, so that contents leave room for them.
+const FOR_NAMES: usize = MAX_SIZE / 2;
+/// How many bytes an entry takes besides its names, about.
+const OVERHEAD: usize = 100;
+/// The maximum length of a name and of the target of a link: Linux's PATH_MAX. Engines cannot unpack longer ones.
+const MAX_PATH: usize = 4096;
 
 /// A named entry of a layer.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -31,6 +38,21 @@ pub enum Node {
     File(Arc<File>),
     /// Any other file.
     Plain,
+}
+
+impl Node {
+    /// Returns how many bytes the node takes besides its name, about.
+    fn size(&self) -> usize {
+        match self {
+            Node::Link(to) | Node::HardLink(to) => to.len(),
+            Node::File(file) => match &file.head {
+                Head::Program { loader, .. } => loader.as_ref().map_or(0, String::len),
+                Head::Bytes(bytes) => bytes.len(),
+                Head::Unread => 0,
+            },
+            Node::Directory(_) | Node::Plain => 0,
+        }
+    }
 }
 
 /// A file whose content may be needed.
@@ -84,14 +106,30 @@ impl LayerIndex {
     /// directory above it.
     pub fn hides(&self, path: &str) -> bool {
         let mut above = path.match_indices('/').map(|(at, _)| &path[..at]);
-        let is_other = |node: &Node| !matches!(node, Node::Directory(_));
+        self.removes(path) || self.hides_below("") || above.any(|above| self.hides_below(above))
+    }
+
+    /// Returns whether this layer removes the entry at a path of lower layers.
+    pub fn removes(&self, path: &str) -> bool {
         self.whiteouts.contains(path)
-            || self.opaque.contains("")
-            || above.any(|above| {
-                self.whiteouts.contains(above)
-                    || self.opaque.contains(above)
-                    || self.node(above).is_some_and(is_other)
-            })
+    }
+
+    /// Returns whether this layer hides what lower layers have below a path, without regard to the directories above.
+    pub fn hides_below(&self, path: &str) -> bool {
+        let is_other = |node: &Node| !matches!(node, Node::Directory(_));
+        self.removes(path) || self.opaque.contains(path) || self.node(path).is_some_and(is_other)
+    }
+
+    /// Returns how many bytes the index takes, about.
+    pub fn size(&self) -> usize {
+        // Hard links share their file.
+        let mut counted = HashSet::new();
+        let nodes = self.nodes.iter().map(|(path, node)| {
+            let is_shared = matches!(node, Node::File(file) if !counted.insert(Arc::as_ptr(file)));
+            OVERHEAD + path.len() + if is_shared { 0 } else { node.size() }
+        });
+        let hidden = self.whiteouts.iter().chain(&self.opaque).map(|path| OVERHEAD + path.len());
+        nodes.chain(hidden).sum::<usize>() + size_of_val(&*self.plain)
     }
 
     /// Returns the paths and files of all programs and scripts.
@@ -134,13 +172,16 @@ pub struct Builder {
     /// The files whose content is kept, whatever their type.
     wanted: BTreeSet<String>,
     kept: usize,
+    /// How many bytes may still be kept.
+    room: usize,
     buffer: Vec<u8>,
 }
 
 impl Builder {
-    /// Creates a builder that keeps programs, scripts, and the files in `wanted`.
-    pub fn new(wanted: BTreeSet<String>) -> Self {
-        Builder { index: LayerIndex::default(), scanner: Scanner::new(), wanted, kept: 0, buffer: Vec::new() }
+    /// Creates a builder that keeps programs, scripts, and the files in `wanted`, up to `room` bytes.
+    pub fn new(wanted: BTreeSet<String>, room: usize) -> Self {
+        let index = LayerIndex::default();
+        Builder { index, scanner: Scanner::new(), wanted, kept: 0, room, buffer: Vec::new() }
     }
 
     /// Returns the index of the layer that was read.
@@ -166,24 +207,34 @@ impl Builder {
         self.index
     }
 
+    /// Counts bytes before they are kept.
+    fn charge(&mut self, bytes: usize) -> std::io::Result<()> {
+        self.room = self.room.checked_sub(bytes).ok_or_else(|| {
+            std::io::Error::other(
+                "the image has too many programs, links and directories, or their names are too long",
+            )
+        })?;
+        Ok(())
+    }
+
     fn insert(&mut self, path: String, node: Node) -> std::io::Result<()> {
         for (at, _) in path.match_indices('/') {
             if !matches!(self.index.nodes.get(&path[..at]), Some(Node::Directory(_))) {
+                self.charge(OVERHEAD + at)?;
                 self.index.nodes.insert(path[..at].to_owned(), Node::Directory(None));
             }
         }
-        if self.index.nodes.len() > MAX_NODES {
-            return Err(std::io::Error::other(format!(
-                "it has more than {MAX_NODES} programs, links and directories"
-            )));
-        }
         match node {
             Node::Plain => {
+                self.charge(size_of::<u64>())?;
                 self.index.nodes.remove(&path);
                 self.index.plain.push(hash(&path));
             }
             // A directory that is only implied keeps the attributes of an earlier entry.
-            node => drop(self.index.nodes.insert(path, node)),
+            node => {
+                self.charge(OVERHEAD + path.len() + node.size())?;
+                self.index.nodes.insert(path, node);
+            }
         }
         Ok(())
     }
@@ -200,7 +251,7 @@ impl Builder {
             return Ok(Node::Plain);
         }
         let is_program = head.starts_with(b"\x7fELF");
-        let has_room = is_wanted || self.kept < MAX_KEPT;
+        let has_room = self.room >= FOR_NAMES + HEAD && (is_wanted || self.kept < MAX_KEPT);
         if !is_program && has_room {
             content.take((HEAD - head.len()) as u64).read_to_end(&mut head)?;
         }
@@ -241,16 +292,33 @@ fn is_shell_file(path: &str) -> bool {
 impl Visitor for Builder {
     fn member(&mut self, member: Member<'_>) -> std::io::Result<()> {
         let path = clean(member.name);
+        let target = match (&member.kind, &member.hard_link) {
+            (EntryKind::Link(to), _) | (_, Some(to)) => to.as_str(),
+            _ => "",
+        };
+        if path.len() > MAX_PATH || target.len() > MAX_PATH {
+            let start: String = path.chars().take(60).collect();
+            let what = if path.len() > MAX_PATH { "name of" } else { "target of the link" };
+            return Err(std::io::Error::other(format!(
+                "the {what} {start:?}{} is longer than {MAX_PATH} bytes",
+                if start.len() < path.len() { "…" } else { "" }
+            )));
+        }
         let (above, name) = path.rsplit_once('/').unwrap_or(("", &path));
         if path.is_empty() {
             return Ok(());
         }
         if name == ".wh..wh..opq" {
+            self.charge(OVERHEAD + above.len())?;
             self.index.opaque.insert(above.to_owned());
+            return Ok(());
+        }
+        if name == ".wh." {
             return Ok(());
         }
         if let Some(gone) = name.strip_prefix(".wh.") {
             let gone = if above.is_empty() { gone.to_owned() } else { format!("{above}/{gone}") };
+            self.charge(OVERHEAD + gone.len())?;
             self.index.whiteouts.insert(gone);
             return Ok(());
         }

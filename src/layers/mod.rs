@@ -15,7 +15,7 @@ mod view;
 mod walk;
 
 pub use cache::Cache;
-pub use index::{Builder, File, Head, LayerIndex, Node, clean};
+pub use index::{Builder, File, Head, LayerIndex, MAX_SIZE, Node, clean};
 pub use reader::Layers;
 pub use view::{Found, Place, View};
 pub use walk::{Member, Visitor, diff_id, members};

@@ -1,7 +1,7 @@
 //! The layers of an image, read on demand.
 
 use super::cache::Cache;
-use super::index::{Builder, LayerIndex, clean};
+use super::index::{Builder, LayerIndex, MAX_SIZE, clean};
 use super::view::{Found, View};
 use super::walk;
 use crate::error::{Context, Error, Result};
@@ -54,6 +54,12 @@ impl Layers {
         &self.view
     }
 
+    /// Returns how many bytes may still be kept of the image's layers.
+    fn room(&self) -> usize {
+        let kept = self.view.layers().iter().map(|layer| layer.size());
+        MAX_SIZE.saturating_sub(kept.sum())
+    }
+
     /// Reads the next lower layer. Returns whether there was one.
     pub async fn deeper(&mut self) -> Result<bool> {
         let depth = self.view.layers().len();
@@ -66,8 +72,9 @@ impl Layers {
             _ => None,
         };
         let index = match known {
-            Some(index) => Arc::new(index),
-            None => self.read(layer, diff_id.as_ref(), BTreeSet::new()).await?,
+            Some(index) if index.size() <= self.room() => Arc::new(index),
+            // Fails if there is no room, as without a cache.
+            _ => self.read(layer, diff_id.as_ref(), BTreeSet::new(), self.room()).await?,
         };
         self.view.push(index);
         if self.view.layers().len() == self.layers.len() {
@@ -125,7 +132,8 @@ impl Layers {
     /// Reads a layer again for the contents of files that its index did not keep.
     async fn read_again(&mut self, depth: usize, wanted: BTreeSet<String>) -> Result<()> {
         let (layer, diff_id) = &self.layers[depth];
-        let more = self.read(layer, diff_id.as_ref(), wanted).await?;
+        let room = self.room() + self.view.layers()[depth].size();
+        let more = self.read(layer, diff_id.as_ref(), wanted, room).await?;
         let mut index = LayerIndex::clone(&self.view.layers()[depth]);
         index.add_files(LayerIndex::clone(&more));
         self.view.replace(depth, Arc::new(index));
@@ -137,6 +145,7 @@ impl Layers {
         layer: &Descriptor,
         diff_id: Option<&Digest>,
         wanted: BTreeSet<String>,
+        room: usize,
     ) -> Result<Arc<LayerIndex>> {
         if layer.is_foreign() {
             return Err(Error::unsupported(format!(
@@ -144,7 +153,7 @@ impl Layers {
                 layer.digest
             )));
         }
-        let reading = walk::read(&*self.source, layer, Builder::new(wanted));
+        let reading = walk::read(&*self.source, layer, Builder::new(wanted, room));
         let (builder, found) = reading.await.context(|| format!("the layer {}", layer.digest))?;
         let index = Arc::new(builder.finish());
         // Cache the index only if the layer has the diff_id under which other images would find it.

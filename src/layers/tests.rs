@@ -22,7 +22,7 @@ type Layer<'a> = &'a [(&'a str, Made<'a>)];
 fn view(layers: &[Layer], is_complete: bool) -> View {
     let mut view = View::default();
     for layer in layers {
-        let mut builder = Builder::new(BTreeSet::new());
+        let mut builder = Builder::new(BTreeSet::new(), MAX_SIZE);
         for (name, made) in *layer {
             let (kind, hard_link, mode, mut content) = match made {
                 Dir(mode) => {
@@ -42,6 +42,89 @@ fn view(layers: &[Layer], is_complete: bool) -> View {
         view.complete();
     }
     view
+}
+
+/// Reads plain files, links and whiteouts by their names with room for so many bytes. Returns the size of the index.
+fn read<'n>(room: usize, names: impl IntoIterator<Item = (&'n str, Made<'n>)>) -> std::io::Result<usize> {
+    let mut builder = Builder::new(BTreeSet::new(), room);
+    for (name, made) in names {
+        let (kind, hard_link) = match made {
+            Link(to) => (EntryKind::Link(to.into()), None),
+            Hard(to) => (EntryKind::Other, Some(to.to_owned())),
+            _ => (EntryKind::Other, None),
+        };
+        let mut content = &b""[..];
+        builder.member(Member { name, kind, hard_link, mode: 0o644, size: 0, content: &mut content })?;
+    }
+    Ok(builder.finish().size())
+}
+
+#[test]
+fn rejects_names_that_linux_cannot_have() {
+    let (deep, long) = ("a/".repeat(25_000) + "x", "n".repeat(5_000));
+    let gone = format!(".wh.{long}");
+    for (name, made) in
+        [(deep.as_str(), FILE), (&long, FILE), (&gone, FILE), ("link", Link(&long)), ("twin", Hard(&long))]
+    {
+        let error = read(MAX_SIZE, [(name, made)]).unwrap_err();
+        assert!(error.to_string().contains("longer than 4096 bytes"), "{error}");
+        assert!(error.to_string().len() < 200, "{error}");
+    }
+    let long_enough = "a/".repeat(2_000) + "x";
+    read(MAX_SIZE, [(long_enough.as_str(), FILE), ("link", Link(&long_enough))]).unwrap();
+}
+
+#[test]
+fn everything_that_is_kept_counts() {
+    let names: Vec<String> = (0..400).map(|at| format!("{at}{}", "n".repeat(3_000))).collect();
+    let gone: Vec<String> = names.iter().map(|name| format!(".wh.{name}")).collect();
+    let opaque: Vec<String> = names.iter().map(|name| format!("{name}/.wh..wh..opq")).collect();
+    let above: Vec<String> = names.iter().map(|name| format!("{name}/x")).collect();
+    let deep = "a/".repeat(2_000) + "x";
+    let many: Vec<String> = (0..200_000).map(|at| at.to_string()).collect();
+    fn all(names: &[String]) -> Vec<(&str, Made<'_>)> {
+        names.iter().map(|name| (name.as_str(), FILE)).collect()
+    }
+    for (what, members) in [
+        ("whiteouts", all(&gone)),
+        ("opaque directories", all(&opaque)),
+        ("directories", all(&above)),
+        ("a deep directory", vec![(deep.as_str(), FILE)]),
+        ("links", names.iter().map(|name| (name.as_str(), Link("x"))).collect()),
+        ("targets", many.iter().take(400).map(|name| (name.as_str(), Link(&names[0]))).collect()),
+        ("hard links", many.iter().take(400).map(|name| (name.as_str(), Hard(&names[0]))).collect()),
+        ("plain files", all(&many)),
+    ] {
+        let error = read(1 << 20, members.iter().cloned()).unwrap_err();
+        assert!(error.to_string().contains("too many"), "{what}: {error}");
+        assert!(read(MAX_SIZE, members).unwrap() > 1 << 20, "{what}");
+    }
+}
+
+/// Contents are not kept when only names have room, and hard links to a file share its content.
+#[test]
+fn contents_leave_room_for_names() {
+    let text = [b"#!/bin/sh\n".as_slice(), &[b'x'; 100_000]].concat();
+    let size = |room: usize| {
+        let mut builder = Builder::new(["script".to_owned()].into(), room);
+        for (name, hard_link) in [("script", None), ("twin", Some("script".to_owned()))] {
+            let (kind, mut content) = (EntryKind::Other, &text[..]);
+            let member = Member { name, kind, hard_link, mode: 0o755, size: 100_010, content: &mut content };
+            builder.member(member).unwrap();
+        }
+        builder.finish().size()
+    };
+    assert!((100_000..110_000).contains(&size(MAX_SIZE)), "{}", size(MAX_SIZE));
+    assert!(size(MAX_SIZE / 2) < 1_000, "{}", size(MAX_SIZE / 2));
+}
+
+#[test]
+fn finds_deep_paths_below_many_layers() {
+    let deep = "a/".repeat(2_000) + "x";
+    let base: Layer = &[(&deep, FILE)];
+    let empty: Layer = &[];
+    let layers: Vec<Layer> = std::iter::repeat_n(empty, 20).chain([base]).collect();
+    assert!(matches!(view(&layers, true).find(&deep), Found::Plain(_)));
 }
 
 /// Returns a short text for the entry that a path leads to.

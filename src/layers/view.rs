@@ -67,15 +67,30 @@ impl View {
     }
 
     fn literal(&self, path: &str) -> Literal<'_> {
-        for (depth, layer) in self.layers.iter().enumerate() {
+        let mut visible = usize::MAX;
+        for above in [""].into_iter().chain(path.match_indices('/').map(|(at, _)| &path[..at])) {
+            self.descend(above, &mut visible);
+        }
+        self.entry(path, visible)
+    }
+
+    /// Returns the entry at a path, if only so many layers are visible there.
+    fn entry(&self, path: &str, visible: usize) -> Literal<'_> {
+        for (depth, layer) in self.layers.iter().enumerate().take(visible) {
             if let Some(node) = layer.node(path) {
                 return Literal::Node(depth, node);
             }
-            if layer.hides(path) {
+            if layer.removes(path) {
                 return Literal::Absent;
             }
         }
-        if self.is_complete { Literal::Absent } else { Literal::Deeper }
+        if self.is_complete || visible <= self.layers.len() { Literal::Absent } else { Literal::Deeper }
+    }
+
+    /// Lowers the number of visible layers to that of the layers that are visible below a directory.
+    fn descend(&self, directory: &str, visible: &mut usize) {
+        let hiding = self.layers.iter().take(*visible).position(|layer| layer.hides_below(directory));
+        *visible = hiding.map_or(*visible, |depth| depth + 1);
     }
 
     /// Finds the entry at a path, following links in the path and in the directories above it.
@@ -96,9 +111,12 @@ impl View {
             return Ok(Found::Directory);
         }
         let ends = path.match_indices('/').map(|(at, _)| at).chain([path.len()]);
+        let (mut visible, mut above) = (usize::MAX, "");
         for end in ends {
             let is_last = end == path.len();
-            match self.literal(&path[..end]) {
+            self.descend(above, &mut visible);
+            above = &path[..end];
+            match self.entry(above, visible) {
                 Literal::Deeper => return Ok(Found::Deeper),
                 Literal::Absent => return Ok(Found::Absent),
                 Literal::Node(_, Node::Directory(_)) if is_last => return Ok(Found::Directory),

@@ -3,6 +3,7 @@
 use super::command::{Answer, CommandJudgement, Commands, InitUse, Question, Start};
 use super::config_map::ScriptFile;
 use super::words::WordsOnly;
+use crate::error::{Error, Result};
 use crate::inspect::{self, FileFacts, Files, Found, Step, Verdict, Way};
 use crate::layers::marks::Marks;
 use std::cell::RefCell;
@@ -21,17 +22,22 @@ pub struct Opened<'a> {
 pub struct Deep<'a> {
     images: BTreeMap<String, Opened<'a>>,
     wants: RefCell<BTreeMap<String, BTreeSet<String>>>,
+    failure: RefCell<Option<Error>>,
 }
 
 impl<'a> Deep<'a> {
     /// Creates a judge that knows these images, by their names in documents.
     pub fn new(images: BTreeMap<String, Opened<'a>>) -> Self {
-        Deep { images, wants: RefCell::default() }
+        Deep { images, wants: RefCell::default(), failure: RefCell::default() }
     }
 
     /// Returns the files that were missing, by image.
-    pub fn wants(self) -> BTreeMap<String, BTreeSet<String>> {
-        self.wants.into_inner()
+    ///
+    /// # Errors
+    ///
+    /// Returns the first failure of the judge, which must not pass as an unknown command line.
+    pub fn wants(self) -> Result<BTreeMap<String, BTreeSet<String>>> {
+        self.failure.into_inner().map_or(Ok(self.wants.into_inner()), Err)
     }
 
     fn verdict(&self, question: &Question<'_>) -> Option<Verdict> {
@@ -54,8 +60,12 @@ impl<'a> Deep<'a> {
         let layers = opened.map(|(_, opened)| &*opened.files);
         let files = Mounted { maps: question.files, layers };
         match inspect::judge_command(&command, &args, Some(&start), &files) {
-            Step::Done(verdict) => Some(*verdict),
-            Step::Wants(paths) => {
+            Ok(Step::Done(verdict)) => Some(*verdict),
+            Err(failure) => {
+                self.failure.borrow_mut().get_or_insert(failure);
+                None
+            }
+            Ok(Step::Wants(paths)) => {
                 let (image, _) = opened?;
                 self.wants.borrow_mut().entry(image.clone()).or_default().extend(paths);
                 None

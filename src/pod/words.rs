@@ -5,6 +5,7 @@ use super::command::{Answer, CommandJudgement, Commands, InitUse, Question, Star
 use super::programs::{self, Init, Shell};
 use super::shell::{self, Command, Separator, Word};
 use super::spec::has_placeholder;
+use std::cell::Cell;
 
 /// The judge of command lines by their words alone.
 #[derive(Debug, Clone, Copy, Default)]
@@ -13,13 +14,20 @@ pub struct WordsOnly;
 /// The maximum depth of command lines within command lines.
 const MAX_DEPTH: usize = 8;
 
+/// The maximum number of steps of one judgement: a command is one, and so are 256 bytes of text. Texts that run each
+/// other several times have exponentially many paths.
+const MAX_STEPS: usize = 20_000;
+
+/// The maximum size of a command line, in bytes and words.
+const MAX_SIZE: usize = 256 << 10;
+
 impl Commands for WordsOnly {
     fn judge(&self, question: &Question<'_>) -> CommandJudgement {
         if let (None, None, Some(facts)) = (question.command, question.args, question.facts) {
             return facts.own.clone();
         }
         match question.words() {
-            Some(words) => Judge { question }.argv(&words, 0),
+            Some(words) => Judge { question, steps: Cell::new(MAX_STEPS) }.argv(&words, 0),
             None => CommandJudgement::UNKNOWN,
         }
     }
@@ -27,6 +35,8 @@ impl Commands for WordsOnly {
 
 struct Judge<'q> {
     question: &'q Question<'q>,
+    /// The number of steps that are left.
+    steps: Cell<usize>,
 }
 
 /// A script text with its positional parameters.
@@ -39,8 +49,16 @@ struct Text<'t> {
 }
 
 impl Judge<'_> {
+    /// Counts a command with a text. Returns whether it may be judged.
+    fn charge(&self, text: usize) -> bool {
+        let left = self.steps.get().checked_sub(1 + text / 256);
+        self.steps.set(left.unwrap_or(0));
+        left.is_some()
+    }
+
     fn argv(&self, words: &[String], depth: usize) -> CommandJudgement {
-        let Some((program, rest)) = words.split_first().filter(|_| depth < MAX_DEPTH) else {
+        let Some((program, rest)) = words.split_first().filter(|_| depth < MAX_DEPTH && self.charge(0))
+        else {
             return CommandJudgement::UNKNOWN;
         };
         if has_placeholder(program) {
@@ -147,12 +165,16 @@ impl Judge<'_> {
         if !is_shell {
             return CommandJudgement { script: Some((path.to_string(), 1)), ..CommandJudgement::UNKNOWN };
         }
-        let line = deciding_line(&shell::commands(contents));
-        CommandJudgement { script: Some((path.to_string(), line)), ..self.text(contents, text) }
+        let judged = self.text(contents, text);
+        let line = if self.charge(contents.len()) { deciding_line(&shell::commands(contents)) } else { 1 };
+        CommandJudgement { script: Some((path.to_string(), line)), ..judged }
     }
 
     /// Judges shell text.
     fn text(&self, text: &str, how: Text<'_>) -> CommandJudgement {
+        if !self.charge(text.len()) {
+            return CommandJudgement::UNKNOWN;
+        }
         let commands = shell::commands(text);
         let outer: Vec<&Command> = commands.iter().filter(|c| c.depth == 0).collect();
         let mut targets = Vec::new();
@@ -227,7 +249,7 @@ impl Judge<'_> {
 
     /// Judges the command with which a shell replaces itself.
     fn target(&self, words: &[Word], how: &Text<'_>) -> CommandJudgement {
-        let mut argv = Vec::new();
+        let (mut argv, mut size) = (Vec::new(), 0);
         let mut words = words.iter().peekable();
         // Options of `exec` itself.
         while let Some(option) = words.next_if(|w| w.text.starts_with('-')) {
@@ -236,10 +258,18 @@ impl Judge<'_> {
             }
         }
         for word in words {
-            match word.text.as_str() {
-                "$@" | "$*" | "${@}" => argv.extend(how.arguments.iter().cloned()),
-                text => argv.push(text.to_string()),
+            let more = match word.text.as_str() {
+                "$@" | "$*" | "${@}" => how.arguments,
+                _ => std::slice::from_ref(&word.text),
+            };
+            size += more.iter().map(|word| 1 + word.len()).sum::<usize>();
+            if size > MAX_SIZE {
+                return CommandJudgement::UNKNOWN;
             }
+            argv.extend_from_slice(more);
+        }
+        if !self.charge(size) {
+            return CommandJudgement::UNKNOWN;
         }
         self.argv(&argv, how.depth + 1)
     }
@@ -388,4 +418,24 @@ pub(crate) fn milliseconds(text: &str) -> Option<u64> {
     }
     let fraction: u64 = format!("{fraction:0<3}").parse().ok()?;
     seconds.parse::<u64>().ok()?.checked_mul(1000)?.checked_add(fraction)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::config_map::ScriptFile;
+    use super::*;
+
+    fn judged(words: &[String], files: &[ScriptFile<'_>]) -> CommandJudgement {
+        WordsOnly.judge(&Question { facts: None, command: Some(words), args: None, env: &[], files })
+    }
+
+    #[test]
+    fn texts_that_run_each_other_are_given_up() {
+        let text = "a && exec \"$@\"\n".repeat(20);
+        let level = ["sh".to_owned(), "-c".into(), text, "x".into()];
+        assert_eq!(judged(&vec![level; 8].concat(), &[]).orphans_reaped, Answer::Unknown);
+        let wide = format!("exec sh -c '{}' {}", "a".repeat(100), "\"$@\" ".repeat(1_000));
+        let level = ["sh".to_owned(), "-c".into(), wide, "x".into()];
+        assert_eq!(judged(&vec![level; 8].concat(), &[]).orphans_reaped, Answer::Unknown);
+    }
 }

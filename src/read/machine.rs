@@ -132,7 +132,7 @@ mod tests {
     fn view(layers: &[&[Entry]]) -> View {
         let mut view = View::default();
         for layer in layers {
-            let mut builder = Builder::new(BTreeSet::new());
+            let mut builder = Builder::new(BTreeSet::new(), crate::layers::MAX_SIZE);
             for (name, mut content, link) in layer.iter().copied() {
                 let kind = link.map_or(EntryKind::Other, |to| EntryKind::Link(to.into()));
                 let size = content.len() as u64;

@@ -11,7 +11,7 @@ fn judged(shell: &str, command: &[&str]) -> Verdict {
     let start = Start { cmd: words(command), ..Start::default() };
     let mut image = Image::new(shell);
     for _ in 0..8 {
-        match reapify::inspect::judge(&start, &image) {
+        match reapify::inspect::judge(&start, &image).unwrap() {
             Step::Done(verdict) => return *verdict,
             Step::Wants(paths) => image.read(paths),
         }
@@ -20,7 +20,7 @@ fn judged(shell: &str, command: &[&str]) -> Verdict {
 }
 
 fn bare(command: &[&str], args: &[&str]) -> Verdict {
-    match reapify::inspect::judge_command(&words(command), &words(args), None, &NoFiles) {
+    match reapify::inspect::judge_command(&words(command), &words(args), None, &NoFiles).unwrap() {
         Step::Done(verdict) => *verdict,
         Step::Wants(paths) => panic!("{paths:?}"),
     }
@@ -146,7 +146,7 @@ fn words_alone_give_only_certain_answers() {
 fn a_command_replaces_the_entrypoint_and_its_arguments() {
     let image = Start { entrypoint: words(&["tini", "--"]), cmd: words(&["node"]), ..Start::default() };
     let Step::Done(verdict) =
-        reapify::inspect::judge_command(&[], &words(&["redis-server"]), Some(&image), &NoFiles)
+        reapify::inspect::judge_command(&[], &words(&["redis-server"]), Some(&image), &NoFiles).unwrap()
     else {
         panic!()
     };
@@ -155,7 +155,7 @@ fn a_command_replaces_the_entrypoint_and_its_arguments() {
         (&words(&["tini", "--", "redis-server"])[..], Way::Init)
     );
     let Step::Done(verdict) =
-        reapify::inspect::judge_command(&words(&["redis-server"]), &[], Some(&image), &NoFiles)
+        reapify::inspect::judge_command(&words(&["redis-server"]), &[], Some(&image), &NoFiles).unwrap()
     else {
         panic!()
     };
@@ -171,7 +171,7 @@ fn a_script_of_sh_c_receives_the_shells_arguments() {
         ..Start::default()
     };
     let verdict = loop {
-        match reapify::inspect::judge(&start, &image) {
+        match reapify::inspect::judge(&start, &image).unwrap() {
             Step::Done(verdict) => break verdict,
             Step::Wants(paths) => image.read(paths),
         }

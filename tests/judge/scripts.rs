@@ -59,7 +59,7 @@ fn word(value: impl serde::Serialize) -> String {
 
 fn judged(case: &mut Case) -> (Verdict, usize) {
     for round in 1..12 {
-        match reapify::inspect::judge(&case.start, &case.image) {
+        match reapify::inspect::judge(&case.start, &case.image).unwrap() {
             Step::Done(verdict) => return (*verdict, round),
             Step::Wants(paths) => case.image.read(paths),
         }

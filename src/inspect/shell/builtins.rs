@@ -16,6 +16,15 @@ const HARMLESS: [&str; 16] = [
     "times", "bind", "complete", "history", "jobs",
 ];
 
+/// A simple command with its words after expansion.
+#[derive(Clone, Copy)]
+struct Call<'c> {
+    simple: &'c Simple,
+    command: &'c Command,
+    args: &'c [Arg],
+    context: Context,
+}
+
 impl Shell<'_, '_> {
     /// Runs a simple command.
     pub(super) fn simple(
@@ -45,18 +54,12 @@ impl Shell<'_, '_> {
             }
             return vec![state];
         }
-        let after = self.named(simple, command, &args, state, context);
+        let after = self.named(Call { simple, command, args: &args, context }, state);
         after.into_iter().filter_map(|state| self.unless_it_fails(state, context)).collect()
     }
 
-    fn named(
-        &mut self,
-        simple: &Simple,
-        command: &Command,
-        args: &[Arg],
-        mut state: State,
-        context: Context,
-    ) -> Vec<State> {
+    fn named(&mut self, call: Call<'_>, mut state: State) -> Vec<State> {
+        let Call { simple, command, args, context } = call;
         let line = command.line;
         let Some((first, rest)) = args.split_first() else { return vec![state] };
         let name = match first {
@@ -79,12 +82,12 @@ impl Shell<'_, '_> {
                     state.status = self.is_command(&state, rest.get(1));
                     vec![state]
                 }
-                Some("-p") => self.named(simple, command, rest.get(1..).unwrap_or_default(), state, context),
+                Some("-p") => self.named(Call { args: rest.get(1..).unwrap_or_default(), ..call }, state),
                 _ if rest.is_empty() => vec![state],
-                _ => self.named(simple, command, rest, state, context),
+                _ => self.named(Call { args: rest, ..call }, state),
             },
             _ if self.builtin(&name, rest, simple, &mut state, line) => vec![state],
-            _ => self.external(&name, simple, command, args, state, context),
+            _ => self.external(&name, call, state),
         }
     }
 
@@ -249,7 +252,7 @@ impl Shell<'_, '_> {
         for name in signals {
             match name.known().map(|name| signal(&name)).as_deref() {
                 Some("EXIT" | "0") => state.exit_trap = trap.clone(),
-                Some(name) if name == self.judge.stop => state.trap = trap.clone(),
+                Some(name) if name == self.trail.stop => state.trap = trap.clone(),
                 Some(_) => {}
                 None => state.trap = Trap::Action(Value::unknown("trap")),
             }
@@ -262,15 +265,8 @@ impl Shell<'_, '_> {
         Vec::new()
     }
 
-    fn external(
-        &mut self,
-        name: &str,
-        simple: &Simple,
-        command: &Command,
-        args: &[Arg],
-        mut state: State,
-        context: Context,
-    ) -> Vec<State> {
+    fn external(&mut self, name: &str, call: Call<'_>, mut state: State) -> Vec<State> {
+        let Call { simple, command, args, context } = call;
         let line = command.line;
         let is_execed = context.is_last && state.trap == Trap::Unset && state.exit_trap == Trap::Unset;
         let is_bare = command.redirections.is_empty() && state.jobs.is_empty();

@@ -2,7 +2,6 @@
 
 use super::ast::{Command, Piece, Simple};
 use super::builtins::is_all_arguments;
-use super::parse;
 use super::run::{Context, Shell};
 use super::scan::is_name;
 use super::state::{Flow, State, Waiting};
@@ -45,10 +44,14 @@ impl Shell<'_, '_> {
             state.waiting = Waiting::Computed { source: "in `eval`".into(), line };
             return vec![state];
         }
-        match parse::parse(text.as_bytes(), line) {
+        match self.trail.parse(text.as_bytes(), line) {
             Ok(list) => self.list(&list, vec![state], Context { is_last: false, ..context }),
-            Err(_) => {
-                self.unclear(&state, line, "`eval` runs text that cannot be parsed".into());
+            Err(failure) => {
+                self.unclear(
+                    &state,
+                    line,
+                    format!("`eval` runs text that cannot be parsed: {}", failure.why),
+                );
                 Vec::new()
             }
         }
@@ -68,7 +71,7 @@ impl Shell<'_, '_> {
         state.status = Truth::Maybe("whether a file can be sourced".into());
         let Some(path) = path else {
             let place = self.place(line);
-            self.judge.note(&place, "sources an unknown file".into());
+            self.trail.note(&place, "sources an unknown file".into());
             return vec![state];
         };
         let full = if path.contains('/') {
@@ -78,10 +81,10 @@ impl Shell<'_, '_> {
         };
         let Some((text, layer)) = full.as_deref().and_then(|path| self.sourced(path)) else {
             let place = self.place(line);
-            self.judge.note(&place, format!("sources `{path}`, which is not in the image"));
+            self.trail.note(&place, format!("sources `{path}`, which is not in the image"));
             return vec![state];
         };
-        let Ok(list) = parse::parse(&text, 1) else {
+        let Ok(list) = self.trail.parse(&text, 1) else {
             state.doubt = Some(format!("`{path}` is sourced, but cannot be read").into());
             return vec![state];
         };
@@ -146,9 +149,9 @@ impl Shell<'_, '_> {
         let why = argv.first().and_then(|arg| if let Arg::One(value) = arg { value.source() } else { None });
         let unless = why
             .map_or_else(String::new, |source| format!(" unless {} is set", super::names::described(source)));
-        self.judge.note(&place, format!("exec `{}`{unless}", shown.join(" ")));
+        self.trail.note(&place, format!("exec `{}`{unless}", shown.join(" ")));
         let process = self.process.replaced(state);
-        self.judge.later(argv, process, &place);
+        self.trail.later(argv, process, &place);
     }
 
     /// Records the children of process substitutions, which the program that the shell executes inherits.

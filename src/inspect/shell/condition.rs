@@ -2,7 +2,6 @@
 
 use super::ast::{Condition, Word};
 use super::expand::{NOT_FIRST, NOT_ROOT};
-use super::pattern;
 use super::run::Shell;
 use super::state::State;
 use super::value::{Arg, Part, Truth, Value};
@@ -45,7 +44,7 @@ impl Shell<'_, '_> {
                 let pattern = self.pattern(state, right);
                 let is_equal = match (left.known(), &pattern) {
                     (Some(text), Some(pattern)) => {
-                        pattern::matches(pattern, &text).map_or_else(|| unsure(&left), Truth::of)
+                        self.matches(pattern, &text).map_or_else(|| unsure(&left), Truth::of)
                     }
                     _ => {
                         let right = self.value(state, right);
@@ -135,7 +134,7 @@ impl Shell<'_, '_> {
     fn file_test(&mut self, state: &State, operator: &str, path: &str) -> Truth {
         let unsure = Truth::Maybe(format!("whether `{path}` exists").into());
         let Some(path) = self.in_directory(state, path) else { return unsure };
-        match self.judge.find(&path) {
+        match self.trail.find(&path) {
             Found::Directory => Truth::of(!matches!(operator, "-f" | "-s")),
             Found::File(file) => match operator {
                 "-d" => Truth::False,

@@ -1,10 +1,13 @@
 //! Expansion of words into values.
 
 use super::ast::{Item, Kind, List, Operation, Piece, Simple, Word};
-use super::pattern::{self, strip};
-use super::run::Shell;
+use super::pattern::{self, MAX_STRIPPED, strip};
+use super::run::{COMPARED_PER_STEP, Shell};
 use super::state::State;
-use super::value::{Arg, MAX_WORDS, Part, Value, Variable};
+use super::value::{Arg, MAX_WORDS, MAX_WORDS_SIZE, Part, Value, Variable};
+
+/// How many bytes are expanded in one step.
+const EXPANDED_PER_STEP: usize = 16 << 10;
 
 /// The source of a user id that is certainly not 0.
 pub const NOT_ROOT: &str = "the user's number";
@@ -15,21 +18,27 @@ pub const NOT_FIRST: &str = "the process id";
 impl Shell<'_, '_> {
     /// Expands words into the words of a command line.
     pub(super) fn expand(&mut self, state: &mut State, words: &[Word]) -> Vec<Arg> {
-        let mut args = Vec::new();
+        let (mut args, mut size) = (Vec::new(), 0);
         for word in words {
+            let before = args.len();
             self.expand_word(state, word, &mut args);
-            if args.len() > MAX_WORDS {
-                args.truncate(MAX_WORDS);
+            size += args.iter().skip(before).map(Arg::size).sum::<usize>();
+            if args.len() > MAX_WORDS || size > MAX_WORDS_SIZE {
+                args.truncate(if size > MAX_WORDS_SIZE { before } else { MAX_WORDS });
                 args.push(Arg::Many("a long command line".into()));
                 break;
             }
         }
+        self.trail.charge(size / EXPANDED_PER_STEP);
         args
     }
 
     fn expand_word(&mut self, state: &mut State, word: &Word, args: &mut Vec<Arg>) {
         let mut value: Option<Value> = None;
         for piece in &word.pieces {
+            if args.len() > MAX_WORDS {
+                break;
+            }
             if let Some(list) = self.spread(state, piece) {
                 spread_into(list, &mut value, args);
                 continue;
@@ -221,7 +230,8 @@ impl Shell<'_, '_> {
                 let is_prefix = matches!(operation, Operation::Prefix(..));
                 let pattern = self.value(state, word).known();
                 match (value.known(), pattern) {
-                    (Some(text), Some(pattern)) => strip(&text, &pattern, is_prefix, *greedy)
+                    (Some(text), Some(pattern)) => self
+                        .stripped(&text, &pattern, is_prefix, *greedy)
                         .map_or_else(|| Value::unknown(&source()), Value::text),
                     _ => Value::unknown(&source()),
                 }
@@ -232,6 +242,13 @@ impl Shell<'_, '_> {
             },
             Operation::Alternative(..) | Operation::Other => Value::unknown(&source()),
         }
+    }
+
+    fn stripped(&mut self, text: &str, pattern: &str, is_prefix: bool, is_greedy: bool) -> Option<String> {
+        // Each part of the text is compared.
+        let compared = text.len().saturating_mul(text.len()).saturating_mul(pattern.len());
+        let is_short = text.len() <= MAX_STRIPPED && self.trail.charge(compared / COMPARED_PER_STEP);
+        is_short.then(|| strip(text, pattern, is_prefix, is_greedy))?
     }
 
     /// Returns the default of an unknown variable.
@@ -262,6 +279,9 @@ impl Shell<'_, '_> {
 
     /// Returns the value of a command substitution, if it can be known.
     fn substitution(&mut self, state: &State, list: &List) -> Value {
+        if !self.trail.charge(state.steps()) {
+            return Value::unknown("$(…)");
+        }
         let mut state = state.clone();
         let mut simple = simple_commands(list);
         if let [Simple { words: directory, .. }, pwd] = simple.as_slice()
@@ -309,7 +329,7 @@ impl Shell<'_, '_> {
                 self.search(state, name).map(Value::text)
             }
             ["realpath", path] | ["readlink", "-f", path] => {
-                match self.judge.find(&self.in_directory(state, path)?) {
+                match self.trail.find(&self.in_directory(state, path)?) {
                     crate::inspect::files::Found::File(file) => Some(Value::text(file.path)),
                     _ => None,
                 }

@@ -3,25 +3,25 @@
 use super::ast::{Command, Item, Kind, List};
 use super::kind::{ShellKind, Stay};
 use super::names::{command_name, described, is_brief};
-use super::parse;
 use super::run::Shell;
 use super::state::{State, Trap, Waiting};
 use super::value::{Arg, Part, Truth, Value};
 use crate::inspect::process::{End, Job};
+use crate::inspect::trail::TOO_COMPLEX;
 use crate::inspect::verdict::Answer;
 
 impl Shell<'_, '_> {
     fn add_job(&mut self, line: u32, name: String) -> usize {
         let same = self
-            .judge
+            .trail
             .jobs
             .iter()
             .position(|job| job.line == line && job.file == self.file && job.name == name);
         if let Some(job) = same {
             return job;
         }
-        self.judge.jobs.push(Job { file: self.file.clone(), line, layer: self.layer, name, stays: false });
-        self.judge.jobs.len() - 1
+        self.trail.jobs.push(Job { file: self.file.clone(), line, layer: self.layer, name, stays: false });
+        self.trail.jobs.len() - 1
     }
 
     /// Starts a job as a child of the shell.
@@ -70,6 +70,9 @@ impl Shell<'_, '_> {
             _ => Vec::new(),
         };
         for item in lists.into_iter().flatten() {
+            if !self.trail.charge(1) {
+                return;
+            }
             if item.is_background {
                 self.add_job(item.line, item.first.commands.last().map(command_name).unwrap_or_default());
                 continue;
@@ -120,7 +123,7 @@ impl Shell<'_, '_> {
     /// Runs `pkill` or `killall`.
     pub(super) fn kill_by_name(&mut self, state: &mut State, args: &[Arg]) {
         let words: Vec<String> = args.iter().filter_map(Arg::known).collect();
-        let is_named = |job: &usize| self.judge.jobs.get(*job).is_some_and(|job| words.contains(&job.name));
+        let is_named = |job: &usize| self.trail.jobs.get(*job).is_some_and(|job| words.contains(&job.name));
         state.jobs.retain(|job| !is_named(job));
     }
 
@@ -161,22 +164,26 @@ impl Shell<'_, '_> {
             Waiting::Jobs { jobs, line, trap, again } => {
                 let names: Vec<String> = jobs
                     .iter()
-                    .filter_map(|job| self.judge.jobs.get(*job))
+                    .filter_map(|job| self.trail.jobs.get(*job))
                     .map(|job| job.name.clone())
                     .collect();
                 let mut stay = self.stay_for(&state, names.join(", "), *line);
                 stay.forwards = match self.forwards(&state, trap, 0) {
                     // The shell ends right after its trap, and the service is killed with it, usually before it can
                     // react.
-                    Answer::Yes if !again && !trap_waits(&state, trap) => Answer::Unknown,
+                    Answer::Yes if !again && !self.trap_waits(&state, trap) => Answer::Unknown,
                     answer => answer,
                 };
                 stay.has_trap = !matches!(trap, Trap::Unset | Trap::Ignored);
                 (End::Shell(stay), *line)
             }
         };
+        let end = match end {
+            End::Shell(_) if self.trail.is_exhausted() => End::Unclear(TOO_COMPLEX.into()),
+            end => end,
+        };
         let place = self.place(line);
-        self.judge.end(end, process, &place);
+        self.trail.end(end, process, &place);
     }
 
     /// Returns a shell that waits for a foreground program, during which its traps do not run.
@@ -195,13 +202,18 @@ impl Shell<'_, '_> {
         Stay { pid1: self.pid1.clone(), kind: self.kind, service: Some(service), forwards, has_trap, init }
     }
 
+    /// Returns the commands of a trap, if they are known.
+    fn action(&mut self, action: &Value) -> Option<List> {
+        let text = action.known().or_else(|| with_placeholders(action))?;
+        self.trail.parse(text.as_bytes(), 1).ok()
+    }
+
     /// Returns whether a trap forwards the signal to the jobs.
     fn forwards(&mut self, state: &State, trap: &Trap, depth: u32) -> Answer {
         let Trap::Action(action) = trap else { return Answer::No };
-        let Some(text) = action.known().or_else(|| with_placeholders(action)) else { return Answer::Unknown };
-        match parse::parse(text.as_bytes(), 1) {
-            Ok(list) => self.list_forwards(state, &list, depth),
-            Err(_) => Answer::Unknown,
+        match self.action(action) {
+            Some(list) => self.list_forwards(state, &list, depth),
+            None => Answer::Unknown,
         }
     }
 
@@ -209,11 +221,8 @@ impl Shell<'_, '_> {
         if depth > 16 {
             return Answer::Unknown;
         }
-        let pipelines = list.iter().flat_map(|item| {
-            std::iter::once(&item.first).chain(item.rest.iter().map(|(_, pipeline)| pipeline))
-        });
         let mut answer = Answer::No;
-        for command in pipelines.flat_map(|pipeline| &pipeline.commands) {
+        for command in commands(list) {
             match self.command_forwards(state, command, depth) {
                 Answer::Yes => return Answer::Yes,
                 Answer::No => {}
@@ -224,6 +233,10 @@ impl Shell<'_, '_> {
     }
 
     fn command_forwards(&mut self, state: &State, command: &Command, depth: u32) -> Answer {
+        // Functions that call several others have exponentially many paths.
+        if !self.trail.charge(1) {
+            return Answer::Unknown;
+        }
         match &command.kind {
             Kind::Simple(simple) => {
                 let words: Vec<String> =
@@ -262,46 +275,49 @@ impl Shell<'_, '_> {
             _ => Answer::Unknown,
         }
     }
+
+    /// Returns whether a trap waits for the jobs that it signals.
+    fn trap_waits(&mut self, state: &State, trap: &Trap) -> bool {
+        let Trap::Action(action) = trap else { return false };
+        self.action(action).is_some_and(|list| self.list_waits(state, &list, 0))
+    }
+
+    fn list_waits(&mut self, state: &State, list: &List, depth: u32) -> bool {
+        depth <= 16 && commands(list).any(|command| self.command_waits(state, command, depth + 1))
+    }
+
+    fn command_waits(&mut self, state: &State, command: &Command, depth: u32) -> bool {
+        if depth > 16 || !self.trail.charge(1) {
+            return false;
+        }
+        match &command.kind {
+            Kind::Simple(simple) => match simple.words.first().and_then(|word| word.literal()).as_deref() {
+                Some("wait" | "sleep" | "tail") => true,
+                Some(name) => state
+                    .functions
+                    .get(name)
+                    .is_some_and(|function| self.command_waits(state, &function.body, depth + 1)),
+                None => false,
+            },
+            Kind::Group(list) | Kind::Subshell(list) | Kind::For(_, _, list) => {
+                self.list_waits(state, list, depth)
+            }
+            Kind::Loop { .. } => true,
+            Kind::If(arms, otherwise) => {
+                let mut lists = arms.iter().flat_map(|(condition, body)| [condition, body]).chain(otherwise);
+                lists.any(|list| self.list_waits(state, list, depth))
+            }
+            _ => false,
+        }
+    }
 }
 
-/// Returns whether a trap waits for the jobs that it signals.
-fn trap_waits(state: &State, trap: &Trap) -> bool {
-    let Trap::Action(action) = trap else { return false };
-    let text = action.known().or_else(|| with_placeholders(action)).unwrap_or_default();
-    parse::parse(text.as_bytes(), 1).is_ok_and(|list| list_waits(state, &list, 0))
-}
-
-fn list_waits(state: &State, list: &List, depth: u32) -> bool {
+/// Returns the commands of a list.
+fn commands(list: &List) -> impl Iterator<Item = &Command> {
     let pipelines = list
         .iter()
         .flat_map(|item| std::iter::once(&item.first).chain(item.rest.iter().map(|(_, pipeline)| pipeline)));
-    depth <= 16
-        && pipelines
-            .flat_map(|pipeline| &pipeline.commands)
-            .any(|command| command_waits(state, command, depth + 1))
-}
-
-fn command_waits(state: &State, command: &Command, depth: u32) -> bool {
-    if depth > 16 {
-        return false;
-    }
-    match &command.kind {
-        Kind::Simple(simple) => match simple.words.first().and_then(|word| word.literal()).as_deref() {
-            Some("wait" | "sleep" | "tail") => true,
-            Some(name) => state
-                .functions
-                .get(name)
-                .is_some_and(|function| command_waits(state, &function.body, depth + 1)),
-            None => false,
-        },
-        Kind::Group(list) | Kind::Subshell(list) | Kind::For(_, _, list) => list_waits(state, list, depth),
-        Kind::Loop { .. } => true,
-        Kind::If(arms, otherwise) => {
-            let mut lists = arms.iter().flat_map(|(condition, body)| [condition, body]).chain(otherwise);
-            lists.any(|list| list_waits(state, list, depth))
-        }
-        _ => false,
-    }
+    pipelines.flat_map(|pipeline| &pipeline.commands)
 }
 
 /// Returns the text of a trap, with unknown parts replaced by placeholders for process ids.

@@ -6,6 +6,9 @@ use super::state::{Flow, State, Waiting, merged};
 use super::value::{Arg, Truth, Variable};
 use crate::inspect::process::End;
 
+/// How many states are compared in one step.
+const COMPARED_PER_STEP: usize = 32;
+
 /// The maximum number of iterations that are followed.
 const MAX_ROUNDS: usize = 64;
 
@@ -19,7 +22,7 @@ impl Shell<'_, '_> {
         line: u32,
         context: Context,
     ) -> Vec<State> {
-        let before = self.judge.outcomes.len();
+        let before = self.trail.outcomes.len();
         let (mut active, mut after, mut seen) = (states, Vec::new(), Vec::<State>::new());
         let mut unclear_rounds = 0;
         for _ in 0..MAX_ROUNDS {
@@ -36,13 +39,15 @@ impl Shell<'_, '_> {
             again.iter_mut().for_each(waits_again);
             after.extend(broken);
             unclear_rounds += usize::from(is_unclear);
+            let steps: usize = again.iter().map(State::steps).sum();
+            self.trail.charge(steps * seen.len() / COMPARED_PER_STEP);
             let fresh: Vec<State> = again.iter().filter(|state| !seen.contains(state)).cloned().collect();
             if unclear_rounds >= 2 {
                 after.extend(again.into_iter().map(|state| succeeded(forgotten(&entered, state))));
                 return merged(after.into_iter().map(|state| watching(state, line)).collect());
             }
             if fresh.is_empty() {
-                let ended = self.judge.outcomes.get(before..).unwrap_or_default();
+                let ended = self.trail.outcomes.get(before..).unwrap_or_default();
                 let is_left =
                     !after.is_empty() || ended.iter().any(|outcome| !matches!(outcome.end, End::Fails));
                 if !is_left {

@@ -125,11 +125,11 @@ fn named(name: &str) -> Option<Vec<(char, char)>> {
     })
 }
 
+/// The maximum length of a text of which [`strip`] removes a part.
+pub const MAX_STRIPPED: usize = 1024;
+
 /// Removes the shortest or longest prefix or suffix that matches a pattern.
 pub fn strip(text: &str, pattern: &str, is_prefix: bool, is_greedy: bool) -> Option<String> {
-    if text.len() > 1024 {
-        return None;
-    }
     let mut cuts: Vec<usize> = text.char_indices().map(|(at, _)| at).chain([text.len()]).collect();
     if is_prefix == is_greedy {
         cuts.reverse();

@@ -7,12 +7,12 @@ use super::pattern;
 use super::state::{Flow, State, Waiting, merged};
 use super::value::{Truth, Value};
 use crate::inspect::process::{End, Place, Process};
-use crate::inspect::trail::Trail;
+use crate::inspect::trail::{TOO_COMPLEX, Trail};
 use crate::inspect::verdict::{Evidence, Pid1};
 use std::sync::Arc;
 
-/// The maximum number of commands that are judged in one walk.
-const MAX_STEPS: u32 = 40_000;
+/// How many pairs of a pattern's and a text's bytes are compared in one step.
+pub(super) const COMPARED_PER_STEP: usize = 1024;
 
 /// The maximum nesting of commands and calls that is followed.
 const MAX_LEVEL: u32 = 160;
@@ -20,7 +20,7 @@ const MAX_LEVEL: u32 = 160;
 /// A shell that runs a script.
 pub struct Shell<'j, 'f> {
     /// The walk to which it belongs.
-    pub judge: &'j mut Trail<'f>,
+    pub trail: &'j mut Trail<'f>,
     /// The process.
     pub process: Process,
     /// The kind of shell; `None` if it is unknown.
@@ -67,7 +67,7 @@ impl Shell<'_, '_> {
     /// Ends a path in a command that cannot be followed.
     pub fn unclear(&mut self, state: &State, line: u32, why: String) {
         let (process, place) = (self.process.replaced(state), self.place(line));
-        self.judge.end(End::Unclear(why), process, &place);
+        self.trail.end(End::Unclear(why), process, &place);
     }
 
     /// Runs commands in every state, and returns the states after them.
@@ -110,7 +110,7 @@ impl Shell<'_, '_> {
                 states.into_iter().partition(|state| state.flow == Flow::Next);
             let (yes, no, why) = branches(next);
             let (run, skip) = if *connector == Connector::And { (yes, no) } else { (no, yes) };
-            let before = self.judge.outcomes.len();
+            let before = self.trail.outcomes.len();
             let is_forked = !run.is_empty() && !skip.is_empty();
             let after = self.pipeline(pipeline, run, of(at + 1 == item.rest.len()));
             if is_forked {
@@ -123,15 +123,15 @@ impl Shell<'_, '_> {
 
     /// Records a condition, if the paths that end after it differ.
     fn fork(&mut self, before: usize, line: u32, why: Option<Arc<str>>) {
-        let ended = self.judge.outcomes.get(before..).unwrap_or_default();
+        let ended = self.trail.outcomes.get(before..).unwrap_or_default();
         let Some(why) = why.filter(|_| ended.iter().any(|outcome| !matches!(outcome.end, End::Fails))) else {
             return;
         };
         let what = format!("depends on {}", described(&why));
         let evidence =
             Evidence { file: Some(self.file.to_string()), line: Some(line), layer: self.layer, what };
-        if !self.judge.forks.contains(&evidence) && self.judge.forks.len() < 100 {
-            self.judge.forks.push(evidence);
+        if !self.trail.forks.contains(&evidence) && self.trail.forks.len() < 100 {
+            self.trail.forks.push(evidence);
         }
     }
 
@@ -168,10 +168,8 @@ impl Shell<'_, '_> {
     }
 
     pub(super) fn command(&mut self, command: &Command, states: Vec<State>, context: Context) -> Vec<State> {
-        self.judge.steps = self.judge.steps.saturating_add(u32::try_from(states.len()).unwrap_or(u32::MAX));
-        if self.judge.steps > MAX_STEPS {
-            let why = "the script has too many paths to follow";
-            states.iter().take(1).for_each(|state| self.unclear(state, command.line, why.into()));
+        if !self.trail.charge(states.iter().map(State::steps).sum()) {
+            states.iter().take(1).for_each(|state| self.unclear(state, command.line, TOO_COMPLEX.into()));
             return Vec::new();
         }
         let is_ash = self.kind == Some(ShellKind::Ash);
@@ -233,7 +231,7 @@ impl Shell<'_, '_> {
     pub fn unless_it_fails(&mut self, state: State, context: Context) -> Option<State> {
         if state.exits_on_error && state.status == Truth::False && !context.is_checked {
             let process = self.process.replaced(&state);
-            self.judge.end(End::Fails, process, &self.place(0));
+            self.trail.end(End::Fails, process, &self.place(0));
             return None;
         }
         Some(state)
@@ -259,7 +257,7 @@ impl Shell<'_, '_> {
     ) -> Vec<State> {
         let mut left = states;
         let mut after = Vec::new();
-        let before = self.judge.outcomes.len();
+        let before = self.trail.outcomes.len();
         let mut reason = None;
         for (condition, body) in arms {
             let (next, passed): (Vec<State>, Vec<State>) = self
@@ -292,7 +290,7 @@ impl Shell<'_, '_> {
         context: Context,
     ) -> Vec<State> {
         let subject = self.value(&mut state, word);
-        let before = self.judge.outcomes.len();
+        let before = self.trail.outcomes.len();
         let (mut after, mut left, mut falling) = (Vec::new(), Some(state), Vec::new());
         let mut is_unsure = false;
         for arm in arms {
@@ -310,7 +308,7 @@ impl Shell<'_, '_> {
             };
             let truth = arm.patterns.iter().fold(Truth::False, |truth, pattern| {
                 let pattern = self.pattern(rest, pattern);
-                truth.or(matched(&subject, pattern.as_deref()))
+                truth.or(self.matched(&subject, pattern.as_deref()))
             });
             let mut run = std::mem::take(&mut falling);
             match truth {
@@ -347,15 +345,21 @@ impl Shell<'_, '_> {
         }
         Some(pattern)
     }
-}
 
-/// Returns whether a value matches a pattern.
-fn matched(subject: &Value, pattern: Option<&str>) -> Truth {
-    let source = || Truth::Maybe(subject.source().unwrap_or("a pattern").into());
-    match (subject.known(), pattern) {
-        (_, Some("*")) => Truth::True,
-        (Some(text), Some(pattern)) => pattern::matches(pattern, &text).map_or_else(source, Truth::of),
-        _ => source(),
+    /// Returns whether a value matches a pattern.
+    fn matched(&mut self, subject: &Value, pattern: Option<&str>) -> Truth {
+        let source = || Truth::Maybe(subject.source().unwrap_or("a pattern").into());
+        match (subject.known(), pattern) {
+            (_, Some("*")) => Truth::True,
+            (Some(text), Some(pattern)) => self.matches(pattern, &text).map_or_else(source, Truth::of),
+            _ => source(),
+        }
+    }
+
+    /// Returns whether a text matches a pattern, if that is known.
+    pub(super) fn matches(&mut self, pattern: &str, text: &str) -> Option<bool> {
+        let steps = pattern.len().saturating_mul(text.len()) / COMPARED_PER_STEP;
+        self.trail.charge(steps).then(|| pattern::matches(pattern, text))?
     }
 }
 

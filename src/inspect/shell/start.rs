@@ -1,7 +1,6 @@
 //! A shell that is started as a program: its arguments and its script.
 
 use super::kind::{ShellKind, Stay};
-use super::parse;
 use super::run::{Context, Shell};
 use super::state::{Flow, State, Trap, Waiting};
 use super::value::{Arg, Truth, Value, Variable};
@@ -56,7 +55,7 @@ fn invocation(args: &[Arg]) -> Option<Invocation> {
 
 /// Follows a shell that was started as a program.
 pub fn start(
-    judge: &mut Trail,
+    trail: &mut Trail,
     kind: impl Into<Option<ShellKind>>,
     pid1: &Pid1,
     args: &[Arg],
@@ -65,25 +64,24 @@ pub fn start(
 ) {
     let kind = kind.into();
     let Some(Invocation { command, exits_on_error, operands }) = invocation(args) else {
-        return judge.end(End::Unclear("the shell's arguments are not known".into()), process, place);
+        return trail.end(End::Unclear("the shell's arguments are not known".into()), process, place);
     };
     let script = match command {
         Some(command) => string(&command, pid1, place),
         None => match operands.first() {
-            Some(first) => file(judge, first, pid1, &process),
-            None => return interactive(judge, kind, pid1, process, place),
+            Some(first) => file(trail, first, pid1, &process),
+            None => return interactive(trail, kind, pid1, process, place),
         },
     };
     let script = match script {
         Ok(script) => script,
-        Err(why) => return judge.end(End::Unclear(why), process, place),
+        Err(why) => return trail.end(End::Unclear(why), process, place),
     };
-    let parsed = parse::parse(&script.text, 1);
-    let list = match parsed {
+    let list = match trail.parse(&script.text, 1) {
         Ok(list) => list,
         Err(failure) => {
             let place = Place { file: Some(script.name), line: Some(failure.line), layer: script.layer };
-            return judge.end(
+            return trail.end(
                 End::Unclear(format!("the script cannot be read: {}", failure.why)),
                 process,
                 &place,
@@ -94,7 +92,7 @@ pub fn start(
     let pid1 = process.script.clone().unwrap_or(script.pid1);
     let state = initial(&process, operands.get(1..).unwrap_or_default().to_vec(), exits_on_error);
     let mut shell = Shell {
-        judge,
+        trail,
         process,
         kind,
         file: script.name,
@@ -126,19 +124,19 @@ fn string(command: &Arg, pid1: &Pid1, place: &Place) -> Result<Script, String> {
     Ok(Script { text: text.into_bytes(), name, layer: place.layer, is_string: true, pid1 })
 }
 
-fn file(judge: &mut Trail, operand: &Arg, pid1: &Pid1, process: &Process) -> Result<Script, String> {
+fn file(trail: &mut Trail, operand: &Arg, pid1: &Pid1, process: &Process) -> Result<Script, String> {
     let Arg::One(value) = operand else { return Err("the script's name is not known".into()) };
     let path = value.likely().ok_or("the script's name is not known")?;
     let here = if path.contains('/') { path.clone() } else { format!("./{path}") };
-    let mut located = judge.locate(&here, process);
+    let mut located = trail.locate(&here, process);
     if let (Located::Absent, false) = (&located, path.contains('/')) {
-        located = judge.locate(&path, process);
+        located = trail.locate(&path, process);
     }
     let Located::File(file, found) = located else {
         return Err(format!("the script `{path}` is not known"));
     };
     if !file.is_read {
-        judge.want(&found);
+        trail.want(&found);
     }
     let text = script_text(&file).ok_or_else(|| format!("`{path}` is not a readable script"))?;
     let shown = if path.starts_with('/') { path } else { file.path.clone() };
@@ -159,10 +157,10 @@ fn script_text(file: &FileFacts) -> Option<Vec<u8>> {
     is_text.then(|| file.head.to_vec())
 }
 
-fn interactive(judge: &mut Trail, kind: Option<ShellKind>, pid1: &Pid1, process: Process, place: &Place) {
+fn interactive(trail: &mut Trail, kind: Option<ShellKind>, pid1: &Pid1, process: Process, place: &Place) {
     let pid1 = Pid1 { kind: Kind::Shell, ..pid1.clone() };
     let stay = Stay { pid1, kind, service: None, forwards: Answer::No, has_trap: false, init: None };
-    judge.end(End::Shell(stay), process, place);
+    trail.end(End::Shell(stay), process, place);
 }
 
 fn arg_value(arg: &Arg) -> Value {
@@ -199,7 +197,7 @@ impl Shell<'_, '_> {
             directory: state.directory.clone(),
             ..self.process.clone()
         };
-        match self.judge.locate(name, &process) {
+        match self.trail.locate(name, &process) {
             Located::File(_, path) => Some(path),
             _ => None,
         }
@@ -212,7 +210,7 @@ impl Shell<'_, '_> {
             directory: state.directory.clone(),
             ..self.process.clone()
         };
-        match self.judge.locate(name, &process) {
+        match self.trail.locate(name, &process) {
             Located::File(..) => Truth::True,
             Located::Absent => Truth::False,
             Located::Unknown => Truth::Maybe(format!("whether `{name}` exists").into()),
@@ -221,10 +219,10 @@ impl Shell<'_, '_> {
 
     /// Reads a script that is sourced.
     pub(super) fn sourced(&mut self, path: &str) -> Option<(Vec<u8>, Option<usize>)> {
-        match self.judge.find(path) {
+        match self.trail.find(path) {
             Found::File(file) => {
                 if !file.is_read {
-                    self.judge.want(path);
+                    self.trail.want(path);
                 }
                 Some((script_text(&file)?, file.layer))
             }
@@ -235,7 +233,7 @@ impl Shell<'_, '_> {
     /// Returns the init that a command starts, if it is one.
     pub(super) fn init_in(&mut self, command: &str, line: u32) -> Option<(Init, InitFound)> {
         let name = crate::inspect::files::file_name(command);
-        let marks = match self.judge.locate(command, &self.process) {
+        let marks = match self.trail.locate(command, &self.process) {
             Located::File(file, _) => file.marks,
             _ => Marks::default(),
         };

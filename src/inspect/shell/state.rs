@@ -6,6 +6,12 @@ use std::collections::BTreeMap;
 use std::rc::Rc;
 use std::sync::Arc;
 
+/// How many bytes an entry of a list or a map takes besides its content, about.
+const ENTRY: usize = 64;
+
+/// How many bytes of a state are handled in one step.
+const HANDLED_PER_STEP: usize = 16 << 10;
+
 /// A variable with its export flag.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Slot {
@@ -13,6 +19,11 @@ pub struct Slot {
     pub value: Variable,
     /// Whether programs inherit it.
     pub is_exported: bool,
+}
+
+/// Returns how many bytes variables take, about.
+pub fn size_of(variables: &BTreeMap<String, Slot>) -> usize {
+    variables.iter().map(|(name, slot)| ENTRY + name.len() + slot.value.size()).sum()
 }
 
 /// A shell function, and the script that defines it.
@@ -120,6 +131,33 @@ pub struct State {
 }
 
 impl State {
+    /// Returns how many steps a command takes in this state. The state may be copied and compared with others, so that
+    /// what it holds counts.
+    pub fn steps(&self) -> usize {
+        let trap = |trap: &Trap| if let Trap::Action(value) = trap { value.size() } else { 0 };
+        let waiting = match &self.waiting {
+            Waiting::Nothing => 0,
+            Waiting::Foreground { command, .. } => command.len(),
+            Waiting::Jobs { jobs, trap: during, .. } => jobs.len() * ENTRY + trap(during),
+            Waiting::Computed { source, .. } => source.len(),
+        };
+        let hidden = self
+            .hidden
+            .iter()
+            .flatten()
+            .map(|(name, slot)| ENTRY + name.len() + slot.as_ref().map_or(0, |slot| slot.value.size()));
+        let size = size_of(&self.variables)
+            + self.args.iter().map(Arg::size).sum::<usize>()
+            + self.functions.keys().map(|name| ENTRY + name.len()).sum::<usize>()
+            + hidden.sum::<usize>()
+            + self.jobs.len() * ENTRY
+            + trap(&self.trap)
+            + trap(&self.exit_trap)
+            + self.directory.as_ref().map_or(0, String::len)
+            + waiting;
+        1 + size / HANDLED_PER_STEP
+    }
+
     /// Sets a variable.
     pub fn set(&mut self, name: &str, value: Variable) {
         let variables = Rc::make_mut(&mut self.variables);

@@ -11,6 +11,12 @@ const MAX_PARTS: usize = 64;
 /// The source of a value that is too long.
 const LONG: &str = "a long value";
 
+/// How many bytes a part of a value takes besides its text, about.
+const OVERHEAD: usize = 64;
+
+/// The maximum size of the words of a command line, as [`Arg::size`] counts it.
+pub const MAX_WORDS_SIZE: usize = 1 << 18;
+
 /// The maximum number of words of a command line, a list of arguments or an array.
 pub const MAX_WORDS: usize = 512;
 
@@ -25,6 +31,16 @@ pub enum Part {
     Unknown(Arc<str>),
     /// The process id of a background job.
     Job(usize),
+}
+
+impl Part {
+    fn len(&self) -> usize {
+        match self {
+            Part::Text(text) | Part::Default(text, _) => text.len(),
+            Part::Unknown(source) => source.len(),
+            Part::Job(_) => 0,
+        }
+    }
 }
 
 /// A string, as far as it is known.
@@ -48,19 +64,32 @@ impl Value {
 
     /// Appends text. A value that becomes too long becomes unknown.
     pub fn push_text(&mut self, more: &str) {
+        if more.is_empty() {
+            return;
+        }
+        let has_room = self.has_room(more.len());
         match self.parts.last_mut() {
-            _ if more.is_empty() => {}
-            Some(Part::Text(text)) if text.len() + more.len() > MAX_TEXT => *self = Value::unknown(LONG),
-            Some(Part::Text(text)) => text.push_str(more),
+            Some(Part::Text(text)) if has_room => text.push_str(more),
             _ => self.push(Part::Text(more.into())),
         }
     }
 
     fn push(&mut self, part: Part) {
-        if self.parts.len() >= MAX_PARTS {
+        if self.parts.len() >= MAX_PARTS || !self.has_room(part.len()) {
             *self = Value::unknown(LONG);
+            return;
         }
         self.parts.push(part);
+    }
+
+    /// Returns whether so many bytes may follow. Only a value that is one piece of the script may be longer.
+    fn has_room(&self, more: usize) -> bool {
+        self.parts.is_empty() || self.parts.iter().map(Part::len).sum::<usize>() + more <= MAX_TEXT
+    }
+
+    /// Returns how many bytes the value takes, about.
+    pub fn size(&self) -> usize {
+        self.parts.iter().map(|part| OVERHEAD + part.len()).sum()
     }
 
     /// Appends another value.
@@ -161,6 +190,14 @@ impl Arg {
         }
     }
 
+    /// Returns how many bytes the word takes, about.
+    pub fn size(&self) -> usize {
+        match self {
+            Arg::One(value) => OVERHEAD + value.size(),
+            Arg::Many(source) => OVERHEAD + source.len(),
+        }
+    }
+
     /// Returns the word for people.
     pub fn shown(&self) -> String {
         match self {
@@ -180,6 +217,17 @@ pub enum Variable {
     Array(Vec<Arg>),
     /// No value, because it was unset.
     Unset,
+}
+
+impl Variable {
+    /// Returns how many bytes the content takes, about.
+    pub fn size(&self) -> usize {
+        match self {
+            Variable::Scalar(value) => value.size(),
+            Variable::Array(items) => items.iter().map(Arg::size).sum(),
+            Variable::Unset => 0,
+        }
+    }
 }
 
 /// A truth value that may be unknown, with what it depends on.

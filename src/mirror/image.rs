@@ -80,7 +80,7 @@ impl Work<'_> {
             }
             Err(e) => return Err(e),
         };
-        self.note(&report);
+        self.note(&job, &report);
         self.fill(&report);
         if rule.entry.wrap.mode == Mode::Copy {
             self.companions(&report.source_digest).await?;
@@ -97,12 +97,10 @@ impl Work<'_> {
 
     /// Records the result of an image whose source the destination's manifest does not state: Docker's
     /// manifest lists, and results that are only a part of their source.
-    fn note(&self, report: &Report) {
+    fn note(&self, job: &Job, report: &Report) {
         let rule = &self.item.place.rule;
-        let is_part =
-            rule.only.is_some() || matches!(&rule.task, Task::Copy(copy) if !copy.platforms.is_empty());
         if let Some(head) = &report.source_root
-            && (is_part || report.family == Family::Docker)
+            && (job.is_part() || report.family == Family::Docker)
         {
             let (source, result) = (report.source_digest.clone(), report.digest.clone());
             let known = Known { head: head.clone(), source, result };

@@ -218,6 +218,41 @@ fn applies_the_modes_platforms_and_options_of_the_entry() {
 }
 
 #[test]
+fn other_platforms_in_an_entry_replace_what_the_destination_has() {
+    for family in [Family::Oci, Family::Docker] {
+        let source = Registry::start();
+        let images = ["amd64", "arm64"].map(|machine| image_for("linux", machine, "", family));
+        images.iter().for_each(|image| drop(image.in_registry(&source, "app", "part")));
+        let children: Vec<Value> =
+            images.iter().zip(["amd64", "arm64"]).map(|(image, m)| child(image, "linux", m)).collect();
+        put_index(&source, "app", "index", family, &children);
+        let copy = "    wrap: {mode: copy}\n";
+        for (before, more, media_type) in [
+            (copy, "    wrap: {mode: copy}\n    platforms: [linux/amd64]\n", family.index()),
+            (copy, "    wrap: {mode: copy}\n    platform: linux/amd64\n", family.manifest()),
+            ("", "    platforms: [linux/amd64]\n", family.index()),
+            ("", "    platform: linux/amd64\n", family.manifest()),
+        ] {
+            let target = Registry::start();
+            let between = |more: &str| {
+                Config::between(&source, &target, &format!("    tags: {{allow: [index]}}\n{more}"))
+            };
+            between(before).once();
+            let all = target.complete("copy/app", "index");
+            let config = between(more);
+            config.run("check").run().exits(8);
+            let line = &config.once()["copy/app:index"];
+            assert!(line["written"] == true && line["digest"] != all.as_str(), "{family:?} {more}: {line}");
+            assert_eq!(target.manifest("copy/app", "index").unwrap().media_type, media_type, "{more}");
+            let part = target.complete("copy/app", "index");
+            assert_eq!(config.once()["copy/app:index"]["action"], "unchanged", "{family:?} {more}");
+            config.run("check").run().succeeds();
+            assert_eq!(target.complete("copy/app", "index"), part);
+        }
+    }
+}
+
+#[test]
 fn an_unchanged_docker_list_costs_three_requests() {
     let (source, target) = (Registry::start(), Registry::start());
     let machines = ["amd64", "arm64", "s390x", "ppc64le"];

@@ -126,7 +126,7 @@ async fn once(
     console.note(&lines.summary.to_string());
     lines.close(outcome.is_ok())?;
     outcome?;
-    if let Some(failure) = lines.summary.failure() {
+    if let Some(failure) = lines.summary.failure(effort) {
         return Err(failure);
     }
     match effort {
@@ -175,7 +175,7 @@ async fn tags(global: &Global, loaded: &Loaded, network: &NetworkOptions, consol
                         selected: listed.refused.is_none(),
                         reason: listed.refused.as_deref(),
                     };
-                    tell_tag(global, &line)?;
+                    print_tag(global, &line)?;
                 }
             }
             Ok::<_, Error>(())
@@ -194,7 +194,7 @@ async fn tags(global: &Global, loaded: &Loaded, network: &NetworkOptions, consol
     }
 }
 
-fn tell_tag(global: &Global, line: &TagLine<'_>) -> Result<()> {
+fn print_tag(global: &Global, line: &TagLine<'_>) -> Result<()> {
     if global.output == Format::Json {
         return output::json(&to_json(line)?, false);
     }

@@ -244,7 +244,7 @@ impl Server {
     fn report_line(&self, current: &Current, line: Line) {
         let rule = current.rules.iter().find(|rule| rule.entry.position == line.entry);
         let entry = rule.map_or_else(|| line.entry.to_string(), |rule| name(rule));
-        self.metrics.image(&entry, line.action.word());
+        self.metrics.image(&entry, &line.action.to_string());
         if line.action == Action::Failed {
             self.failures().insert(line.entry);
         }

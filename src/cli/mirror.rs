@@ -89,8 +89,14 @@ async fn once(
     console: &Console,
 ) -> Result<()> {
     let loaded = Loaded::read(args.config.path(), console)?;
-    let setup =
-        Setup { network: &args.network, part: &args.part, effort, recheck, rechecked: Default::default() };
+    let setup = Setup {
+        network: &args.network,
+        part: &args.part,
+        effort,
+        recheck,
+        rechecked: Default::default(),
+        sinks: Default::default(),
+    };
     let stats = Arc::new(Stats::default());
     let mut lines = Lines::open(&args.files, global, true)?;
     let shared = Arc::new(setup.shared(&loaded.config, &stats));
@@ -101,7 +107,6 @@ async fn once(
         shared: shared.clone(),
         part: setup.work()?,
         parallel: setup.parallel(&loaded.config),
-        halt: Default::default(),
     };
     let counts = Arc::new(Counts::default());
     let progress = global.show({

@@ -44,6 +44,7 @@ pub async fn run(global: &Global, args: Args, console: &Console) -> Result<()> {
         effort: Effort::Changed,
         recheck: false,
         rechecked: Default::default(),
+        sinks: Default::default(),
     };
     let loaded = Loaded::read(args.pass.config.path(), console)?;
     note_idle(&loaded, &args, console);

@@ -134,13 +134,10 @@ async fn once(
     if let Some(failure) = lines.summary.failure(effort) {
         return Err(failure);
     }
-    match effort {
-        Effort::Check if lines.summary.pending > 0 => {
-            let pending = lines.summary.pending;
-            Err(Error::new(Kind::Check, format!("{} would change", counted(pending, "image")))
-                .hint("run `reapify mirror once` to change them"))
-        }
-        _ => Ok(()),
+    match lines.summary.pending {
+        0 => Ok(()),
+        pending => Err(Error::new(Kind::Check, format!("{} would change", counted(pending, "image")))
+            .hint("run `reapify mirror once` to change them")),
     }
 }
 

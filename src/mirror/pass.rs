@@ -164,7 +164,7 @@ impl Pass {
         let hosts = &self.shared.hosts;
         let results = self.results.of(&source);
         let listed = async {
-            let place = Place::open(rule.clone(), source.clone(), target, hosts).await?;
+            let place = Place::open(rule.clone(), source.clone(), target.clone(), hosts).await?;
             let items = place.items(hosts, &results).await?;
             Ok::<_, Error>((place, items))
         };
@@ -177,6 +177,7 @@ impl Pass {
                 }
             }
             Err(error) => {
+                hosts.note(&error, &[&source, &target]);
                 let mut line = entry_line(&rule, &error);
                 line.source = Some(source.repository_name());
                 Found::Failed(Box::new(line))

@@ -2,7 +2,7 @@
 
 use crate::support::image::Family;
 use crate::support::index::{attestation, child, image_for, put_index};
-use crate::support::mirror::{Config, actions, image, lines};
+use crate::support::mirror::{Config, actions, image, lines, referrer};
 use crate::support::registry::{Act, Auth, Bearer, Kind, Registry, Reply};
 use crate::support::run::reapify;
 use serde_json::Value;
@@ -124,14 +124,7 @@ fn copies_digest_tags_and_referrers_once() {
     let subject = plain.digest();
     let tag = format!("{}.custom", subject.replace(':', "-"));
     image("beside").in_registry(&source, "app", &tag);
-    let referrer = format!(
-        r#"{{"schemaVersion":2,"mediaType":"{0}","artifactType":"text/x","config":{{"mediaType":"application/vnd.oci.empty.v1+json","digest":"sha256:44136fa355b3678a1146ad16f7e8649e94fb4fc21fe77e8310c060f61caaff8a","size":2}},"layers":[],"subject":{{"mediaType":"{0}","digest":"{subject}","size":{1}}}}}"#,
-        Family::Oci.manifest(),
-        plain.manifest_bytes().len()
-    );
-    source.put_blob("app", b"{}");
-    let name = crate::support::image::digest(referrer.as_bytes());
-    source.put_manifest("app", &name, Family::Oci.manifest(), referrer.as_bytes());
+    let name = referrer(&source, "app", &plain);
     let more = "    tags: {allow: [v1]}\n    wrap: {mode: copy}\n    digestTags: true\n    referrers: true\n";
     let config = Config::between(&source, &target, more);
     assert_eq!(config.once()["copy/app:v1"]["action"], "copied");

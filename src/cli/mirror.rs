@@ -89,8 +89,14 @@ async fn once(
     console: &Console,
 ) -> Result<()> {
     let loaded = Loaded::read(args.config.path(), console)?;
-    let setup =
-        Setup { network: &args.network, part: &args.part, effort, recheck, rechecked: Default::default() };
+    let setup = Setup {
+        network: &args.network,
+        part: &args.part,
+        effort,
+        recheck,
+        rechecked: Default::default(),
+        sinks: Default::default(),
+    };
     let stats = Arc::new(Stats::default());
     let mut lines = Lines::open(&args.files, global, true)?;
     let shared = Arc::new(setup.shared(&loaded.config, &stats));
@@ -101,7 +107,6 @@ async fn once(
         shared: shared.clone(),
         part: setup.work()?,
         parallel: setup.parallel(&loaded.config),
-        halt: Default::default(),
     };
     let counts = Arc::new(Counts::default());
     let progress = global.show({
@@ -126,16 +131,13 @@ async fn once(
     console.note(&lines.summary.to_string());
     lines.close(outcome.is_ok())?;
     outcome?;
-    if let Some(failure) = lines.summary.failure() {
+    if let Some(failure) = lines.summary.failure(effort) {
         return Err(failure);
     }
-    match effort {
-        Effort::Check if lines.summary.pending > 0 => {
-            let pending = lines.summary.pending;
-            Err(Error::new(Kind::Check, format!("{} would change", counted(pending, "image")))
-                .hint("run `reapify mirror once` to change them"))
-        }
-        _ => Ok(()),
+    match lines.summary.pending {
+        0 => Ok(()),
+        pending => Err(Error::new(Kind::Check, format!("{} would change", counted(pending, "image")))
+            .hint("run `reapify mirror once` to change them")),
     }
 }
 
@@ -175,7 +177,7 @@ async fn tags(global: &Global, loaded: &Loaded, network: &NetworkOptions, consol
                         selected: listed.refused.is_none(),
                         reason: listed.refused.as_deref(),
                     };
-                    tell_tag(global, &line)?;
+                    print_tag(global, &line)?;
                 }
             }
             Ok::<_, Error>(())
@@ -194,7 +196,7 @@ async fn tags(global: &Global, loaded: &Loaded, network: &NetworkOptions, consol
     }
 }
 
-fn tell_tag(global: &Global, line: &TagLine<'_>) -> Result<()> {
+fn print_tag(global: &Global, line: &TagLine<'_>) -> Result<()> {
     if global.output == Format::Json {
         return output::json(&to_json(line)?, false);
     }

@@ -6,9 +6,9 @@ use super::mirror_setup::{Loaded, PassArgs, Setup};
 use super::options::Global;
 use super::output::Console;
 use crate::error::{Error, Result};
-use crate::mirror::config::{EventKind, Events, Proof as Stated};
+use crate::mirror::config::{Events, Proof as Stated};
 use crate::mirror::{Effort, Results, Rule, schedule};
-use crate::serve::{Current, Kind, Limits, Metrics, Proof, Queue, Receiver, Server, Service, serve};
+use crate::serve::{Current, Limits, Metrics, Proof, Queue, Receiver, Server, Service, serve};
 use std::net::SocketAddr;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
@@ -44,6 +44,7 @@ pub async fn run(global: &Global, args: Args, console: &Console) -> Result<()> {
         effort: Effort::Changed,
         recheck: false,
         rechecked: Default::default(),
+        sinks: Default::default(),
     };
     let loaded = Loaded::read(args.pass.config.path(), console)?;
     note_idle(&loaded, &args, console);
@@ -170,20 +171,9 @@ fn receivers(events: &Events) -> Result<Vec<Receiver>> {
         let proof = proof.map_err(|e| {
             Error::usage(format!("invalid receiver {:?} on line {}: {e}", stated.path, stated.place.line))
         })?;
-        Ok(Receiver { name: stated.path.clone(), kind: kind(stated.kind), proof })
+        Ok(Receiver { name: stated.path.clone(), kind: stated.kind, proof })
     };
     events.receivers.iter().map(receiver).collect()
-}
-
-fn kind(kind: EventKind) -> Kind {
-    match kind {
-        EventKind::Distribution => Kind::Distribution,
-        EventKind::Harbor => Kind::Harbor,
-        EventKind::Gitlab => Kind::Gitlab,
-        EventKind::DockerHub => Kind::DockerHub,
-        EventKind::Quay => Kind::Quay,
-        EventKind::Plain => Kind::Plain,
-    }
 }
 
 #[cfg(test)]

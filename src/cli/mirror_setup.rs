@@ -5,6 +5,7 @@ use super::mirror_lines::Files;
 use super::options::NetworkOptions;
 use super::output::Console;
 use super::wrap::given_reapers;
+use crate::engine::Sinks;
 use crate::error::{Context, Error, Result};
 use crate::mirror::config::{self, Config, Outside};
 use crate::mirror::rules::shard::{Shard, ShardBy};
@@ -127,6 +128,7 @@ pub struct Setup<'a> {
     pub effort: Effort,
     pub recheck: bool,
     pub rechecked: Arc<Rechecked>,
+    pub sinks: Sinks,
 }
 
 impl Setup<'_> {
@@ -139,9 +141,10 @@ impl Setup<'_> {
             shared_state: Arc::default(),
             effort: self.effort,
             recheck: self.recheck,
-            sinks: Default::default(),
+            sinks: self.sinks.clone(),
             rechecked: self.rechecked.clone(),
             outcomes: Default::default(),
+            halt: Default::default(),
         }
     }
 

@@ -28,24 +28,10 @@ pub enum Action {
     Copied,
 }
 
-impl Action {
-    /// Returns the word for it in JSON.
-    pub fn word(self) -> &'static str {
-        match self {
-            Action::Unwrapped => "unwrapped",
-            Action::Wrapped => "wrapped",
-            Action::Upgraded => "upgraded",
-            Action::Repaired => "repaired",
-            Action::Unchanged => "unchanged",
-            Action::Skipped => "skipped",
-            Action::Copied => "copied",
-        }
-    }
-}
-
+/// Writes the word for it in JSON.
 impl fmt::Display for Action {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(self.word())
+        self.serialize(f)
     }
 }
 

@@ -15,7 +15,7 @@ use super::task::Task;
 use super::tree::Root;
 use super::{provenance, referrers};
 use crate::error::{Context, Error, Kind, Remedy, Result};
-use crate::image::{Content, Digest, Manifest, Platform, StatedPlatform};
+use crate::image::{Content, Digest, Manifest, MediaType, Platform, StatedPlatform};
 use crate::read::{Reader, select};
 use crate::stats::Stats;
 use crate::transport::{Head, Sink, Source};
@@ -255,6 +255,8 @@ impl Job {
         let known = known.filter(|known| known.head == head.digest && known.result == current.digest);
         let report = match (known, &self.task) {
             (Some(known), _) => Some(Report::held(&known.source, current)),
+            // Digests do not tell which part of the source the destination has.
+            (None, _) if self.takes_part_of(head) => None,
             (None, Task::Wrap(wrap)) => {
                 let (source, sink, stats) = (self.source.clone(), self.sink.clone(), self.stats.clone());
                 let shared_state = self.shared_state.clone();
@@ -262,21 +264,45 @@ impl Job {
                 let comparison = Comparison { task: &self.task, wrap, reader, copier: &copier, destination };
                 comparison.by_digest(head, current).await?
             }
-            (None, _) => (head.digest == current.digest).then(|| Report::held(&head.digest, current)),
+            (None, Task::Copy(_)) => {
+                (head.digest == current.digest).then(|| Report::held(&head.digest, current))
+            }
+            // An original does not name the image that it was restored from.
+            (None, Task::Unwrap) => None,
         };
         let is_whole = !self.recheck || destination.is_whole(current, Depth::Content).await?;
         Ok(report.filter(|_| is_whole))
     }
 
-    /// Returns a report if the source's digest shows that there is nothing to do. Does not read the source.
+    /// Returns a report if there is nothing to do. Reads the source only if its digest cannot show that.
     pub async fn check(&self) -> Result<Option<Report>> {
         let reader = Arc::new(Reader::new(self.source.clone()));
         let destination = Arc::new(Destination::new(self.sink.clone(), &reader));
         let (head, current) = tokio::join!(self.source.head(), self.sink.current());
-        match (head?, current?) {
-            (Some(head), Some(current)) => self.held(&head, &current, &reader, &destination).await,
-            _ => Ok(None),
+        let (head, Some(current)) = (head?, current?) else { return Ok(None) };
+        if let Some(head) = &head {
+            let report = self.held(head, &current, &reader, &destination).await?;
+            if report.is_some() || !self.takes_part_of(head) {
+                return Ok(report);
+            }
         }
+        let source = self.source.manifest().await?;
+        let root = source.digest.clone();
+        let (source, listed) = self.fitting(source, &reader).await?;
+        let start = Start { root, source, listed, current: Some(current), reader, destination };
+        Ok(self.planned(&start).await?.err())
+    }
+
+    /// Returns whether the result may be a part of its source: one image of an index, or an index of some of its
+    /// images. Only reading the source shows which part that is.
+    pub fn is_part(&self) -> bool {
+        self.only.is_some() || matches!(&self.task, Task::Copy(copy) if !copy.platforms.is_empty())
+    }
+
+    /// Returns whether the result may be a part of this source.
+    fn takes_part_of(&self, head: &Head) -> bool {
+        let is_index = |text: &str| MediaType::from(text).is_index();
+        self.is_part() && head.media_type.as_deref().is_none_or(is_index)
     }
 
     /// Picks one image of an index, if the job asks for one or the destination takes no indexes.
@@ -411,16 +437,26 @@ impl Job {
         }
     }
 
+    /// Plans the result without moving anything. Returns a report instead if there is nothing to do.
+    async fn planned(&self, start: &Start) -> Result<std::result::Result<Plan, Report>> {
+        if let Some(report) = self.nothing_to_do(start).await? {
+            return Ok(Err(report));
+        }
+        let plan = self.plan_with(start, self.copier(start, true), true).await?;
+        let held = self.held_by(start, &plan).await?;
+        Ok(match held {
+            Some(digest) => Err(Report::new(&plan.root, &Delivery::Held(digest))),
+            None => Ok(plan),
+        })
+    }
+
     /// Returns what [`Job::run`] would do, without doing it.
     pub async fn dry_run(&self) -> Result<(Report, Changes)> {
         let start = self.start().await?;
-        if let Some(report) = self.nothing_to_do(&start).await? {
-            return Ok((report, Changes::default()));
-        }
-        let plan = self.plan_with(&start, self.copier(&start, true), true).await?;
-        if let Some(digest) = self.held_by(&start, &plan).await? {
-            return Ok((Report::new(&plan.root, &Delivery::Held(digest)), Changes::default()));
-        }
+        let plan = match self.planned(&start).await? {
+            Ok(plan) => plan,
+            Err(report) => return Ok((report, Changes::default())),
+        };
         if !plan.is_current {
             self.existing.check(&*self.sink, start.current.as_ref()).await?;
         }

@@ -6,11 +6,13 @@ use crate::error::{Error, Result};
 use crate::image::json::to_json;
 use std::process::Stdio;
 use std::time::Duration;
-use tokio::io::AsyncWriteExt;
+use tokio::io::{AsyncRead, AsyncReadExt, AsyncWriteExt};
 use tokio::process::Command;
 
 /// The time limit of a hook, unless the configuration sets one.
 const TIMEOUT: Duration = Duration::from_secs(60);
+/// The number of bytes of a program's standard error that are kept.
+const MAX_STDERR: usize = 4 << 10;
 
 /// When a hook runs.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -66,13 +68,18 @@ async fn run_one(hook: &Hook, when: When, line: &Line) -> Result<()> {
                 // A program need not read its standard input.
                 let _ = input.write_all(facts.as_bytes()).await;
             }
-            let output = child.wait_with_output().await?;
-            if output.status.success() {
+            let said = match child.stderr.take() {
+                Some(errors) => tail(errors, MAX_STDERR).await?,
+                None => Vec::new(),
+            };
+            let status = child.wait().await?;
+            if status.success() {
                 return Ok(());
             }
-            let said = String::from_utf8_lossy(&output.stderr);
-            let said = said.lines().next().map(|line| format!(": {line}")).unwrap_or_default();
-            Err(Error::other(format!("{program} failed with {}{said}", output.status)))
+            let said = String::from_utf8_lossy(&said);
+            let said = said.lines().map(str::trim).rfind(|line| !line.is_empty());
+            let said = said.map(|line| format!(": {line}")).unwrap_or_default();
+            Err(Error::other(format!("{program} failed with {status}{said}")))
         }
         Hook::Http { url, headers } => {
             // The URL may contain a secret, and so may the client's errors.
@@ -91,6 +98,19 @@ async fn run_one(hook: &Hook, when: When, line: &Line) -> Result<()> {
     }
 }
 
+/// Reads to the end, so that the writer never blocks, but keeps only the last bytes: programs write the reason why they
+/// fail at the end.
+async fn tail(mut from: impl AsyncRead + Unpin, limit: usize) -> std::io::Result<Vec<u8>> {
+    let (mut kept, mut piece) = (Vec::new(), [0; 4096]);
+    loop {
+        match from.read(&mut piece).await? {
+            0 => return Ok(kept),
+            n => kept.extend_from_slice(&piece[..n]),
+        }
+        kept.drain(..kept.len().saturating_sub(limit));
+    }
+}
+
 /// Returns the environment variables that describe the image.
 fn environment(when: When, line: &Line) -> Vec<(&'static str, String)> {
     let text = |text: &Option<String>| text.clone().unwrap_or_default();
@@ -103,7 +123,19 @@ fn environment(when: When, line: &Line) -> Vec<(&'static str, String)> {
         ("REAPIFY_DESTINATION", text(&line.destination)),
         ("REAPIFY_SOURCE_DIGEST", digest(&line.source_digest)),
         ("REAPIFY_DIGEST", digest(&line.digest)),
-        ("REAPIFY_ACTION", line.action.word().into()),
+        ("REAPIFY_ACTION", line.action.to_string()),
         ("REAPIFY_REASON", text(&line.reason)),
     ]
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test]
+    async fn keeps_the_end_of_what_a_program_says() {
+        let long = "x".repeat(10_000) + "end";
+        assert_eq!(tail(long.as_bytes(), 5).await.unwrap(), b"xxend");
+        assert_eq!(tail(&b"end"[..], 5).await.unwrap(), b"end");
+    }
 }

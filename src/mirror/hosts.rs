@@ -1,19 +1,33 @@
 //! Registries as the configuration and the login files describe them, with one client per host and login.
 
 use super::config::{Config, Credential, Tls};
+use super::fallback::Faults;
 use crate::credentials::{Credentials, Login, LoginSource, Store, helper};
-use crate::error::Result;
+use crate::error::{Error, Kind, Result};
 use crate::image::Reference;
 use crate::registry::{Authority, Client, Governors, HostOptions, Identity, Options, Pem};
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, PoisonError};
-use std::time::{Duration, Instant};
+use std::time::Duration;
+use tokio::time::Instant;
 
 /// The lifetime of a credential helper's answer, unless the configuration sets one.
 const HELPER_LIFETIME: Duration = Duration::from_secs(3600);
 
-/// The number of logins per host that are kept.
-const LOGINS: usize = 16;
+/// The number of clients per host that are kept.
+const CLIENTS: usize = 16;
+
+/// The number of repositories per host whose logins are kept.
+const LOGINS: usize = 10_000;
+
+/// The age up to which a login is kept although the host denied something: looking it up again would not change it.
+const RECENT: Duration = Duration::from_secs(60);
+
+/// The key of a login that applies to all repositories of a host.
+const ALL: &str = "";
+
+/// The logins of one host, by repository.
+type Logins = Arc<tokio::sync::Mutex<HashMap<String, (Login, Instant)>>>;
 
 /// Opens clients for registries.
 pub struct Hosts {
@@ -23,7 +37,8 @@ pub struct Hosts {
     store: Option<Store>,
     /// Credentials by the registry's name in references.
     known: HashMap<String, Credential>,
-    logins: tokio::sync::Mutex<HashMap<(String, String), (Login, Instant)>>,
+    /// The logins by host. Each host has its own lock, so that a helper that hangs holds up no other host.
+    logins: Mutex<HashMap<String, Logins>>,
     clients: Mutex<Vec<(String, Credentials, Arc<Client>)>>,
 }
 
@@ -36,6 +51,8 @@ pub struct Pair {
     pub destination: Arc<Client>,
     /// Clients for registries to try before the source's own, each with the registry's name.
     pub mirrors: Vec<(String, Arc<Client>)>,
+    /// What these registries failed to send, which is kept for a second try.
+    pub faults: Faults,
 }
 
 impl Hosts {
@@ -51,7 +68,7 @@ impl Hosts {
             host_options: hosts,
             store: (!config.skip_docker_config).then_some(store),
             known: config.credentials.iter().map(|c| (c.host.clone(), c.clone())).collect(),
-            logins: Default::default(),
+            logins: Mutex::default(),
             clients: Mutex::default(),
         }
     }
@@ -86,7 +103,7 @@ impl Hosts {
             let client = self.client(&source.moved(host, source.repository())?).await?;
             mirrors.push((host.clone(), Arc::new(client.fork())));
         }
-        Ok(Pair { source: from_apart, destination: to_apart, mirrors })
+        Ok(Pair { source: from_apart, destination: to_apart, mirrors, faults: Faults::default() })
     }
 
     /// Returns a client for a host, with the login for the repository.
@@ -107,7 +124,7 @@ impl Hosts {
         let credentials = login.credentials.clone();
         let client = Arc::new(Client::new(host, login, &self.host_options, options)?);
         // Helpers may return new logins, after which clients with the old ones are useless.
-        if clients.iter().filter(|(of, ..)| of == name.host()).count() >= LOGINS
+        if clients.iter().filter(|(of, ..)| of == name.host()).count() >= CLIENTS
             && let Some(oldest) = clients.iter().position(|(of, ..)| of == name.host())
         {
             clients.remove(oldest);
@@ -127,39 +144,60 @@ impl Hosts {
             }
         }
         let Some(store) = &self.store else { return Ok(Login::default()) };
-        let key = (name.host().to_owned(), name.repository().to_owned());
-        let mut logins = self.logins.lock().await;
-        let fresh = |(_, at): &&(Login, Instant)| at.elapsed() < HELPER_LIFETIME;
-        if let Some((login, _)) = logins.get(&key).filter(fresh) {
-            return Ok(login.clone());
-        }
+        let logins = self.logins_of(name.host());
+        let mut logins = logins.lock().await;
         // A helper knows the host only.
-        let by_host = (name.host().to_owned(), String::new());
-        if let Some((login, _)) = logins.get(&by_host).filter(fresh) {
-            return Ok(login.clone());
+        if let Some(login) =
+            [name.repository(), ALL].iter().find_map(|key| fresh(&logins, key, HELPER_LIFETIME))
+        {
+            return Ok(login);
         }
         let login = store.lookup(name.host(), name.repository()).await?;
-        let key = if matches!(login.source, LoginSource::Helper(..)) { by_host } else { key };
-        if logins.len() > 10_000 {
+        let key = if matches!(login.source, LoginSource::Helper(..)) { ALL } else { name.repository() };
+        if logins.len() > LOGINS {
             logins.clear();
         }
-        logins.insert(key, (login.clone(), Instant::now()));
+        logins.insert(key.to_owned(), (login.clone(), Instant::now()));
         Ok(login)
     }
 
     async fn helper_login(&self, program: &str, known: &Credential, lifetime: Duration) -> Result<Login> {
-        let key = (known.host.clone(), "\u{0}helper".to_owned());
-        let mut logins = self.logins.lock().await;
-        if let Some((login, _)) = logins.get(&key).filter(|(_, at)| at.elapsed() < lifetime) {
-            return Ok(login.clone());
+        let logins = self.logins_of(&known.host);
+        let mut logins = logins.lock().await;
+        if let Some(login) = fresh(&logins, ALL, lifetime) {
+            return Ok(login);
         }
         let name = program.strip_prefix("docker-credential-").unwrap_or(program);
         let server = known.cred_host.as_deref().unwrap_or(&known.host);
         let credentials = helper::get(name, server).await?;
         let login = Login { credentials, source: LoginSource::Given("credHelper") };
-        logins.insert(key, (login.clone(), Instant::now()));
+        logins.insert(ALL.to_owned(), (login.clone(), Instant::now()));
         Ok(login)
     }
+
+    fn logins_of(&self, host: &str) -> Logins {
+        let mut all = self.logins.lock().unwrap_or_else(PoisonError::into_inner);
+        all.entry(host.to_owned()).or_default().clone()
+    }
+
+    /// Drops the logins of hosts that may have denied something, because they may have been replaced since they were
+    /// looked up.
+    pub fn note(&self, error: &Error, names: &[&Reference]) {
+        if error.kind() != Kind::Denied {
+            return;
+        }
+        for name in names {
+            // Logins that are locked are being looked up.
+            if let Ok(mut logins) = self.logins_of(name.host()).try_lock() {
+                logins.retain(|_, (_, at)| at.elapsed() < RECENT);
+            }
+        }
+    }
+}
+
+/// Returns a login that is younger than `lifetime`.
+fn fresh(logins: &HashMap<String, (Login, Instant)>, key: &str, lifetime: Duration) -> Option<Login> {
+    logins.get(key).filter(|(_, at)| at.elapsed() < lifetime).map(|(login, _)| login.clone())
 }
 
 /// Returns the login that the configuration has.
@@ -187,5 +225,48 @@ fn add_options(hosts: &mut HostOptions, credential: &Credential) {
         let identity =
             Identity { certificate: Pem::Text(certificate.clone()), key: Pem::Text(key.expose().to_owned()) };
         hosts.identities.push((host, identity));
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::mirror::config::{self, Outside};
+
+    struct Nothing;
+
+    impl Outside for Nothing {
+        fn env(&self, _: &str) -> Option<String> {
+            None
+        }
+
+        fn file(&self, _: &str) -> std::result::Result<String, String> {
+            Err("no files".into())
+        }
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_login_is_looked_up_again_after_it_was_denied() {
+        let dir = tempfile::tempdir().unwrap();
+        let file = dir.path().join("auth.json");
+        let write = |auth: &str| {
+            std::fs::write(&file, format!(r#"{{"auths":{{"r.example":{{"auth":"{auth}"}}}}}}"#)).unwrap();
+        };
+        let config = config::load("version: 1\n", "", &Nothing).unwrap().config;
+        let store = Store { authfile: Some(file.clone()) };
+        let hosts = Hosts::new(&config, Options::default(), HostOptions::default(), store);
+        let name: Reference = "r.example/app:v1".parse().unwrap();
+        let login = async || hosts.login(&name, None).await.unwrap().credentials;
+        let (old, new) = (Credentials::basic("ann", "old"), Credentials::basic("ann", "new"));
+        write("YW5uOm9sZA==");
+        assert_eq!(login().await, old);
+        write("YW5uOm5ldw==");
+        hosts.note(&Error::denied("no"), &[&name]);
+        assert_eq!(login().await, old, "it is as new as a login can be");
+        tokio::time::advance(RECENT).await;
+        hosts.note(&Error::network("no"), &[&name]);
+        assert_eq!(login().await, old);
+        hosts.note(&Error::denied("no"), &[&name]);
+        assert_eq!(login().await, new);
     }
 }

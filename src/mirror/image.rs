@@ -16,9 +16,12 @@ use crate::registry::{Client, Repository};
 use crate::stats::Stats;
 use crate::transport::Source;
 use async_trait::async_trait;
+use std::collections::HashSet;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
+use tokio::time::timeout;
+use tokio_util::sync::CancellationToken;
 
 /// Mirrors one image.
 pub async fn mirror(item: &Item, shared: &Shared, wanted: Option<&Digest>) -> Line {
@@ -27,11 +30,14 @@ pub async fn mirror(item: &Item, shared: &Shared, wanted: Option<&Digest>) -> Li
     let mut line = Line::new(item.place.rule.entry.position, Action::Unchanged);
     line.source = Some(item.source.to_string());
     line.destination = Some(item.destination.to_string());
-    let is_excluded = Arc::new(AtomicBool::new(false));
-    let work = Work { item, shared, stats: stats.clone(), line: line.clone(), is_excluded };
+    let is_left_out = Arc::new(AtomicBool::new(false));
+    let work = Work { item, shared, stats: stats.clone(), line: line.clone(), is_left_out };
     let mut line = match work.run(wanted).await {
         Ok(line) => line,
-        Err(error) => line.failed(&error),
+        Err(error) => {
+            shared.hosts.note(&error, &[&item.source, &item.destination]);
+            line.failed(&error)
+        }
     };
     line.requests = Stats::get(&stats.requests);
     line.pulled = Stats::get(&stats.bytes_pulled);
@@ -45,8 +51,8 @@ struct Work<'a> {
     shared: &'a Shared,
     stats: Arc<Stats>,
     line: Line,
-    /// Whether the entry excludes the image's media type.
-    is_excluded: Arc<AtomicBool>,
+    /// Whether the image is left out: the entry excludes its media type, or the run was halted before it was read.
+    is_left_out: Arc<AtomicBool>,
 }
 
 impl Work<'_> {
@@ -70,7 +76,7 @@ impl Work<'_> {
         let report = match job.run().await {
             Ok(report) => report,
             Err(e)
-                if self.is_excluded.load(Ordering::Relaxed)
+                if self.is_left_out.load(Ordering::Relaxed)
                     || (e.kind() == Kind::Unsupported
                         && rule.entry.on_unsupported == OnUnsupported::Skip) =>
             {
@@ -80,14 +86,11 @@ impl Work<'_> {
             }
             Err(e) => return Err(e),
         };
-        self.note(&report);
+        self.note(&job, &report);
         self.fill(&report);
-        if rule.entry.wrap.mode == Mode::Copy {
-            self.companions(&report.source_digest).await?;
-        }
-        let when = if self.line.written { When::Post } else { When::Unchanged };
-        match hooks::run(&rule.entry.hooks, when, &self.line).await {
+        match self.afterwards(&report).await {
             Ok(()) => Ok(self.line),
+            // The image was written nevertheless.
             Err(error) => {
                 let written = self.line.written;
                 Ok(Line { written, ..self.line.failed(&error) })
@@ -95,14 +98,27 @@ impl Work<'_> {
         }
     }
 
+    /// Takes the steps after an image is at the destination. Hooks are told of an image that was written, whatever
+    /// became of its companions.
+    async fn afterwards(&self, report: &Report) -> Result<()> {
+        let entry = &self.item.place.rule.entry;
+        let companions = match entry.wrap.mode {
+            Mode::Copy => self.companions(&report.source_digest).await,
+            _ => Ok(()),
+        };
+        match (self.line.written, companions) {
+            (true, companions) => companions.and(hooks::run(&entry.hooks, When::Post, &self.line).await),
+            (false, Ok(())) => hooks::run(&entry.hooks, When::Unchanged, &self.line).await,
+            (false, Err(error)) => Err(error),
+        }
+    }
+
     /// Records the result of an image whose source the destination's manifest does not state: Docker's
     /// manifest lists, and results that are only a part of their source.
-    fn note(&self, report: &Report) {
+    fn note(&self, job: &Job, report: &Report) {
         let rule = &self.item.place.rule;
-        let is_part =
-            rule.only.is_some() || matches!(&rule.task, Task::Copy(copy) if !copy.platforms.is_empty());
         if let Some(head) = &report.source_root
-            && (is_part || report.family == Family::Docker)
+            && (job.is_part() || report.family == Family::Docker)
         {
             let (source, result) = (report.source_digest.clone(), report.digest.clone());
             let known = Known { head: head.clone(), source, result };
@@ -111,11 +127,12 @@ impl Work<'_> {
     }
 
     /// Returns the registries to ask for a source before its own.
-    fn mirrors(&self, source: &Reference) -> Result<Vec<Repository>> {
+    fn mirrors(&self, source: &Reference) -> Result<Vec<Arc<dyn Source>>> {
         let mirrors = &self.item.place.pair.mirrors;
         let open = |(host, client): &(String, Arc<Client>)| {
             let name = self.shared.hosts.reach(&source.moved(host, source.repository())?)?;
-            Ok(Repository::source(Arc::new(client.counting(self.stats.clone())), name))
+            let client = Arc::new(client.counting(self.stats.clone()));
+            Ok(Arc::new(Repository::source(client, name)) as Arc<dyn Source>)
         };
         mirrors.iter().map(open).collect()
     }
@@ -131,16 +148,19 @@ impl Work<'_> {
         let destination = shared.hosts.reach(&self.item.destination)?;
         let source = shared.hosts.reach(source_name)?;
         let in_place = source.digest().is_none() && source == destination;
+        let upstream = Arc::new(Repository::source(from.clone(), source));
         let source = Arc::new(Fallback {
             mirrors: self.mirrors(source_name)?,
-            upstream: Repository::source(from.clone(), source),
+            upstream: upstream.clone(),
+            faults: place.pair.faults.clone(),
         });
         let permit = Before {
-            is_excluded: self.is_excluded.clone(),
+            is_left_out: self.is_left_out.clone(),
             item: self.item.clone(),
             line: self.line.clone(),
-            source: source.clone(),
+            upstream,
             client: from,
+            halt: shared.halt.clone(),
         };
         let existing = self.existing(&to)?;
         let sink = Arc::new(Repository::sink(to, destination));
@@ -254,15 +274,24 @@ impl Work<'_> {
             return Ok(());
         }
         let source = Repository::source(from.clone(), hosts.reach(&item.source)?);
+        let mut jobs = Vec::new();
         // Referrers without a digest are tags, which `digestTags` covers.
         for digest in source.referrers(image).await?.into_iter().filter_map(|referrer| referrer.digest) {
             let (source, target) = (item.source.with_digest(&digest), item.destination.with_digest(&digest));
             let job = self.copy(&from, &to, &source, &target)?;
-            let context = |e: Error| e.context(format!("the referrer {digest}"));
-            if job.run().await.map_err(context)?.written {
-                let manifest = job.source.manifest().await.map_err(context)?;
-                job.sink.put_referrer(&manifest, image).await.map_err(context)?;
-            }
+            job.run().await.map_err(|e| e.context(format!("the referrer {digest}")))?;
+            jobs.push((digest, job));
+        }
+        if jobs.is_empty() {
+            return Ok(());
+        }
+        // An earlier run may have been interrupted between writing a referrer and listing it.
+        let destination = Repository::sink(to, hosts.reach(&item.destination)?);
+        let listed: HashSet<Digest> =
+            destination.referrers(image).await?.into_iter().filter_map(|referrer| referrer.digest).collect();
+        for (digest, job) in jobs.into_iter().filter(|(digest, _)| !listed.contains(digest)) {
+            let list = async { job.sink.put_referrer(&job.source.manifest().await?, image).await };
+            list.await.map_err(|e| e.context(format!("the referrer {digest}")))?;
         }
         Ok(())
     }
@@ -300,9 +329,10 @@ impl Backup for BackupCopy {
 struct Before {
     item: Item,
     line: Line,
-    source: Arc<Fallback>,
+    upstream: Arc<Repository>,
     client: Arc<Client>,
-    is_excluded: Arc<AtomicBool>,
+    halt: CancellationToken,
+    is_left_out: Arc<AtomicBool>,
 }
 
 #[async_trait]
@@ -313,7 +343,7 @@ impl Permit for Before {
             && !entry.media_types.is_empty()
             && !entry.media_types.iter().any(|taken| taken == media_type)
         {
-            self.is_excluded.store(true, Ordering::Relaxed);
+            self.is_left_out.store(true, Ordering::Relaxed);
             return Err(Error::unsupported(format!("the entry's mediaTypes do not list {media_type}")));
         }
         if let Some(min) = entry.rate_limit.min {
@@ -327,22 +357,24 @@ impl Permit for Before {
 }
 
 impl Before {
-    /// Waits until the registry allows enough pulls. HEAD requests do not count as pulls.
+    /// Waits until the registry allows enough pulls, or the run is halted. HEAD requests do not count as pulls.
     async fn wait_for_rate(&self, min: u64, pause: Duration) -> Result<()> {
-        loop {
-            match self.client.governor().rate() {
-                Some(rate) if rate.remaining < min => {
-                    tracing::warn!(
-                        "{} allows {} more pulls, fewer than ratelimit.min {min}; waiting {} s",
-                        self.client.host(),
-                        rate.remaining,
-                        pause.as_secs()
-                    );
-                }
-                _ => return Ok(()),
+        let host = self.client.host();
+        while let Some(rate) = self.client.governor().rate().filter(|rate| rate.remaining < min) {
+            tracing::warn!(
+                "{host} allows {} more pulls, fewer than ratelimit.min {min}; waiting {} s",
+                rate.remaining,
+                pause.as_secs()
+            );
+            if timeout(pause, self.halt.cancelled()).await.is_ok() {
+                self.is_left_out.store(true, Ordering::Relaxed);
+                return Err(Error::other(format!(
+                    "stopped while {host} allowed fewer pulls than ratelimit.min {min}"
+                )));
             }
-            tokio::time::sleep(pause).await;
-            self.source.head().await?;
+            // The mirrors do not know how many pulls the upstream allows.
+            self.upstream.head().await?;
         }
+        Ok(())
     }
 }

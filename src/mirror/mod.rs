@@ -28,4 +28,4 @@ pub use pass::Pass;
 pub use report::{Action, Line, Summary};
 pub use results::Results;
 pub use rule::{ReadReapers, Rule, schedule};
-pub use run::{Effort, Outcomes, Part, Rechecked, Shared, Sinks};
+pub use run::{Effort, Outcomes, Part, Rechecked, Shared};

@@ -21,7 +21,6 @@ use std::panic::AssertUnwindSafe;
 use std::sync::Arc;
 use tokio::sync::{Semaphore, mpsc};
 use tokio::task::JoinSet;
-use tokio_util::sync::CancellationToken;
 
 /// The number of repositories whose tags are listed in advance.
 const AHEAD: usize = 8;
@@ -44,8 +43,6 @@ pub struct Pass {
     pub part: Part,
     /// The number of images to mirror at once.
     pub parallel: usize,
-    /// Ends the pass early: images in progress are finished, and no more are started.
-    pub halt: CancellationToken,
 }
 
 /// A repository of an entry and its destination, or the line that reports why it could not be listed.
@@ -101,7 +98,7 @@ impl Pass {
         let mut taken = HashMap::new();
         let mut found = self.found();
         while let Some(found) = found.next().await {
-            if self.halt.is_cancelled() {
+            if self.shared.halt.is_cancelled() {
                 break;
             }
             let mut items = match found {
@@ -122,7 +119,7 @@ impl Pass {
                     continue;
                 }
                 let turn = turns.clone().acquire_owned().await;
-                if self.halt.is_cancelled() {
+                if self.shared.halt.is_cancelled() {
                     break;
                 }
                 let (shared, sender) = (self.shared.clone(), sender.clone());
@@ -167,7 +164,7 @@ impl Pass {
         let hosts = &self.shared.hosts;
         let results = self.results.of(&source);
         let listed = async {
-            let place = Place::open(rule.clone(), source.clone(), target, hosts).await?;
+            let place = Place::open(rule.clone(), source.clone(), target.clone(), hosts).await?;
             let items = place.items(hosts, &results).await?;
             Ok::<_, Error>((place, items))
         };
@@ -180,6 +177,7 @@ impl Pass {
                 }
             }
             Err(error) => {
+                hosts.note(&error, &[&source, &target]);
                 let mut line = entry_line(&rule, &error);
                 line.source = Some(source.repository_name());
                 Found::Failed(Box::new(line))
@@ -192,7 +190,7 @@ impl Pass {
     async fn once_more(&self, again: Vec<(Item, Line)>, report: &mut (dyn FnMut(Line) + Send)) {
         let once = |(item, line): (Item, Line)| {
             async move {
-                match self.halt.is_cancelled() {
+                match self.shared.halt.is_cancelled() {
                     true => line,
                     false => mirror(&item, &self.shared).await,
                 }
@@ -207,7 +205,7 @@ impl Pass {
 
     async fn prune(&self, prunes: Vec<(Place, Vec<Item>)>, report: &mut (dyn FnMut(Line) + Send)) {
         for (place, items) in prunes {
-            if self.halt.is_cancelled() {
+            if self.shared.halt.is_cancelled() {
                 return;
             }
             let pruner = Pruner { place: &place, all: &self.all, shared: &self.shared, part: &self.part };

@@ -1,5 +1,6 @@
 //! The report of a pass: a line for each image, and a summary.
 
+use super::run::Effort;
 use crate::error::{Error, Kind};
 use crate::image::Digest;
 use crate::plural::counted;
@@ -44,37 +45,22 @@ impl Action {
         Action::Failed,
     ];
 
-    /// Returns what a check says of an image that is not in this state yet.
-    fn future(self) -> &'static str {
+    /// Returns what a check says of an image that is not in this state yet, if anything is to be done.
+    fn future(self) -> Option<&'static str> {
         match self {
-            Action::Wrapped => "would wrap",
-            Action::Upgraded => "would upgrade",
-            Action::Repaired => "would repair",
-            Action::Copied => "would copy",
-            Action::Pruned => "would prune",
-            other => other.word(),
-        }
-    }
-
-    /// Returns the word for it in JSON.
-    pub fn word(self) -> &'static str {
-        match self {
-            Action::Wrapped => "wrapped",
-            Action::Upgraded => "upgraded",
-            Action::Repaired => "repaired",
-            Action::Copied => "copied",
-            Action::Skipped => "skipped",
-            Action::Pruned => "pruned",
-            Action::Unchanged => "unchanged",
-            Action::Failed => "failed",
-            Action::Pending => "pending",
+            Action::Wrapped => Some("would wrap"),
+            Action::Upgraded => Some("would upgrade"),
+            Action::Repaired => Some("would repair"),
+            Action::Copied => Some("would copy"),
+            Action::Pruned => Some("would prune"),
+            Action::Skipped | Action::Unchanged | Action::Failed | Action::Pending => None,
         }
     }
 }
-
+/// Writes the word for it in JSON.
 impl fmt::Display for Action {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(self.word())
+        self.serialize(f)
     }
 }
 
@@ -165,7 +151,10 @@ impl Line {
 /// The line in plain text.
 impl fmt::Display for Line {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(if self.pending { self.action.future() } else { self.action.word() })?;
+        match self.action.future().filter(|_| self.pending) {
+            Some(future) => f.write_str(future)?,
+            None => self.action.fmt(f)?,
+        }
         match (&self.source, &self.destination) {
             (Some(source), Some(destination)) => write!(f, " {source} -> {destination}")?,
             (Some(one), None) | (None, Some(one)) => write!(f, " {one}")?,
@@ -220,13 +209,19 @@ impl Summary {
     }
 
     /// Returns the error for a pass with failed images.
-    pub fn failure(&self) -> Option<Error> {
+    pub fn failure(&self, effort: Effort) -> Option<Error> {
         let failed = self.count(Action::Failed);
-        let all: u64 = self.actions.values().sum();
-        (failed > 0).then(|| {
-            Error::new(Kind::Partial, format!("{failed} of {} failed", counted(all, "image")))
-                .hint("each failure has its reason above; run the command again, which skips what is done")
-        })
+        let all = counted(self.actions.values().sum(), "image");
+        let error = match effort {
+            Effort::Check => Error::new(Kind::Partial, format!("{failed} of {all} could not be checked"))
+                .hint("each failure has its reason above; nothing was written"),
+            Effort::Changed | Effort::Missing => {
+                Error::new(Kind::Partial, format!("{failed} of {all} failed")).hint(
+                    "each failure has its reason above; run the command again, which skips what is done",
+                )
+            }
+        };
+        (failed > 0).then_some(error)
     }
 }
 
@@ -237,8 +232,7 @@ impl fmt::Display for Summary {
         for action in Action::ALL {
             if self.count(action) > 0 {
                 // Whatever a check finds to be done is not done yet.
-                let tense =
-                    if self.pending > 0 && action.future() != action.word() { "would be " } else { "" };
+                let tense = if self.pending > 0 && action.future().is_some() { "would be " } else { "" };
                 write!(f, ", {} {tense}{action}", self.count(action))?;
             }
         }
@@ -253,11 +247,14 @@ mod tests {
     #[test]
     fn a_summary_lists_only_actions_that_happened() {
         let mut summary = Summary::default();
-        assert!(summary.failure().is_none());
+        assert!(summary.failure(Effort::Changed).is_none());
         summary.add(&Line { requests: 3, bytes: 10, ..Line::new(1, Action::Unchanged) });
         summary.add(&Line::new(2, Action::Wrapped).failed(&Error::network("no answer").hint("wait")));
         assert_eq!(summary.to_string(), "2 images, 1 unchanged, 1 failed; 3 requests, 10 bytes");
-        assert_eq!(summary.failure().unwrap().kind(), Kind::Partial);
+        let failed = summary.failure(Effort::Changed).unwrap();
+        assert_eq!((failed.kind(), failed.to_string().as_str()), (Kind::Partial, "1 of 2 images failed"));
+        let unchecked = summary.failure(Effort::Check).unwrap();
+        assert_eq!(unchecked.to_string(), "1 of 2 images could not be checked");
     }
 
     #[test]

@@ -5,12 +5,12 @@ use super::hosts::Hosts;
 use super::rule::Rule;
 use super::rules::schedule::jitter;
 use super::rules::shard::{Shard, ShardBy};
-use crate::engine::{Known, SharedState};
+use crate::engine::{Known, SharedState, Sinks};
 use crate::image::Reference;
-use crate::transport::Sink;
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
+use tokio_util::sync::CancellationToken;
 
 /// Which images a run writes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -56,12 +56,14 @@ pub struct Shared {
     pub effort: Effort,
     /// Whether to ask the destination for every part of unchanged images.
     pub recheck: bool,
-    /// The destinations of jobs in progress.
+    /// The destinations of jobs in progress, which are kept when the configuration is reloaded.
     pub sinks: Sinks,
     /// The times at which entries were rechecked, which are kept when the configuration is reloaded.
     pub rechecked: Arc<Rechecked>,
     /// Results of images for which the source's digest alone does not show that nothing changed.
     pub outcomes: Outcomes,
+    /// Ends the run early: images in progress are finished, and no more are started.
+    pub halt: CancellationToken,
 }
 
 /// Results of earlier passes, by rule and destination. While source and result stay the same, neither has to
@@ -139,48 +141,6 @@ fn is_between(last: Duration, now: Duration, every: Duration, offset: Duration) 
         _ => 0,
     };
     times(now) > times(last)
-}
-
-/// The destinations of jobs in progress, whose uploads are cancelled if the run is interrupted.
-#[derive(Clone, Default)]
-pub struct Sinks(Arc<Mutex<Guests>>);
-
-#[derive(Default)]
-struct Guests {
-    next: u64,
-    sinks: HashMap<u64, Arc<dyn Sink>>,
-}
-
-/// Keeps a destination registered while its job is in progress.
-pub struct Guest {
-    sinks: Sinks,
-    number: u64,
-}
-
-impl Sinks {
-    /// Registers a destination until the guest is dropped.
-    pub fn enter(&self, sink: Arc<dyn Sink>) -> Guest {
-        let mut guests = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        guests.next += 1;
-        let number = guests.next;
-        guests.sinks.insert(number, sink);
-        Guest { sinks: self.clone(), number }
-    }
-
-    /// Cancels the uploads of all jobs in progress.
-    pub async fn release(&self) {
-        let sinks: Vec<Arc<dyn Sink>> = {
-            let guests = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-            guests.sinks.values().cloned().collect()
-        };
-        futures_util::future::join_all(sinks.iter().map(|sink| sink.release())).await;
-    }
-}
-
-impl Drop for Guest {
-    fn drop(&mut self) {
-        self.sinks.0.lock().unwrap_or_else(PoisonError::into_inner).sinks.remove(&self.number);
-    }
 }
 
 #[cfg(test)]

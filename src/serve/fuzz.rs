@@ -5,15 +5,15 @@ use crate::image::Reference;
 
 /// Parses a body as every kind of sender.
 pub fn fuzz_event(data: &[u8]) {
-    for kind in [Kind::Distribution, Kind::Gitlab, Kind::Harbor, Kind::DockerHub, Kind::Quay, Kind::Plain] {
+    for (_, kind) in Kind::ALL {
         let Ok(events) = parse(kind, data) else { continue };
-        assert!(events.len() <= MAX_EVENTS, "{kind}: {} events", events.len());
+        assert!(events.len() <= MAX_EVENTS, "{kind:?}: {} events", events.len());
         for event in events {
             if let Event::Push(push) = event {
                 let host = push.host.as_deref().unwrap_or("r.example");
                 let name = format!("{host}/{}:{}", push.repository, push.tag);
                 let _ = name.parse::<Reference>();
-                assert!(!push.repository.is_empty() && !push.tag.is_empty(), "{kind}: {push:?}");
+                assert!(!push.repository.is_empty() && !push.tag.is_empty(), "{kind:?}: {push:?}");
             }
         }
     }

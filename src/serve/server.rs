@@ -18,7 +18,6 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock};
 use std::time::{Duration, Instant, SystemTime};
 use tokio::task::JoinSet;
 use tokio::time::timeout;
-use tokio_util::sync::CancellationToken;
 
 /// The time to wait for a pushed tag, because some registries send events before they set the tag.
 const TAG_WAIT: Duration = Duration::from_secs(10);
@@ -56,8 +55,6 @@ pub struct Server {
     counts: Mutex<HashMap<String, (u64, u64)>>,
     /// The passes of the current configuration.
     schedules: tokio::sync::Mutex<JoinSet<()>>,
-    /// Stops these passes, which finish the images in progress.
-    halt: Mutex<CancellationToken>,
     /// The entries in which an image has failed since their pass began.
     failed: Mutex<HashSet<usize>>,
 }
@@ -89,7 +86,6 @@ impl Server {
             report: Mutex::new(Box::new(report)),
             counts: Mutex::default(),
             schedules: Default::default(),
-            halt: Default::default(),
             failed: Mutex::default(),
         };
         server.name_entries();
@@ -117,15 +113,17 @@ impl Server {
 
     /// Puts another configuration into effect. Its passes start when the images in progress are finished.
     pub fn reload(self: &Arc<Self>, next: Current) {
-        *self.current.write().unwrap_or_else(PoisonError::into_inner) = Arc::new(next);
+        let current = Arc::new(next);
+        let mut slot = self.current.write().unwrap_or_else(PoisonError::into_inner);
+        std::mem::replace(&mut *slot, current.clone()).shared.halt.cancel();
+        drop(slot);
         // The request counts of new hosts start at zero.
         self.counts.lock().unwrap_or_else(PoisonError::into_inner).clear();
         self.name_entries();
-        let current = self.current();
         // Waiting images are routed again, because their entry may have changed or been removed.
         self.queue.reconsider(|wanted| self.again(&current, wanted));
         let server = self.clone();
-        tokio::spawn(async move { server.schedule().await });
+        tokio::spawn(async move { server.schedule(current).await });
     }
 
     fn again(&self, current: &Current, wanted: &Wanted) -> Option<Wanted> {
@@ -165,60 +163,59 @@ impl Server {
                 tokio::time::sleep(FIGURES).await;
             }
         });
-        self.schedule().await;
+        self.schedule(self.current()).await;
         while tasks.join_next().await.is_some() {}
         self.schedules.lock().await.shutdown().await;
     }
 
     /// Stops the passes in progress, and cancels their uploads. The remaining work is done at the next start.
     pub async fn stop(&self) {
-        self.halt().cancel();
-        self.current().shared.sinks.release().await;
+        let shared = self.current().shared.clone();
+        shared.halt.cancel();
+        shared.sinks.release().await;
         // Images whose uploads were cancelled end soon.
         if let Ok(mut schedules) = timeout(LAST_STEPS, self.schedules.lock()).await {
             schedules.shutdown().await;
         }
     }
 
-    fn halt(&self) -> MutexGuard<'_, CancellationToken> {
-        self.halt.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-
-    /// Starts the passes of the current configuration, when the images in progress are finished.
-    async fn schedule(self: &Arc<Self>) {
-        let halt = CancellationToken::new();
-        std::mem::replace(&mut *self.halt(), halt.clone()).cancel();
+    /// Starts the passes of a configuration when the images in progress are finished, unless another configuration
+    /// took its place.
+    async fn schedule(self: &Arc<Self>, current: Arc<Current>) {
         let mut schedules = self.schedules.lock().await;
-        while schedules.join_next().await.is_some() {}
+        let halt = &current.shared.halt;
+        while !halt.is_cancelled() && schedules.join_next().await.is_some() {}
+        if halt.is_cancelled() {
+            return;
+        }
         let server = self.clone();
         schedules.spawn(async move {
-            let current = server.current();
-            server.pass(&current, current.rules.clone(), &halt).await;
+            server.pass(&current, current.rules.clone()).await;
             let mut entries = JoinSet::new();
             for rule in current.rules.clone() {
-                let (server, current, halt) = (server.clone(), current.clone(), halt.clone());
-                entries.spawn(async move { server.by_schedule(&current, rule, &halt).await });
+                let (server, current) = (server.clone(), current.clone());
+                entries.spawn(async move { server.by_schedule(&current, rule).await });
             }
             while entries.join_next().await.is_some() {}
         });
     }
 
     /// Runs one entry by its schedule until it is stopped. Its runs never overlap.
-    async fn by_schedule(&self, current: &Arc<Current>, rule: Arc<Rule>, halt: &CancellationToken) {
+    async fn by_schedule(&self, current: &Arc<Current>, rule: Arc<Rule>) {
         // Without a schedule an entry follows only events; an invalid schedule was an error when it was read.
         let Ok(Some(schedule)) = schedule(&rule.entry) else { return };
         loop {
             let Some(due) = schedule.next(SystemTime::now()) else { return };
             let at = due + schedule.delay(due, &name(&rule), JITTER);
             tokio::select! {
-                () = halt.cancelled() => return,
+                () = current.shared.halt.cancelled() => return,
                 () = tokio::time::sleep(at.duration_since(SystemTime::now()).unwrap_or_default()) => {}
             }
-            self.pass(current, vec![rule.clone()], halt).await;
+            self.pass(current, vec![rule.clone()]).await;
         }
     }
 
-    async fn pass(&self, current: &Arc<Current>, rules: Vec<Arc<Rule>>, halt: &CancellationToken) {
+    async fn pass(&self, current: &Arc<Current>, rules: Vec<Arc<Rule>>) {
         self.failures().retain(|entry| !rules.iter().any(|rule| rule.entry.position == *entry));
         let pass = Pass {
             rules: rules.clone(),
@@ -227,10 +224,9 @@ impl Server {
             shared: current.shared.clone(),
             part: self.part,
             parallel: current.parallel,
-            halt: halt.clone(),
         };
         pass.run(&mut |line| self.report_line(current, line)).await;
-        for rule in rules.into_iter().filter(|_| !halt.is_cancelled()) {
+        for rule in rules.into_iter().filter(|_| !current.shared.halt.is_cancelled()) {
             if !self.failures().contains(&rule.entry.position) {
                 self.metrics.succeeded(&name(&rule), SystemTime::now());
             }
@@ -244,7 +240,7 @@ impl Server {
     fn report_line(&self, current: &Current, line: Line) {
         let rule = current.rules.iter().find(|rule| rule.entry.position == line.entry);
         let entry = rule.map_or_else(|| line.entry.to_string(), |rule| name(rule));
-        self.metrics.image(&entry, line.action.word());
+        self.metrics.image(&entry, &line.action.to_string());
         if line.action == Action::Failed {
             self.failures().insert(line.entry);
         }

@@ -8,3 +8,4 @@ mod outputs;
 mod pass;
 mod selection;
 mod server;
+mod upstream;

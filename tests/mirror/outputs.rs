@@ -53,6 +53,23 @@ fn check_reports_what_would_change_and_changes_nothing() {
 }
 
 #[test]
+fn a_check_that_fails_does_not_say_that_an_image_was_mirrored() {
+    let (source, target) = (Registry::start(), Registry::start());
+    for tag in ["a", "b"] {
+        image(tag).in_registry(&source, "app", tag);
+    }
+    source.hook(|asked| match &asked.kind {
+        Kind::Manifest { reference, .. } if reference == "b" => Act::Answer(Reply::status(403)),
+        _ => Act::Serve,
+    });
+    let check = Config::between(&source, &target, "").run("check").run().exits(9);
+    check
+        .says("1 of 2 images could not be checked")
+        .says("nothing was written")
+        .never_says("skips what is done");
+}
+
+#[test]
 fn hooks_receive_the_facts_about_an_image() {
     let (source, target) = (Registry::start(), Registry::start());
     image("a").in_registry(&source, "app", "a");
@@ -81,7 +98,10 @@ fn hooks_receive_the_facts_about_an_image() {
         assert!(text.contains(&expected), "{expected}: {text}");
     }
     // A failure after an image was written is reported, although the image is there.
-    let after = hooks.replace("post: [{exec: [sh, -c, 'cat >>", "post: [{exec: [sh, -c, 'exit 4; cat >>");
+    let after = hooks.replace(
+        "post: [{exec: [sh, -c, 'cat >>",
+        "post: [{exec: [sh, -c, 'seq 20000 >&2; echo the reason >&2; exit 4; cat >>",
+    );
     assert_ne!(after, hooks);
     image("again").in_registry(&source, "app", "a");
     config.write(&format!(
@@ -89,7 +109,7 @@ fn hooks_receive_the_facts_about_an_image() {
         source.host(),
         target.host()
     ));
-    config.run("once").run().exits(9).prints_some("the post hook");
+    config.run("once").run().exits(9).prints_some("the post hook").prints_some("exit status: 4: the reason");
     let failing = hooks.replace("cat >>", "exit 3; cat >>");
     image("b").in_registry(&source, "app", "a");
     config.write(&format!(

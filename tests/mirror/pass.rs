@@ -2,7 +2,7 @@
 
 use crate::support::image::Family;
 use crate::support::index::{attestation, child, image_for, put_index};
-use crate::support::mirror::{Config, actions, image, lines};
+use crate::support::mirror::{Config, actions, image, lines, referrer};
 use crate::support::registry::{Act, Auth, Bearer, Kind, Registry, Reply};
 use crate::support::run::reapify;
 use serde_json::Value;
@@ -124,14 +124,7 @@ fn copies_digest_tags_and_referrers_once() {
     let subject = plain.digest();
     let tag = format!("{}.custom", subject.replace(':', "-"));
     image("beside").in_registry(&source, "app", &tag);
-    let referrer = format!(
-        r#"{{"schemaVersion":2,"mediaType":"{0}","artifactType":"text/x","config":{{"mediaType":"application/vnd.oci.empty.v1+json","digest":"sha256:44136fa355b3678a1146ad16f7e8649e94fb4fc21fe77e8310c060f61caaff8a","size":2}},"layers":[],"subject":{{"mediaType":"{0}","digest":"{subject}","size":{1}}}}}"#,
-        Family::Oci.manifest(),
-        plain.manifest_bytes().len()
-    );
-    source.put_blob("app", b"{}");
-    let name = crate::support::image::digest(referrer.as_bytes());
-    source.put_manifest("app", &name, Family::Oci.manifest(), referrer.as_bytes());
+    let name = referrer(&source, "app", &plain);
     let more = "    tags: {allow: [v1]}\n    wrap: {mode: copy}\n    digestTags: true\n    referrers: true\n";
     let config = Config::between(&source, &target, more);
     assert_eq!(config.once()["copy/app:v1"]["action"], "copied");
@@ -215,6 +208,41 @@ fn applies_the_modes_platforms_and_options_of_the_entry() {
         reapify(["wrap"]).args(options).args([source.name("app", "index"), made.name("options", "v1")]);
     assert_eq!(wrap.run().succeeds().json()["digest"], lines["options:v1"]["digest"]);
     assert!(config.once().values().all(|line| line["action"] == "unchanged"));
+}
+
+#[test]
+fn other_platforms_in_an_entry_replace_what_the_destination_has() {
+    for family in [Family::Oci, Family::Docker] {
+        let source = Registry::start();
+        let images = ["amd64", "arm64"].map(|machine| image_for("linux", machine, "", family));
+        images.iter().for_each(|image| drop(image.in_registry(&source, "app", "part")));
+        let children: Vec<Value> =
+            images.iter().zip(["amd64", "arm64"]).map(|(image, m)| child(image, "linux", m)).collect();
+        put_index(&source, "app", "index", family, &children);
+        let copy = "    wrap: {mode: copy}\n";
+        for (before, more, media_type) in [
+            (copy, "    wrap: {mode: copy}\n    platforms: [linux/amd64]\n", family.index()),
+            (copy, "    wrap: {mode: copy}\n    platform: linux/amd64\n", family.manifest()),
+            ("", "    platforms: [linux/amd64]\n", family.index()),
+            ("", "    platform: linux/amd64\n", family.manifest()),
+        ] {
+            let target = Registry::start();
+            let between = |more: &str| {
+                Config::between(&source, &target, &format!("    tags: {{allow: [index]}}\n{more}"))
+            };
+            between(before).once();
+            let all = target.complete("copy/app", "index");
+            let config = between(more);
+            config.run("check").run().exits(8);
+            let line = &config.once()["copy/app:index"];
+            assert!(line["written"] == true && line["digest"] != all.as_str(), "{family:?} {more}: {line}");
+            assert_eq!(target.manifest("copy/app", "index").unwrap().media_type, media_type, "{more}");
+            let part = target.complete("copy/app", "index");
+            assert_eq!(config.once()["copy/app:index"]["action"], "unchanged", "{family:?} {more}");
+            config.run("check").run().succeeds();
+            assert_eq!(target.complete("copy/app", "index"), part);
+        }
+    }
 }
 
 #[test]

@@ -2,7 +2,7 @@
 
 use crate::support::image::{Family, Image, digest, file};
 use crate::support::index::{child, image_for, put_index};
-use crate::support::registry::{Act, Asked, Kind, Registry, Reply};
+use crate::support::registry::{Act, Asked, Entry, Kind, Registry, Reply};
 use crate::support::run::{Running, reapify};
 use crate::support::{eventually, scratch};
 use std::io::{Read, Write};
@@ -251,6 +251,50 @@ fn reloads_valid_configurations_and_ignores_invalid_ones() {
     server.running.as_mut().unwrap().signal("HUP");
     becomes(&source, &target, "b");
     server.ends("TERM", 0);
+}
+
+#[test]
+fn a_reload_ends_the_wait_for_more_pulls() {
+    let (source, target) = (Registry::start(), Registry::start());
+    image("a").in_registry(&source, "app", "a");
+    source.hook(|asked| match &asked.kind {
+        Kind::Manifest { .. } => Act::alter(|reply| reply.header("ratelimit-remaining", "5;w=60")),
+        _ => Act::Serve,
+    });
+    let mut server = Server::start(&source, &target, "    ratelimit: {min: 100, retry: 5m}\n");
+    eventually(SOON, "the wait", || {
+        let text = server.get("/metrics").unwrap();
+        text.contains("rate_limit_remaining{").then_some(()).ok_or(text)
+    });
+    std::thread::sleep(Duration::from_millis(300));
+    assert!(target.manifest("copy", "a").is_none());
+    std::fs::write(server.file("regsync.yml"), config(&source, &target, "")).unwrap();
+    server.running.as_mut().unwrap().signal("HUP");
+    becomes(&source, &target, "a");
+    server.ends("TERM", 0);
+}
+
+#[test]
+fn uploads_of_images_from_before_a_reload_are_cancelled_at_the_end() {
+    let (source, target) = (Registry::start(), Registry::start());
+    image("a").in_registry(&source, "app", "a");
+    // The upload never ends.
+    target.hook(|asked| match asked.kind {
+        Kind::Upload { .. } if asked.method == "PUT" || asked.method == "PATCH" => Act::Stall,
+        _ => Act::Serve,
+    });
+    let mut server = Server::start(&source, &target, "");
+    let is_uploading = |entry: &Entry| matches!(entry.asked.kind, Kind::Upload { .. });
+    eventually(SOON, "an upload", || match target.log().count(is_uploading) {
+        0 => Err("none".to_owned()),
+        _ => Ok(()),
+    });
+    std::fs::write(server.file("regsync.yml"), config(&source, &target, "    interval: 1h\n")).unwrap();
+    server.running.as_mut().unwrap().signal("HUP");
+    std::thread::sleep(Duration::from_millis(500));
+    assert!(target.open_uploads() > 0);
+    server.ends("TERM", 0);
+    assert_eq!(target.open_uploads(), 0, "{:#?}", target.log().lines());
 }
 
 #[test]

@@ -1,6 +1,6 @@
 //! Configurations of the mirror, and the reports of its passes.
 
-use super::image::{Image, file};
+use super::image::{Family, Image, digest, file};
 use super::registry::Registry;
 use super::run::{Run, reapify};
 use super::scratch;
@@ -11,6 +11,20 @@ use std::path::{Path, PathBuf};
 /// Returns an image that contains this text.
 pub fn image(text: &str) -> Image {
     Image::new().layer(&[file("base", b"shared by all")]).layer(&[file("app", text.as_bytes())])
+}
+
+/// Pushes an artifact that refers to an image of the same repository, and returns its digest.
+pub fn referrer(registry: &Registry, repository: &str, image: &Image) -> String {
+    let referrer = format!(
+        r#"{{"schemaVersion":2,"mediaType":"{0}","artifactType":"text/x","config":{{"mediaType":"application/vnd.oci.empty.v1+json","digest":"sha256:44136fa355b3678a1146ad16f7e8649e94fb4fc21fe77e8310c060f61caaff8a","size":2}},"layers":[],"subject":{{"mediaType":"{0}","digest":"{1}","size":{2}}}}}"#,
+        Family::Oci.manifest(),
+        image.digest(),
+        image.manifest_bytes().len()
+    );
+    registry.put_blob(repository, b"{}");
+    let name = digest(referrer.as_bytes());
+    registry.put_manifest(repository, &name, Family::Oci.manifest(), referrer.as_bytes());
+    name
 }
 
 /// A configuration file in a temporary directory.

@@ -156,7 +156,7 @@ fn path_proof(fields: &Fields<'_, '_>, secret: Secret) -> Result<Proof> {
 
 impl EventKind {
     /// All kinds with their words, in the order of the table of keys.
-    const ALL: [(&'static str, EventKind); 6] = [
+    pub const ALL: [(&'static str, EventKind); 6] = [
         ("distribution", EventKind::Distribution),
         ("harbor", EventKind::Harbor),
         ("gitlab", EventKind::Gitlab),

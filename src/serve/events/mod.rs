@@ -17,60 +17,13 @@ use crate::image::Digest;
 use crate::image::reference::{check_host, check_repository, check_tag};
 use serde::Deserialize;
 use std::fmt;
-use std::str::FromStr;
 
 /// The maximum number of events in one body; registries send one, and Quay one per tag.
 pub const MAX_EVENTS: usize = 1000;
 /// The maximum length of a reason in characters; it may quote the body.
 const MAX_REASON: usize = 300;
 
-/// The kind of a webhook's sender, which determines the format of the body.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Kind {
-    /// Notifications of the Distribution project's registry.
-    Distribution,
-    /// Notifications of GitLab's container registry, in the same format.
-    Gitlab,
-    /// Harbor, in its default format or as CloudEvents.
-    Harbor,
-    /// Docker Hub.
-    DockerHub,
-    /// Quay.
-    Quay,
-    /// `{"image": "HOST/REPOSITORY:TAG"}`, for scripts.
-    Plain,
-}
-
-impl Kind {
-    /// All kinds, with their names in the configuration.
-    const NAMES: [(&'static str, Kind); 6] = [
-        ("distribution", Kind::Distribution),
-        ("gitlab", Kind::Gitlab),
-        ("harbor", Kind::Harbor),
-        ("dockerhub", Kind::DockerHub),
-        ("quay", Kind::Quay),
-        ("plain", Kind::Plain),
-    ];
-}
-
-impl FromStr for Kind {
-    type Err = String;
-
-    fn from_str(text: &str) -> Result<Self, String> {
-        let known = Kind::NAMES.iter().find(|(name, _)| *name == text);
-        known.map(|(_, kind)| *kind).ok_or_else(|| {
-            let names = Kind::NAMES.map(|(name, _)| name).join(", ");
-            format!("invalid kind of webhook {text:?}: use one of {names}")
-        })
-    }
-}
-
-impl fmt::Display for Kind {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let name = Kind::NAMES.iter().find(|(_, kind)| kind == self);
-        f.write_str(name.map_or("", |(name, _)| name))
-    }
-}
+pub use crate::mirror::config::EventKind as Kind;
 
 /// A push of a tag. The names are valid, but not yet matched with the configuration.
 #[derive(Debug, Clone, PartialEq, Eq)]

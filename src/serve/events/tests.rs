@@ -168,7 +168,7 @@ fn rejects_bodies_of_another_kind() {
     let kinds = [Kind::Distribution, Kind::Harbor, Kind::DockerHub, Kind::Quay, Kind::Plain];
     for (at, kind) in kinds.into_iter().enumerate() {
         for (other, file) in files.into_iter().enumerate() {
-            assert_eq!(parse(kind, &sample(file)).is_ok(), at == other, "{kind} of {file}");
+            assert_eq!(parse(kind, &sample(file)).is_ok(), at == other, "{kind:?} of {file}");
         }
         let deep = "[".repeat(100_000);
         for body in [
@@ -183,7 +183,7 @@ fn rejects_bodies_of_another_kind() {
             deep.as_str(),
             "{\"image\":7}",
         ] {
-            assert!(parse(kind, body.as_bytes()).is_err(), "{kind} of {body:.20}");
+            assert!(parse(kind, body.as_bytes()).is_err(), "{kind:?} of {body:.20}");
         }
         assert!(parse(kind, b"{\"image\":\"\xff\"}").is_err());
     }
@@ -210,15 +210,6 @@ fn reasons_are_short() {
     assert!(error.to_string().chars().count() < 330);
 }
 
-#[test]
-fn kinds_have_names() {
-    for (name, kind) in Kind::NAMES {
-        assert_eq!((name.parse(), kind.to_string()), (Ok(kind), name.to_owned()));
-    }
-    let error = "docker".parse::<Kind>().unwrap_err();
-    assert!(error.starts_with("invalid kind of webhook \"docker\": use one of distribution, "), "{error}");
-}
-
 proptest! {
     /// Whatever is cut out of a sample or changed in it: no panic, and every push has valid names.
     #[test]
@@ -232,7 +223,7 @@ proptest! {
         let start = at.index(body.len());
         let end = (start + length).min(body.len());
         body.splice(start..end, with.bytes());
-        for (_, kind) in Kind::NAMES {
+        for (_, kind) in Kind::ALL {
             for event in parse(kind, &body).unwrap_or_default() {
                 if let Event::Push(push) = event {
                     prop_assert!(check_repository(&push.repository).is_ok() && check_tag(&push.tag).is_ok());

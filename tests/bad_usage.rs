@@ -9,7 +9,7 @@ use support::index::{child, image_for};
 use support::refusal::{Place, has_one_error, refused, refused_to, wrap};
 use support::registry::{Act, Auth, Bearer, Registry, Reply};
 use support::run::{reapify, tool};
-use support::{project, zombies};
+use support::{project, scratch, zombies};
 
 #[test]
 fn reports_missing_images() {

@@ -226,6 +226,13 @@ mod tests {
     }
 
     #[test]
+    fn a_dry_run_does_not_say_that_images_are_done() {
+        let hint = |dry_run: bool| partial(1, 2, false, dry_run).remedy().unwrap().to_string();
+        assert_eq!(hint(false), "the other images are done; correct the errors, then run the command again");
+        assert_eq!(hint(true), "correct the errors, then run the command again");
+    }
+
+    #[test]
     fn errors_name_the_line() {
         for (text, expected) in [
             ("h.example/a:1", "list:1: invalid line"),

@@ -30,12 +30,7 @@ pub fn name_options(note: Note) -> Note {
 pub fn hint(remedy: &Remedy) -> Cow<'_, str> {
     Cow::Borrowed(match remedy {
         Remedy::Text(text) => text,
-        Remedy::LogIn => {
-            return Cow::Owned(format!(
-                "log in with `docker login` or `podman login`, or use {}; check the repository's name too",
-                credentials()
-            ));
-        }
+        Remedy::LogIn => return Cow::Owned(log_in()),
         Remedy::CheckCredentialHelper => {
             return Cow::Owned(format!("run it by hand, or use {}", credentials()));
         }
@@ -90,6 +85,11 @@ pub fn hint(remedy: &Remedy) -> Cow<'_, str> {
         }
         Remedy::ChooseProvenanceDestination => "--provenance works with registries and oci: directories",
     })
+}
+
+fn log_in() -> String {
+    let options = credentials();
+    format!("log in with `docker login` or `podman login`, or use {options}; check the repository's name too")
 }
 
 fn host_hint(host: &str, remedy: HostRemedy) -> String {

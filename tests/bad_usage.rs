@@ -9,7 +9,7 @@ use support::index::{child, image_for};
 use support::refusal::{Place, has_one_error, refused, refused_to, wrap};
 use support::registry::{Act, Auth, Bearer, Registry, Reply};
 use support::run::{reapify, tool};
-use support::{project, zombies};
+use support::{project, scratch, zombies};
 
 #[test]
 fn reports_missing_images() {
@@ -408,4 +408,57 @@ fn login_and_logout_are_commands_of_other_programs() {
         let error: serde_json::Value = serde_json::from_str(outcome.stderr()).expect("one JSON object");
         assert!(error["hint"].as_str().unwrap().contains("/someone/.docker/config.json"), "{error}");
     }
+}
+
+#[test]
+fn values_that_cannot_work_are_refused_before_anything_is_sent() {
+    let (dir, zombies) = (scratch(), zombies());
+    let path = |name: &str| dir.path().join(name).display().to_string();
+    std::fs::write(path("text"), "no certificate").unwrap();
+    for (args, message) in [
+        (vec!["inspect", "--check", "strict", &zombies], "write --check=strict"),
+        (vec!["inspect", &zombies, "--ca-file", &path("text")], "has no certificate in PEM format"),
+        (vec!["inspect", &zombies, "--timeout", "0"], "must be at least 1"),
+        (vec!["inspect", &zombies, "--commit-timeout", "18446744073709551615"], "must be at most 86400"),
+        (vec!["inspect", &zombies, "--plain-http", "http://h.example/"], "leave out http://: h.example"),
+        (vec!["wrap", &zombies, "out.tar"], "for a file use oci-archive:out.tar"),
+        (vec!["wrap", &zombies, &format!("oci-archive:{}", dir.path().display())], "is a directory"),
+        (vec!["reaper", "--list", "-o", &path("reaper")], "cannot be used with"),
+        (vec!["man", "--output", "json"], "man has no JSON output; remove --output json"),
+    ] {
+        reapify(args).run().exits(2).says(message);
+    }
+    assert!(!dir.path().join("reaper").exists());
+}
+
+#[test]
+fn nothing_is_lost_where_it_cannot_be_written() {
+    let (dir, zombies, program) = (scratch(), zombies(), env!("CARGO_BIN_EXE_reapify"));
+    let shell = |command: &str| tool("sh", ["-c", &format!("{program} {command}")]).run();
+    let wrap = format!("wrap {zombies} oci-archive:-");
+    shell(&format!("{wrap} >&-")).exits(1).says("standard output is closed");
+    shell("reaper linux/amd64 -o - >&-").exits(1).says("standard output is closed");
+    shell(&format!("{wrap} >/dev/null")).succeeds();
+    let file = dir.path().join("none/reaper");
+    let refused = reapify(["reaper", "linux/amd64", "-o"]).arg(&file).run().exits(1);
+    refused.says(&format!("cannot write the reaper to {}", file.display()));
+    assert!(!dir.path().join("none").exists());
+}
+
+#[test]
+fn a_dry_run_fails_where_the_run_would() {
+    let (dir, zombies) = (scratch(), zombies());
+    let archive = format!("oci-archive:{}", dir.path().join("app.tar").display());
+    let dry = |to: &str, options: &[&str]| reapify(["wrap", "--dry-run", &zombies, to]).args(options).run();
+    dry(&archive, &[]).succeeds().prints_some("would create");
+    reapify(["wrap", &zombies, &archive]).run().succeeds();
+    dry(&archive, &[]).exits(2).says("exists");
+    dry(&archive, &["--force"]).succeeds().prints_some(&format!("would replace {archive}"));
+    let none = format!("docker-archive:{}", dir.path().join("none/app.tar").display());
+    dry(&none, &[]).exits(1).says("cannot write to");
+    let layout = |tag: &str| format!("oci:{}:{tag}", dir.path().join("layout").display());
+    dry(&layout("v1"), &["--backup", "old"]).succeeds();
+    reapify(["wrap", &zombies, &layout("v1")]).run().succeeds();
+    let kept = dry(&layout("v1"), &["--group", "--backup", "old"]).succeeds();
+    assert!(kept.text().contains(&format!("would keep the previous image as {}", layout("old"))), "{kept}");
 }

@@ -37,6 +37,7 @@ fn wraps_a_list_and_goes_on_after_failures() {
     let failed: Vec<&Value> = all.iter().filter(|line| line["action"] == "failed").collect();
     assert_eq!((failed.len(), &failed[0]["code"]), (1, &Value::from("not-found")), "{outcome}");
     assert!(failed[0]["source"].as_str().unwrap().ends_with("app:none"));
+    assert_eq!((&failed[0]["written"], &failed[0]["reason"]), (&Value::from(false), &failed[0]["error"]));
     outcome.says("13 images, 12 wrapped, 1 failed").says("the other images are done; correct the errors");
     for name in &names {
         let alone = reapify(["wrap", "--dry-run", &registry.name("app", name), &registry.name("x", "y")]);

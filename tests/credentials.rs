@@ -147,7 +147,7 @@ fn errors_name_failing_helpers_but_no_secrets() {
         .exits(4)
         .says("docker-credential-locked")
         .says("the keychain is locked")
-        .says("--src-creds");
+        .says("use --creds");
     run("leaks").exits(4).says("docker-credential-leaks").says("exit status: 4");
     run("half").exits(4).says("exit status: 5: cannot unlock");
     run("traced").exits(4).says("exit status: 6");

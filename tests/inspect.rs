@@ -145,6 +145,13 @@ fn prints_several_images_as_a_table_or_as_lines_of_json() {
     assert_eq!(rows[1][..3], [unwrapped.clone(), "linux/amd64".into(), "service".into()]);
     assert_eq!(rows[2][..4], [wrapped.clone(), "linux/amd64".into(), "init".into(), "yes".into()]);
 
+    // Each error names its image, in the order of the images.
+    let missing = format!("{absent}-too");
+    let failed = reapify(["inspect", "--output", "json", &absent, &wrapped, &missing]).run().exits(3);
+    let errors: Vec<Value> =
+        failed.stderr().lines().map(|line| serde_json::from_str(line).expect("JSON")).collect();
+    assert_eq!(errors.iter().map(|error| &error["image"]).collect::<Vec<_>>(), [&absent, &missing]);
+
     let lines = reapify(["inspect", "--output", "json", &unwrapped, &wrapped]).run().succeeds().text();
     let images: Vec<Value> = lines.lines().map(|line| serde_json::from_str(line).expect("JSON")).collect();
     assert_eq!(images.iter().map(|image| &image["image"]).collect::<Vec<_>>(), [&unwrapped, &wrapped]);

@@ -205,7 +205,7 @@ fn each_image_that_cannot_be_read_has_its_own_error() {
     let errors: Vec<Value> =
         outcome.stderr.lines().map(|line| serde_json::from_str(line).expect("an error in JSON")).collect();
     let codes: Vec<&str> = errors.iter().map(|error| error["code"].as_str().expect("a code")).collect();
-    assert_eq!(codes, ["network", "not-found", "not-found"], "{outcome}");
+    assert_eq!(codes, ["not-found", "network", "not-found"], "{outcome}");
     let report = outcome.json();
     let problems = report["problems"].as_array().expect("a list");
     let codes: Vec<&str> = problems.iter().map(|problem| problem["code"].as_str().expect("a code")).collect();
@@ -254,4 +254,19 @@ fn options_that_map_no_image_are_named() {
     for format in ["json", "sarif"] {
         patch(&["--output", format]).exits(2).says("--patch prints documents");
     }
+}
+
+#[test]
+fn images_that_cannot_be_read_are_reported_in_the_order_of_their_places() {
+    let containers: String = ["a", "b", "c"]
+        .iter()
+        .map(|name| format!("  - {{name: {name}, image: '127.0.0.1:1/{name}'}}\n"))
+        .collect();
+    let pod =
+        format!("apiVersion: v1\nkind: Pod\nmetadata: {{name: web}}\nspec:\n  containers:\n{containers}");
+    let check = ["pod", "--images", "--check", "--no-cache", "--retries", "0", "-"];
+    let outcome = reapify(check).stdin(pod.as_str()).run().exits(7);
+    let errors: Vec<&str> = outcome.stderr().lines().filter(|line| line.starts_with("error:")).collect();
+    let places: Vec<&str> = errors.iter().map(|line| line.split(':').nth(2).unwrap()).collect();
+    assert_eq!(places, ["6", "7", "8"], "{outcome}");
 }

@@ -103,18 +103,25 @@ fn errors_are_coloured_on_a_terminal_only() {
 /// Runs a command on a terminal where the user answers each question: a part of it, and the answer. What is typed
 /// before the question is discarded.
 fn answering(command: &str, answers: &[(&str, &str)]) -> Outcome {
+    let acts: Vec<(&str, String)> =
+        answers.iter().map(|(question, answer)| (*question, format!("echo {answer}"))).collect();
+    reacting(command, &acts)
+}
+
+/// Runs a command on a terminal where the user reacts to what it shows: a part of it, and a shell command that prints
+/// what is typed. In both commands, `$dir` is a directory.
+fn reacting(command: &str, acts: &[(&str, String)]) -> Outcome {
     let dir = scratch();
-    let record = dir.path().join("record").display().to_string();
-    let typing: String = answers
-        .iter()
-        .map(|(question, answer)| {
-            format!("until grep -qF '{question}' {record}; do sleep 0.1; done; sleep 0.3; echo {answer}; ")
-        })
-        .collect();
+    let acts = acts.iter().map(|(shown, act)| {
+        format!("until grep -qF '{shown}' $dir/record; do sleep 0.1; done; sleep 0.3; {act}; ")
+    });
     // `script` types what it reads from its own standard input.
-    let command =
-        format!("({typing} sleep 1) | script --quiet --flush --return --command '{command}' {record}");
-    tool("sh", ["-c", &command]).env("HOME", "/nonexistent").run()
+    let command = format!(
+        "({} sleep 1) | script --quiet --flush --return --command '{command}' $dir/record",
+        acts.collect::<String>()
+    );
+    let run = tool("sh", ["-c", &command]).env("HOME", "/nonexistent").env("NO_COLOR", "1");
+    run.env("dir", dir.path()).run()
 }
 
 /// A registry that only `ann` may use, with this password.
@@ -129,7 +136,8 @@ fn a_terminal_is_asked_for_a_missing_password() {
     let registry = guarded("s3cret");
     let to = registry.name("app", "v1");
     let command = format!("{} wrap --creds ann {} {to}", env!("CARGO_BIN_EXE_reapify"), zombies());
-    let outcome = answering(&command, &[("Password for ann (--creds): ", "s3cret")]).succeeds();
+    let question = format!("Password for ann at {} (--creds): ", registry.host());
+    let outcome = answering(&command, &[(&question, "s3cret")]).succeeds();
     assert_eq!(outcome.text().matches("Password for").count(), 1, "{outcome}");
     // Without a terminal nobody is asked.
     let to_nobody = |options: &[&str]| reapify(["wrap", &zombies(), &to]).args(options).run().exits(2);
@@ -153,10 +161,9 @@ fn each_place_is_asked_for_its_own_password() {
         env!("CARGO_BIN_EXE_reapify"),
         to.name("app", "v1")
     );
-    let answers = [
-        ("Password for ann (--src-creds): ", "s3cret-0f-source"),
-        ("Password for ann (--dest-creds): ", "s3cret-0f-destination"),
-    ];
+    let questions = [(&from, "--src-creds"), (&to, "--dest-creds")]
+        .map(|(registry, option)| format!("Password for ann at {} ({option}): ", registry.host()));
+    let answers = [(&*questions[0], "s3cret-0f-source"), (&*questions[1], "s3cret-0f-destination")];
     answering(&command, &answers).succeeds().never_says("s3cret");
     let sent = |registry: &Registry, password: &str| {
         let header = format!("Basic {}", STANDARD.encode(format!("ann:{password}")));
@@ -164,4 +171,68 @@ fn each_place_is_asked_for_its_own_password() {
     };
     assert!(sent(&from, "s3cret-0f-source") && sent(&to, "s3cret-0f-destination"));
     assert!(!sent(&from, "s3cret-0f-destination") && !sent(&to, "s3cret-0f-source"));
+}
+
+/// Runs a command that asks for a password, and lets the user do something else than answer. Returns its exit code, and
+/// the milliseconds until it ended.
+fn unanswered(act: &str) -> (u64, u64, Outcome) {
+    let program = env!("CARGO_BIN_EXE_reapify");
+    // The shell outlives Ctrl-C, and the program starts with the default effect.
+    let command = format!(
+        "trap : INT; sh -c \"echo \\$\\$ > $dir/pid; exec {program} inspect --creds ann registry.invalid/app\"; \
+         echo code=$? took=$((($(date +%s%N) - $(cat $dir/at)) / 1000000)); stty -a"
+    );
+    let question = "Password for ann at registry.invalid (--creds): ";
+    let outcome = reacting(&command, &[(question, format!("date +%s%N > $dir/at; {act}"))]);
+    let text = outcome.text();
+    let number = |name: &str| {
+        let (_, rest) = text.split_once(name).unwrap_or_else(|| panic!("{outcome}"));
+        rest.split(|c: char| !c.is_ascii_digit()).next().unwrap().parse().unwrap()
+    };
+    (number("code="), number("took="), outcome)
+}
+
+#[test]
+fn an_unanswered_question_leaves_the_terminal_as_it_was() {
+    support::in_parallel(
+        [
+            (r"printf '\003'", 130, "error: interrupted"),
+            ("kill -TERM $(cat $dir/pid)", 143, "error: interrupted"),
+            ("kill -HUP $(cat $dir/pid)", 129, "error: interrupted"),
+            (r"printf '\004'", 2, "error: no password was entered for --creds"),
+            ("echo", 2, "error: no password was entered for --creds"),
+            // Neither stops nor kills the program while the terminal shows nothing.
+            (r"printf '\032\034\n'", 2, "it has a control character"),
+        ],
+        |(act, code, message)| {
+            let (ended, milliseconds, outcome) = unanswered(act);
+            assert_eq!(ended, code, "{act}: {outcome}");
+            assert!(milliseconds < 1000, "{act}: {outcome}");
+            // The message has a line of its own.
+            assert!(
+                outcome.text().contains(&format!("(--creds): \r\n{message}")) || code == 2,
+                "{act}: {outcome}"
+            );
+            assert!(outcome.text().contains(message), "{act}: {outcome}");
+            let settings = outcome.text();
+            let settings: Vec<&str> = settings.split_whitespace().collect();
+            assert!(settings.contains(&"echo") && settings.contains(&"-echonl"), "{act}: {outcome}");
+            assert!(
+                outcome.text().contains("susp = ^Z") && outcome.text().contains("quit = ^\\"),
+                "{act}: {outcome}"
+            );
+        },
+    );
+}
+
+#[test]
+fn nothing_is_drawn_after_the_last_message() {
+    let (_registry, _dir, command) = slow();
+    let command = format!("trap : INT; {command}:v1; echo code=$?");
+    let twice = r"printf '\003'; sleep 0.02; printf '\003'".to_owned();
+    let outcome = reacting(&command, &[("B/s", twice)]);
+    let text = outcome.text();
+    let (drawn, last) = text.split_once("error:").unwrap_or_else(|| panic!("{outcome}"));
+    assert!(drawn.contains("B/s") && !last.contains("B/s"), "{outcome}");
+    assert!(last.lines().any(|line| line.trim_end() == "code=130"), "{outcome}");
 }

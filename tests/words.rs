@@ -6,7 +6,7 @@ mod support;
 use insta::assert_snapshot;
 use support::image::Image;
 use support::registry::Registry;
-use support::run::{Outcome, reapify};
+use support::run::{Outcome, reapify, tool};
 use support::{project, scratch, zombies};
 
 /// The commands, with their subcommands.
@@ -92,6 +92,37 @@ fn completions_of_every_shell() {
         }
     }
     assert_snapshot!("completions-fish", reapify(["completions", "fish"]).run().succeeds().text());
+}
+
+#[test]
+fn bash_completes_values_where_they_are_taken() {
+    let script = reapify(["completions", "bash"]).run().succeeds().text();
+    // Bash splits words at `=`; a word that is only `=` is completed as an empty one.
+    let asked = r#"
+        compopt() { options="$*"; }
+        COMP_WORDS=("$@"); COMP_CWORD=$(($# - 1)); options=
+        word="${COMP_WORDS[COMP_CWORD]}"
+        _reapify_words reapify "${word#=}" "${COMP_WORDS[COMP_CWORD - 1]}"
+        printf '%s ' "${COMPREPLY[@]}"; echo "$options""#;
+    let completed = |words: &str| {
+        let run = tool("bash", ["-c", &format!("{script}\n{asked}"), "bash"]).args(words.split(' '));
+        run.run().succeeds().text().trim_end().to_owned()
+    };
+    for (words, values) in [
+        ("reapify inspect --check =", "needed strict"),
+        ("reapify inspect --check = s", "strict"),
+        ("reapify inspect --check s", ""),
+        ("reapify wrap --if-init = w", "wrap"),
+        ("reapify wrap --if-init w", "wrap"),
+        ("reapify wrap --platform = linux/am", "linux/amd64"),
+        ("reapify wrap --platform linux/amd64,linux/s", "linux/amd64,linux/s390x"),
+        ("reapify reaper linux/am", "linux/amd64"),
+        ("reapify help exit", "exit-codes"),
+        ("reapify inspect docker-arch", "docker-archive: -o nospace"),
+        ("reapify mirr", "mirror"),
+    ] {
+        assert_eq!(completed(words), values, "{words}");
+    }
 }
 
 /// What a command printed, with the paths and hosts of the test replaced.

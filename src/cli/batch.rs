@@ -34,7 +34,10 @@ struct Failure<'a> {
     source: String,
     destination: String,
     action: &'static str,
-    error: String,
+    written: bool,
+    /// The message of the error, as the outcomes of other images have it.
+    reason: &'a str,
+    error: &'a str,
     code: &'static str,
     hint: Option<&'a str>,
 }
@@ -146,12 +149,12 @@ pub async fn run(
     let failures = if failed > 0 { format!(", {failed} failed") } else { String::new() };
     console.note(&format!("{}{}{failures}", counted(all, "image"), done.concat()));
     outcome?;
-    if failed == 0 { Ok(()) } else { Err(partial(failed, all, may_recover)) }
+    if failed == 0 { Ok(()) } else { Err(partial(failed, all, may_recover, transform.mode.dry_run)) }
 }
 
 /// Returns the error for a list of which some images failed. `may_recover` states that a second try may help.
-fn partial(failed: u64, all: u64, may_recover: bool) -> Error {
-    let hint = match (failed < all, may_recover) {
+fn partial(failed: u64, all: u64, may_recover: bool, dry_run: bool) -> Error {
+    let hint = match (failed < all && !dry_run, may_recover) {
         (true, true) => "the other images are done; run the command again to retry the failed ones",
         (true, false) => "the other images are done; correct the errors, then run the command again",
         (false, true) => "run the command again to retry",
@@ -194,12 +197,15 @@ fn fail(pair: &Pair, error: &Error, format: Format, console: &Console) -> Result
         return Ok(());
     }
     let hint = error.remedy().map(super::hints::hint);
+    let message = error.to_string();
     output::json(
         &to_json(&Failure {
             source: pair.source.to_string(),
             destination: pair.destination.to_string(),
             action: "failed",
-            error: error.to_string(),
+            written: false,
+            reason: &message,
+            error: &message,
             code: error.kind().code(),
             hint: hint.as_deref(),
         })?,
@@ -217,6 +223,13 @@ mod tests {
         let names: Vec<String> =
             pairs.iter().map(|pair| format!("{} {}", pair.source, pair.destination)).collect();
         assert_eq!(names, ["h.example/a:1 h.example/b:1", "oci:x oci:y:1"]);
+    }
+
+    #[test]
+    fn a_dry_run_does_not_say_that_images_are_done() {
+        let hint = |dry_run: bool| partial(1, 2, false, dry_run).remedy().unwrap().to_string();
+        assert_eq!(hint(false), "the other images are done; correct the errors, then run the command again");
+        assert_eq!(hint(true), "correct the errors, then run the command again");
     }
 
     #[test]

@@ -1,6 +1,7 @@
 //! `reapify help`: the help of commands, and topics that several commands share.
 
 use super::output;
+use super::values::AnyText;
 use crate::error::{Error, Result};
 use crate::reapers::Reapers;
 use std::sync::LazyLock;
@@ -8,9 +9,27 @@ use std::sync::LazyLock;
 #[derive(clap::Args)]
 pub struct Args {
     /// A command such as `wrap` or `mirror once`, or a topic
-    #[arg(value_name = "COMMAND|TOPIC")]
+    #[arg(value_name = "COMMAND|TOPIC", value_parser = AnyText(&WORDS), hide_possible_values = true)]
     words: Vec<String>,
 }
+
+/// The words that `help` takes first.
+const WORDS: [&str; 14] = [
+    "wrap",
+    "unwrap",
+    "inspect",
+    "verify",
+    "pod",
+    "mirror",
+    "reaper",
+    "completions",
+    "man",
+    "help",
+    "environment",
+    "exit-codes",
+    "reaper-options",
+    "transports",
+];
 
 /// The end of `reapify --help`.
 pub const TOPICS: &str = "\
@@ -45,7 +64,7 @@ Examples:
 pub const INSPECT: &str = "\
 Examples:
   reapify inspect registry.example/app:1.4
-  reapify inspect --check registry.example/app:1.4 && echo nothing to do
+  reapify inspect --check=strict registry.example/app:1.4 && echo nothing to do
   reapify inspect --output json docker-archive:app.tar";
 
 pub const VERIFY: &str = "\
@@ -96,7 +115,7 @@ Network:
 
 Docker engine (docker-daemon:):
   DOCKER_HOST, DOCKER_CONTEXT        the engine
-  DOCKER_TLS_VERIFY, DOCKER_CERT_PATH  TLS to an engine on a tcp:// address
+  DOCKER_TLS, DOCKER_TLS_VERIFY, DOCKER_CERT_PATH  TLS to an engine on a tcp:// address
 
 Files:
   XDG_CACHE_HOME  the directory of what `inspect` and `pod` keep about layers
@@ -162,6 +181,20 @@ const ALL: [(&str, &str, &str); 4] = [
     ("transports", "Transports:", TRANSPORTS),
 ];
 
+/// Returns the sections of a manual page that every command shares, by the page that lists it: the page of the program
+/// has them, and the others refer to it.
+pub fn sections(parent: &str) -> Vec<(&'static str, &'static str)> {
+    match parent {
+        "" => vec![
+            ("EXIT STATUS", EXIT_CODES),
+            ("ENVIRONMENT", ENVIRONMENT),
+            ("IMAGE NAMES", TRANSPORTS),
+            ("VERSION", env!("CARGO_PKG_VERSION")),
+        ],
+        _ => vec![("SEE ALSO", "reapify(1) has the exit status, the environment and the names of images.")],
+    }
+}
+
 /// Prints the help of a command, or a topic.
 pub fn run(args: &Args, mut command: clap::Command) -> Result<()> {
     command.build();
@@ -192,4 +225,18 @@ pub fn version() -> &'static str {
         format!("{}\n\nReapers:{}", env!("CARGO_PKG_VERSION"), lines.collect::<String>())
     });
     &VERSION
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use clap::CommandFactory;
+
+    #[test]
+    fn help_takes_every_command_and_topic() {
+        let command = super::super::Cli::command();
+        let commands = command.get_subcommands().map(|command| command.get_name().to_owned());
+        let words: Vec<String> = commands.chain(ALL.map(|(name, ..)| name.to_owned())).collect();
+        assert_eq!(words, WORDS);
+    }
 }

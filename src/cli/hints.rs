@@ -2,6 +2,20 @@
 
 use crate::error::{HostRemedy, Note, Remedy};
 use std::borrow::Cow;
+use std::sync::OnceLock;
+
+/// How the command that runs takes credentials.
+static CREDENTIALS: OnceLock<&'static str> = OnceLock::new();
+
+/// Sets how the command that runs takes credentials, in words that follow "use".
+pub fn set_credentials(how: &'static str) {
+    // Set only once, because there is one command line.
+    let _ = CREDENTIALS.set(how);
+}
+
+fn credentials() -> &'static str {
+    CREDENTIALS.get().copied().unwrap_or("--creds")
+}
 
 /// Names the options of the command line in a note.
 pub fn name_options(note: Note) -> Note {
@@ -16,16 +30,12 @@ pub fn name_options(note: Note) -> Note {
 pub fn hint(remedy: &Remedy) -> Cow<'_, str> {
     Cow::Borrowed(match remedy {
         Remedy::Text(text) => text,
-        Remedy::LogIn => {
-            "log in with `docker login` or `podman login`, or use --creds, --src-creds or --dest-creds; check the \
-             repository's name too"
-        }
+        Remedy::LogIn => return Cow::Owned(log_in()),
         Remedy::CheckCredentialHelper => {
-            "run it by hand, or pass credentials with --creds, --src-creds or --dest-creds"
+            return Cow::Owned(format!("run it by hand, or use {}", credentials()));
         }
-        Remedy::CheckHost => {
-            "check the host's name and the network; use --plain-http HOST for a registry without TLS"
-        }
+        // A registry that does not speak TLS has a remedy of its own.
+        Remedy::CheckHost => "check the host's name and the network",
         Remedy::Host { host, remedy } => return Cow::Owned(host_hint(host, *remedy)),
         Remedy::SendSmallerRequests => {
             "the registry, or a proxy before it, limits the size of a request: --upload HOST=chunks:MEBIBYTES \
@@ -75,6 +85,11 @@ pub fn hint(remedy: &Remedy) -> Cow<'_, str> {
         }
         Remedy::ChooseProvenanceDestination => "--provenance works with registries and oci: directories",
     })
+}
+
+fn log_in() -> String {
+    let options = credentials();
+    format!("log in with `docker login` or `podman login`, or use {options}; check the repository's name too")
 }
 
 fn host_hint(host: &str, remedy: HostRemedy) -> String {

@@ -2,7 +2,7 @@
 
 use super::inspect_text;
 use super::interrupt::interruptible;
-use super::options::{Format, Global, PlatformOptions, SourceOptions};
+use super::options::{CREDS_HELP, Format, Global, PlatformOptions, SRC_CREDS_HELP, SourceOptions};
 use super::output::{Console, json, result};
 use super::places;
 use super::progress::Facts;
@@ -16,11 +16,13 @@ use crate::inspect::{self, Action, Answer};
 use crate::layers::Cache;
 use crate::places::Places;
 use crate::stats::Stats;
+use clap::ValueEnum;
 use futures_util::StreamExt;
 use futures_util::stream;
 use std::sync::Arc;
 
 #[derive(clap::Args)]
+#[command(mut_arg("creds", |arg| arg.help(CREDS_HELP)), mut_arg("src_creds", |arg| arg.help(SRC_CREDS_HELP)))]
 pub struct Args {
     /// The images to inspect; several are shown as a table
     #[arg(required = true, value_name = "IMAGE", value_parser = AnyText(&TRANSPORTS), hide_possible_values = true)]
@@ -59,7 +61,21 @@ impl Args {
     }
 }
 
+/// Fails if an image was meant as the value of `--check`, which only follows an equals sign.
+fn check_of_words(args: &Args) -> Result<()> {
+    let values = Check::value_variants().iter().filter_map(Check::to_possible_value);
+    let names: Vec<String> = values.map(|value| value.get_name().to_owned()).collect();
+    match args.images.iter().find(|image| names.contains(image)) {
+        Some(word) if args.check.is_some() => {
+            Err(Error::usage(format!("{word:?} is a value of --check, not the name of an image"))
+                .hint(format!("write --check={word}; an image of this name is docker.io/library/{word}")))
+        }
+        _ => Ok(()),
+    }
+}
+
 pub async fn run(global: &Global, args: Args, console: &Console) -> Result<()> {
+    check_of_words(&args)?;
     let locations =
         args.images.iter().map(|text| suggest::location(text)).collect::<Result<Vec<Location>>>()?;
     let wanted = args.only.platforms()?;
@@ -85,24 +101,22 @@ pub async fn run(global: &Global, args: Args, console: &Console) -> Result<()> {
         }
     }
     drop(progress);
-    print(global, args.check, looked, console)
+    print(global, &args, looked, console)
 }
 
-/// Prints the reports, and fails with the first error or with the outcome of `--check`.
-fn print(
-    global: &Global,
-    check: Option<Check>,
-    looked: Vec<Result<Report>>,
-    console: &Console,
-) -> Result<()> {
+/// Prints the reports, and fails with the last error or with the outcome of `--check`.
+fn print(global: &Global, args: &Args, looked: Vec<Result<Report>>, console: &Console) -> Result<()> {
     let is_alone = looked.len() == 1;
-    let (mut reports, mut failure) = (Vec::new(), None);
-    for outcome in looked {
-        match (outcome, &failure) {
-            (Ok(report), _) => reports.push(report),
-            (Err(error), None) => failure = Some(error),
-            (Err(error), Some(_)) => console.error(&error, None),
+    let (mut reports, mut failures) = (Vec::new(), Vec::new());
+    for (outcome, image) in looked.into_iter().zip(&args.images) {
+        match outcome {
+            Ok(report) => reports.push(report),
+            Err(error) => failures.push((error, image)),
         }
+    }
+    let last = failures.pop();
+    for (error, image) in failures {
+        console.error(&error, Some(image));
     }
     match global.output {
         // One object per image, each on its own line.
@@ -117,8 +131,11 @@ fn print(
         Format::Text | Format::Sarif if reports.is_empty() => {}
         Format::Text | Format::Sarif => result(&inspect_text::table(&reports), false)?,
     }
-    match (failure, check) {
-        (Some(error), _) => Err(error),
+    match (last, args.check) {
+        (Some((error, image)), _) => {
+            console.set_last(image);
+            Err(error)
+        }
         (None, Some(check)) => checked(&reports, check),
         (None, None) => Ok(()),
     }

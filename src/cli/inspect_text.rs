@@ -38,15 +38,12 @@ fn rows(image: &PlatformReport, row: &mut dyn FnMut(&str, &str)) {
     let signal = image.stop_signal.as_deref().unwrap_or("SIGTERM");
     row(
         "stop",
-        &format!(
-            "{signal} {}",
-            match image.term_reaches_service {
-                Answer::Yes => "reaches the service",
-                Answer::No => "does not reach the service",
-                Answer::Depends => "reaches the service in some cases",
-                Answer::Unknown => "may not reach the service: cannot tell",
-            }
-        ),
+        &match image.term_reaches_service {
+            Answer::Yes => format!("{signal} reaches the service"),
+            Answer::No => format!("{signal} does not reach the service"),
+            Answer::Depends => format!("{signal} reaches the service in some cases"),
+            Answer::Unknown => format!("cannot tell whether {signal} reaches the service"),
+        },
     );
     for job in &image.background_jobs {
         let fate = if job.stays { "the service inherits" } else { "the script takes care of" };
@@ -85,7 +82,8 @@ fn pid1(image: &PlatformReport) -> String {
         Kind::Unknown => "unknown kind",
     };
     let path = pid1.path.as_deref().map(|path| format!(", {path}")).unwrap_or_default();
-    let layer = pid1.layer.map(|layer| format!(", layer {}", layer + 1)).unwrap_or_default();
+    let layer =
+        pid1.layer.map(|layer| format!(", layer {} of {}", layer + 1, image.layers)).unwrap_or_default();
     format!("{} ({kind}{path}{layer})", pid1.program)
 }
 

@@ -3,6 +3,8 @@
 
 use super::options::Format;
 use super::output::Console;
+use super::password;
+use super::stderr;
 use crate::error::{Error, Kind, Result};
 use crate::stats::{Stats, TagState};
 use crate::temporary;
@@ -97,6 +99,10 @@ fn watch(ready: &mpsc::Sender<()>) -> std::io::Result<()> {
         };
         let first = next().await;
         SHARED.received.send_replace(Some(first));
+        // A run that waits for a password does nothing else.
+        if password::give_up() {
+            end(first);
+        }
         let allowed = Duration::from_millis(SHARED.allowed.load(Ordering::SeqCst));
         end(timeout(GRACE.max(allowed), next()).await.unwrap_or(first))
     })
@@ -112,11 +118,13 @@ fn ignores_hangup() -> bool {
 
 /// Ends the program without waiting for the run.
 fn end(signal: Signal) -> ! {
+    password::give_up();
     temporary::remove_all();
     let error = error(signal);
     let code = i32::from(error.kind().exit_code());
     let (said, saying) = mpsc::channel();
     std::thread::spawn(move || {
+        stderr::stop_drawing();
         let format = FORMAT.get().copied().unwrap_or_default();
         Console::new(0, false, format).error(&error, None);
         let _ = said.send(());

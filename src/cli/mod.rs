@@ -1,5 +1,6 @@
 //! The command line: turns options into typed plans, and is the only module that prints.
 
+mod archive;
 mod batch;
 mod help;
 mod hints;
@@ -101,6 +102,26 @@ impl Command {
             | Command::Help(_) => None,
         }
     }
+
+    /// Returns how the command takes credentials.
+    fn credentials(&self) -> &'static str {
+        match self {
+            Command::Wrap(_) | Command::Unwrap(_) => "--creds, --src-creds or --dest-creds",
+            Command::Verify(_) => "--creds, --src-creds or --source-creds",
+            Command::Mirror(_) => "`creds` in the configuration",
+            _ => "--creds",
+        }
+    }
+
+    /// Returns the name of a command whose text has no other form.
+    fn plain(&self) -> Option<&'static str> {
+        match self {
+            Command::Completions(_) => Some("completions"),
+            Command::Man(_) => Some("man"),
+            Command::Help(_) => Some("help"),
+            _ => None,
+        }
+    }
 }
 
 /// Parses the command line, runs it, and turns the outcome into an exit code.
@@ -113,12 +134,15 @@ pub fn main() -> ExitCode {
     };
     log::start(cli.global.verbose, cli.global.quiet);
     interrupt::set_format(cli.global.output);
+    hints::set_credentials(cli.command.credentials());
     let console = Console::new(cli.global.verbose, cli.global.quiet, cli.global.output);
-    let image = cli.command.image().map(String::from);
+    if let Some(image) = cli.command.image() {
+        console.set_last(image);
+    }
     match run(cli, &console) {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
-            console.error(&error, image.as_deref());
+            console.last_error(&error);
             ExitCode::from(error.kind().exit_code())
         }
     }
@@ -153,6 +177,9 @@ fn run(cli: Cli, console: &Console) -> Result<()> {
     if cli.global.output == Format::Sarif && !matches!(cli.command, Command::Pod(_)) {
         return Err(Error::usage("--output sarif: only `reapify pod` has findings to report"));
     }
+    if let Some(name) = cli.command.plain().filter(|_| cli.global.output == Format::Json) {
+        return Err(Error::usage(format!("{name} has no JSON output; remove --output json")));
+    }
     match cli.command {
         Command::Wrap(args) => wait(wrap::run(&cli.global, *args, console)),
         Command::Unwrap(args) => wait(unwrap::run(&cli.global, args, console)),
@@ -161,9 +188,6 @@ fn run(cli: Cli, console: &Console) -> Result<()> {
         Command::Pod(args) => wait(pod::run(&cli.global, args, console)),
         Command::Mirror(args) => wait(mirror::run(&cli.global, args, console)),
         Command::Reaper(args) => reaper::run(&cli.global, args),
-        Command::Completions(_) | Command::Man(_) | Command::Help(_) if cli.global.output == Format::Json => {
-            Err(Error::usage("--output json: this command prints a text that has no other form"))
-        }
         Command::Completions(args) => shell::completions(args, Cli::command()),
         Command::Man(args) => shell::man(&args, Cli::command()),
         Command::Help(args) => help::run(&args, Cli::command()),

@@ -5,7 +5,7 @@ use super::progress::{Facts, Mode, Progress};
 use super::values::{self, AnyText, PLATFORMS};
 use crate::credentials::{Credentials, Login, Store};
 use crate::error::{Error, Result};
-use crate::image::Platform;
+use crate::image::{Location, Platform};
 use crate::places::Network;
 use crate::registry::{Authority, HostOptions, Options, Upload};
 use crate::stats::Stats;
@@ -29,10 +29,10 @@ pub const OUTPUT: &str = "Output options";
 /// The format of results.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum, Default)]
 pub enum Format {
-    /// One line: `NAME@DIGEST`
+    /// Lines of text, such as `NAME@DIGEST` of an image that was written
     #[default]
     Text,
-    /// One JSON object
+    /// JSON; one object per line for several images
     Json,
     /// SARIF 2.1.0, for code scanning; only for `pod`
     Sarif,
@@ -77,6 +77,12 @@ impl PlatformOptions {
         self.texts.iter().map(|text| text.parse()).collect()
     }
 }
+
+/// The help of `--creds` for commands that only read images.
+pub const CREDS_HELP: &str = "Credentials for the images; a missing password is asked for on a terminal";
+/// The help of `--src-creds` for these commands.
+pub const SRC_CREDS_HELP: &str =
+    "Credentials for the images, in place of --creds; takes --src-password-stdin";
 
 /// Options of commands that read an image.
 #[derive(Args)]
@@ -164,10 +170,10 @@ pub struct NetworkOptions {
     #[arg(long, value_name = "N", default_value_t = 5)]
     pub retries: u32,
     /// Time to wait for data from a registry or an engine
-    #[arg(long, value_name = "SECONDS", default_value_t = 60, value_parser = clap::value_parser!(u64).range(1..))]
+    #[arg(long, value_name = "SECONDS", default_value_t = 60, value_parser = values::seconds)]
     pub timeout: u64,
     /// Time to wait for a registry to store a blob, or for an engine to save or load an image
-    #[arg(long, value_name = "SECONDS", default_value_t = 600, value_parser = clap::value_parser!(u64).range(1..))]
+    #[arg(long, value_name = "SECONDS", default_value_t = 600, value_parser = values::seconds)]
     pub commit_timeout: u64,
     // All layers of an image at once (`scripts/bench --only many --with '--jobs N'`).
     /// Maximum number of concurrent requests to one host
@@ -236,20 +242,25 @@ impl<'a> Given<'a> {
         if self.text.is_some_and(|text| !text.is_empty()) { self } else { other }
     }
 
+    /// Returns whether these are also the credentials for another place.
+    pub fn is_same(&self, other: &Given<'_>) -> bool {
+        self.option == other.option
+    }
+
     /// Returns whether the password is read from standard input.
     pub fn takes_stdin(&self) -> bool {
         self.from_stdin
     }
 
-    /// Returns the login. Reads a missing password from standard input, or asks for it on a terminal.
-    pub fn login(&self) -> Result<Option<Login>> {
+    /// Returns the login for these places. Reads a missing password from standard input, or asks for it on a terminal.
+    pub fn login(&self, places: &[&Location]) -> Result<Option<Login>> {
         let Some(text) = self.text.filter(|t| !t.is_empty()) else { return Ok(None) };
         let from_variable = std::env::var(self.variable).is_ok_and(|value| value == text);
         let place = if from_variable { self.variable } else { self.option };
         if !self.from_stdin {
             let credentials = match text.contains(':') {
                 true => Credentials::from_user_password(text),
-                false => Credentials::basic(text, password::ask(text, place)?),
+                false => Credentials::basic(text, password::ask(text, &hosts(places), place)?),
             };
             return Ok(Some(Login::given(place, credentials)));
         }
@@ -259,6 +270,19 @@ impl<'a> Given<'a> {
         }
         Ok(Some(Login::given(place, Credentials::basic(text, password::from_stdin(place)?))))
     }
+}
+
+/// Returns the registry hosts of places, each once.
+fn hosts<'a>(places: &[&'a Location]) -> Vec<&'a str> {
+    let mut hosts = Vec::new();
+    for place in places {
+        if let Location::Registry(name) = place
+            && !hosts.contains(&name.host())
+        {
+            hosts.push(name.host());
+        }
+    }
+    hosts
 }
 
 impl SourceOptions {

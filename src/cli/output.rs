@@ -8,13 +8,16 @@ use crate::engine::{Change, Changes};
 use crate::error::{Context, Error, Result};
 use crate::image::Location;
 use crate::image::json::to_json;
+use crate::plural::counted;
 use crate::stats::Stats;
 use crate::temporary;
 use crate::unseen::{printable, printable_json};
+use rustix::fs::{OFlags, fcntl_getfl, fstat, stat};
 use serde::Serialize;
 use std::borrow::Cow;
 use std::io::Write;
 use std::path::{Path, PathBuf};
+use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
 /// Standard error, at the user's level of detail.
@@ -24,6 +27,8 @@ pub struct Console {
     format: Format,
     /// The image that every line refers to, if there are several.
     about: Option<String>,
+    /// The image that the error at the end refers to.
+    last: Arc<OnceLock<String>>,
 }
 
 /// An error in JSON.
@@ -67,7 +72,7 @@ impl Console {
     /// Creates a console. `verbose` counts `-v`, and `quiet` is `-q`.
     pub fn new(verbose: u8, quiet: bool, format: Format) -> Self {
         let level = if quiet { -1 } else { i8::try_from(verbose).unwrap_or(i8::MAX) };
-        Console { format, level, about: None }
+        Console { format, level, about: None, last: Arc::default() }
     }
 
     /// Returns a console whose lines name an image.
@@ -85,7 +90,18 @@ impl Console {
         self.at(1, text);
     }
 
-    /// Prints an error and its hint. `image` is the image that the command is about.
+    /// Sets the image that the error at the end refers to.
+    pub fn set_last(&self, image: &str) {
+        // The first one counts, because there is one error at the end.
+        let _ = self.last.set(image.to_owned());
+    }
+
+    /// Prints the error at the end of a run.
+    pub fn last_error(&self, error: &Error) {
+        self.error(error, self.last.get().map(String::as_str));
+    }
+
+    /// Prints an error and its hint. `image` is the image that it is about.
     pub fn error(&self, error: &Error, image: Option<&str>) {
         let hint = error.remedy().map(hint);
         if self.format == Format::Json {
@@ -141,6 +157,22 @@ pub fn raw(text: &str) -> Result<()> {
     }
 }
 
+/// Fails if standard output is closed, before data is lost in silence: the runtime opens `/dev/null` in its place, for
+/// reading and writing. Where a user discards data, as with `>/dev/null`, it is open for writing alone.
+pub fn check_stdout() -> Result<()> {
+    let stdout = std::io::stdout();
+    let is_null = match (fstat(&stdout), stat("/dev/null")) {
+        (Ok(output), Ok(null)) => output.st_rdev == null.st_rdev,
+        _ => false,
+    };
+    match fcntl_getfl(&stdout) {
+        Ok(flags) if is_null && flags & OFlags::RWMODE == OFlags::RDWR => {
+            Err(Error::other("standard output is closed").hint("redirect it to a file or a pipe"))
+        }
+        _ => Ok(()),
+    }
+}
+
 /// A successful run, with everything to print about it.
 pub struct Outcome<'a> {
     pub source: &'a Location,
@@ -148,8 +180,8 @@ pub struct Outcome<'a> {
     pub report: &'a Report,
     pub stats: &'a Stats,
     pub elapsed: Duration,
-    /// The changes that would be made, for a dry run.
-    pub changes: Option<&'a Changes>,
+    /// What a dry run found.
+    pub plan: Option<&'a DryRun>,
     /// Whether the image is one of a list, so that the lines about it name it.
     pub is_listed: bool,
 }
@@ -185,12 +217,12 @@ impl Outcome<'_> {
         let count = Stats::get;
         let stats = self.stats;
         console.detail(&format!(
-            "{} in {:.2} s: {} requests ({} retried), {} bytes pulled, {} pushed; blobs: {} mounted, {} already there, {} copied",
+            "{} in {:.2} s: {} ({} retried), {} pulled, {} pushed; blobs: {} mounted, {} already there, {} copied",
             report.action,
             self.elapsed.as_secs_f64(),
-            count(&stats.requests),
+            counted(count(&stats.requests), "request"),
             count(&stats.retries),
-            count(&stats.bytes_pulled),
+            counted(count(&stats.bytes_pulled), "byte"),
             count(&stats.bytes_pushed),
             count(&stats.blobs_mounted),
             count(&stats.blobs_existing),
@@ -209,16 +241,17 @@ impl Outcome<'_> {
 
     fn text(&self) -> String {
         let mut lines: Vec<String> = Vec::new();
-        if let Some(changes) = self.changes {
+        if let Some(DryRun { changes, would_keep_as, .. }) = self.plan {
             lines.extend(changes.changes.iter().map(|change| printable(&change_text(change))));
+            lines.extend(would_keep_as.iter().map(|name| format!("would keep the previous image as {name}")));
             lines.push(match &changes.would_write {
                 None => "nothing would change".into(),
                 Some(write) => format!(
-                    "would {} {}: {} blobs, {} bytes",
-                    if write.creates { "create" } else { "write" },
+                    "would {} {}: {}, {}",
+                    if write.creates { "create" } else { "replace" },
                     self.destination,
-                    write.blobs,
-                    write.bytes
+                    counted(write.blobs as u64, "blob"),
+                    counted(write.bytes, "byte")
                 ),
             });
         }
@@ -242,8 +275,7 @@ impl Outcome<'_> {
             elapsed_ms: u64::try_from(self.elapsed.as_millis()).unwrap_or(u64::MAX),
         };
         let (source, destination) = (self.source.to_string(), self.destination.to_string());
-        let dry_run = self.changes.map(|changes| DryRun { dry_run: true, changes });
-        to_json(&RunJson { source, destination, report: self.report, stats, dry_run })
+        to_json(&RunJson { source, destination, report: self.report, stats, plan: self.plan })
     }
 }
 
@@ -256,7 +288,7 @@ struct RunJson<'a> {
     report: &'a Report,
     stats: Counters,
     #[serde(flatten)]
-    dry_run: Option<DryRun<'a>>,
+    plan: Option<&'a DryRun>,
 }
 
 #[derive(Serialize)]
@@ -271,11 +303,14 @@ struct Counters {
     elapsed_ms: u64,
 }
 
+/// What a dry run found.
 #[derive(Serialize)]
-struct DryRun<'a> {
-    dry_run: bool,
+pub struct DryRun {
+    pub dry_run: bool,
+    /// The name under which the present image would be kept.
+    pub would_keep_as: Option<String>,
     #[serde(flatten)]
-    changes: &'a Changes,
+    pub changes: Changes,
 }
 
 fn platform(image: &PlatformReport) -> String {
@@ -291,6 +326,6 @@ fn change_text(change: &Change) -> String {
             let after = after.as_deref().unwrap_or(absent);
             format!("{of}{document} {pointer}: {before} -> {after}")
         }
-        Change::Blob { digest, size, how } => format!("blob {digest} ({size} bytes): {how}"),
+        Change::Blob { digest, size, how } => format!("blob {digest} ({}): {how}", counted(*size, "byte")),
     }
 }

@@ -54,7 +54,7 @@ pub fn login_of_all(from: &SourceOptions, locations: &[Location]) -> Result<Opti
     if from.given().takes_stdin() && locations.iter().any(Location::is_pipe) {
         return Err(stdin_twice());
     }
-    let login = from.given().login()?;
+    let login = from.given().login(&locations.iter().collect::<Vec<_>>())?;
     for_one_host(login.as_ref(), locations.iter())?;
     Ok(login)
 }
@@ -81,14 +81,26 @@ pub struct Logins {
 }
 
 impl Logins {
-    /// Reads the credentials, which can be done only once if one of them comes from standard input. `takes_stdin`
-    /// states that an image or a list comes from there.
-    pub fn read(from: &SourceOptions, to: &DestinationOptions, takes_stdin: bool) -> Result<Self> {
+    /// Reads the credentials for the source and the destination of an image, or of a list, of which neither is known
+    /// yet. They can be read only once if one of them comes from standard input. `takes_stdin` states that an image or
+    /// a list comes from there.
+    pub fn read(
+        from: &SourceOptions,
+        to: &DestinationOptions,
+        ends: Option<&(Location, Location)>,
+        takes_stdin: bool,
+    ) -> Result<Self> {
         let (source, destination) = (from.given(), to.given(from));
         if takes_stdin && (source.takes_stdin() || destination.takes_stdin()) {
             return Err(stdin_twice());
         }
-        Ok(Logins { source: source.login()?, destination: destination.login()? })
+        let (own, other): (Vec<&Location>, Vec<&Location>) =
+            ends.map(|(own, other)| (own, other)).into_iter().unzip();
+        if source.is_same(&destination) {
+            let login = source.login(&[own, other].concat())?;
+            return Ok(Logins { source: login.clone(), destination: login });
+        }
+        Ok(Logins { source: source.login(&own)?, destination: destination.login(&other)? })
     }
 }
 

@@ -1,7 +1,7 @@
 //! `reapify pod`
 
 use super::interrupt::interruptible;
-use super::options::{Format, Global, SourceOptions};
+use super::options::{CREDS_HELP, Format, Global, SRC_CREDS_HELP, SourceOptions};
 use super::output::{Console, json, result};
 use super::places;
 use super::pod_files::{self, Input};
@@ -16,6 +16,7 @@ use std::collections::HashMap;
 use std::path::PathBuf;
 
 #[derive(clap::Args)]
+#[command(mut_arg("creds", |arg| arg.help(CREDS_HELP)), mut_arg("src_creds", |arg| arg.help(SRC_CREDS_HELP)))]
 pub struct Args {
     /// Kubernetes documents in YAML or JSON: files, directories, or `-` for standard input
     #[arg(required = true, value_name = "FILE")]
@@ -106,6 +107,8 @@ async fn with_images(args: &Args, sources: &[Source<'_>], ignore: &Ignore) -> Re
     let (looked, unread) = look(args, uses(sources), args.check).await?;
     let mut report = judge(looked, sources, ignore).await?;
     report.problems.extend(unread);
+    let file = |problem: &Problem| sources.iter().position(|source| source.name == problem.file);
+    report.problems.sort_by_key(|problem| (file(problem), problem.place.line, problem.place.column));
     Ok(report)
 }
 
@@ -163,17 +166,19 @@ fn print(global: &Global, args: &Args, report: &Report, console: &Console) -> Re
     }
 }
 
-/// Reports what could not be read. Fails if any of it is more than a warning.
+/// Reports what could not be read, in the order of the places. Fails if any of it is more than a warning.
 fn problems(problems: &[Problem], console: &Console) -> Result<()> {
     let text = |p: &Problem| format!("{}:{}:{}: {}", p.file, p.place.line, p.place.column, p.message);
     let (errors, warnings): (Vec<_>, Vec<_>) = problems.iter().partition(|problem| problem.is_error);
     for warning in warnings {
         console.note(&format!("warning: {}", text(warning)));
     }
-    let mut errors = errors.into_iter().map(|problem| Error::new(problem.kind, text(problem)));
-    let Some(first) = errors.next() else { return Ok(()) };
-    errors.for_each(|other| console.error(&other, None));
-    Err(first)
+    let mut errors: Vec<Error> =
+        errors.into_iter().map(|problem| Error::new(problem.kind, text(problem))).collect();
+    // The caller prints the last one.
+    let Some(last) = errors.pop() else { return Ok(()) };
+    errors.iter().for_each(|other| console.error(other, None));
+    Err(last)
 }
 
 /// An option that maps images, and what it adds to a mapping.

@@ -4,14 +4,35 @@ use crate::unseen::{printable, printable_json};
 use console::{StyledObject, style};
 use indicatif::{MultiProgress, ProgressDrawTarget};
 use std::io::Write;
-use std::sync::OnceLock;
+use std::sync::{Mutex, OnceLock, PoisonError};
 
 /// The lines on the terminal. Everything else that is printed has to go above them.
 static DRAWN: OnceLock<MultiProgress> = OnceLock::new();
 
-/// Returns the progress lines on the terminal.
-pub fn drawn() -> &'static MultiProgress {
+fn drawn() -> &'static MultiProgress {
     DRAWN.get_or_init(|| MultiProgress::with_draw_target(ProgressDrawTarget::stderr()))
+}
+
+/// Whether the progress lines may still be drawn.
+static MAY_DRAW: Mutex<bool> = Mutex::new(true);
+
+/// Draws progress lines, unless the program is about to end. Returns whether they may be drawn again.
+pub fn draw(frame: impl FnOnce(&MultiProgress)) -> bool {
+    let may_draw = MAY_DRAW.lock().unwrap_or_else(PoisonError::into_inner);
+    if *may_draw {
+        frame(drawn());
+    }
+    *may_draw
+}
+
+/// Clears the progress lines for good, before the program says why it ends.
+pub fn stop_drawing() {
+    let mut may_draw = MAY_DRAW.lock().unwrap_or_else(PoisonError::into_inner);
+    *may_draw = false;
+    // Errors are ignored, because the lines are no longer needed.
+    let _ = drawn().clear();
+    // What is printed next must not draw them again.
+    drawn().set_draw_target(ProgressDrawTarget::hidden());
 }
 
 /// Prints something without disturbing the progress lines.

@@ -43,6 +43,10 @@ fn check(text: &str) -> Result<()> {
             return Err(Error::usage(format!("unknown transport in {text:?}"))
                 .hint(format!("a similar transport exists: {transport}")));
         }
+        if is_path(text) {
+            return Err(Error::usage(format!("{text:?} is the name of a file, not of an image"))
+                .hint(format!("for a file use oci-archive:{text} or docker-archive:{text}, and for a directory oci:{text}")));
+        }
     }
     Ok(())
 }
@@ -61,6 +65,15 @@ fn local(text: &str) -> Option<Error> {
         Error::usage(format!("{text:?} is an archive, not the name of an image"))
             .hint(format!("use docker-archive:{text} for what `docker save` wrote, or oci-archive:{text}"))
     })
+}
+
+/// Returns whether a name is meant as that of a file: it is a path, or ends like an archive and names no registry.
+fn is_path(text: &str) -> bool {
+    let is_archive = [".tar", ".tar.gz", ".tgz", ".tar.zst"].iter().any(|end| text.ends_with(end));
+    let is_path = ["/", "./", "../"].iter().any(|start| text.starts_with(start));
+    let names_host =
+        text.split_once('/').is_some_and(|(host, _)| host.contains(['.', ':']) || host == "localhost");
+    is_path || (is_archive && !names_host && !text.contains(':'))
 }
 
 /// Returns whether a file starts like a tar archive, compressed or not.
@@ -125,6 +138,25 @@ mod tests {
             ("host.example/docker-archiv:x", None),
         ] {
             assert_eq!(misspelled(text), meant, "{text}");
+        }
+    }
+
+    #[test]
+    fn names_of_files_are_not_images() {
+        for text in ["out.tar", "./out.tar", "/tmp/out", "../out", "dir/out.tar.gz", "out.tgz"] {
+            let hint = location(text).unwrap_err().remedy().unwrap().to_string();
+            assert!(hint.starts_with(&format!("for a file use oci-archive:{text} ")), "{hint}");
+            assert!(destination(text).is_err(), "{text}");
+        }
+        for text in [
+            "registry.example/out.tar",
+            "localhost/out.tar",
+            "docker://out.tar",
+            "app.target",
+            "app:v1.tar",
+            "tar",
+        ] {
+            assert!(location(text).is_ok(), "{text}");
         }
     }
 

@@ -1,9 +1,10 @@
 //! The common part of `wrap` and `unwrap`: everything except the task.
 
+use super::archive;
 use super::hints;
 use super::interrupt::{self, interruptible};
 use super::options::{Global, NetworkOptions, ReplaceOptions};
-use super::output::{Console, DigestFile, Outcome};
+use super::output::{self, Console, DigestFile, DryRun, Outcome};
 use super::places::{self, Logins};
 use super::progress::Facts;
 use crate::engine::report::Report;
@@ -42,6 +43,8 @@ pub struct Opened {
     pub source: Location,
     pub destination: Location,
     pub job: Job,
+    /// Whether the destination is an archive that exists.
+    replaces_archive: bool,
     begun: Instant,
 }
 
@@ -50,7 +53,8 @@ pub struct Done {
     source: Location,
     destination: Location,
     pub report: Report,
-    changes: Option<Changes>,
+    /// What a dry run found.
+    plan: Option<DryRun>,
     stats: Arc<Stats>,
     elapsed: Duration,
 }
@@ -65,6 +69,7 @@ impl Transform<'_> {
         stats: Arc<Stats>,
     ) -> Result<Opened> {
         let begun = Instant::now();
+        let replaces_archive = archive::check(&destination, self.replace.force).map_err(|e| self.kept(e))?;
         // The destination is opened first, because some token servers grant only the first scope.
         let login = logins.destination;
         let place = Written { location: &destination, source: &source, login, force: self.replace.force };
@@ -82,7 +87,7 @@ impl Transform<'_> {
             ..Job::new(opened, sink, self.task.clone())
         };
         job.sink.inherit(job.source.names().await?);
-        Ok(Opened { source, destination, job, begun })
+        Ok(Opened { source, destination, job, replaces_archive, begun })
     }
 
     /// Fits the hint about an archive that exists: `--no-clobber` and `--force` exclude each other.
@@ -113,12 +118,12 @@ impl Transform<'_> {
 
     /// Runs the task for an image.
     pub async fn run(&self, opened: &Opened) -> Result<Done> {
-        let Opened { source, destination, job, begun } = opened;
+        let Opened { source, destination, job, begun, .. } = opened;
         let done = match self.mode.dry_run {
-            true => job.dry_run().await.map(|(report, changes)| (report, Some(changes))),
+            true => job.dry_run().await.map(|(report, changes)| (report, Some(opened.plan(changes)))),
             false => job.run().await.map(|report| (report, None)),
         };
-        let (mut report, changes) = done.map_err(|error| match error.remedy() {
+        let (mut report, plan) = done.map_err(|error| match error.remedy() {
             Some(Remedy::ReplaceImage) => error.context(destination),
             _ => error,
         })?;
@@ -128,7 +133,7 @@ impl Transform<'_> {
             source: source.clone(),
             destination: destination.clone(),
             report,
-            changes,
+            plan,
             stats: job.stats.clone(),
             elapsed: begun.elapsed(),
         })
@@ -144,6 +149,9 @@ impl Transform<'_> {
         if destination.is_pipe() && !self.mode.dry_run && std::io::stdout().is_terminal() {
             return Err(Error::usage("standard output is a terminal, and the image would be written to it")
                 .hint("redirect standard output to a file or a pipe"));
+        }
+        if destination.is_pipe() && !self.mode.dry_run {
+            output::check_stdout()?;
         }
         let digest_file = DigestFile::open(digest_file.filter(|_| !self.mode.dry_run))?;
         let stats = Arc::new(Stats::default());
@@ -170,6 +178,22 @@ impl Transform<'_> {
     }
 }
 
+impl Opened {
+    /// Adds to the changes of a dry run what happens to the present image.
+    fn plan(&self, mut changes: Changes) -> DryRun {
+        let mut would_keep_as = None;
+        if let Some(write) = &mut changes.would_write {
+            write.creates &= !self.replaces_archive;
+            if let Existing::Keep(backup) = &self.job.existing
+                && !write.creates
+            {
+                would_keep_as = Some(backup.name());
+            }
+        }
+        DryRun { dry_run: true, would_keep_as, changes }
+    }
+}
+
 impl Done {
     /// Returns everything to print about it.
     pub fn outcome(&self) -> Outcome<'_> {
@@ -179,7 +203,7 @@ impl Done {
             report: &self.report,
             stats: &self.stats,
             elapsed: self.elapsed,
-            changes: self.changes.as_ref(),
+            plan: self.plan.as_ref(),
             is_listed: false,
         }
     }

@@ -48,7 +48,7 @@ pub async fn run(global: &Global, args: Args, console: &Console) -> Result<()> {
         task: Task::Unwrap,
         mode: Mode { dry_run: args.dry_run, recheck: args.recheck, ..Mode::default() },
         network: &args.from.network,
-        logins: Logins::read(&args.from, &args.to, places.0.is_pipe())?,
+        logins: Logins::read(&args.from, &args.to, Some(&places), places.0.is_pipe())?,
         replace: &args.replace,
         shared_state: Arc::default(),
     };

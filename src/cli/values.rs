@@ -5,6 +5,8 @@ use crate::registry::{Authority, Pem};
 use clap::builder::{PathBufValueParser, PossibleValue, StringValueParser, TypedValueParser};
 use clap::error::Error;
 use clap::{Arg, Command};
+use rustls::pki_types::CertificateDer;
+use rustls::pki_types::pem::PemObject;
 use std::ffi::OsStr;
 use std::fs::File;
 use std::path::{Path, PathBuf};
@@ -43,8 +45,24 @@ impl TypedValueParser for AnyText {
     }
 }
 
+/// The longest time that an option may set, a day: sums of times stay far from the largest number.
+const LONGEST: u64 = 86_400;
+
+/// Parses a time in seconds, which is at least one.
+pub fn seconds(text: &str) -> Result<u64, String> {
+    let seconds = text.parse::<u64>().map_err(|_| format!("use seconds from 1 to {LONGEST}"))?;
+    match seconds {
+        0 => Err("must be at least 1".into()),
+        1..=LONGEST => Ok(seconds),
+        _ => Err(format!("must be at most {LONGEST}, which is a day")),
+    }
+}
+
 /// Parses the name of a registry's host.
 pub fn host(text: &str) -> Result<String, String> {
+    if let Some((scheme @ ("http" | "https"), host)) = text.split_once("://") {
+        return Err(format!("leave out {scheme}://: {}", host.trim_end_matches('/')));
+    }
     match check_host(text) {
         Ok(()) => Ok(text.into()),
         Err(why) => Err(format!("{why}; use HOST or HOST:PORT, as in registry.example:5000")),
@@ -59,8 +77,24 @@ pub fn authority(text: &str) -> Result<Authority, String> {
     }
     if let Pem::File(path) = &authority.pem {
         readable(path)?;
+        if path.is_file() {
+            has_certificate(path)?;
+        }
     }
     Ok(authority)
+}
+
+/// Checks that a file has certificates in PEM format.
+fn has_certificate(path: &Path) -> Result<(), String> {
+    let name = path.display();
+    let text = std::fs::read(path).map_err(|e| format!("cannot read {name}: {e}"))?;
+    let mut certificates = CertificateDer::pem_slice_iter(&text).peekable();
+    if certificates.peek().is_none() {
+        return Err(format!("{name} has no certificate in PEM format"));
+    }
+    certificates
+        .try_for_each(|found| found.map(drop))
+        .map_err(|e| format!("invalid certificate in {name}: {e}"))
 }
 
 /// Parses the name of a file that is read later.
@@ -82,6 +116,19 @@ fn readable(path: &Path) -> Result<(), String> {
 mod tests {
     use super::*;
     use crate::reapers::Reapers;
+
+    #[test]
+    fn times_are_at_least_a_second_and_at_most_a_day() {
+        assert_eq!(seconds("1"), Ok(1));
+        assert_eq!(seconds("86400"), Ok(86_400));
+        assert_eq!(seconds("0").unwrap_err(), "must be at least 1");
+        for text in ["86401", "18446744073709551615"] {
+            assert_eq!(seconds(text).unwrap_err(), "must be at most 86400, which is a day");
+        }
+        for text in ["", "-1", "1.5", "1 m"] {
+            assert_eq!(seconds(text).unwrap_err(), "use seconds from 1 to 86400");
+        }
+    }
 
     #[test]
     fn platforms_are_those_of_the_built_in_reapers() {

@@ -20,6 +20,11 @@ use serde::Serialize;
 use std::sync::Arc;
 
 #[derive(clap::Args)]
+#[command(mut_arg("creds", |arg| arg.help(
+    "Credentials for both IMAGE and the image of --source; a missing password is asked for on a terminal"
+)))]
+#[command(mut_arg("src_creds", |arg| arg.help("Credentials for IMAGE")))]
+#[command(mut_arg("src_password_stdin", |arg| arg.help("Read the password for IMAGE from standard input")))]
 pub struct Args {
     /// The wrapped image
     #[arg(value_parser = AnyText(&TRANSPORTS), hide_possible_values = true)]
@@ -58,12 +63,13 @@ impl Args {
         if uses.iter().filter(|used| **used).count() > 1 {
             return Err(places::stdin_twice());
         }
-        let login = of_image.login()?;
-        let other = match source {
-            Some(source) if places::same_host(image, source) => of_source.login()?.or_else(|| login.clone()),
-            Some(_) => of_source.login()?,
-            None => None,
-        };
+        let Some(source) = source else { return Ok((of_image.login(&[image])?, None)) };
+        if of_image.is_same(&of_source) {
+            let login = of_image.login(&[image, source])?;
+            return Ok((login.clone(), login));
+        }
+        let (login, other) = (of_image.login(&[image])?, of_source.login(&[source])?);
+        let other = other.or_else(|| login.clone().filter(|_| places::same_host(image, source)));
         Ok((login, other))
     }
 }
@@ -73,8 +79,9 @@ pub async fn run(global: &Global, args: Args, console: &Console) -> Result<()> {
     let expected = args.source.as_deref().map(suggest::location).transpose()?;
     let stats = Arc::new(Stats::default());
     let mut places = Places::new(args.from.network.network(stats.clone())?);
-    let progress = global.show(move || Facts { pulled: Stats::get(&stats.bytes_pulled), ..Facts::default() });
+    // The user may be asked for a password, which nothing must be drawn over.
     let (login, other) = args.logins(&location, expected.as_ref())?;
+    let progress = global.show(move || Facts { pulled: Stats::get(&stats.bytes_pulled), ..Facts::default() });
     let image = places.source(&location, login).await?;
     let source = match &expected {
         Some(expected) => Some(places.source(expected, other).await?),

@@ -11,7 +11,7 @@ use super::transform::{Mode, Transform};
 use super::values::{AnyText, TRANSPORTS};
 use crate::engine::{self, Attestations, Task, Unsupported};
 use crate::error::{Context, Error, Result};
-use crate::image::{ImagePath, Platform};
+use crate::image::{ImagePath, Location, Platform};
 use crate::reapers::Reapers;
 use crate::rewrite::{Format, IfInit, Policy};
 use clap::ValueEnum;
@@ -173,14 +173,20 @@ impl Args {
         })
     }
 
-    /// Returns how to run the task. `takes_stdin` states that the image or the list comes from standard input.
-    fn transform<'a>(&'a self, global: &'a Global, takes_stdin: bool) -> Result<Transform<'a>> {
+    /// Returns how to run the task for an image with these ends, or for a list. `takes_stdin` states that the image or
+    /// the list comes from standard input.
+    fn transform<'a>(
+        &'a self,
+        global: &'a Global,
+        ends: Option<&(Location, Location)>,
+        takes_stdin: bool,
+    ) -> Result<Transform<'a>> {
         Ok(Transform {
             global,
             task: Task::Wrap(self.task()?),
             mode: Mode { dry_run: self.dry_run, provenance: self.provenance, recheck: self.recheck },
             network: &self.from.network,
-            logins: Logins::read(&self.from, &self.to, takes_stdin)?,
+            logins: Logins::read(&self.from, &self.to, ends, takes_stdin)?,
             replace: &self.replace_image,
             shared_state: Arc::default(),
         })
@@ -244,12 +250,12 @@ fn check_args(args: &[String]) -> Result<()> {
 pub async fn run(global: &Global, args: Args, console: &Console) -> Result<()> {
     match (&args.source, &args.destination, &args.batch) {
         (_, _, Some(list)) => {
-            let transform = args.transform(global, batch::is_stdin(list))?;
+            let transform = args.transform(global, None, batch::is_stdin(list))?;
             batch::run(&transform, batch::read(list)?, args.parallel.into(), console).await
         }
         (Some(source), Some(destination), None) => {
             let places = (suggest::location(source)?, suggest::destination(destination)?);
-            let transform = args.transform(global, places.0.is_pipe())?;
+            let transform = args.transform(global, Some(&places), places.0.is_pipe())?;
             transform.one(places, args.result.digest_file.as_deref(), console).await
         }
         _ => Err(Error::usage("missing the source and the destination")),

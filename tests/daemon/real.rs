@@ -313,7 +313,7 @@ fn a_dry_run_writes_nothing() {
         let other = under.load(&other, "docker.io/library/dry:other");
         for name in ["v1", "other"] {
             let to = format!("docker-daemon:dry:{name}");
-            run(&to).prints_some(&format!("would write docker-daemon:docker.io/library/dry:{name}"));
+            run(&to).prints_some(&format!("would replace docker-daemon:docker.io/library/dry:{name}"));
         }
         assert_eq!(under.id("docker.io/library/dry:other"), other);
         assert_eq!(under.id("docker.io/library/dry:v1"), id);

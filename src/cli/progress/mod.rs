@@ -5,9 +5,9 @@ mod text;
 pub use text::Facts;
 use text::Images;
 
-use super::stderr::{drawn, say};
+use super::stderr;
 use clap::ValueEnum;
-use indicatif::{ProgressBar, ProgressStyle};
+use indicatif::{MultiProgress, ProgressBar, ProgressStyle};
 use std::collections::VecDeque;
 use std::io::IsTerminal;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -114,7 +114,7 @@ fn write(stopped: &mpsc::Receiver<()>, facts: impl Fn() -> Facts) {
     while !has_ended(stopped, LINE) {
         let facts = facts();
         let rate = pace.add(&facts);
-        say(&format!("progress: {}", text::total(&facts, rate, usize::MAX)));
+        stderr::say(&format!("progress: {}", text::total(&facts, rate, usize::MAX)));
     }
 }
 
@@ -124,7 +124,6 @@ fn draw(stopped: &mpsc::Receiver<()>, facts: impl Fn() -> Facts) {
     if has_ended(stopped, QUIET) {
         return;
     }
-    let drawn = drawn();
     let mut lines: Vec<ProgressBar> = Vec::new();
     loop {
         let facts = facts();
@@ -134,27 +133,34 @@ fn draw(stopped: &mpsc::Receiver<()>, facts: impl Fn() -> Facts) {
         let blobs = facts.blobs.active.iter().take(MOST_BLOBS).filter(|_| facts.images.is_none());
         let mut texts: Vec<String> = blobs.map(|active| text::blob(active, columns)).collect();
         texts.push(text::total(&facts, rate, columns));
-        while lines.len() > texts.len() {
-            if let Some(line) = lines.pop() {
-                line.finish_and_clear();
-                drawn.remove(&line);
-            }
-        }
-        for (position, text) in texts.into_iter().enumerate() {
-            if lines.len() == position {
-                let line = ProgressBar::new_spinner().with_style(style());
-                lines.push(drawn.add(line));
-            }
-            lines[position].set_message(text);
-            lines[position].tick();
-        }
-        if has_ended(stopped, FRAME) {
+        let may_draw = stderr::draw(|drawn| frame(drawn, &mut lines, texts));
+        if !may_draw || has_ended(stopped, FRAME) {
             break;
         }
     }
-    lines.iter().for_each(ProgressBar::finish_and_clear);
-    // Errors are ignored, because the lines are no longer needed.
-    let _ = drawn.clear();
+    stderr::draw(|drawn| {
+        lines.iter().for_each(ProgressBar::finish_and_clear);
+        // Errors are ignored, because the lines are no longer needed.
+        let _ = drawn.clear();
+    });
+}
+
+/// Draws these texts as the progress lines.
+fn frame(drawn: &MultiProgress, lines: &mut Vec<ProgressBar>, texts: Vec<String>) {
+    while lines.len() > texts.len() {
+        if let Some(line) = lines.pop() {
+            line.finish_and_clear();
+            drawn.remove(&line);
+        }
+    }
+    for (position, text) in texts.into_iter().enumerate() {
+        if lines.len() == position {
+            let line = ProgressBar::new_spinner().with_style(style());
+            lines.push(drawn.add(line));
+        }
+        lines[position].set_message(text);
+        lines[position].tick();
+    }
 }
 
 fn style() -> ProgressStyle {

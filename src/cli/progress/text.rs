@@ -1,6 +1,7 @@
 //! The text of progress lines, for a terminal of any width.
 
 use crate::engine::{Active, Snapshot, Total};
+use crate::plural::counted;
 use std::time::Duration;
 
 /// The number of hexadecimal digits of a digest to show.
@@ -55,7 +56,7 @@ pub fn total(facts: &Facts, rate: u64, columns: usize) -> String {
         let read = format!("{} read", size(facts.pulled));
         return fitting(&[join(&[&images, &read]), join(&[&short_images, &read])], columns);
     }
-    let blobs = format!("{} of {} blobs", sent.blobs, known.blobs);
+    let blobs = format!("{} of {}", sent.blobs, counted(known.blobs, "blob"));
     let bytes = format!("{} of {}", size(sent.bytes), size(known.bytes));
     let share = format!("{}%", share(sent.bytes, known.bytes));
     fitting(
@@ -77,8 +78,10 @@ fn images(images: Option<Images>) -> (String, String) {
         failed => format!(" ({failed} failed)"),
     };
     match all {
-        Some(all) => (format!("{done} of {all} images{failures}"), format!("{done}/{all}{failures}")),
-        None => (format!("{done} images{failures}"), format!("{done}{failures}")),
+        Some(all) => {
+            (format!("{done} of {}{failures}", counted(all, "image")), format!("{done}/{all}{failures}"))
+        }
+        None => (format!("{}{failures}", counted(done, "image")), format!("{done}{failures}")),
     }
 }
 
@@ -192,6 +195,19 @@ mod tests {
             total(&facts(), 24_100_000, 80),
             "3 of 7 blobs, 120.4 MB of 480.0 MB, 24.1 MB/s, ETA 15 s"
         );
+    }
+
+    #[test]
+    fn one_is_singular() {
+        let known = Total { blobs: 1, bytes: 10 };
+        let blobs = Snapshot { known, ..Snapshot::default() };
+        let images = Some(Images { done: 0, failed: 0, all: Some(1) });
+        assert_eq!(
+            total(&Facts { blobs, images, pulled: 0 }, 0, 80),
+            "0 of 1 image, 0 of 1 blob, 0 B of 10 B, 0 B/s"
+        );
+        let images = Some(Images { done: 1, failed: 0, all: None });
+        assert_eq!(total(&Facts { images, ..Facts::default() }, 0, 80), "1 image, 0 B read");
     }
 
     #[test]

@@ -199,11 +199,13 @@ pub fn parent(path: &Path) -> &Path {
 /// Returns the error for a destination that cannot be written. `NotFound` here means the directory, not the image.
 pub fn unwritable(error: &std::io::Error, place: &str) -> Error {
     let message = format!("cannot write to {place}: {error}");
+    let hint = "check that the destination directory exists or can be created, and that the disk is not full";
     match error.kind() {
-        ErrorKind::PermissionDenied => Error::denied(message),
-        _ => Error::other(message),
+        ErrorKind::PermissionDenied => Error::denied(message).hint(hint),
+        ErrorKind::BrokenPipe => Error::other(message),
+        ErrorKind::ReadOnlyFilesystem => Error::other(message).hint("write to another directory"),
+        _ => Error::other(message).hint(hint),
     }
-    .hint("check that the destination directory exists or can be created, and that the disk is not full")
 }
 
 #[cfg(test)]

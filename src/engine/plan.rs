@@ -245,10 +245,8 @@ impl<'a> Planner<'a> {
             (0..manifest.children().len()).filter(|i| !children.iter().any(|c| c.position == *i)).collect();
         let dropped_below = children.iter().map(|c| c.node.dropped()).sum();
         let output = match self.task {
-            // If every image is skipped, the index stays byte for byte as it was, with its record.
-            Task::Wrap(_) if dropped.is_empty() && children.iter().all(|child| child.node.is_skipped()) => {
-                manifest.clone()
-            }
+            // If there is nothing to do, the index stays byte for byte as it was, with its record.
+            Task::Wrap(_) if dropped.is_empty() && stays(&history, &children) => manifest.clone(),
             Task::Wrap(wrap) => {
                 let own = history.original.family();
                 let (recipe, family) = (wrap.index_recipe(own), wrap.policy.format.family(own));
@@ -257,12 +255,45 @@ impl<'a> Planner<'a> {
             Task::Unwrap | Task::Copy(_) => history.original.clone(),
         };
         // Reported once, at the root.
-        if matches!(self.task, Task::Unwrap) && depth == 0 {
-            notes.extend(gone(history.dropped));
-            notes.extend(changed(&history, &children));
+        if depth == 0 {
+            notes.extend(self.about_history(&history, &output, &children, is_part));
         }
         let dropped = dropped.len() + dropped_below;
         Ok(IndexNode { history, output, children, notes, dropped, is_part })
+    }
+
+    /// Returns notes about what happened to the index between its first wrap and this run.
+    fn about_history(
+        &self,
+        history: &History,
+        output: &Manifest,
+        children: &[Child],
+        is_part: bool,
+    ) -> Vec<Note> {
+        let changed = || Some((history.recorded.as_ref()?, changed(history, children)?));
+        match self.task {
+            Task::Unwrap => {
+                let changed = changed().map(|(source, which)| {
+                    format!(
+                        "the index was changed after it was wrapped, so its source {source} was not \
+                         restored: {which}"
+                    )
+                    .into()
+                });
+                gone(history.dropped).into_iter().chain(changed).collect()
+            }
+            Task::Wrap(_) if !is_part && let Some((source, which)) = changed() => {
+                let text = format!(
+                    "the index was changed after it was wrapped, so its source {source} can no longer be \
+                     restored: {which}"
+                );
+                // The new record states another source, which hides the change from now on.
+                let is_replaced = output.digest != history.input.digest;
+                let new = format!("; the index without reapers, {}, is its source now", history.source);
+                vec![(text + if is_replaced { &new } else { "" }).into()]
+            }
+            Task::Wrap(_) | Task::Copy(_) => Vec::new(),
+        }
     }
 
     async fn child(
@@ -338,10 +369,21 @@ fn history(index: &Manifest, children: &[Child], is_part: bool) -> Result<Histor
     index::unwrap(index, &originals, is_part)
 }
 
-/// Returns a note for an index that was changed after it was wrapped, so that unwrapping does not restore its
-/// source. It names the children that are not originals.
-fn changed(history: &History, children: &[Child]) -> Option<Note> {
-    let recorded = history.recorded.as_ref().filter(|_| !history.is_stale)?;
+/// Returns whether wrap leaves an index as it is, provided that it drops no children. If another tool changed
+/// the index, it is not given a new record as long as there is no image to wrap: that would only replace the
+/// record of its source.
+fn stays(history: &History, children: &[Child]) -> bool {
+    let is_changed = history.is_changed || history.lost_source().is_some();
+    let all = |stays: fn(&Node) -> bool| children.iter().all(|child| stays(&child.node));
+    all(Node::is_skipped) || (is_changed && all(|node| node.replacement().is_none()))
+}
+
+/// Returns what was changed in an index after it was wrapped, if unwrapping does not restore its source. Names
+/// the children that are not originals.
+fn changed(history: &History, children: &[Child]) -> Option<String> {
+    if history.recorded.is_none() || history.is_stale {
+        return None;
+    }
     let kept = index::kept(&history.input);
     let is_foreign = |child: &&Child| match &child.node {
         Node::Image(image) => image.outcome.original().is_none() && !kept.contains(&child.position),
@@ -353,18 +395,10 @@ fn changed(history: &History, children: &[Child]) -> Option<Note> {
         None => child.descriptor.digest.to_string(),
     };
     let foreign: Vec<String> = children.iter().filter(is_foreign).map(name).collect();
-    let is_other = history.dropped == 0 && *recorded != history.original.digest;
-    if !is_other && foreign.is_empty() {
-        return None;
+    match foreign.is_empty() {
+        true => history.lost_source().map(|_| "other fields were changed".into()),
+        false => Some(format!("these children are not the originals: {}", foreign.join(", "))),
     }
-    let which = match foreign.is_empty() {
-        true => "other fields were changed".to_string(),
-        false => format!("these children are not the originals: {}", foreign.join(", ")),
-    };
-    let text = format!(
-        "the index was changed after it was wrapped, so its source {recorded} was not restored: {which}"
-    );
-    Some(text.into())
 }
 
 fn gone(children: usize) -> Option<Note> {

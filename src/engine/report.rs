@@ -150,6 +150,14 @@ impl Report {
         let source = root.input().digest.clone();
         let mut report = Self::of(source, digest, notes, platforms);
         report.written = written;
+        // Every image is as it was, but the index got a new record or lost children.
+        if report.action == Action::Unchanged
+            && !matches!(delivery, Delivery::Held(_))
+            && root.output().digest != root.input().digest
+        {
+            report.action = Action::Upgraded;
+            report.reason = None;
+        }
         report.family = root.output().family();
         if matches!(root, Root::Copied(_)) {
             report.platforms.clear();

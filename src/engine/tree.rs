@@ -115,6 +115,10 @@ impl ImageNode {
         Ok(Some(new.manifest.clone()))
     }
 
+    fn keeps_reaper(&self) -> bool {
+        matches!(self.outcome, Outcome::Skipped { original: Some(_), .. })
+    }
+
     /// Returns the manifest to write.
     pub fn output(&self) -> &Manifest {
         self.outcome.manifest().unwrap_or(&self.input)
@@ -148,6 +152,15 @@ impl Root {
             }
             Root::Index(index) => &index.history.source,
             Root::Copied(copied) => &copied.input.digest,
+        }
+    }
+
+    /// Returns whether a wrapped image below is skipped, and so keeps a reaper that its original would not get.
+    pub fn keeps_reaper(&self) -> bool {
+        match self {
+            Root::Image(image) => image.keeps_reaper(),
+            Root::Index(index) => index.children.iter().any(|child| child.node.keeps_reaper()),
+            Root::Copied(_) => false,
         }
     }
 }
@@ -188,6 +201,14 @@ impl Node {
                 index.dropped == 0 && index.children.iter().all(|child| child.node.is_skipped())
             }
             Node::Carried(_) => true,
+        }
+    }
+
+    fn keeps_reaper(&self) -> bool {
+        match self {
+            Node::Image(image) => image.keeps_reaper(),
+            Node::Index(index) => index.children.iter().any(|child| child.node.keeps_reaper()),
+            Node::Carried(_) => false,
         }
     }
 

@@ -119,6 +119,10 @@ fn values(image: &ImageNode, changes: &mut Vec<Change>) {
             let record = ImageConfig::parse(new.config.clone()).ok().and_then(|c| Record::read(&c.labels));
             (record, &new.config, &new.manifest.bytes)
         }
+        Outcome::Relabelled(new, _) => {
+            let record = ImageConfig::parse(new.config.clone()).ok().and_then(|c| Record::read(&c.labels));
+            (record, &new.config, &new.manifest.bytes)
+        }
         Outcome::Unwrapped(original) => (Some(original.record.clone()), &image.config, &image.input.bytes),
         Outcome::Unchanged(_) | Outcome::Skipped { .. } => return,
     };

@@ -2,7 +2,8 @@
 
 use super::copy::Copier;
 use super::destination::Destination;
-use super::plan::{Planner, first_image};
+use super::docker_list::recorded_list;
+use super::plan::Planner;
 use super::report::{Action, Delivery, PlatformReport, Report, SAME};
 use super::task::{Task, Wrap};
 use super::tree::{Node, Root};
@@ -10,7 +11,6 @@ use crate::error::{Context, Result};
 use crate::image::media_type::Family;
 use crate::image::{Content, Descriptor, Manifest, MediaType, Platform};
 use crate::read::{Reader, select};
-use crate::rewrite::list::List;
 use crate::rewrite::record::Annotations;
 use crate::rewrite::{DEFAULT_PATH, Image, ImageOrArtifact, index, repeat};
 use crate::transport::Head;
@@ -230,17 +230,6 @@ impl Comparison<'_> {
             _ => Ok(false),
         }
     }
-}
-
-/// Returns the record of a Docker list, which its first image has, if it describes this list.
-pub async fn recorded_list(reader: &Reader, list: &Manifest) -> Option<List> {
-    let position = first_image(list)?;
-    let manifest = reader.child(&list.children()[position]).await.ok()?;
-    let Content::Image { config, .. } = &manifest.content else { return None };
-    let config = reader.config(config).await.ok()?;
-    let image = Image::new(manifest.as_ref().clone(), config, true).ok()?;
-    let record = image.original()?.record.list.clone()?;
-    (record.others == repeat::others(list, position).ok()?).then_some(record)
 }
 
 /// Returns whether one image was wrapped from the other, according to its record.

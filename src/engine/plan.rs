@@ -4,6 +4,7 @@
 use super::attestations;
 use super::carry_over::CarryOver;
 use super::copy::Copier;
+use super::docker_list;
 use super::images::{Images, Looked};
 use super::task::{Task, Unsupported};
 use super::tree::{Carried, Child, CopiedNode, ImageNode, IndexNode, Node, Root};
@@ -13,9 +14,8 @@ use crate::image::{Content, Descriptor, Digest, Manifest, StatedPlatform};
 use crate::read::select::{self, Selection};
 use crate::read::{Limits, Reader};
 use crate::rewrite::index::{self, History, Replaced};
-use crate::rewrite::list::List;
 use crate::rewrite::record::Annotations;
-use crate::rewrite::{self, Image, ImageOrArtifact, repeat};
+use crate::rewrite::{self, Image, ImageOrArtifact};
 use futures_util::future::{BoxFuture, FutureExt, try_join_all};
 use std::collections::HashSet;
 use std::sync::{Mutex, PoisonError};
@@ -79,36 +79,15 @@ impl<'a> Planner<'a> {
         }
         let selection = Selection::new(self.reader, &manifest, self.task.platforms()).await?;
         let index = self.index(manifest, &selection, 0).await?;
-        let index = self.recorded(index)?;
+        let index = match self.task {
+            Task::Wrap(wrap) => docker_list::record(index, || wrap.index_recipe(Family::Docker))?,
+            Task::Unwrap | Task::Copy(_) => index,
+        };
         if matches!(self.task, Task::Unwrap) && index.children.iter().all(|c| c.node.replacement().is_none())
         {
             return Err(Error::unsupported("none of the images in this index is wrapped"));
         }
         Ok(Root::Index(Box::new(index)))
-    }
-
-    /// Records a Docker list in its first image, where [`first_image`] finds it: such lists have no annotations.
-    fn recorded(&self, mut index: IndexNode) -> Result<IndexNode> {
-        let Task::Wrap(wrap) = self.task else { return Ok(index) };
-        let families = [index.history.original.family(), index.output.family()];
-        let Some(position) = first_image(&index.output).filter(|_| families == [Family::Docker; 2]) else {
-            return Ok(index);
-        };
-        let Some(Child { node: Node::Image(image), digest, position: listed, .. }) =
-            index.children.get_mut(position)
-        else {
-            return Ok(index);
-        };
-        let list = List {
-            source: index.history.source.clone(),
-            recipe: wrap.index_recipe(Family::Docker),
-            others: repeat::others(&index.output, position)?,
-        };
-        if let Some(manifest) = image.record_list(&list)? {
-            *digest = index::name(&index.history.input, *listed, &manifest);
-            index.output = index::relink(&index.output, Replaced { position, manifest })?;
-        }
-        Ok(index)
     }
 
     /// Plans an unchanged copy, or one with fewer children.
@@ -223,7 +202,13 @@ impl<'a> Planner<'a> {
         };
         let mut children = read(others).await?;
         let is_part = is_part || children.iter().any(|c| matches!(&c.node, Node::Index(i) if i.is_part));
-        let history = history(&manifest, &children, is_part)?;
+        let mut history = history(&manifest, &children, is_part)?;
+        if depth == 0
+            && let Some(recorded) = docker_list::Recorded::read(self.reader, &manifest).await
+            && history.recorded.is_none()
+        {
+            recorded.add_to(&mut history, is_part);
+        }
         let mut notes = Vec::new();
         if history.is_stale {
             notes.push(
@@ -280,7 +265,7 @@ impl<'a> Planner<'a> {
                     )
                     .into()
                 });
-                gone(history.dropped).into_iter().chain(changed).collect()
+                gone(history).into_iter().chain(changed).collect()
             }
             Task::Wrap(_) if !is_part && let Some((source, which)) = changed() => {
                 let text = format!(
@@ -357,11 +342,6 @@ impl<'a> Planner<'a> {
     }
 }
 
-/// Returns the position of the first child that may be an image to wrap.
-pub fn first_image(index: &Manifest) -> Option<usize> {
-    index.children().iter().position(|child| !child.is_index() && select::carried(child).is_none())
-}
-
 /// Returns what an index was before it was wrapped, from what its children were.
 fn history(index: &Manifest, children: &[Child], is_part: bool) -> Result<History> {
     let original = |c: &Child| Some(Replaced { position: c.position, manifest: c.node.original()?.clone() });
@@ -384,11 +364,14 @@ fn changed(history: &History, children: &[Child]) -> Option<String> {
     if history.recorded.is_none() || history.is_stale {
         return None;
     }
-    let kept = index::kept(&history.input);
+    // The record of a Docker manifest list does not say which children were kept.
+    let kept = (history.input.family() == Family::Oci).then(|| index::kept(&history.input));
+    let was_kept = |child: &Child| kept.as_ref().is_none_or(|kept| kept.contains(&child.position));
     let is_foreign = |child: &&Child| match &child.node {
-        Node::Image(image) => image.outcome.original().is_none() && !kept.contains(&child.position),
+        Node::Image(image) if image.outcome.original().is_some() => false,
+        Node::Image(image) => !was_kept(child) || (kept.is_none() && image.has_record_key()),
         Node::Index(_) => false,
-        Node::Carried(_) => !kept.contains(&child.position),
+        Node::Carried(_) => !was_kept(child),
     };
     let name = |child: &Child| match &child.descriptor.platform {
         Some(platform) => format!("{} for {platform}", child.descriptor.digest),
@@ -401,9 +384,11 @@ fn changed(history: &History, children: &[Child]) -> Option<String> {
     }
 }
 
-fn gone(children: usize) -> Option<Note> {
-    let gone = match children {
+fn gone(history: &History) -> Option<Note> {
+    let gone = match history.dropped {
         0 => return None,
+        // The record of a Docker manifest list does not say how many.
+        _ if history.input.family() == Family::Docker => "children were".to_string(),
         1 => "1 child was".to_string(),
         n => format!("{n} children were"),
     };

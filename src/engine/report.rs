@@ -300,7 +300,7 @@ fn image_report(image: &ImageNode) -> PlatformReport {
         Outcome::Unchanged(_) => (Action::Unchanged, Some(SAME.to_string())),
         Outcome::Skipped { reason, .. } => (Action::Skipped, Some(reason.clone())),
         Outcome::Wrapped(_) => (Action::Wrapped, None),
-        Outcome::Upgraded(..) => (Action::Upgraded, None),
+        Outcome::Relabelled(..) | Outcome::Upgraded(..) => (Action::Upgraded, None),
         Outcome::Unwrapped(_) => (Action::Unwrapped, None),
     };
     PlatformReport {

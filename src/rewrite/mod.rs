@@ -19,7 +19,7 @@ pub mod repeat;
 pub mod target;
 pub mod undo;
 
-pub use build::{Plan, with_list};
+pub use build::{Plan, relabel, with_list};
 pub use decide::{Decision, decide};
 pub use format::Format;
 pub use image::{Image, ImageOrArtifact, argv, artifact};

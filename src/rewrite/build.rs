@@ -1,5 +1,6 @@
 //! Builds wrapped images: config, layer and manifest, with a proof that the wrap can be undone.
 
+use super::embedded;
 use super::format;
 use super::image::{Image, argv};
 use super::layer::Layer;
@@ -37,6 +38,9 @@ impl Plan {
                 "the image has {layers} layers; engines support at most {MAX_LAYERS}, including the reaper's"
             ))
             .hint("squash layers when you build the image"));
+        }
+        if let Content::Image { config, .. } = &image.manifest.content {
+            embedded::check(config)?;
         }
         let (platform, reaper, policy) = (platform.canonical(), reaper.clone(), policy.clone());
         Ok(Plan { image, platform, reaper, policy })
@@ -171,7 +175,7 @@ fn link(outer: &mut Document, manifest: &Manifest, family: Family, config: &Byte
     outer.set("/config/digest", &quote(&digest.to_string()))?;
     outer.set("/config/size", &config.len().to_string())?;
     if matches!(&manifest.content, Content::Image { config, .. } if config.data.is_some()) {
-        record::embed(outer, "/config", config)?;
+        embedded::embed(outer, "/config", config)?;
     }
     if family == Family::Oci {
         record::write_content(outer, &digest)?;

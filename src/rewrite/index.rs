@@ -1,5 +1,6 @@
 //! Wrap and unwrap for indexes: only the descriptors of children with new manifests change.
 
+use super::embedded;
 use super::format;
 use super::known_inits;
 use super::policy::Policy;
@@ -99,6 +100,9 @@ pub fn wrap(
     let original = &history.original;
     if children.is_empty() && dropped.is_empty() && history.dropped == 0 {
         return Ok(original.clone());
+    }
+    for child in children {
+        embedded::check(&original.children()[child.position])?;
     }
     let mut text = Document::new(&original.bytes)?;
     let converted = Some(family).filter(|family| *family != original.family());
@@ -249,7 +253,7 @@ fn replace(
             text.set(&at(*position, "mediaType"), &quote(&manifest.media_type))?;
         }
         if index.children().get(*position).is_some_and(|c| c.data.is_some()) {
-            record::embed(text, &format!("/manifests/{position}"), &manifest.bytes)?;
+            embedded::embed(text, &format!("/manifests/{position}"), &manifest.bytes)?;
         }
     }
     Ok(())

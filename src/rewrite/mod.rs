@@ -5,6 +5,7 @@
 
 pub mod build;
 pub mod decide;
+mod embedded;
 pub mod format;
 pub mod image;
 pub mod index;
@@ -16,6 +17,7 @@ pub mod paths;
 pub mod policy;
 pub mod record;
 pub mod repeat;
+mod script;
 pub mod target;
 pub mod undo;
 

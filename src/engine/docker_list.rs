@@ -42,11 +42,11 @@ impl Recorded {
     /// not read.
     pub fn add_to(self, history: &mut History, is_part: bool) {
         history.is_changed = !self.is_intact;
-        let is_other = self.list.source != history.original.digest;
-        if self.is_intact && (is_part || is_other) {
+        if self.is_intact && is_part {
             history.source = self.list.source.clone();
+        } else if self.is_intact && self.list.source != history.original.digest {
             // The record does not say how many children were dropped.
-            history.dropped = usize::from(!is_part);
+            history.dropped = 1;
         }
         history.recorded = Some(self.list.source);
     }

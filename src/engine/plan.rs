@@ -8,7 +8,7 @@ use super::docker_list;
 use super::images::{Images, Looked};
 use super::task::{Task, Unsupported};
 use super::tree::{Carried, Child, CopiedNode, ImageNode, IndexNode, Node, Root};
-use crate::error::{Context, Error, Note, Result};
+use crate::error::{Context, Error, Kind, Note, Result};
 use crate::image::media_type::Family;
 use crate::image::{Content, Descriptor, Digest, Manifest, StatedPlatform};
 use crate::read::select::{self, Selection};
@@ -142,7 +142,10 @@ impl<'a> Planner<'a> {
             let is_wrapped = matches!(self.task, Task::Unwrap) || Annotations::read(&manifest).is_some();
             self.start_transfers(&config, &layers, is_wrapped, listed);
         }
-        let bytes = reading.await?;
+        let bytes = match reading.await {
+            Err(error) if error.kind() == Kind::Unsupported => return Ok(Found::Bad(error)),
+            bytes => bytes?,
+        };
         Ok(match self.images.rewrite(manifest, bytes, listed, is_child).await? {
             Looked::Image(image) => Found::Image(image),
             Looked::Artifact(kind) => Found::Artifact(kind),
@@ -325,7 +328,13 @@ impl<'a> Planner<'a> {
             }
             return carry_over.unread(descriptor.clone(), reason, depth).await.map(carried);
         }
-        let manifest = self.reader.child(descriptor).await?.as_ref().clone();
+        let manifest = match self.reader.child(descriptor).await {
+            // A manifest that cannot be read is carried over if the destination has it; otherwise this fails again.
+            Err(error) if error.kind() == Kind::Unsupported && !self.task.is_strict() => {
+                return carry_over.unread(descriptor.clone(), error.to_string(), depth).await.map(carried);
+            }
+            manifest => manifest?.as_ref().clone(),
+        };
         self.copier.was_read(&descriptor.digest);
         if matches!(manifest.content, Content::Index { .. }) {
             let index = self.index(manifest, selection, depth + 1).await?;
@@ -349,13 +358,13 @@ fn history(index: &Manifest, children: &[Child], is_part: bool) -> Result<Histor
     index::unwrap(index, &originals, is_part)
 }
 
-/// Returns whether wrap leaves an index as it is, provided that it drops no children. If another tool changed
-/// the index, it is not given a new record as long as there is no image to wrap: that would only replace the
-/// record of its source.
+/// Returns whether wrap leaves an index as it is, provided that it drops no children. As long as there is no image to
+/// wrap, an index keeps its record in two cases: if another tool changed it, because a new record would only replace
+/// that of its source, and if it was narrowed, because a new record could state that it is what other options leave.
 fn stays(history: &History, children: &[Child]) -> bool {
-    let is_changed = history.is_changed || history.lost_source().is_some();
+    let has_history = history.is_changed || history.dropped > 0 || history.lost_source().is_some();
     let all = |stays: fn(&Node) -> bool| children.iter().all(|child| stays(&child.node));
-    all(Node::is_skipped) || (is_changed && all(|node| node.replacement().is_none()))
+    all(Node::is_skipped) || (has_history && all(|node| node.replacement().is_none()))
 }
 
 /// Returns what was changed in an index after it was wrapped, if unwrapping does not restore its source. Names

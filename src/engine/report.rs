@@ -177,8 +177,7 @@ impl Report {
         report
     }
 
-    /// Creates the report of a run with nothing to do, from what a registry tells of the source without
-    /// sending it.
+    /// Creates the report of a run with nothing to do, from the response to a HEAD request for the source.
     pub(super) fn held(source: &Digest, current: &Manifest) -> Self {
         let image = PlatformReport {
             platform: None,

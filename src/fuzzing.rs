@@ -86,6 +86,7 @@ pub fn manifests(data: &[u8]) {
             dropped: 0,
             recorded: None,
             is_stale: false,
+            is_changed: false,
             original: manifest,
         };
         let recipe = Digest::sha256("recipe");

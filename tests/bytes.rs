@@ -64,7 +64,7 @@ fn the_digest_is_the_same_on_every_machine() {
             .run()
             .succeeds()
             .digest();
-        assert_eq!(result, "sha256:8e199a531a226b449f854d490d1cca4161df9b8a614ae54e73f462bfe9b877a9");
+        assert_eq!(result, "sha256:8cb90818b3d19d50ca3ce37f9b9074a413b169eb312df20a148c3fb2521c27f3");
     }
 }
 

@@ -119,7 +119,8 @@ fn finds_a_statement_by_its_subject() {
         };
         if !registry.can(Step::Referrers) {
             // The image is written and the result is printed nevertheless.
-            let outcome = wrap().run().exits(7);
+            let outcome = wrap().run();
+            assert_ne!(outcome.code(), 0, "{outcome}");
             assert_eq!(outcome.json()["digest"], registry.digest(&to));
             continue;
         }

@@ -119,6 +119,10 @@ fn values(image: &ImageNode, changes: &mut Vec<Change>) {
             let record = ImageConfig::parse(new.config.clone()).ok().and_then(|c| Record::read(&c.labels));
             (record, &new.config, &new.manifest.bytes)
         }
+        Outcome::Relabelled(new, _) => {
+            let record = ImageConfig::parse(new.config.clone()).ok().and_then(|c| Record::read(&c.labels));
+            (record, &new.config, &new.manifest.bytes)
+        }
         Outcome::Unwrapped(original) => (Some(original.record.clone()), &image.config, &image.input.bytes),
         Outcome::Unchanged(_) | Outcome::Skipped { .. } => return,
     };
@@ -153,7 +157,7 @@ fn last_element(text: &mut Document, pointer: &str) -> String {
     format!("{pointer}/{}", len.saturating_sub(1))
 }
 
-/// Returns the blobs that the destination does not have, as far as it tells.
+/// Returns the blobs that the destination does not have, as far as it reports.
 async fn blobs(overlay: &Overlay, copier: &Copier, destination: &Destination) -> Result<Vec<Change>> {
     let asking = overlay.all_blobs().into_iter().map(async |descriptor| {
         let how = match copier.relation() {

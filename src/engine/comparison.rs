@@ -2,15 +2,15 @@
 
 use super::copy::Copier;
 use super::destination::Destination;
-use super::plan::{Planner, first_image};
+use super::docker_list::recorded_list;
+use super::plan::Planner;
 use super::report::{Action, Delivery, PlatformReport, Report, SAME};
 use super::task::{Task, Wrap};
 use super::tree::{Node, Root};
 use crate::error::{Context, Result};
 use crate::image::media_type::Family;
-use crate::image::{Content, Descriptor, Manifest, MediaType};
+use crate::image::{Content, Descriptor, Manifest, MediaType, Platform};
 use crate::read::{Reader, select};
-use crate::rewrite::list::List;
 use crate::rewrite::record::Annotations;
 use crate::rewrite::{DEFAULT_PATH, Image, ImageOrArtifact, index, repeat};
 use crate::transport::Head;
@@ -34,6 +34,8 @@ impl Comparison<'_> {
             }
             let platforms = match &current.content {
                 Content::Index { .. } => self.children(source, current).await?,
+                // Whether the source is for the wanted platforms is decided where it is read.
+                _ if !self.is_wanted(annotations.platform.as_ref()) => return Ok(None),
                 _ => vec![PlatformReport {
                     platform: annotations.platform,
                     action: Action::Unchanged,
@@ -89,6 +91,11 @@ impl Comparison<'_> {
             Content::Index { .. } => self.wrap.index_recipe(family) == annotations.recipe,
             _ => self.wrap.recipes(family).any(|recipe| recipe == annotations.recipe),
         }
+    }
+
+    /// Returns whether a single image may be for all wanted platforms.
+    fn is_wanted(&self, platform: Option<&Platform>) -> bool {
+        select::check_alone(platform, &self.wrap.platforms).is_ok()
     }
 
     /// Returns whether the annotations describe this source, and the manifests do not contradict them.
@@ -172,7 +179,8 @@ impl Comparison<'_> {
         }
         let planner = Planner::new(self.task, reader, self.copier, 1, true);
         let Ok(root) = planner.root(current.clone(), None).await else { return Ok(None) };
-        if root.output().digest != current.digest || *root.origin() != source.digest {
+        // In place, an image keeps a reaper that these options would not add; the source is copied without it.
+        if root.output().digest != current.digest || *root.origin() != source.digest || root.keeps_reaper() {
             return Ok(None);
         }
         if let Root::Index(index) = &root {
@@ -222,17 +230,6 @@ impl Comparison<'_> {
             _ => Ok(false),
         }
     }
-}
-
-/// Returns the record of a Docker list, which its first image has, if it describes this list.
-pub async fn recorded_list(reader: &Reader, list: &Manifest) -> Option<List> {
-    let position = first_image(list)?;
-    let manifest = reader.child(&list.children()[position]).await.ok()?;
-    let Content::Image { config, .. } = &manifest.content else { return None };
-    let config = reader.config(config).await.ok()?;
-    let image = Image::new(manifest.as_ref().clone(), config, true).ok()?;
-    let record = image.original()?.record.list.clone()?;
-    (record.others == repeat::others(list, position).ok()?).then_some(record)
 }
 
 /// Returns whether one image was wrapped from the other, according to its record.

@@ -54,8 +54,10 @@ impl<'a> Images<'a> {
                 let platform = machine::stated(&image, listed);
                 let outcome = match rewrite::unwrap(&image) {
                     Ok(original) => Outcome::Unwrapped(original),
-                    Err(_) if is_child => {
-                        Outcome::Skipped { reason: "it is not wrapped".into(), original: None }
+                    Err(error) if is_child => {
+                        let is_stale = record::has_record_key(&image.config.labels);
+                        let reason = if is_stale { error.to_string() } else { "it is not wrapped".into() };
+                        Outcome::Skipped { reason, original: None }
                     }
                     Err(error) => return Err(error),
                 };
@@ -133,7 +135,10 @@ impl<'a> Images<'a> {
                 let mut layers =
                     Layers::new(self.reader.source().clone(), &source.manifest, &source.config, None);
                 let parents = layers.parents(&policy.path, replace).await;
-                parents.context(|| format!("looking for {}", policy.path))?
+                match parents.context(|| format!("looking for {}", policy.path)) {
+                    Err(error) if error.kind() == Kind::Unsupported => return Ok(Err(error)),
+                    parents => parents?,
+                }
             }
         };
         Ok(decision.build(&parents))

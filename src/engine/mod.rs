@@ -6,6 +6,7 @@ mod changes;
 mod comparison;
 pub mod copy;
 mod destination;
+mod docker_list;
 mod existing;
 mod images;
 mod overlay;
@@ -23,7 +24,7 @@ mod transfers;
 mod tree;
 
 pub use changes::{Change, Changes, WouldWrite};
-pub use comparison::recorded_list;
+pub use docker_list::recorded_list;
 pub use existing::{Backup, BackupTag, Existing};
 pub use overlay::Overlay;
 pub use run::{Job, Known, Pending, Permit};

@@ -4,18 +4,18 @@
 use super::attestations;
 use super::carry_over::CarryOver;
 use super::copy::Copier;
+use super::docker_list;
 use super::images::{Images, Looked};
 use super::task::{Task, Unsupported};
 use super::tree::{Carried, Child, CopiedNode, ImageNode, IndexNode, Node, Root};
-use crate::error::{Context, Error, Note, Result};
+use crate::error::{Context, Error, Kind, Note, Result};
 use crate::image::media_type::Family;
 use crate::image::{Content, Descriptor, Digest, Manifest, StatedPlatform};
 use crate::read::select::{self, Selection};
 use crate::read::{Limits, Reader};
 use crate::rewrite::index::{self, History, Replaced};
-use crate::rewrite::list::List;
 use crate::rewrite::record::Annotations;
-use crate::rewrite::{self, Image, ImageOrArtifact, repeat};
+use crate::rewrite::{self, Image, ImageOrArtifact};
 use futures_util::future::{BoxFuture, FutureExt, try_join_all};
 use std::collections::HashSet;
 use std::sync::{Mutex, PoisonError};
@@ -79,36 +79,15 @@ impl<'a> Planner<'a> {
         }
         let selection = Selection::new(self.reader, &manifest, self.task.platforms()).await?;
         let index = self.index(manifest, &selection, 0).await?;
-        let index = self.recorded(index)?;
+        let index = match self.task {
+            Task::Wrap(wrap) => docker_list::record(index, || wrap.index_recipe(Family::Docker))?,
+            Task::Unwrap | Task::Copy(_) => index,
+        };
         if matches!(self.task, Task::Unwrap) && index.children.iter().all(|c| c.node.replacement().is_none())
         {
             return Err(Error::unsupported("none of the images in this index is wrapped"));
         }
         Ok(Root::Index(Box::new(index)))
-    }
-
-    /// Records a Docker list in its first image, where [`first_image`] finds it: such lists have no annotations.
-    fn recorded(&self, mut index: IndexNode) -> Result<IndexNode> {
-        let Task::Wrap(wrap) = self.task else { return Ok(index) };
-        let families = [index.history.original.family(), index.output.family()];
-        let Some(position) = first_image(&index.output).filter(|_| families == [Family::Docker; 2]) else {
-            return Ok(index);
-        };
-        let Some(Child { node: Node::Image(image), digest, position: listed, .. }) =
-            index.children.get_mut(position)
-        else {
-            return Ok(index);
-        };
-        let list = List {
-            source: index.history.source.clone(),
-            recipe: wrap.index_recipe(Family::Docker),
-            others: repeat::others(&index.output, position)?,
-        };
-        if let Some(manifest) = image.record_list(&list)? {
-            *digest = index::name(&index.history.input, *listed, &manifest);
-            index.output = index::relink(&index.output, Replaced { position, manifest })?;
-        }
-        Ok(index)
     }
 
     /// Plans an unchanged copy, or one with fewer children.
@@ -163,7 +142,10 @@ impl<'a> Planner<'a> {
             let is_wrapped = matches!(self.task, Task::Unwrap) || Annotations::read(&manifest).is_some();
             self.start_transfers(&config, &layers, is_wrapped, listed);
         }
-        let bytes = reading.await?;
+        let bytes = match reading.await {
+            Err(error) if error.kind() == Kind::Unsupported => return Ok(Found::Bad(error)),
+            bytes => bytes?,
+        };
         Ok(match self.images.rewrite(manifest, bytes, listed, is_child).await? {
             Looked::Image(image) => Found::Image(image),
             Looked::Artifact(kind) => Found::Artifact(kind),
@@ -223,7 +205,13 @@ impl<'a> Planner<'a> {
         };
         let mut children = read(others).await?;
         let is_part = is_part || children.iter().any(|c| matches!(&c.node, Node::Index(i) if i.is_part));
-        let history = history(&manifest, &children, is_part)?;
+        let mut history = history(&manifest, &children, is_part)?;
+        if depth == 0
+            && let Some(recorded) = docker_list::Recorded::read(self.reader, &manifest).await
+            && history.recorded.is_none()
+        {
+            recorded.add_to(&mut history, is_part);
+        }
         let mut notes = Vec::new();
         if history.is_stale {
             notes.push(
@@ -245,10 +233,8 @@ impl<'a> Planner<'a> {
             (0..manifest.children().len()).filter(|i| !children.iter().any(|c| c.position == *i)).collect();
         let dropped_below = children.iter().map(|c| c.node.dropped()).sum();
         let output = match self.task {
-            // If every image is skipped, the index stays byte for byte as it was, with its record.
-            Task::Wrap(_) if dropped.is_empty() && children.iter().all(|child| child.node.is_skipped()) => {
-                manifest.clone()
-            }
+            // If there is nothing to do, the index stays byte for byte as it was, with its record.
+            Task::Wrap(_) if dropped.is_empty() && stays(&history, &children) => manifest.clone(),
             Task::Wrap(wrap) => {
                 let own = history.original.family();
                 let (recipe, family) = (wrap.index_recipe(own), wrap.policy.format.family(own));
@@ -257,12 +243,45 @@ impl<'a> Planner<'a> {
             Task::Unwrap | Task::Copy(_) => history.original.clone(),
         };
         // Reported once, at the root.
-        if matches!(self.task, Task::Unwrap) && depth == 0 {
-            notes.extend(gone(history.dropped));
-            notes.extend(changed(&history, &children));
+        if depth == 0 {
+            notes.extend(self.about_history(&history, &output, &children, is_part));
         }
         let dropped = dropped.len() + dropped_below;
         Ok(IndexNode { history, output, children, notes, dropped, is_part })
+    }
+
+    /// Returns notes about what happened to the index between its first wrap and this run.
+    fn about_history(
+        &self,
+        history: &History,
+        output: &Manifest,
+        children: &[Child],
+        is_part: bool,
+    ) -> Vec<Note> {
+        let changed = || Some((history.recorded.as_ref()?, changed(history, children)?));
+        match self.task {
+            Task::Unwrap => {
+                let changed = changed().map(|(source, which)| {
+                    format!(
+                        "the index was changed after it was wrapped, so its source {source} was not \
+                         restored: {which}"
+                    )
+                    .into()
+                });
+                gone(history).into_iter().chain(changed).collect()
+            }
+            Task::Wrap(_) if !is_part && let Some((source, which)) = changed() => {
+                let text = format!(
+                    "the index was changed after it was wrapped, so its source {source} can no longer be \
+                     restored: {which}"
+                );
+                // The new record states another source, which hides the change from now on.
+                let is_replaced = output.digest != history.input.digest;
+                let new = format!("; the index without reapers, {}, is its source now", history.source);
+                vec![(text + if is_replaced { &new } else { "" }).into()]
+            }
+            Task::Wrap(_) | Task::Copy(_) => Vec::new(),
+        }
     }
 
     async fn child(
@@ -309,7 +328,13 @@ impl<'a> Planner<'a> {
             }
             return carry_over.unread(descriptor.clone(), reason, depth).await.map(carried);
         }
-        let manifest = self.reader.child(descriptor).await?.as_ref().clone();
+        let manifest = match self.reader.child(descriptor).await {
+            // A manifest that cannot be read is carried over if the destination has it; otherwise this fails again.
+            Err(error) if error.kind() == Kind::Unsupported && !self.task.is_strict() => {
+                return carry_over.unread(descriptor.clone(), error.to_string(), depth).await.map(carried);
+            }
+            manifest => manifest?.as_ref().clone(),
+        };
         self.copier.was_read(&descriptor.digest);
         if matches!(manifest.content, Content::Index { .. }) {
             let index = self.index(manifest, selection, depth + 1).await?;
@@ -326,11 +351,6 @@ impl<'a> Planner<'a> {
     }
 }
 
-/// Returns the position of the first child that may be an image to wrap.
-pub fn first_image(index: &Manifest) -> Option<usize> {
-    index.children().iter().position(|child| !child.is_index() && select::carried(child).is_none())
-}
-
 /// Returns what an index was before it was wrapped, from what its children were.
 fn history(index: &Manifest, children: &[Child], is_part: bool) -> Result<History> {
     let original = |c: &Child| Some(Replaced { position: c.position, manifest: c.node.original()?.clone() });
@@ -338,38 +358,46 @@ fn history(index: &Manifest, children: &[Child], is_part: bool) -> Result<Histor
     index::unwrap(index, &originals, is_part)
 }
 
-/// Returns a note for an index that was changed after it was wrapped, so that unwrapping does not restore its
-/// source. It names the children that are not originals.
-fn changed(history: &History, children: &[Child]) -> Option<Note> {
-    let recorded = history.recorded.as_ref().filter(|_| !history.is_stale)?;
-    let kept = index::kept(&history.input);
+/// Returns whether wrap leaves an index as it is, provided that it drops no children. As long as there is no image to
+/// wrap, an index keeps its record in two cases: if another tool changed it, because a new record would only replace
+/// that of its source, and if it was narrowed, because a new record could state that it is what other options leave.
+fn stays(history: &History, children: &[Child]) -> bool {
+    let has_history = history.is_changed || history.dropped > 0 || history.lost_source().is_some();
+    let all = |stays: fn(&Node) -> bool| children.iter().all(|child| stays(&child.node));
+    all(Node::is_skipped) || (has_history && all(|node| node.replacement().is_none()))
+}
+
+/// Returns what was changed in an index after it was wrapped, if unwrapping does not restore its source. Names
+/// the children that are not originals.
+fn changed(history: &History, children: &[Child]) -> Option<String> {
+    if history.recorded.is_none() || history.is_stale {
+        return None;
+    }
+    // The record of a Docker manifest list does not say which children were kept.
+    let kept = (history.input.family() == Family::Oci).then(|| index::kept(&history.input));
+    let was_kept = |child: &Child| kept.as_ref().is_none_or(|kept| kept.contains(&child.position));
     let is_foreign = |child: &&Child| match &child.node {
-        Node::Image(image) => image.outcome.original().is_none() && !kept.contains(&child.position),
+        Node::Image(image) if image.outcome.original().is_some() => false,
+        Node::Image(image) => !was_kept(child) || (kept.is_none() && image.has_record_key()),
         Node::Index(_) => false,
-        Node::Carried(_) => !kept.contains(&child.position),
+        Node::Carried(_) => !was_kept(child),
     };
     let name = |child: &Child| match &child.descriptor.platform {
         Some(platform) => format!("{} for {platform}", child.descriptor.digest),
         None => child.descriptor.digest.to_string(),
     };
     let foreign: Vec<String> = children.iter().filter(is_foreign).map(name).collect();
-    let is_other = history.dropped == 0 && *recorded != history.original.digest;
-    if !is_other && foreign.is_empty() {
-        return None;
+    match foreign.is_empty() {
+        true => history.lost_source().map(|_| "other fields were changed".into()),
+        false => Some(format!("these children are not the originals: {}", foreign.join(", "))),
     }
-    let which = match foreign.is_empty() {
-        true => "other fields were changed".to_string(),
-        false => format!("these children are not the originals: {}", foreign.join(", ")),
-    };
-    let text = format!(
-        "the index was changed after it was wrapped, so its source {recorded} was not restored: {which}"
-    );
-    Some(text.into())
 }
 
-fn gone(children: usize) -> Option<Note> {
-    let gone = match children {
+fn gone(history: &History) -> Option<Note> {
+    let gone = match history.dropped {
         0 => return None,
+        // The record of a Docker manifest list does not say how many.
+        _ if history.input.family() == Family::Docker => "children were".to_string(),
         1 => "1 child was".to_string(),
         n => format!("{n} children were"),
     };

@@ -136,6 +136,14 @@ impl Report {
         let source = root.input().digest.clone();
         let mut report = Self::of(source, digest, notes, platforms);
         report.written = written;
+        // Every image is as it was, but the index got a new record or lost children.
+        if report.action == Action::Unchanged
+            && !matches!(delivery, Delivery::Held(_))
+            && root.output().digest != root.input().digest
+        {
+            report.action = Action::Upgraded;
+            report.reason = None;
+        }
         report.family = root.output().family();
         if matches!(root, Root::Copied(_)) {
             report.platforms.clear();
@@ -155,8 +163,7 @@ impl Report {
         report
     }
 
-    /// Creates the report of a run with nothing to do, from what a registry tells of the source without
-    /// sending it.
+    /// Creates the report of a run with nothing to do, from the response to a HEAD request for the source.
     pub(super) fn held(source: &Digest, current: &Manifest) -> Self {
         let image = PlatformReport {
             platform: None,
@@ -278,7 +285,7 @@ fn image_report(image: &ImageNode) -> PlatformReport {
         Outcome::Unchanged(_) => (Action::Unchanged, Some(SAME.to_string())),
         Outcome::Skipped { reason, .. } => (Action::Skipped, Some(reason.clone())),
         Outcome::Wrapped(_) => (Action::Wrapped, None),
-        Outcome::Upgraded(..) => (Action::Upgraded, None),
+        Outcome::Relabelled(..) | Outcome::Upgraded(..) => (Action::Upgraded, None),
         Outcome::Unwrapped(_) => (Action::Unwrapped, None),
     };
     PlatformReport {

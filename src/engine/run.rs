@@ -14,7 +14,7 @@ use super::shared_state::SharedState;
 use super::task::Task;
 use super::tree::Root;
 use super::{provenance, referrers};
-use crate::error::{Context, Error, Kind, Remedy, Result};
+use crate::error::{Context, Error, Remedy, Result};
 use crate::image::{Content, Digest, Manifest, MediaType, Platform, StatedPlatform};
 use crate::read::{Reader, select};
 use crate::stats::Stats;
@@ -425,13 +425,8 @@ impl Job {
                 Ok(digest) => report.provenance = Some(digest),
                 Err(error) => {
                     let error = error.context("the image was written, but its provenance statement was not");
-                    let remedy = error.remedy().cloned();
-                    let failure = Error::new(Kind::Network, error.to_string());
                     report.warnings.push(error.to_string());
-                    report.failure = Some(match remedy {
-                        Some(remedy) => failure.hint(remedy),
-                        None => failure,
-                    });
+                    report.failure = Some(error);
                 }
             }
         }

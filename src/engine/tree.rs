@@ -1,10 +1,11 @@
 //! The tree of manifests to write to the destination.
 
 use crate::error::{Note, Result};
-use crate::image::{Descriptor, Digest, Manifest, Platform};
+use crate::image::{Descriptor, Digest, ImageConfig, Manifest, Platform};
 use crate::rewrite::index::{History, Replaced};
 use crate::rewrite::list::List;
-use crate::rewrite::{Image, Outcome, with_list};
+use crate::rewrite::outcome::Relabelled;
+use crate::rewrite::{Image, Outcome, record, relabel, with_list};
 use bytes::Bytes;
 
 /// The manifest that the tag will refer to.
@@ -104,15 +105,33 @@ pub enum CarriedContent {
 }
 
 impl ImageNode {
-    /// Adds a Docker list to the record of the image if it is newly built, and returns its manifest.
-    pub fn record_list(&mut self, list: &List) -> Result<Option<Manifest>> {
+    /// Adds a Docker manifest list to the record of the image if it is newly built, and returns its manifest. With
+    /// `is_narrower`, an image that is wrapped already is recorded as well: its list lost children in this run.
+    pub fn record_list(&mut self, list: &List, is_narrower: bool) -> Result<Option<Manifest>> {
         let original = match self.outcome.original() {
             Some(original) => original.image()?,
             None => Image::new(self.input.clone(), self.config.clone(), true)?,
         };
-        let (Outcome::Wrapped(new) | Outcome::Upgraded(new, _)) = &mut self.outcome else { return Ok(None) };
-        **new = with_list(new, &original, list)?;
-        Ok(Some(new.manifest.clone()))
+        match &mut self.outcome {
+            Outcome::Wrapped(new) | Outcome::Upgraded(new, _) => {
+                **new = with_list(new, &original, list)?;
+            }
+            Outcome::Unchanged(old) if is_narrower && old.exact => {
+                let (manifest, config) = relabel(&self.input, &self.config, &original, list)?;
+                self.outcome = Outcome::Relabelled(Box::new(Relabelled { manifest, config }), old.clone());
+            }
+            _ => return Ok(None),
+        }
+        Ok(self.outcome.manifest().cloned())
+    }
+
+    /// Returns whether the image has labels of a record, valid or not.
+    pub fn has_record_key(&self) -> bool {
+        ImageConfig::parse(self.config.clone()).is_ok_and(|config| record::has_record_key(&config.labels))
+    }
+
+    fn keeps_reaper(&self) -> bool {
+        matches!(self.outcome, Outcome::Skipped { original: Some(_), .. })
     }
 
     /// Returns the manifest to write.
@@ -148,6 +167,15 @@ impl Root {
             }
             Root::Index(index) => &index.history.source,
             Root::Copied(copied) => &copied.input.digest,
+        }
+    }
+
+    /// Returns whether a wrapped image below is skipped, and so keeps a reaper that its original would not get.
+    pub fn keeps_reaper(&self) -> bool {
+        match self {
+            Root::Image(image) => image.keeps_reaper(),
+            Root::Index(index) => index.children.iter().any(|child| child.node.keeps_reaper()),
+            Root::Copied(_) => false,
         }
     }
 }
@@ -188,6 +216,14 @@ impl Node {
                 index.dropped == 0 && index.children.iter().all(|child| child.node.is_skipped())
             }
             Node::Carried(_) => true,
+        }
+    }
+
+    fn keeps_reaper(&self) -> bool {
+        match self {
+            Node::Image(image) => image.keeps_reaper(),
+            Node::Index(index) => index.children.iter().any(|child| child.node.keeps_reaper()),
+            Node::Carried(_) => false,
         }
     }
 

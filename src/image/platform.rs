@@ -17,8 +17,8 @@ pub struct Platform {
     pub variant: Option<String>,
 }
 
-/// The platform that a descriptor or a config states; each field may be absent. An empty string counts as absent, as it
-/// does for Go programs.
+/// The platform that a descriptor or a config states, in lower case; each field may be absent. An empty string counts as
+/// absent, as it does for Go programs.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct StatedPlatform {
     /// `linux`, `windows`, …
@@ -47,9 +47,10 @@ impl<'de> Deserialize<'de> for StatedPlatform {
 }
 
 impl StatedPlatform {
-    /// Creates a platform from its fields; empty ones count as absent.
+    /// Creates a platform from its fields, in lower case as engines compare them; empty ones count as absent.
     pub fn new(os: Option<String>, architecture: Option<String>, variant: Option<String>) -> Self {
-        let stated = |field: Option<String>| field.filter(|text| !text.is_empty());
+        let stated =
+            |field: Option<String>| Some(field?.to_ascii_lowercase()).filter(|text| !text.is_empty());
         StatedPlatform { os: stated(os), architecture: stated(architecture), variant: stated(variant) }
     }
 
@@ -80,7 +81,9 @@ impl From<Platform> for StatedPlatform {
 impl Platform {
     /// Creates a platform from its parts, with canonical names.
     pub fn new(os: &str, architecture: &str, variant: Option<&str>) -> Self {
-        let (architecture, implied) = match architecture {
+        let [os, architecture] = [os, architecture].map(str::to_ascii_lowercase);
+        let variant = variant.map(str::to_ascii_lowercase);
+        let (architecture, implied) = match architecture.as_str() {
             "x86_64" | "x86-64" => ("amd64", None),
             "aarch64" => ("arm64", None),
             "i386" | "i686" => ("386", None),
@@ -88,7 +91,7 @@ impl Platform {
             "armel" => ("arm", Some("v6")),
             other => (other, None),
         };
-        let variant = match (architecture, variant.filter(|v| !v.is_empty()).or(implied)) {
+        let variant = match (architecture, variant.as_deref().filter(|v| !v.is_empty()).or(implied)) {
             // The plain architecture implies arm64/v8 and amd64/v1.
             ("arm64", Some("v8" | "8")) | ("amd64", Some("v1")) => None,
             ("arm", None) => Some("v7"),
@@ -97,7 +100,7 @@ impl Platform {
             ("arm", Some("7")) => Some("v7"),
             (_, variant) => variant,
         };
-        Platform { os: os.into(), architecture: architecture.into(), variant: variant.map(Into::into) }
+        Platform { os, architecture: architecture.into(), variant: variant.map(Into::into) }
     }
 
     /// Returns the same platform with canonical names: `arm64/v8` becomes `arm64`, `arm` becomes `arm/v7`.
@@ -172,12 +175,25 @@ mod tests {
             ("linux/arm", "linux/arm/v7"),
             ("linux/arm/6", "linux/arm/v6"),
             ("windows/amd64", "windows/amd64"),
+            ("Linux/AMD64", "linux/amd64"),
+            ("linux/X86_64", "linux/amd64"),
+            ("LINUX/arm/V7", "linux/arm/v7"),
         ] {
             assert_eq!(text.parse::<Platform>().unwrap().to_string(), canonical);
         }
         for bad in ["", "linux", "linux/", "/amd64", "a/b/c/d", "linux/amd 64"] {
             assert!(bad.parse::<Platform>().is_err(), "{bad}");
         }
+    }
+
+    #[test]
+    fn the_case_of_stated_platforms_does_not_matter() {
+        let stated = |os: &str, architecture: &str, variant: &str| {
+            StatedPlatform::new(Some(os.into()), Some(architecture.into()), Some(variant.into()))
+        };
+        assert_eq!(stated("Linux", "ARM", "V7"), stated("linux", "arm", "v7"));
+        assert!(stated("Linux", "AMD64", "").satisfies(&Platform::new("linux", "amd64", None)));
+        assert!(stated("Unknown", "UNKNOWN", "").is_unknown());
     }
 
     #[test]

@@ -2,7 +2,7 @@
 
 use crate::error::{Context, Error, Kind, Remedy, Result};
 use crate::image::{
-    Content, Descriptor, Digest, MAX_CONFIG, MAX_MANIFESTS, Manifest, MediaType, StatedPlatform,
+    Content, Descriptor, Digest, MAX_CONFIG, MAX_MANIFEST, MAX_MANIFESTS, Manifest, MediaType, StatedPlatform,
 };
 use crate::rewrite::{Image, ImageOrArtifact};
 use crate::transport::Source;
@@ -69,6 +69,7 @@ impl Reader {
         let (source, wanted) = (self.source.clone(), descriptor.clone());
         let held = self.held.clone();
         let reading = async move {
+            check_size("manifest", &wanted, MAX_MANIFEST)?;
             hold(&held, &wanted)?;
             source.child(&wanted).await.map(Arc::new).map_err(|error| match error.kind() {
                 Kind::NotFound => error.hint(Remedy::ChoosePresentPlatform),
@@ -84,8 +85,9 @@ impl Reader {
         let (source, wanted) = (self.source.clone(), descriptor.clone());
         let held = self.held.clone();
         once(&self.configs, key, async move {
+            check_size("image config", &wanted, MAX_CONFIG)?;
             hold(&held, &wanted)?;
-            config(&*source, &wanted).await
+            blob(&*source, &wanted, MAX_CONFIG).await.context(|| "the image config")
         })
     }
 
@@ -136,7 +138,12 @@ impl Reader {
         limits: &Limits,
         depth: usize,
     ) -> Result<Tree> {
-        let manifest = self.child(child).await?.as_ref().clone();
+        let manifest = match self.child(child).await {
+            Err(error) if error.kind() == Kind::Unsupported && !child.is_index() => {
+                return Ok(Tree::Other(error.to_string()));
+            }
+            manifest => manifest?.as_ref().clone(),
+        };
         if matches!(manifest.content, Content::Index { .. }) {
             return self.subtree(manifest, wanted, limits, depth).await;
         }
@@ -203,14 +210,13 @@ fn hold(held: &AtomicU64, descriptor: &Descriptor) -> Result<()> {
     })
 }
 
-async fn config(source: &dyn Source, descriptor: &Descriptor) -> Result<Bytes> {
-    if descriptor.size > MAX_CONFIG {
-        return Err(Error::unsupported(format!(
-            "the image config has {} bytes; the limit is 8 MiB",
-            descriptor.size
-        )));
+/// Checks the stated size of content that is read whole, before it counts against the limit of all together.
+fn check_size(what: &str, descriptor: &Descriptor, limit: u64) -> Result<()> {
+    if descriptor.size <= limit {
+        return Ok(());
     }
-    blob(source, descriptor, MAX_CONFIG).await.context(|| "the image config")
+    let text = format!("the {what} has {} bytes; the limit is {} MiB", descriptor.size, limit >> 20);
+    Err(Error::unsupported(text).hint("rebuild the image with fewer or shorter labels and history entries"))
 }
 
 /// Reads a blob of at most `limit` bytes.
@@ -261,7 +267,11 @@ mod tests {
             }
         }
         assert_eq!(place.0.load(Ordering::Relaxed), 32);
-        for size in [1, u64::MAX, 1] {
+        let large = reader.config(&descriptor(99, u64::MAX)).await.unwrap_err();
+        assert!(large.to_string().contains("the limit is 8 MiB"), "{large}");
+        let large = reader.child(&descriptor(99, u64::MAX)).await.unwrap_err();
+        assert!(large.to_string().contains("the limit is 4 MiB"), "{large}");
+        for size in [1, 2, 1] {
             let full = reader.config(&descriptor(size, size)).await.unwrap_err();
             assert!(full.to_string().contains("128 MiB"), "{full}");
             assert!(reader.child(&descriptor(size, size)).await.is_err());

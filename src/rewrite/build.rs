@@ -1,5 +1,6 @@
 //! Builds wrapped images: config, layer and manifest, with a proof that the wrap can be undone.
 
+use super::embedded;
 use super::format;
 use super::image::{Image, argv};
 use super::layer::Layer;
@@ -37,6 +38,9 @@ impl Plan {
                 "the image has {layers} layers; engines support at most {MAX_LAYERS}, including the reaper's"
             ))
             .hint("squash layers when you build the image"));
+        }
+        if let Content::Image { config, .. } = &image.manifest.content {
+            embedded::check(config)?;
         }
         let (platform, reaper, policy) = (platform.canonical(), reaper.clone(), policy.clone());
         Ok(Plan { image, platform, reaper, policy })
@@ -130,24 +134,39 @@ impl Plan {
     }
 }
 
-/// Adds a Docker list to the record of one of its images, which was just built from `original`.
+/// Adds a Docker manifest list to the record of one of its images, which was just built from `original`.
 ///
 /// # Errors
 ///
 /// Returns an error if the image has no complete record, or if the result could not be undone exactly.
 pub fn with_list(new: &New, original: &Image, list: &List) -> Result<New> {
-    let labels = ImageConfig::parse(new.config.clone())?.labels.clone();
+    let (manifest, config) = relabel(&new.manifest, &new.config, original, list)?;
+    Ok(New { manifest, config, ..new.clone() })
+}
+
+/// Returns the manifest and the config of a wrapped image with this list in its record.
+///
+/// # Errors
+///
+/// Returns an error as [`with_list`] does.
+pub fn relabel(
+    manifest: &Manifest,
+    config: &Bytes,
+    original: &Image,
+    list: &List,
+) -> Result<(Manifest, Bytes)> {
+    let labels = ImageConfig::parse(config.clone())?.labels.clone();
     let record = Record::read(&labels).ok_or_else(|| Error::other("the new image has no record"))?;
     let mut undo = record.undo.clone();
-    let mut text = Document::new(&new.config)?;
+    let mut text = Document::new(config)?;
     undo.config.push(list.write(&mut text)?);
     undo.write(&mut text)?;
     let config = Bytes::from(text.into_bytes());
-    let mut outer = Document::new(&new.manifest.bytes)?;
-    link(&mut outer, &original.manifest, new.manifest.family(), &config)?;
-    let manifest = Manifest::parse(outer.into_bytes(), Some(&new.manifest.media_type))?;
+    let mut outer = Document::new(&manifest.bytes)?;
+    link(&mut outer, &original.manifest, manifest.family(), &config)?;
+    let manifest = Manifest::parse(outer.into_bytes(), Some(&manifest.media_type))?;
     prove(&manifest, &config, &original.manifest, &original.config)?;
-    Ok(New { manifest, config, ..new.clone() })
+    Ok((manifest, config))
 }
 
 /// Sets the manifest's config descriptor to the new config.
@@ -156,7 +175,7 @@ fn link(outer: &mut Document, manifest: &Manifest, family: Family, config: &Byte
     outer.set("/config/digest", &quote(&digest.to_string()))?;
     outer.set("/config/size", &config.len().to_string())?;
     if matches!(&manifest.content, Content::Image { config, .. } if config.data.is_some()) {
-        record::embed(outer, "/config", config)?;
+        embedded::embed(outer, "/config", config)?;
     }
     if family == Family::Oci {
         record::write_content(outer, &digest)?;

@@ -48,7 +48,7 @@ pub fn decide(image: &Image, platform: &Platform, reapers: &Reapers, policy: &Po
             let source = original.image()?;
             match own_init(&source, policy) {
                 Some(init) => Ok(Decision::Skip {
-                    reason: format!("{init}; it was wrapped nevertheless and keeps that reaper"),
+                    reason: format!("{init}; it is already wrapped and keeps its reaper"),
                     original: Some(original),
                 }),
                 None => Ok(Decision::Upgrade(plan(source)?, original)),
@@ -58,6 +58,11 @@ pub fn decide(image: &Image, platform: &Platform, reapers: &Reapers, policy: &Po
             true => "it starts with a reaper, but another program changed it after it was wrapped",
             false => "its base image is wrapped, so it already starts with a reaper",
         }),
+        RecordState::Stale { why, .. } if starts_recorded(image) => Err(Error::unsupported(format!(
+            "the image starts {}, but that reaper was partly removed or its layer was rebuilt: {why}",
+            image.config.entrypoint[0]
+        ))
+        .hint("wrap the image from which it was made, or rebuild it with an entrypoint of its own")),
         RecordState::Absent if starts_reaper && policy.path.as_str() == DEFAULT_PATH => {
             skip(&format!("its entrypoint is already {}, but it has no reapify record", policy.path))
         }
@@ -71,6 +76,12 @@ pub fn decide(image: &Image, platform: &Platform, reapers: &Reapers, policy: &Po
             None => Ok(Decision::Wrap(plan(image.clone())?)),
         },
     }
+}
+
+/// Returns whether an image starts the program that its record names, complete or not.
+fn starts_recorded(image: &Image) -> bool {
+    let path = record::recorded_path(&image.config.labels).unwrap_or(DEFAULT_PATH);
+    image.config.entrypoint.first().is_some_and(|word| word == path)
 }
 
 /// Returns the reason to skip an image that starts with an init.

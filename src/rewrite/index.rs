@@ -1,5 +1,6 @@
 //! Wrap and unwrap for indexes: only the descriptors of children with new manifests change.
 
+use super::embedded;
 use super::format;
 use super::known_inits;
 use super::policy::Policy;
@@ -47,8 +48,18 @@ pub struct History {
     pub dropped: usize,
     /// The source digest in the record.
     pub recorded: Option<Digest>,
-    /// Whether the index was modified after wrapping; its record is then ignored but kept.
+    /// Whether the record cannot be read; it is then ignored but kept.
     pub is_stale: bool,
+    /// Whether the record is readable, but not of the children that the index has now: another tool changed them.
+    pub is_changed: bool,
+}
+
+impl History {
+    /// Returns the recorded source if undoing the wrap does not restore it, although no child was dropped.
+    pub fn lost_source(&self) -> Option<&Digest> {
+        let recorded = self.recorded.as_ref().filter(|_| !self.is_stale && self.dropped == 0)?;
+        Some(recorded).filter(|recorded| **recorded != self.original.digest)
+    }
 }
 
 /// Returns the recipe of an index, computed like that of an image, but over all reapers and over which children are
@@ -89,6 +100,9 @@ pub fn wrap(
     let original = &history.original;
     if children.is_empty() && dropped.is_empty() && history.dropped == 0 {
         return Ok(original.clone());
+    }
+    for child in children {
+        embedded::check(&original.children()[child.position])?;
     }
     let mut text = Document::new(&original.bytes)?;
     let converted = Some(family).filter(|family| *family != original.family());
@@ -194,7 +208,9 @@ pub fn unwrap(index: &Manifest, children: &[Replaced], is_part: bool) -> Result<
     };
     let mut text = Document::new(&index.bytes)?;
     replace(&mut text, index, children, was_converted.then_some(other))?;
-    let recorded = Annotations::read(index).map(|annotations| annotations.source);
+    let annotations = Annotations::read(index);
+    let describes = annotations.as_ref().is_some_and(|annotations| annotations.describe(index));
+    let recorded = annotations.map(|annotations| annotations.source);
     let undone = undos.as_ref().zip(recorded.as_ref()).and_then(|(undos, _)| {
         // Our records restore only annotations and types. Ignore any other: it could claim other children.
         let is_ours = undos.index.iter().all(|undo| {
@@ -214,9 +230,11 @@ pub fn unwrap(index: &Manifest, children: &[Replaced], is_part: bool) -> Result<
         Some(undone) => undone,
         None => Manifest::parse(text.into_bytes(), Some(&index.media_type))?,
     };
-    let source = recorded.clone().filter(|_| dropped > 0 || (is_part && !is_stale));
+    let is_changed = recorded.is_some() && !is_stale && !describes;
+    // A changed index is no longer made from the recorded source, so a new record must not claim that.
+    let source = recorded.clone().filter(|_| !is_changed && (dropped > 0 || (is_part && !is_stale)));
     let source = source.unwrap_or_else(|| original.digest.clone());
-    Ok(History { input: index.clone(), original, source, dropped, recorded, is_stale })
+    Ok(History { input: index.clone(), original, source, dropped, recorded, is_stale, is_changed })
 }
 
 /// Sets descriptors to new children. `converted` is the family that the index is converted to, if any: descriptors
@@ -235,7 +253,7 @@ fn replace(
             text.set(&at(*position, "mediaType"), &quote(&manifest.media_type))?;
         }
         if index.children().get(*position).is_some_and(|c| c.data.is_some()) {
-            record::embed(text, &format!("/manifests/{position}"), &manifest.bytes)?;
+            embedded::embed(text, &format!("/manifests/{position}"), &manifest.bytes)?;
         }
     }
     Ok(())

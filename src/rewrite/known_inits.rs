@@ -1,10 +1,11 @@
 //! Programs that already reap, or must be PID 1: images that start one are not wrapped.
 
+use super::script;
 use crate::image::ImageConfig;
 use std::fmt;
 
 /// The version of the rules in this file. It is part of the recipe, because the rules determine what wrap does.
-pub const VERSION: u32 = 2;
+pub const VERSION: u32 = 3;
 
 /// A known init that an image starts.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -78,36 +79,101 @@ const MAX_DEPTH: usize = 4;
 pub fn of(config: &ImageConfig) -> Option<KnownInit> {
     let entrypoint = if config.has_entrypoint() { config.entrypoint.as_slice() } else { &[] };
     let words: Vec<&str> = entrypoint.iter().chain(&config.cmd).map(String::as_str).collect();
-    started(&words, 0).or_else(|| (1..words.len()).find_map(|at| argument(&words[at..])))
+    let start = At { directory: Some(&config.working_dir), depth: 0 };
+    start.started(&words).or_else(|| (1..words.len()).find_map(|at| start.deeper().argument(&words[at..])))
 }
 
-/// Returns the init that a command line starts, directly or through `env`, BusyBox or a shell's `exec`.
-fn started(words: &[&str], depth: usize) -> Option<KnownInit> {
-    let (program, arguments) = words.split_first().filter(|_| depth < MAX_DEPTH)?;
-    match file_name(program) {
-        "env" => started_by_env(arguments, depth),
-        "busybox" if matches!(arguments.first(), Some(&("init" | "linuxrc"))) => {
-            Some(KnownInit { what: "BusyBox's init", word: format!("{program} {}", arguments[0]) })
-        }
-        "busybox" => started(arguments, depth + 1),
-        name if is_shell(name) => executed(command_string(arguments)?, depth),
-        _ => known(program, Role::Program),
+/// The place of a command line.
+#[derive(Clone, Copy)]
+struct At<'a> {
+    /// The working directory, if it is known; an empty one is the root.
+    directory: Option<&'a str>,
+    /// The number of command lines around this one.
+    depth: usize,
+}
+
+impl At<'_> {
+    fn deeper(self) -> Self {
+        At { depth: self.depth + 1, ..self }
     }
-}
 
-/// Returns the init that `env` starts.
-fn started_by_env(mut arguments: &[&str], depth: usize) -> Option<KnownInit> {
-    while let Some((word, rest)) = arguments.split_first() {
-        arguments = match *word {
-            "-u" | "--unset" | "-C" | "--chdir" => rest.get(1..)?,
-            "-S" | "--split-string" => {
-                return started(&rest.first()?.split_whitespace().collect::<Vec<_>>(), depth + 1);
+    /// Returns the init that a command line starts, directly or through `env`, BusyBox or a shell's `exec`.
+    fn started(self, words: &[&str]) -> Option<KnownInit> {
+        let (program, arguments) = words.split_first().filter(|_| self.depth < MAX_DEPTH)?;
+        match file_name(program) {
+            "env" => self.started_by_env(arguments),
+            "busybox" if matches!(arguments.first(), Some(&("init" | "linuxrc"))) => {
+                Some(KnownInit { what: "BusyBox's init", word: format!("{program} {}", arguments[0]) })
             }
-            word if word.starts_with('-') || word.contains('=') => rest,
-            _ => return started(arguments, depth + 1),
-        };
+            "busybox" => self.deeper().started(arguments),
+            name if is_shell(name) => script::executed(command_string(arguments)?, |words, is_elsewhere| {
+                let directory = self.directory.filter(|_| !is_elsewhere);
+                At { directory, ..self.deeper() }.started(words)
+            }),
+            _ => known(program, self.directory, Role::Program),
+        }
     }
-    None
+
+    /// Returns the init that `env` starts.
+    fn started_by_env(mut self, mut arguments: &[&str]) -> Option<KnownInit> {
+        while let Some((word, rest)) = arguments.split_first().filter(|_| self.depth < MAX_DEPTH) {
+            if *word == "--" {
+                arguments = rest;
+                break;
+            }
+            let Some((letter, value)) = option_of_env(word) else { break };
+            let (value, rest) = match value {
+                Some(value) => (value, rest),
+                None => rest.split_first().map(|(value, rest)| (*value, rest))?,
+            };
+            match letter {
+                'S' => {
+                    let words: Vec<&str> = value.split_whitespace().chain(rest.iter().copied()).collect();
+                    return self.deeper().started_by_env(&words);
+                }
+                'C' => self.directory = None,
+                _ => {}
+            }
+            arguments = rest;
+        }
+        let assignments = arguments.iter().take_while(|word| word.contains('=')).count();
+        self.deeper().started(&arguments[assignments..])
+    }
+
+    /// Returns the init that an argument of a command line starts: named with its full path, or run by a shell, `env`
+    /// or BusyBox.
+    fn argument(self, words: &[&str]) -> Option<KnownInit> {
+        let word = words.first()?;
+        let is_path = word.starts_with('/');
+        match file_name(word) {
+            "env" | "busybox" if is_path => self.started(words),
+            name if is_shell(name) => self.started(words),
+            _ if is_path => known(word, None, Role::Argument),
+            _ => None,
+        }
+    }
+}
+
+/// Returns the letter of an option of `env`, and its value: empty for an option without one, `None` if it is the next
+/// word. Returns `None` for other words.
+fn option_of_env(word: &str) -> Option<(char, Option<&str>)> {
+    const FLAG: (char, Option<&str>) = ('i', Some(""));
+    let letters = word.strip_prefix('-')?;
+    if let Some(long) = letters.strip_prefix('-') {
+        let (name, value) = long.split_once('=').map_or((long, None), |(name, value)| (name, Some(value)));
+        return Some(match name {
+            "split-string" => ('S', value),
+            "unset" => ('u', value),
+            "chdir" => ('C', value),
+            "argv0" => ('a', value),
+            _ => FLAG,
+        });
+    }
+    let takes_value = |(_, letter): &(usize, char)| matches!(letter, 'S' | 'u' | 'C' | 'a' | 'P');
+    Some(letters.char_indices().find(takes_value).map_or(FLAG, |(at, letter)| {
+        let value = &letters[at + 1..];
+        (letter, Some(value).filter(|value| !value.is_empty()))
+    }))
 }
 
 /// Returns the command line passed to a shell with `-c`.
@@ -116,99 +182,18 @@ fn command_string<'w>(arguments: &[&'w str]) -> Option<&'w str> {
     let mut words = arguments.iter();
     while let Some(word) = words.next() {
         let Some(letters) = word.strip_prefix(['-', '+']) else { return has_c.then_some(word) };
-        if letters.starts_with('-') {
-            continue;
+        match letters {
+            "" | "-" => return words.next().filter(|_| has_c).copied(),
+            "-rcfile" | "-init-file" => _ = words.next(),
+            long if long.starts_with('-') => {}
+            letters => {
+                has_c |= letters.contains('c');
+                // Each of these takes the name of an option as its argument.
+                letters.matches(['o', 'O']).for_each(|_| _ = words.next());
+            }
         }
-        has_c |= letters.contains('c');
-        // Each `o` takes the name of an option as its argument.
-        letters.matches('o').for_each(|_| _ = words.next());
     }
     None
-}
-
-/// Returns the init that a shell's command line replaces itself with by `exec`.
-fn executed(line: &str, depth: usize) -> Option<KnownInit> {
-    const BEFORE_COMMANDS: [&str; 10] =
-        ["then", "do", "else", "if", "elif", "while", "until", "!", "{", "time"];
-    commands(line).iter().find_map(|words| {
-        let mut words: Vec<&str> = words.iter().map(String::as_str).collect();
-        let is_assignment = |word: &str| word.split_once('=').is_some_and(|(name, _)| is_variable(name));
-        let start = words.iter().position(|word| !BEFORE_COMMANDS.contains(word) && !is_assignment(word))?;
-        words.drain(..start);
-        let mut rest = words.strip_prefix(&["exec"])?;
-        while let Some((option, after)) = rest.split_first().filter(|(word, _)| word.starts_with('-')) {
-            rest = if option.contains('a') { after.get(1..)? } else { after };
-        }
-        started(rest, depth + 1)
-    })
-}
-
-fn is_variable(name: &str) -> bool {
-    !name.is_empty() && name.chars().all(|c| c.is_ascii_alphanumeric() || c == '_')
-}
-
-/// Returns the simple commands of a shell's command line, as words without quotes and redirections.
-fn commands(line: &str) -> Vec<Vec<String>> {
-    let mut commands = vec![Vec::new()];
-    let mut word: Option<String> = None;
-    let mut chars = line.chars().peekable();
-    let end_word = |word: &mut Option<String>, commands: &mut Vec<Vec<String>>| {
-        if let (Some(word), Some(command)) = (word.take(), commands.last_mut()) {
-            command.push(word);
-        }
-    };
-    while let Some(c) = chars.next() {
-        let in_redirection = word.as_deref().is_some_and(|word| word.ends_with(['<', '>']));
-        match c {
-            '\'' => word.get_or_insert_default().extend(chars.by_ref().take_while(|c| *c != '\'')),
-            '"' => {
-                let word = word.get_or_insert_default();
-                while let Some(c) = chars.next().filter(|c| *c != '"') {
-                    word.extend(if c == '\\' { chars.next() } else { Some(c) });
-                }
-            }
-            '\\' => {
-                if let Some(c) = chars.next().filter(|c| *c != '\n') {
-                    word.get_or_insert_default().push(c);
-                }
-            }
-            '#' if word.is_none() => drop(chars.by_ref().find(|c| *c == '\n')),
-            '&' if in_redirection || chars.peek() == Some(&'>') => word.get_or_insert_default().push(c),
-            ';' | '&' | '|' | '\n' | '(' | ')' => {
-                end_word(&mut word, &mut commands);
-                commands.push(Vec::new());
-            }
-            c if c.is_whitespace() => end_word(&mut word, &mut commands),
-            c => word.get_or_insert_default().push(c),
-        }
-    }
-    end_word(&mut word, &mut commands);
-    commands.into_iter().map(without_redirections).collect()
-}
-
-fn without_redirections(words: Vec<String>) -> Vec<String> {
-    let mut is_target = false;
-    let is_kept = |word: &String| {
-        let operator = word.trim_start_matches(|c: char| c.is_ascii_digit() || c == '&');
-        let is_redirection = operator.starts_with(['<', '>']);
-        let is_kept = !is_redirection && !is_target;
-        is_target = is_redirection && operator.trim_start_matches(['<', '>', '&', '|']).is_empty();
-        is_kept
-    };
-    words.into_iter().filter(is_kept).collect()
-}
-
-/// Returns the init that an argument of a command line starts: named with its full path, or run by a shell, `env` or
-/// BusyBox.
-fn argument(words: &[&str]) -> Option<KnownInit> {
-    let word = words.first()?;
-    let is_path = word.starts_with('/');
-    match file_name(word) {
-        "env" | "busybox" if is_path => started(words, 1),
-        name if is_shell(name) => started(words, 1),
-        _ if is_path => known(word, Role::Argument),
-        _ => None,
-    }
 }
 
 /// The role of a word in a command line.
@@ -218,12 +203,14 @@ enum Role {
     Argument,
 }
 
-fn known(word: &str, role: Role) -> Option<KnownInit> {
+fn known(word: &str, directory: Option<&str>, role: Role) -> Option<KnownInit> {
     let found = |what: &'static str| Some(KnownInit { what, word: word.into() });
-    if let Some((_, what)) = BY_PATH.iter().find(|(path, _)| *path == word) {
+    let place = absolute(word, directory);
+    let place = place.as_deref().unwrap_or(word);
+    if let Some((_, what)) = BY_PATH.iter().find(|(path, _)| *path == place) {
         return found(what);
     }
-    let (directory, file) = word.rsplit_once('/').map_or((None, word), |(above, file)| (Some(above), file));
+    let (directory, file) = place.rsplit_once('/').map_or((None, place), |(above, file)| (Some(above), file));
     let name = without_release(file);
     let (_, kind, what) = BY_NAME.iter().find(|(known, ..)| *known == name)?;
     let is_in = |ends: &[&str]| directory.is_some_and(|above| ends.iter().any(|end| above.ends_with(end)));
@@ -234,6 +221,17 @@ fn known(word: &str, role: Role) -> Option<KnownInit> {
         Name::Program => role == Role::Program,
     };
     if counts { found(what) } else { None }
+}
+
+/// Returns the absolute path of a program, without empty parts and `.`; `None` if the word is a name to search for, or
+/// relative to an unknown directory.
+fn absolute(word: &str, directory: Option<&str>) -> Option<String> {
+    let above = match word.starts_with('/') {
+        true => "",
+        false => directory.filter(|_| word.contains('/'))?,
+    };
+    let parts = above.split('/').chain(word.split('/'));
+    Some(parts.filter(|part| !matches!(*part, "" | ".")).fold(String::new(), |path, part| path + "/" + part))
 }
 
 /// Returns the plain name of a program whose file name includes its version and machine.
@@ -271,7 +269,7 @@ mod tests {
 
     #[test]
     fn finds_inits() {
-        let cases: [(&[&str], &[&str], &str); 52] = [
+        let cases: &[(&[&str], &[&str], &str)] = &[
             (&["tini", "--", "x"], &[], "tini"),
             (&["/sbin/tini", "-g", "--"], &["x"], "/sbin/tini"),
             (
@@ -323,7 +321,33 @@ mod tests {
             (&["sh", "-c", "# exec x\nexec \\\n  tini"], &[], "tini"),
             (&["/docker-entrypoint.sh"], &["sh", "-c", "exec tini -- x"], "tini"),
             (&["/bin/busybox", "sh", "-c", "exec tini"], &[], "tini"),
+            (&["bash", "-O", "extglob", "-c", "exec tini"], &[], "tini"),
+            (
+                &["bash", "+O", "extglob", "--rcfile", "/rc", "--init-file", "x", "-c", "exec tini"],
+                &[],
+                "tini",
+            ),
+            (&["sh", "-c", "f() { exec tini; }; g() { f; }; g"], &[], "tini"),
+            (&["sh", "-c", "[ -x /sbin/tini ] && exec tini; exec app"], &[], "tini"),
+            (&["sh", "-c", "case $1 in a) exec tini;; esac"], &[], "tini"),
+            (&["sh", "-c", "command exec tini"], &[], "tini"),
+            (&["sh", "-c", "exec env A=\"$B\" tini"], &[], "tini"),
+            // Paths that name the same file.
+            (&["/sbin//init"], &[], "/sbin//init"),
+            (&["/sbin/./init"], &[], "/sbin/./init"),
+            (&["//init"], &[], "//init"),
+            (&["./init"], &[], "./init"),
+            (&["sbin/init"], &[], "sbin/init"),
+            (&["sh", "-c", "exec ./init"], &[], "./init"),
+            (&["/entrypoint.sh"], &["/sbin//init"], "/sbin//init"),
             // Inits started by env or BusyBox.
+            (&["env", "-Stini -- x"], &[], "tini"),
+            (&["env", "--split-string=tini -- x"], &[], "tini"),
+            (&["env", "-iS", "tini", "--", "x"], &[], "tini"),
+            (&["env", "-vS", "-u A B=1 tini"], &["x"], "tini"),
+            (&["env", "-a", "name", "tini"], &[], "tini"),
+            (&["env", "--argv0=name", "--chdir", "/", "tini"], &[], "tini"),
+            (&["env", "-", "-uA", "--", "B=1", "tini"], &[], "tini"),
             (&["env", "-i", "A=1", "tini", "--", "x"], &[], "tini"),
             (&["/usr/bin/env", "-C", "/tmp", "--", "dumb-init"], &["x"], "dumb-init"),
             (&["/usr/bin/env", "-S", "tini -- x"], &[], "tini"),
@@ -334,13 +358,13 @@ mod tests {
         ];
         for (entrypoint, cmd, word) in cases {
             let found = found(entrypoint, cmd).map(|init| init.word);
-            assert_eq!(found.as_deref(), Some(word), "{entrypoint:?} {cmd:?}");
+            assert_eq!(found.as_deref(), Some(*word), "{entrypoint:?} {cmd:?}");
         }
     }
 
     #[test]
     fn ignores_other_programs() {
-        let cases: [(&[&str], &[&str]); 42] = [
+        let cases: &[(&[&str], &[&str])] = &[
             (&[], &[]),
             (&[""], &[]),
             (&["node"], &[]),
@@ -348,7 +372,22 @@ mod tests {
             (&["python3", "init.py"], &[]),
             (&["/opt/tini/run"], &[]),
             (&["/app/init"], &[]),
-            (&["./init"], &[]),
+            (&["../init"], &[]),
+            (&["sh", "-c", "cd /app && exec ./init"], &[]),
+            (&["env", "-C", "/app", "./init"], &[]),
+            // The shell remains PID 1.
+            (&["sh", "-c", "exec tini -- x & wait"], &[]),
+            (&["sh", "-c", "(exec tini -- x); app"], &[]),
+            (&["sh", "-c", "foo | exec tini"], &[]),
+            (&["sh", "-c", "x=$(exec tini)"], &[]),
+            (&["sh", "-c", "echo `exec tini`"], &[]),
+            (&["sh", "-c", "cat <<E\nexec tini\nE\nfoo"], &[]),
+            (&["sh", "-c", "f() { exec tini; }; foo"], &[]),
+            (&["sh", "-c", "f() { exec tini; }; f & wait"], &[]),
+            (&["sh", "-c", "trap 'exec tini' EXIT; app"], &[]),
+            (&["sh", "-c", "exec app; exec tini"], &[]),
+            (&["sh", "-c", "exit 1; exec tini"], &[]),
+            (&["bash", "--", "-c", "exec tini"], &[]),
             (&["/app/tini-wrapper"], &[]),
             (&["/etc/init.d/nginx", "start"], &[]),
             // Words without a directory.
@@ -401,6 +440,9 @@ mod tests {
         {
             found(&["sh", "-c", line], &[]);
         }
+        let calls: String = (0..10_000).map(|n| format!("f{n}() {{ f{}; }}\n", n + 1)).collect();
+        found(&["sh", "-c", &(calls + "f0")], &[]);
+        found(&["env", &"-S".repeat(100_000), "tini"], &[]);
         let shells = vec!["sh"; 2_000];
         assert_eq!(found(&shells, &["-c", "exec tini"]).map(|init| init.word).as_deref(), Some("tini"));
     }

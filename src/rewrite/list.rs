@@ -1,4 +1,4 @@
-//! The record of a Docker list. Such lists have no annotations, so the config of one of their images holds it.
+//! The record of a Docker manifest list. Such lists have no annotations, so the config of one of their images holds it.
 
 use crate::error::Result;
 use crate::image::Digest;

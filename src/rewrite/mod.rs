@@ -5,6 +5,7 @@
 
 pub mod build;
 pub mod decide;
+mod embedded;
 pub mod format;
 pub mod image;
 pub mod index;
@@ -16,10 +17,11 @@ pub mod paths;
 pub mod policy;
 pub mod record;
 pub mod repeat;
+mod script;
 pub mod target;
 pub mod undo;
 
-pub use build::{Plan, with_list};
+pub use build::{Plan, relabel, with_list};
 pub use decide::{Decision, decide};
 pub use format::Format;
 pub use image::{Image, ImageOrArtifact, argv, artifact};

@@ -20,6 +20,9 @@ pub enum Outcome {
     },
     /// The image was wrapped for the first time.
     Wrapped(Box<New>),
+    /// The image was already wrapped with this recipe, but its Docker manifest list was not: the record has another
+    /// list now.
+    Relabelled(Box<Relabelled>, Box<Original>),
     /// An earlier wrap was replaced.
     Upgraded(Box<New>, Box<Original>),
     /// The wrap was removed.
@@ -39,6 +42,15 @@ pub struct New {
     pub notes: Vec<Note>,
 }
 
+/// A wrapped image with another list in its record.
+#[derive(Debug, Clone)]
+pub struct Relabelled {
+    /// The manifest.
+    pub manifest: Manifest,
+    /// The config.
+    pub config: Bytes,
+}
+
 impl Outcome {
     /// Returns the newly built image, if there is one.
     pub fn built(&self) -> Option<&New> {
@@ -52,6 +64,7 @@ impl Outcome {
     pub fn original(&self) -> Option<&Original> {
         match self {
             Outcome::Unchanged(original)
+            | Outcome::Relabelled(_, original)
             | Outcome::Upgraded(_, original)
             | Outcome::Unwrapped(original)
             | Outcome::Skipped { original: Some(original), .. } => Some(original),
@@ -63,6 +76,7 @@ impl Outcome {
     pub fn manifest(&self) -> Option<&Manifest> {
         match self {
             Outcome::Wrapped(new) | Outcome::Upgraded(new, _) => Some(&new.manifest),
+            Outcome::Relabelled(new, _) => Some(&new.manifest),
             Outcome::Unwrapped(original) => Some(&original.manifest),
             Outcome::Unchanged(_) | Outcome::Skipped { .. } => None,
         }
@@ -72,6 +86,7 @@ impl Outcome {
     pub fn config(&self) -> Option<&Bytes> {
         match self {
             Outcome::Wrapped(new) | Outcome::Upgraded(new, _) => Some(&new.config),
+            Outcome::Relabelled(new, _) => Some(&new.config),
             Outcome::Unwrapped(original) => Some(&original.config.bytes),
             Outcome::Unchanged(_) | Outcome::Skipped { .. } => None,
         }

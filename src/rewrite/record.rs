@@ -3,6 +3,7 @@
 //! It consists of labels in the config, because every transport keeps the config. OCI manifests also carry source and
 //! recipe as annotations, so that an image is known to be up to date without its config.
 
+use super::embedded::embed;
 use super::format;
 use super::layer::Layer;
 use super::list::{self, List};
@@ -10,7 +11,6 @@ use super::policy::Policy;
 use crate::error::{Error, Result};
 use crate::image::json::{Document, Undo, child, quote, to_json};
 use crate::image::{Content, Digest, ImageConfig, ImagePath, Manifest, Platform};
-use base64::Engine as _;
 use serde::{Deserialize, Serialize};
 use std::collections::{BTreeMap, HashSet};
 use std::ops::Deref;
@@ -61,7 +61,7 @@ pub struct Fields {
     pub diff_id: Digest,
     /// The edits that restore config and manifest.
     pub undo: Undos,
-    /// The Docker list that the image is the first wrapped one of.
+    /// The Docker manifest list that the image is the first wrapped one of.
     pub list: Option<List>,
 }
 
@@ -420,12 +420,6 @@ pub fn apply(text: &mut Document, undos: &[Undo]) -> Result<()> {
         return Err(Error::unsupported(format!("it has {count} undo steps; the maximum is {MAX_UNDO}")));
     }
     undos.iter().rev().try_for_each(|undo| text.undo(undo))
-}
-
-/// Updates the embedded `data` of the descriptor at `pointer` after its target was edited.
-pub fn embed(text: &mut Document, pointer: &str, content: &[u8]) -> Result<()> {
-    let data = base64::engine::general_purpose::STANDARD.encode(content);
-    text.set(&child(pointer, "data"), &quote(&data)).map(drop)
 }
 
 #[cfg(test)]

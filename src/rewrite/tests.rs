@@ -208,7 +208,7 @@ fn skips_images_with_an_init_unless_the_policy_wraps_them() {
     for (reapers, again) in [(reapers(b""), &Policy::default()), (reapers(b"new"), &Policy::default())] {
         let decision = decide(&result, &result.config.platform().unwrap(), &reapers, again).unwrap();
         assert!(matches!(decision, Decision::Skip { original: Some(_), .. }), "{decision:?}");
-        assert!(skipped(&result, &reapers, again).contains("keeps that reaper"));
+        assert!(skipped(&result, &reapers, again).contains("keeps its reaper"));
     }
     let cmd = image(&config(r#"{"Cmd":["/init"]}"#, 1, ""), 1);
     assert!(skipped(&cmd, &reapers(b""), &Policy::default()).contains("/init"));
@@ -243,8 +243,12 @@ fn updates_embedded_data_with_its_target() {
     assert!(repeat::is_possible_result(&source.manifest, &result.manifest));
     assert_eq!(unwrap(&after(&result)).unwrap(), texts(&source));
     // Data that differs from its target could not be restored.
-    let liar = image_of(&with("AAAA"), &text).unwrap();
-    assert_eq!(wrap(&liar, &reapers(b""), &Policy::default()).unwrap_err().kind(), Kind::Unsupported);
+    for (data, why) in [("AAAA", "does not match its digest"), ("A A", "is not valid base64")] {
+        let liar = image_of(&with(data), &text).unwrap();
+        let error = wrap(&liar, &reapers(b""), &Policy::default()).unwrap_err();
+        assert_eq!(error.kind(), Kind::Unsupported);
+        assert!(error.to_string().contains(why), "{error}");
+    }
 }
 
 #[test]

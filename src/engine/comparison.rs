@@ -82,7 +82,9 @@ impl Comparison<'_> {
         }
         let planner = Planner::new(self.task, reader, self.copier, 1, true);
         let Ok(root) = planner.root(current.clone(), None).await else { return Ok(None) };
-        let is_done = root.output().digest == current.digest && (is_one || *root.origin() == source.digest);
+        // A source that gets no reaper is copied, even if its image at the destination has one.
+        let is_result = is_one || (*root.origin() == source.digest && !root.keeps_reaper());
+        let is_done = root.output().digest == current.digest && is_result;
         Ok(is_done.then(|| Report::held(&source.digest, current)))
     }
 

@@ -171,15 +171,18 @@ fn narrowing_a_wrapped_index_gives_the_same_result_as_narrowing_its_source() {
 
 #[test]
 fn a_narrowed_index_that_is_wrapped_again_is_not_taken_for_a_whole_one() {
-    for family in [Family::Oci, Family::Docker] {
+    for (family, options) in
+        [Family::Oci, Family::Docker].into_iter().flat_map(|f| [(f, &[][..]), (f, &["--grace", "7"][..])])
+    {
         let registry = Registry::start();
         two(&registry, family);
         let (from, x) = (registry.name("app", "all"), registry.name("app", "x"));
         wrap(&from, &x, &["--platform", "linux/amd64"]);
-        wrap(&x, &x, &[]);
-        let whole = wrap(&from, &x, &[]);
-        assert_eq!(whole["written"], true, "{family:?}");
+        wrap(&x, &x, options);
+        let whole = wrap(&from, &x, options);
+        assert_eq!(whole["written"], true, "{family:?} {options:?}");
         assert_eq!(manifest(&registry, "app", "x").1["manifests"].as_array().unwrap().len(), 2);
+        assert_eq!(wrap(&from, &x, options)["action"], "unchanged", "{family:?} {options:?}");
     }
 }
 

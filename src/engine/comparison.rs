@@ -105,7 +105,9 @@ impl Comparison<'_> {
         let same_recipe = self.has_recipe(source.family(), current, annotations);
         let is_source = current.digest == source.digest
             || (annotations.source == source.digest && repeat::is_possible_result(source, current));
-        same_recipe && is_source && annotations.describe(current) && self.has_our_layer(current)
+        // An index that was narrowed, and then wrapped in place with these options, is not the whole result.
+        let is_whole = !self.wrap.platforms.is_empty() || repeat::has_all_images(source, current);
+        same_recipe && is_source && is_whole && annotations.describe(current) && self.has_our_layer(current)
     }
 
     /// Returns whether the top layer is one that this wrap adds, as far as that is known without reading

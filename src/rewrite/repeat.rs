@@ -82,6 +82,15 @@ pub fn pairs(source: &Manifest, result: &Manifest) -> Result<Vec<(usize, usize)>
     Ok(pairs)
 }
 
+/// Returns whether the result has all images of the source index: only attestations may be missing.
+pub fn has_all_images(source: &Manifest, result: &Manifest) -> bool {
+    let is_kept = |pairs: &[(usize, usize)], position| pairs.iter().any(|(kept, _)| *kept == position);
+    pairs(source, result).is_ok_and(|pairs| {
+        let children = source.children().iter().enumerate();
+        children.filter(|(position, _)| !is_kept(&pairs, *position)).all(|(_, child)| child.is_attestation())
+    })
+}
+
 /// The fields of a descriptor that change with its target.
 const TARGET_FIELDS: [&str; 3] = ["digest", "size", "data"];
 

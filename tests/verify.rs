@@ -338,7 +338,7 @@ fn an_index_with_a_child_that_wrap_cannot_rewrite_is_verified() {
         layer.len()
     );
     let arm64 = CONFIG.replace("amd64", "arm64");
-    let cases: [(&str, Image, &[&str]); 4] = [
+    let cases: [(&str, Image, &[&str]); 5] = [
         (
             "a duplicate label",
             {
@@ -359,6 +359,11 @@ fn an_index_with_a_child_that_wrap_cannot_rewrite_is_verified() {
             "another format",
             Image::new().raw_layer(&layer, &digest(&tar)).config(&arm64).manifest(&zstd_manifest),
             &["--format", "docker"],
+        ),
+        (
+            "a file at the path",
+            Image::new().layer(&[file("app", b"app"), file("opt", b"file")]).config(&arm64),
+            &["--path", "/opt"],
         ),
         ("its own path", Image::small().config(&arm64.replace("/app", "/opt")), &["--path", "/opt"]),
     ];

@@ -81,9 +81,8 @@ pub struct Logins {
 }
 
 impl Logins {
-    /// Reads the credentials for the source and the destination of an image, or of a list, of which neither is known
-    /// yet. They can be read only once if one of them comes from standard input. `takes_stdin` states that an image or
-    /// a list comes from there.
+    /// Reads the credentials for both `ends` of an image, or for all images of a list if there are none. Standard input
+    /// is read at most once. `takes_stdin` states that an image or a list comes from there.
     pub fn read(
         from: &SourceOptions,
         to: &DestinationOptions,

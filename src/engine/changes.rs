@@ -11,6 +11,7 @@ use crate::image::json::{Document, Undo};
 use crate::image::{Digest, ImageConfig, Platform};
 use crate::rewrite::Outcome;
 use crate::rewrite::record::Record;
+use bytes::Bytes;
 use futures_util::future::try_join_all;
 use serde::Serialize;
 
@@ -114,15 +115,14 @@ fn child_values(child: &Child, changes: &mut Vec<Change>) {
 
 /// Adds the changed values of an image: the record has the places and old values, the documents the new ones.
 fn values(image: &ImageNode, changes: &mut Vec<Change>) {
+    let recorded = |config: &Bytes| {
+        ImageConfig::parse(config.clone()).ok().and_then(|config| Record::read(&config.labels))
+    };
     let (record, config, manifest) = match &image.outcome {
         Outcome::Wrapped(new) | Outcome::Upgraded(new, _) => {
-            let record = ImageConfig::parse(new.config.clone()).ok().and_then(|c| Record::read(&c.labels));
-            (record, &new.config, &new.manifest.bytes)
+            (recorded(&new.config), &new.config, &new.manifest.bytes)
         }
-        Outcome::Relabelled(new, _) => {
-            let record = ImageConfig::parse(new.config.clone()).ok().and_then(|c| Record::read(&c.labels));
-            (record, &new.config, &new.manifest.bytes)
-        }
+        Outcome::Relabelled(new, _) => (recorded(&new.config), &new.config, &new.manifest.bytes),
         Outcome::Unwrapped(original) => (Some(original.record.clone()), &image.config, &image.input.bytes),
         Outcome::Unchanged(_) | Outcome::Skipped { .. } => return,
     };

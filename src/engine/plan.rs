@@ -358,9 +358,9 @@ fn history(index: &Manifest, children: &[Child], is_part: bool) -> Result<Histor
     index::unwrap(index, &originals, is_part)
 }
 
-/// Returns whether wrap leaves an index as it is, provided that it drops no children. As long as there is no image to
-/// wrap, an index keeps its record in two cases: if another tool changed it, because a new record would only replace
-/// that of its source, and if it was narrowed, because a new record could state that it is what other options leave.
+/// Returns whether wrap leaves an index as it is, provided that it drops no children. If no image has to be wrapped, an
+/// index keeps its record in two cases. If another tool changed it, a new record would lose the digest of its source. If
+/// it was narrowed, a new record could claim that other options gave this result.
 fn stays(history: &History, children: &[Child]) -> bool {
     let has_history = history.is_changed || history.dropped > 0 || history.lost_source().is_some();
     let all = |stays: fn(&Node) -> bool| children.iter().all(|child| stays(&child.node));

@@ -113,7 +113,7 @@ impl<'f> Trail<'f> {
                 }
             }
         }
-        // The conclusion does not need the rest, of which there may be much.
+        // The conclusion does not need the environment and the jobs, which may be large.
         let process = Process { environment: Rc::default(), directory: None, jobs: Vec::new(), ..process };
         self.outcomes.push(Outcome { end, process, place: place.clone() });
     }

@@ -73,7 +73,7 @@ impl Layers {
         };
         let index = match known {
             Some(index) if index.size() <= self.room() => Arc::new(index),
-            // Fails if there is no room, as without a cache.
+            // An index that exceeds the limit fails in the same way as without a cache.
             _ => self.read(layer, diff_id.as_ref(), BTreeSet::new(), self.room()).await?,
         };
         self.view.push(index);

@@ -239,8 +239,10 @@ async fn left_alone(
     let mut parents = Vec::new();
     if let Some(plan) = decision.plan().filter(|_| policy.path != DEFAULT_PATH) {
         let source = plan.image();
+        // A file at the path is a reason to leave the image alone, unless it is an earlier reaper.
+        let inherits = record::recorded_path(&image.config.labels) == Some(policy.path.as_str());
         let mut layers = Layers::new(reader.source().clone(), &source.manifest, &source.config, None);
-        parents = match layers.parents(&policy.path, true).await {
+        parents = match layers.parents(&policy.path, inherits).await {
             Ok(parents) => parents,
             Err(error) if error.kind() == Kind::Unsupported => return Ok(Some(error.to_string())),
             Err(error) => return Err(error),

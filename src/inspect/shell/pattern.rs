@@ -125,7 +125,7 @@ fn named(name: &str) -> Option<Vec<(char, char)>> {
     })
 }
 
-/// The maximum length of a text of which [`strip`] removes a part.
+/// The maximum length of a text from which [`strip`] removes a part.
 pub const MAX_STRIPPED: usize = 1024;
 
 /// Removes the shortest or longest prefix or suffix that matches a pattern.
